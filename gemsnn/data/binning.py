@@ -1,0 +1,95 @@
+"""Events to spikes: half-open time bins, a crop of the sensor, polarity channels.
+
+Bin ``i`` is the half-open interval ``[i dt, (i + 1) dt)`` of time since the first event. By default a bin
+is 1 if any event fell into it (binary OR), the convention of H. Jang and O. Simeone (arXiv 2007.11894);
+with ``counts`` it holds the number of events, at most 255.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemsnn.data.events import Events
+from gemsnn.types import InputError
+
+Polarity = Literal["two", "merged"]
+
+
+@dataclass(frozen=True)
+class BinSpec:
+    """How events become spikes.
+
+    Attributes:
+        bin_us: bin width in microseconds.
+        steps: number of bins T; longer recordings are cut there. ``None`` keeps every bin up to the last event.
+        crop: ``(x0, y0, width, height)`` in pixels; events outside are left out. ``None`` keeps the sensor.
+        polarity: ``"two"`` channels (OFF, ON), or ``"merged"`` into one.
+        counts: numbers of events per bin instead of their binary OR.
+        pad: fill recordings shorter than ``steps`` with empty bins, which then are part of the presentation.
+            Otherwise a short recording stays short, and the network is idle in the padding of its batch.
+    """
+
+    bin_us: int = 25_000
+    steps: int | None = 80
+    crop: tuple[int, int, int, int] | None = None
+    polarity: Polarity = "two"
+    counts: bool = False
+    pad: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the numbers once."""
+        if self.bin_us < 1:
+            raise InputError(f"bin_us must be at least 1 microsecond, not {self.bin_us}")
+        if self.steps is not None and self.steps < 1:
+            raise InputError(f"steps must be at least 1, not {self.steps}")
+        if self.crop is not None and (min(self.crop[:2]) < 0 or min(self.crop[2:]) < 1):
+            raise InputError(f"crop must be (x0, y0, width, height) with a positive size, not {self.crop}")
+
+    @property
+    def channels(self) -> int:
+        """Channels per pixel: 2, or 1 with merged polarities."""
+        return 2 if self.polarity == "two" else 1
+
+    def window(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """The crop on a sensor of this size, as ``(x0, y0, width, height)``."""
+        if self.crop is None:
+            return 0, 0, width, height
+        x0, y0, crop_width, crop_height = self.crop
+        if x0 + crop_width > width or y0 + crop_height > height:
+            raise InputError(f"the crop {self.crop} does not fit a sensor of {width} x {height} pixels; change the crop")
+        return self.crop
+
+
+def bin_events(events: Events, spec: BinSpec, *, width: int, height: int) -> NDArray[np.uint8]:
+    """Bin the events of one recording.
+
+    Args:
+        events: in order of time, beginning at ``t = 0``.
+        spec: the bins.
+        width: sensor width in pixels.
+        height: sensor height in pixels.
+
+    Returns:
+        uint8 ``[T, M]`` with the input order of :class:`gemsnn.types.Layout`. A recording without events has
+        ``spec.steps`` empty bins if padded, else one.
+    """
+    x0, y0, crop_width, crop_height = spec.window(width, height)
+    inputs = spec.channels * crop_width * crop_height
+    last = int(events["t"][-1]) // spec.bin_us + 1 if len(events) else 1
+    steps = last if spec.steps is None else (spec.steps if spec.pad else min(last, spec.steps))
+
+    x, y = events["x"].astype(np.int64) - x0, events["y"].astype(np.int64) - y0
+    inside = (x >= 0) & (x < crop_width) & (y >= 0) & (y < crop_height) & (events["t"] < steps * spec.bin_us)
+    x, y, step = x[inside], y[inside], events["t"][inside] // spec.bin_us
+    pixel = x * crop_height + y
+    sender = 2 * pixel + events["on"][inside] if spec.channels == 2 else pixel
+    if not spec.counts:
+        spikes = np.zeros((steps, inputs), np.uint8)
+        spikes[step, sender] = 1
+        return spikes
+    counted = np.bincount(step * inputs + sender, minlength=steps * inputs)
+    return np.minimum(counted, 255).astype(np.uint8).reshape(steps, inputs)

@@ -1,0 +1,53 @@
+"""Events: checked structured arrays, and the recording that holds them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemsnn.types import InputError
+
+EVENT = np.dtype([("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("on", "?")])
+"""One event: time in microseconds, pixel column and row, and true for ON (brighter), false for OFF."""
+
+Events = NDArray[np.void]
+
+
+class Recording(NamedTuple):
+    """What one file holds.
+
+    Attributes:
+        events: structured array of dtype :data:`EVENT`, in order of time, beginning at ``t = 0``.
+        width: sensor width in pixels.
+        height: sensor height in pixels.
+        format: the file format's name, e.g. ``"AEDAT 2.0"``.
+        repairs: what the reader mended, counted by kind (e.g. ``{"timestamp resets": 1}``); empty if nothing.
+    """
+
+    events: Events
+    width: int
+    height: int
+    format: str
+    repairs: dict[str, int]
+
+
+def make_events(t: NDArray, x: NDArray, y: NDArray, on: NDArray) -> Events:
+    """Assemble columns of equal length into an array of dtype :data:`EVENT`."""
+    events = np.empty(len(t), EVENT)
+    events["t"], events["x"], events["y"], events["on"] = t, x, y, on
+    return events
+
+
+def check_events(events: Events, width: int, height: int, where: str) -> None:
+    """Raise :class:`InputError` unless the events have the right type, order and pixels."""
+    if events.dtype != EVENT or events.ndim != 1:
+        raise InputError(f"{where}: events must be a 1-d array of dtype {EVENT}, not {events.dtype}")
+    if len(events) == 0:
+        return
+    x, y, t = events["x"], events["y"], events["t"]
+    if x.min() < 0 or y.min() < 0 or x.max() >= width or y.max() >= height:
+        raise InputError(f"{where}: an event lies outside the {width} x {height} sensor; check the file's format")
+    if t[0] < 0 or np.any(np.diff(t) < 0):
+        raise InputError(f"{where}: timestamps go backwards; sort the events by time first")

@@ -1,0 +1,121 @@
+"""A set of binned recordings, held compactly: the sequence of presentations that training reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gemsnn.types import InputError, Layout, Presentation
+
+
+@dataclass(frozen=True)
+class SpikeSet:
+    """Binned recordings, one bit a bin where bins are binary.
+
+    A sequence of :class:`~gemsnn.types.Presentation`: ``len(spikes)``, ``spikes[i]``, iteration.
+
+    Attributes:
+        values: uint8 ``[steps of all recordings, ceil(M / 8)]`` (packed bits), or ``[.., M]`` for counts.
+        starts: int64 ``[n + 1]``; recording ``i`` is rows ``starts[i] .. starts[i + 1]``.
+        labels: int64 ``[n]``.
+        index: int64 ``[n]``, each presentation's own number, which addresses its noise.
+        layout: the inputs and classes.
+        packed: whether ``values`` holds packed bits.
+    """
+
+    values: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    index: NDArray[np.int64]
+    layout: Layout
+    packed: bool
+
+    def __post_init__(self) -> None:
+        """Check that the labels fit the classes."""
+        if len(self.labels) and not (0 <= self.labels.min() and self.labels.max() < self.layout.classes):
+            worst = self.labels.max() if self.labels.max() >= self.layout.classes else self.labels.min()
+            raise InputError(f"label {worst} is out of range: labels must lie in 0 .. {self.layout.classes - 1}")
+
+    @staticmethod
+    def from_bins(bins: Iterable[NDArray[np.uint8]], labels: Sequence[int], layout: Layout, *, counts: bool) -> SpikeSet:
+        """Pack recordings of shape ``[T, M]``, taken one at a time, so that unpacked they never coexist."""
+        rows, lengths = [], []
+        for spikes in bins:
+            if spikes.shape[1] != layout.inputs:
+                raise InputError(f"recording {len(rows)} has {spikes.shape[1]} inputs where {layout.inputs} are expected")
+            rows.append(spikes if counts else np.packbits(spikes, axis=1))
+            lengths.append(len(spikes))
+        width = layout.inputs if counts else -(-layout.inputs // 8)
+        return SpikeSet(
+            values=np.concatenate(rows) if rows else np.zeros((0, width), np.uint8),
+            starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            labels=np.asarray(labels, np.int64),
+            index=np.arange(len(rows), dtype=np.int64),
+            layout=layout,
+            packed=not counts,
+        )
+
+    def __len__(self) -> int:
+        """The number of recordings."""
+        return len(self.labels)
+
+    def bins(self, position: int) -> NDArray[np.uint8]:
+        """The spikes of one recording, uint8 ``[T, M]``."""
+        rows = self.values[self.starts[position] : self.starts[position + 1]]
+        return np.unpackbits(rows, axis=1, count=self.layout.inputs) if self.packed else rows.copy()
+
+    def __getitem__(self, position: int) -> Presentation:
+        """One presentation. The target: the visible neuron of the right class spikes at every step."""
+        if not -len(self) <= position < len(self):
+            raise IndexError(position)
+        position %= len(self)
+        spikes = torch.from_numpy(self.bins(position))
+        label = int(self.labels[position])
+        target = torch.zeros(len(spikes), self.layout.classes, dtype=torch.uint8)
+        target[:, label] = 1
+        return Presentation(spikes, target, label, int(self.index[position]))
+
+    def select(self, positions: NDArray[np.int64] | Sequence[int] | slice) -> SpikeSet:
+        """The recordings at these positions, in this order, each keeping its index."""
+        chosen = np.arange(len(self))[positions]
+        lengths = self.starts[chosen + 1] - self.starts[chosen]
+        rows = [self.values[self.starts[i] : self.starts[i + 1]] for i in chosen]
+        return SpikeSet(
+            values=np.concatenate(rows) if rows else self.values[:0],
+            starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            labels=self.labels[chosen],
+            index=self.index[chosen],
+            layout=self.layout,
+            packed=self.packed,
+        )
+
+    def counts_per_input(self) -> NDArray[np.int64]:
+        """Spikes (or events, for counts) of each input over each whole recording, int64 ``[n, M]``."""
+        counts = np.zeros((len(self), self.layout.inputs), np.int64)
+        for position in range(len(self)):
+            counts[position] = self.bins(position).sum(axis=0, dtype=np.int64)
+        return counts
+
+    def merged(self) -> SpikeSet:
+        """The same recordings with ON and OFF merged into one channel: OR of bits, sum of counts."""
+        if self.layout.channels == 1:
+            return self
+        layout = self.layout._replace(channels=1)
+        join = np.bitwise_or.reduce if self.packed else lambda a, axis: np.minimum(a.sum(axis=axis), 255).astype(np.uint8)
+        bins = (join(self.bins(i).reshape(-1, layout.inputs, self.layout.channels), axis=2) for i in range(len(self)))
+        merged = SpikeSet.from_bins(bins, self.labels.tolist(), layout, counts=not self.packed)
+        return SpikeSet(merged.values, merged.starts, merged.labels, self.index, layout, self.packed)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set, and sentences a user should know about how they came to be."""
+
+    train: SpikeSet
+    validation: SpikeSet
+    test: SpikeSet
+    notes: tuple[str, ...] = ()

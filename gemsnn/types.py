@@ -1,0 +1,114 @@
+"""The letters of the library, and the values that data hands to networks.
+
+Dimension letters, used in names, shapes and docstrings everywhere:
+
+====== ==========================================================================
+``T``  time steps (bins)
+``B``  presentations processed in parallel
+``K``  compartments: independent runs of the same weights
+``M``  exogenous inputs
+``H``  hidden neurons
+``V``  visible (output) neurons
+``N``  learnable neurons, ``N = H + V``, hidden first
+``J``  possible senders, ``J = M + N``, inputs first
+``L``  basis functions of a synapse
+``D``  taps: the memory of a synapse in steps
+====== ==========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class InputError(ValueError):
+    """Something a user gave cannot be used.
+
+    The message is one sentence that says what is wrong, where, and what to do;
+    the command line prints it and ends with exit code 2.
+    """
+
+
+class Layout(NamedTuple):
+    """How the ``M`` inputs lie on the sensor, and what the labels mean.
+
+    Input ``m`` of pixel ``(x, y)`` and channel ``c`` is ``c + channels * (x * height + y)``; with two
+    channels ``c`` is 1 for ON and 0 for OFF events.
+    """
+
+    channels: int
+    height: int
+    width: int
+    classes: int
+    bin_us: int
+
+    @property
+    def inputs(self) -> int:
+        """The number of exogenous inputs ``M``."""
+        return self.channels * self.height * self.width
+
+
+class Presentation(NamedTuple):
+    """One labelled recording, binned.
+
+    Attributes:
+        spikes: uint8 ``[T, M]``, the inputs of each step.
+        target: uint8 ``[T, V]``, what the visible neurons should do at each step.
+        label: the class, ``0 <= label < V``.
+        index: the presentation's own number; with the seed it addresses all noise it will meet.
+    """
+
+    spikes: Tensor
+    target: Tensor
+    label: int
+    index: int
+
+
+class PresentationSequence(Protocol):
+    """What training and evaluation need of data: a length, and presentations by position."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> Presentation: ...
+
+
+class Batch(NamedTuple):
+    """Presentations side by side, padded to the longest.
+
+    Attributes:
+        spikes: uint8 ``[B, T, M]``, zero in the padding.
+        target: uint8 ``[B, T, V]``, zero in the padding.
+        length: int64 ``[B]``; steps ``t >= length`` are padding, without evidence, spikes or learning.
+        label: int64 ``[B]``.
+        index: int64 ``[B]``.
+    """
+
+    spikes: Tensor
+    target: Tensor
+    length: Tensor
+    label: Tensor
+    index: Tensor
+
+    @property
+    def alive(self) -> Tensor:
+        """Bool ``[B, T]``: true where a step is real and false where it is padding."""
+        return torch.arange(self.spikes.shape[1], device=self.length.device) < self.length[:, None]
+
+
+def collate(presentations: Sequence[Presentation] | Iterable[Presentation]) -> Batch:
+    """Put presentations of any lengths side by side, padded with zeros to the longest."""
+    rows = list(presentations)
+    if not rows:
+        raise InputError("a batch needs at least one presentation")
+    pad = torch.nn.utils.rnn.pad_sequence
+    return Batch(
+        spikes=pad([row.spikes for row in rows], batch_first=True),
+        target=pad([row.target for row in rows], batch_first=True),
+        length=torch.tensor([row.spikes.shape[0] for row in rows]),
+        label=torch.tensor([row.label for row in rows]),
+        index=torch.tensor([row.index for row in rows]),
+    )
