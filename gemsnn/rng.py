@@ -14,58 +14,62 @@ the order of computation or on the kernel; runs resume exactly and comparisons a
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
 
+import numba
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
 _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
-_WEYL_0 = 0x9E3779B9
-_WEYL_1 = 0xBB67AE85
+_WEYL_0 = np.uint64(0x9E3779B9)
+_WEYL_1 = np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
-ROUNDS = 10
+_ROUNDS = 10
+_TO_CELL = np.uint64(9)
 
 
-class Words(NamedTuple):
-    """The four 32-bit words of a Philox block, each held in a uint64 array."""
-
-    w0: NDArray[np.uint64]
-    w1: NDArray[np.uint64]
-    w2: NDArray[np.uint64]
-    w3: NDArray[np.uint64]
-
-
-def philox(counter: Words, seed: int) -> Words:
-    """Philox4x32-10 of ``counter`` under the 64-bit key ``seed`` (low word first)."""
-    c0, c1, c2, c3 = counter
-    key_0, key_1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
-    for _ in range(ROUNDS):
+@numba.njit(cache=True, nogil=True, inline="always")
+def philox(c0, c1, c2, c3, key_0, key_1):
+    """Philox4x32-10: four 32-bit counter words and two key words to four random words, all held in uint64."""
+    for _ in range(_ROUNDS):
         product_0, product_1 = _MULTIPLIER_0 * c0, _MULTIPLIER_1 * c2
         c0, c1, c2, c3 = (
-            (product_1 >> _SHIFT) ^ c1 ^ np.uint64(key_0),
+            (product_1 >> _SHIFT) ^ c1 ^ key_0,
             product_1 & _LOW,
-            (product_0 >> _SHIFT) ^ c3 ^ np.uint64(key_1),
+            (product_0 >> _SHIFT) ^ c3 ^ key_1,
             product_0 & _LOW,
         )
-        key_0, key_1 = (key_0 + _WEYL_0) & 0xFFFFFFFF, (key_1 + _WEYL_1) & 0xFFFFFFFF
-    return Words(c0, c1, c2, c3)
+        key_0, key_1 = (key_0 + _WEYL_0) & _LOW, (key_1 + _WEYL_1) & _LOW
+    return c0, c1, c2, c3
 
 
-def to_unit(words: NDArray[np.uint64]) -> NDArray[np.float32]:
-    """Map 32-bit words to the centres of 2^23 equal cells of (0, 1).
+@numba.njit(cache=True, nogil=True, inline="always")
+def to_unit(word):
+    """Map a 32-bit word to the centre of one of 2^23 equal cells of (0, 1).
 
     The centres are exact in float32 and in float64, so both precisions compare potentials with the same
     numbers; 0 and 1 never occur.
     """
-    return ((words >> np.uint64(9)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)
+    return (np.float32(word >> _TO_CELL) + np.float32(0.5)) * np.float32(2.0**-23)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill(out, key_0, key_1, index, first_step):
+    presentations, steps, compartments, neurons = out.shape
+    for b in range(presentations):
+        for c in range(steps):
+            step = np.uint64(first_step + c)
+            for k in range(compartments):
+                for quad in range((neurons + 3) // 4):
+                    words = philox(np.uint64(quad), np.uint64(k), step, index[b], key_0, key_1)
+                    for word in range(min(4, neurons - 4 * quad)):
+                        out[b, c, k, 4 * quad + word] = to_unit(words[word])
 
 
 def uniforms(seed: int, presentation: Tensor | int, steps: range, compartments: int, neurons: int) -> Tensor:
-    """Uniform numbers in (0, 1) for a block of steps.
+    """Uniform numbers in (0, 1) for a block of consecutive steps.
 
     Args:
         seed: 64-bit seed; see :func:`derive`.
@@ -79,16 +83,9 @@ def uniforms(seed: int, presentation: Tensor | int, steps: range, compartments: 
         ``steps[c]``, ``k`` and ``n``.
     """
     index = np.atleast_1d(np.asarray(presentation, dtype=np.int64)).astype(np.uint64) & _LOW
-    quads = -(-neurons // 4)
-    shape = (len(index), len(steps), compartments, quads)
-    counter = Words(
-        np.broadcast_to(np.arange(quads, dtype=np.uint64), shape),
-        np.broadcast_to(np.arange(compartments, dtype=np.uint64)[:, None], shape),
-        np.broadcast_to(np.asarray(steps, dtype=np.uint64)[:, None, None], shape),
-        np.broadcast_to(index[:, None, None, None], shape),
-    )
-    words = np.stack(philox(counter, seed), axis=-1).reshape(*shape[:-1], 4 * quads)
-    return torch.from_numpy(to_unit(words[..., :neurons]))
+    out = np.empty((len(index), len(steps), compartments, neurons), np.float32)
+    _fill(out, np.uint64(seed) & _LOW, np.uint64(seed) >> _SHIFT, index, steps.start)
+    return torch.from_numpy(out)
 
 
 def derive(seed: int, *path: str | int) -> int:

@@ -18,11 +18,14 @@ Dimension letters, used in names, shapes and docstrings everywhere:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
+"""Wraps an iterable, given its length and what its items are, to show how far the work has come."""
 
 
 class InputError(ValueError):
@@ -59,13 +62,13 @@ class Presentation(NamedTuple):
         spikes: uint8 ``[T, M]``, the inputs of each step.
         target: uint8 ``[T, V]``, what the visible neurons should do at each step.
         label: the class, ``0 <= label < V``.
-        index: the presentation's own number; with the seed it addresses all noise it will meet.
+        address: the presentation's own number; with the seed it addresses all noise it will meet.
     """
 
     spikes: Tensor
     target: Tensor
     label: int
-    index: int
+    address: int
 
 
 class PresentationSequence(Protocol):
@@ -84,14 +87,14 @@ class Batch(NamedTuple):
         target: uint8 ``[B, T, V]``, zero in the padding.
         length: int64 ``[B]``; steps ``t >= length`` are padding, without evidence, spikes or learning.
         label: int64 ``[B]``.
-        index: int64 ``[B]``.
+        address: int64 ``[B]``.
     """
 
     spikes: Tensor
     target: Tensor
     length: Tensor
     label: Tensor
-    index: Tensor
+    address: Tensor
 
     @property
     def alive(self) -> Tensor:
@@ -110,5 +113,5 @@ def collate(presentations: Sequence[Presentation] | Iterable[Presentation]) -> B
         target=pad([row.target for row in rows], batch_first=True),
         length=torch.tensor([row.spikes.shape[0] for row in rows]),
         label=torch.tensor([row.label for row in rows]),
-        index=torch.tensor([row.index for row in rows]),
+        address=torch.tensor([row.address for row in rows]),
     )

@@ -1,0 +1,308 @@
+"""The command line: parse, wire data to network, call, exit."""
+
+from __future__ import annotations
+
+import json as json_module
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+import tyro
+
+from gemsnn import baseline, config, console, evaluate, kernels, report, train
+from gemsnn import network as networks
+from gemsnn.config import Settings
+from gemsnn.data import datasets
+from gemsnn.data.readers import describe
+from gemsnn.data.spikeset import Splits
+from gemsnn.kernels import Kernel
+from gemsnn.network import Network, Params
+from gemsnn.records import RunFolder, provenance
+from gemsnn.train import Learner, Watcher
+from gemsnn.types import InputError, Layout
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells expect it."""
+
+
+class Model(NamedTuple):
+    """A network ready to run."""
+
+    network: Network
+    params: Params
+    kernel: Kernel
+    kernel_name: str
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """While inside, the first Ctrl-C only raises a flag, which the yielded function tells; the second one ends all."""
+    raised = False
+
+    def handle(number: int, frame: Any) -> None:
+        nonlocal raised
+        if raised:
+            raise KeyboardInterrupt
+        raised = True
+        console.say("stopping after this batch (Ctrl-C again to stop at once)")
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: raised
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _train(settings: Settings, out: Path) -> int:
+    RunFolder.check_free(out)
+    began = time.perf_counter()
+    splits = datasets.load(settings.data, progress=console.bar)
+    for note in splits.notes:
+        console.say(f"note: {note}")
+    loaded = time.perf_counter()
+
+    dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
+    seed, layout = settings.train.seed, splits.train.layout
+    network = networks.build(settings.network.spec(layout), seed=seed, dtype=dtype)
+    name, kernel = kernels.choose(settings.network.kernel, network, settings.learning)
+    learner = train.start(networks.init(network, seed), settings.learning)
+
+    run = RunFolder.create(out)
+    run.write("config.toml", config.dump(settings))
+    manifest = {
+        **provenance(),
+        "seed": seed,
+        "kernel": name,
+        "presentations": {
+            "train": len(splits.train),
+            "validation": len(splits.validation),
+            "test": len(splits.test),
+        },
+        "layout": layout._asdict(),
+        "started": _now(),
+        "finished": None,
+        "status": "running",
+        "seconds": {"data": round(loaded - began, 3)},
+        "notes": list(splits.notes),
+    }
+    run.write_json("manifest.json", manifest)
+
+    def save(learner: Learner) -> None:
+        run.save_checkpoint(
+            {**train.learner_tensors(learner), "mask": network.mask.to(torch.uint8)},
+            {"batches": learner.batches, "updates": learner.optimiser.updates, "seed": seed},
+        )
+
+    with interruptible() as stopped:
+        per_epoch = -(-len(splits.train) // settings.train.batch)
+        with console.training_display(settings.train, per_epoch) as display:
+            watcher = Watcher(run.append, display.show, save, stopped)
+            learner, finished = train.fit(
+                network, learner, splits.train, splits.validation, settings.train, settings.learning, kernel,
+                watcher=watcher,
+            )  # fmt: skip
+        trained = time.perf_counter()
+        model = Model(network, learner.params, kernel, name)
+        scores = _scores(model, splits, "test", settings.evaluate.vote_compartments, seed)
+        scores = {"schema": 1, "status": "finished" if finished else "interrupted", "split": "test", **scores}
+        scores["costs"]["scalars_per_step"] = evaluate.scalars_per_step(network, settings.train.compartments)
+        scores["baseline"] = _baseline(splits)
+        run.write_json("metrics.json", scores)
+        _save_example(run, model, splits, settings.evaluate.vote_compartments, seed)
+        manifest["seconds"] |= {
+            "train": round(trained - loaded, 3),
+            "evaluate": round(time.perf_counter() - trained, 3),
+        }
+        manifest |= {"finished": _now(), "status": scores["status"]}
+        run.write_json("manifest.json", manifest)
+        page = report.write_report(out)
+    _print_scores(scores)
+    print(f"report: {page}")
+    return 0 if finished else INTERRUPTED
+
+
+def _scores(model: Model, splits: Splits, part: str, compartments: int, seed: int) -> dict[str, Any]:
+    presentations = getattr(splits, part)
+    if not len(presentations):
+        raise InputError(f"the {part} part of the data is empty; choose another")
+    call = (model.kernel, model.network, model.params, presentations, compartments)
+    prediction = evaluate.predict(*call, seed=seed, progress=console.bar)
+    log_weights = evaluate.log_likelihood(*call, seed=seed, progress=console.bar)
+    return evaluate.score(model.network, prediction, log_weights, bin_us=presentations.layout.bin_us)
+
+
+def _baseline(splits: Splits) -> dict[str, Any]:
+    train_part, validation, test = (
+        baseline.Counts(part.counts_per_input(), part.labels)
+        for part in (splits.train, splits.validation, splits.test)
+    )
+    classes = splits.train.layout.classes
+    found = baseline.probabilities(train_part, validation, test, classes)
+    return {"name": baseline.NAME, **evaluate.probability_scores(found, torch.from_numpy(test.labels))}
+
+
+def _save_example(run: RunFolder, model: Model, splits: Splits, compartments: int, seed: int) -> None:
+    shown = evaluate.example(
+        model.kernel, model.network, model.params, splits.test, 0, min(compartments, 10), seed=seed
+    )
+    tensors = {name: getattr(shown, name) for name in ("inputs", "hidden", "visible", "votes")}
+    tensors["label"] = torch.tensor([shown.label])
+    run.save_tensors(
+        "example.safetensors",
+        tensors,
+        {"bin_us": str(splits.test.layout.bin_us), "index": str(shown.address)},
+    )
+
+
+def _print_scores(scores: dict[str, Any]) -> None:
+    print(
+        f"{scores['split']}: {scores['presentations']} presentations, {scores['compartments']} compartments vote: "
+        f"accuracy {scores['accuracy']:.3f}, ECE {scores['ece']:.3f}, NLL {scores['nll']:.3f}, "
+        f"Brier {scores['brier']:.3f}, log-likelihood {scores['log_likelihood']:.2f} nats"
+    )
+    if scores.get("baseline"):
+        other = scores["baseline"]
+        print(
+            f"{other['name']}: accuracy {other['accuracy']:.3f}, ECE {other['ece']:.3f}, NLL {other['nll']:.3f}"
+        )
+
+
+def load_model(run: RunFolder, settings: Settings) -> Model:
+    """The network of a run folder's checkpoint."""
+    tensors, facts = run.load_checkpoint()
+    manifest = run.read_json("manifest.json")
+    layout = Layout(**manifest["layout"])
+    learner = train.learner_from(tensors, batches=facts["batches"], updates=facts["updates"])
+    network = networks.build(
+        settings.network.spec(layout), mask=tensors["mask"].bool(), dtype=learner.params.weight.dtype
+    )
+    name, kernel = kernels.choose(settings.network.kernel, network)
+    return Model(network, learner.params, kernel, name)
+
+
+def _evaluate(run: Path, compartments: int, split: str, seed: int | None, json: bool) -> int:
+    folder = RunFolder.open(run)
+    settings = config.load(run / "config.toml")
+    model = load_model(folder, settings)
+    splits = datasets.load(settings.data, progress=console.bar)
+    seed = settings.train.seed if seed is None else seed
+    scores = {"split": split, "kernel": model.kernel_name} | _scores(model, splits, split, compartments, seed)
+    if json:
+        print(json_module.dumps(scores, allow_nan=False))
+    else:
+        _print_scores(scores)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except InputError as error:
+        print(f"gemsnn: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gemsnn: stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _dispatch(words: list[str]) -> int:
+    defaults = Settings()
+    if words[:1] == ["train"]:
+        defaults = _settings_of(words)
+
+    def train_command(
+        settings: Settings = defaults,
+        out: Path | None = None,
+        config: Path | None = None,
+    ) -> int:
+        """Train a network, score it on the test part and write a report.
+
+        Args:
+            settings: every setting; a TOML file gives them in tables, flags override it.
+            out: the run folder to make; by default runs/ and the time.
+            config: a TOML file of settings.
+        """
+        return _train(settings, out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
+
+    def evaluate_command(
+        run: tyro.conf.Positional[Path],
+        compartments: int = 20,
+        split: Literal["test", "validation", "train"] = "test",
+        seed: int | None = None,
+        json: bool = False,
+    ) -> int:
+        """Score a trained network.
+
+        Args:
+            run: the run folder.
+            compartments: how many compartments vote.
+            split: the part of the data.
+            seed: the seed of the noise; by default the run's.
+            json: print one JSON object with all numbers.
+        """
+        if compartments < 1:
+            raise InputError(f"compartments must be at least 1, not {compartments}")
+        return _evaluate(run, compartments, split, seed, json)
+
+    def info_command(file: tyro.conf.Positional[Path], json: bool = False) -> int:
+        """Say what a file of events or images holds.
+
+        Args:
+            file: the file.
+            json: print one JSON object.
+        """
+        found = describe(file)
+        if json:
+            print(json_module.dumps(found, allow_nan=False))
+        else:
+            for name, value in found.items():
+                print(f"{name}: {value}")
+        return 0
+
+    def report_command(run: tyro.conf.Positional[Path]) -> int:
+        """Write the report of a run folder anew.
+
+        Args:
+            run: the run folder.
+        """
+        print(report.write_report(run))
+        return 0
+
+    return tyro.extras.subcommand_cli_from_dict(
+        {
+            "train": train_command,
+            "evaluate": evaluate_command,
+            "info": info_command,
+            "report": report_command,
+        },
+        prog="gemsnn",
+        description="Probabilistic spiking neural networks that learn online and know what they do not know.",
+        args=words,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+    )
+
+
+def _settings_of(words: list[str]) -> Settings:
+    """The settings of the TOML file that ``--config`` names, which flags then override."""
+    for position, word in enumerate(words):
+        if word.startswith("--config="):
+            return config.load(Path(word.partition("=")[2]))
+        if word == "--config" and position + 1 < len(words):
+            return config.load(Path(words[position + 1]))
+    return Settings()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

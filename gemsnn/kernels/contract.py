@@ -1,0 +1,106 @@
+"""What a kernel does: whole batches of presentations at once, learning or running.
+
+Every kernel computes the same numbers as the reference, which composes :mod:`gemsnn.network` and
+:mod:`gemsnn.rules` and nothing else. What a kernel cannot serve it refuses in a sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from gemsnn.network import Network, Params
+from gemsnn.optimisers import OptimiserSpec, OptimiserState
+from gemsnn.rules import RuleSpec
+from gemsnn.types import Batch, InputError
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a batch of presentations is learned.
+
+    Attributes:
+        rule: the rule.
+        optimiser: what its direction does.
+        compartments: K.
+        update_every: steps between updates; ``None`` for one update a presentation.
+    """
+
+    rule: RuleSpec
+    optimiser: OptimiserSpec
+    compartments: int
+    update_every: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers once."""
+        if self.compartments < 1:
+            raise InputError(f"compartments must be at least 1, not {self.compartments}")
+        if self.update_every is not None and self.update_every < 1:
+            raise InputError(f"update_every must be at least 1 step, not {self.update_every}")
+
+
+class Learned(NamedTuple):
+    """What learning a batch brought.
+
+    Attributes:
+        params: the new parameters.
+        optimiser: the new optimiser state.
+        log_likelihood: ``[B, K]``, the evidence of each compartment summed over the presentation, in nats.
+        log_weights: ``[B, K]``, the rule's log-weights at the end.
+        hidden_rate: ``[B]``, mean spikes per hidden neuron, compartment and (live) step.
+    """
+
+    params: Params
+    optimiser: OptimiserState
+    log_likelihood: Tensor
+    log_weights: Tensor
+    hidden_rate: Tensor
+
+
+class Rollout(NamedTuple):
+    """What fixed weights do with a batch.
+
+    Attributes:
+        spikes: uint8 ``[B, K, T, N]``, zero in the padding.
+        potential: ``[B, K, T, N]``.
+    """
+
+    spikes: Tensor
+    potential: Tensor
+
+
+class Kernel(Protocol):
+    """The signatures every kernel implements."""
+
+    def refuses(self, network: Network, learning: Learning | None) -> str | None:
+        """Why this kernel cannot serve the case (``learning`` is ``None`` for rollouts); ``None`` if it can."""
+        ...
+
+    def learn(
+        self,
+        network: Network,
+        params: Params,
+        optimiser: OptimiserState,
+        learning: Learning,
+        batch: Batch,
+        *,
+        seed: int,
+        lr: float,
+    ) -> Learned:
+        """Run the batch with the visible neurons clamped to its target, and learn from it."""
+        ...
+
+    def rollout(
+        self,
+        network: Network,
+        params: Params,
+        batch: Batch,
+        compartments: int,
+        *,
+        seed: int,
+        clamp: bool,
+    ) -> Rollout:
+        """Run the batch with fixed parameters, the visible neurons clamped to the target or free."""
+        ...

@@ -1,0 +1,246 @@
+"""Scores: tensors in, numbers out, one formula per function.
+
+Nothing here knows of networks, so any model's probabilities or votes can be scored. Probabilities are
+``[B, C]`` (``B`` presentations, ``C`` classes, rows summing to one), labels int64 ``[B]``; sums are taken
+in float64.
+
+Votes tie often: two compartments that disagree are already a tie. Breaking ties by a random draw would make
+the scores noisy, and taking the lowest class, as ``argmax`` does, would favour some classes. Therefore every
+score of the *top label* is the expectation under uniform tie-breaking: a presentation whose ``n`` top classes
+are tied counts ``1/n`` if its label is one of them and 0 if not. Exact, and the same on every run.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What a model claims beside what it achieves, cell by cell of its confidence.
+
+    All float64 ``[bins + 1]``. A dataclass, for a named tuple has no room for a field named ``count``.
+
+    Attributes:
+        low: left edge of the cell, included.
+        high: right edge of the cell, excluded, except in the last cell.
+        confidence: mean confidence in the cell; NaN where it is empty.
+        accuracy: share of right answers in the cell; NaN where it is empty.
+        count: presentations in the cell.
+
+    The last cell has ``low = high = 1`` and holds the answers given with certainty (unanimous votes).
+    """
+
+    low: Tensor
+    high: Tensor
+    confidence: Tensor
+    accuracy: Tensor
+    count: Tensor
+
+    def rows(self) -> list[dict[str, float | None]]:
+        """One plain record a cell, ready for JSON: None where a cell is empty, for JSON has no NaN."""
+        columns = (self.low, self.high, self.confidence, self.accuracy, self.count)
+        return [
+            {
+                "low": low,
+                "high": high,
+                "confidence": confidence if count else None,
+                "accuracy": reached if count else None,
+                "count": int(count),
+            }
+            for low, high, confidence, reached, count in zip(*(c.tolist() for c in columns), strict=True)
+        ]
+
+
+class SelectiveAccuracy(NamedTuple):
+    """Accuracy among the presentations kept when the least confident abstain; float64 ``[G]``.
+
+    One entry for each of the ``G`` distinct confidences, from the most confident few (low coverage) to
+    everything (coverage 1).
+    """
+
+    coverage: Tensor
+    accuracy: Tensor
+
+
+# -- weights of samples ------------------------------------------------------------------------------------
+
+
+def log_mean_exp(x: Tensor, dim: int) -> Tensor:
+    """``log (1/n) sum exp x`` over ``dim`` of size ``n``, without overflow.
+
+    With ``x`` the log-likelihoods of K compartments in nats this is the K-sample bound ``L^K``
+    (Jang and Simeone, arXiv 2007.11894).
+
+    >>> log_mean_exp(torch.tensor([1000.0, 1000.0]), dim=0)
+    tensor(1000.)
+    """
+    return torch.logsumexp(x, dim) - math.log(x.shape[dim])
+
+
+def effective_sample_size(share: Tensor) -> Tensor:
+    """``1 / sum_k q_k^2`` of weights ``q [.., K]`` that sum to one: between 1 (one carries all) and K (even).
+
+    Source: A. Kong, "A note on importance sampling using standardized weights", 1992.
+
+    >>> effective_sample_size(torch.tensor([0.5, 0.5, 0.0]))
+    tensor(2.)
+    """
+    return share.square().sum(dim=-1).reciprocal()
+
+
+# -- votes -------------------------------------------------------------------------------------------------
+
+
+def vote_shares(votes: Tensor, classes: int) -> Tensor:
+    """``p[b, c] = (1/K) sum_k 1[votes[b, k] = c]``: int64 votes ``[B, K]`` to float64 shares ``[B, C]``.
+
+    >>> vote_shares(torch.tensor([[0, 2, 2, 2]]), classes=3)
+    tensor([[0.2500, 0.0000, 0.7500]], dtype=torch.float64)
+    """
+    return _one_hot(votes, classes).sum(dim=1) / votes.shape[1]
+
+
+def vote_shares_by_compartments(votes: Tensor, classes: int) -> Tensor:
+    """The shares among the first k compartments, for every k: votes ``[B, K]`` to float64 ``[K, B, C]``.
+
+    Row ``k - 1`` equals ``vote_shares(votes[:, :k], classes)``.
+    """
+    counts = _one_hot(votes, classes).cumsum(dim=1)
+    compartments = torch.arange(1, votes.shape[1] + 1, device=votes.device)
+    return (counts / compartments[None, :, None]).transpose(0, 1)
+
+
+def smoothed_shares(shares: Tensor, compartments: int | Tensor, classes: int) -> Tensor:
+    """``(K p + 1/C) / (K + 1)``: the shares after one more vote, spread evenly over the classes.
+
+    A class without votes has share 0 and would cost infinitely many nats when it turns out to be right, which
+    K votes do not justify. Use it before :func:`negative_log_likelihood` and nowhere else: it never changes
+    which class leads, but it does change confidences.
+
+    Args:
+        shares: vote shares ``[.., C]``.
+        compartments: the number of votes ``K``, or a tensor of such numbers that broadcasts with ``shares``
+            (``[K, 1, 1]`` for the output of :func:`vote_shares_by_compartments`).
+        classes: ``C``.
+    """
+    return (compartments * shares + 1.0 / classes) / (compartments + 1)
+
+
+# -- proper scores -----------------------------------------------------------------------------------------
+
+
+def negative_log_likelihood(probabilities: Tensor, labels: Tensor, floor: float = 0.0) -> float:
+    """``-(1/B) sum_b log max(p[b, label_b], floor)``, in nats.
+
+    Infinite where a label has probability 0 and there is no floor. For vote shares prefer
+    :func:`smoothed_shares` to a floor: the floor's value would decide the score.
+    """
+    _check(probabilities, labels)
+    chosen = probabilities.double().gather(1, labels[:, None])
+    return float(-chosen.clamp(min=floor).log().mean())
+
+
+def brier(probabilities: Tensor, labels: Tensor) -> float:
+    """``(1/B) sum_b sum_c (p[b, c] - 1[c = label_b])^2``, between 0 (perfect) and 2 (certain and wrong).
+
+    Source: G. Brier, "Verification of forecasts expressed in terms of probability", 1950: the sum over all
+    classes, twice the form that is common for two classes.
+    """
+    _check(probabilities, labels)
+    error = probabilities.double() - _one_hot(labels, probabilities.shape[1])
+    return float(error.square().sum(dim=1).mean())
+
+
+# -- scores of the top label -------------------------------------------------------------------------------
+
+
+def top_label(probabilities: Tensor) -> Tensor:
+    """The prediction as a distribution, float64 ``[B, C]``: ``1/n`` on each of the ``n`` tied top classes."""
+    top = (probabilities == probabilities.amax(dim=1, keepdim=True)).double()
+    return top / top.sum(dim=1, keepdim=True)
+
+
+def correctness(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Float64 ``[B]``: 1 if the top class is the label, ``1/n`` in a tie of ``n`` with the label, else 0."""
+    _check(probabilities, labels)
+    return top_label(probabilities).gather(1, labels[:, None])[:, 0]
+
+
+def accuracy(probabilities: Tensor, labels: Tensor) -> float:
+    """The share of presentations whose top class is the label, in expectation over uniform tie-breaking.
+
+    >>> accuracy(torch.tensor([[0.5, 0.5, 0.0], [0.1, 0.2, 0.7]]), torch.tensor([0, 2]))
+    0.75
+    """
+    return float(correctness(probabilities, labels).mean())
+
+
+def confusion_matrix(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Float64 ``[C, C]``: entry ``[i, j]`` counts class ``i`` predicted as ``j``; a tie is shared evenly."""
+    _check(probabilities, labels)
+    return _one_hot(labels, probabilities.shape[1]).T @ top_label(probabilities)
+
+
+def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Reliability:
+    """Confidence against accuracy in ``bins`` equal cells ``[i/bins, (i+1)/bins)`` and one cell ``{1}``.
+
+    The cells are those of ``torchmetrics`` (1.9), which gives confidence 1 a cell of its own and compares in
+    float32: vote shares such as 3/15 lie exactly on an edge, so the arithmetic decides where they fall.
+    """
+    right = correctness(probabilities, labels)
+    confidence = probabilities.amax(dim=1).float()
+    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float32, device=confidence.device)
+    cell = torch.bucketize(confidence, edges, right=True) - 1
+    count, claimed, reached = (
+        torch.zeros(bins + 1, dtype=torch.float64, device=confidence.device).scatter_add_(0, cell, value)
+        for value in (torch.ones_like(right), confidence.double(), right)
+    )
+    exact = torch.arange(bins + 1, dtype=torch.float64, device=confidence.device) / bins
+    high = torch.cat((exact[1:], exact[-1:]))
+    return Reliability(exact, high, claimed / count, reached / count, count)
+
+
+def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """``sum_i (count_i / B) |accuracy_i - confidence_i|`` over the cells of :func:`reliability`.
+
+    Equals ``torchmetrics``' multiclass calibration error (top label, equal widths, ``norm="l1"``) wherever no
+    top classes are tied; in ties torchmetrics takes the lowest class and this the expectation.
+    Source: C. Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3.
+    """
+    cells = reliability(probabilities, labels, bins)
+    gap = (cells.accuracy - cells.confidence).abs().nan_to_num(0.0)  # empty cells weigh nothing
+    return float((gap * cells.count).sum() / cells.count.sum())
+
+
+def selective_accuracy(probabilities: Tensor, labels: Tensor) -> SelectiveAccuracy:
+    """Keep the most confident presentations, the others abstain: accuracy of those kept, for every threshold.
+
+    Presentations of equal confidence are kept or dropped together, as a threshold on confidence would.
+    Source: Y. Geifman and R. El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017
+    (risk is one minus this accuracy).
+    """
+    right = correctness(probabilities, labels)
+    confidence, order = probabilities.amax(dim=1).sort(descending=True, stable=True)
+    kept = torch.arange(1, len(right) + 1, dtype=torch.float64, device=right.device)
+    last_of_tie = torch.ones_like(confidence, dtype=torch.bool)
+    last_of_tie[:-1] = confidence[:-1] != confidence[1:]
+    running = right[order].cumsum(dim=0) / kept
+    return SelectiveAccuracy((kept / len(right))[last_of_tie], running[last_of_tie])
+
+
+def _one_hot(indices: Tensor, classes: int) -> Tensor:
+    return torch.nn.functional.one_hot(indices.long(), classes).double()
+
+
+def _check(probabilities: Tensor, labels: Tensor) -> None:
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or len(labels) == 0:
+        raise ValueError(
+            "scores need probabilities [B, C] and labels [B] with B >= 1, "
+            f"got {list(probabilities.shape)} and {list(labels.shape)}"
+        )

@@ -1,0 +1,272 @@
+"""A network of GLM neurons: what it is (spec), what it learns (params), what moves with time (state).
+
+``step`` advances K compartments of B presentations by one time step. Potentials are strictly causal: what
+spikes at step t is heard from step t + 1 on.
+
+``u[i, t] = sum_j sum_l w[i, j, l] a[j, l, t] + sum_l wf[i, l] b[i, l, t] + bias[i]``
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gemsnn import basis, glm, rng, topology
+from gemsnn.basis import BasisSpec
+from gemsnn.topology import TopologyName
+from gemsnn.types import InputError
+
+FeedbackOf = Literal["hidden", "all", "none"]
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network's architecture and initialisation.
+
+    Attributes:
+        inputs: exogenous inputs M.
+        hidden: sizes of the hidden groups; their sum is H.
+        visible: visible neurons V.
+        topology: see :mod:`gemsnn.topology`.
+        density: share of synapses of the topology ``sparse``.
+        synapse: the basis of the synapses.
+        self_filter: the basis of a neuron's feedback from its own spikes.
+        feedback: which neurons have that feedback. Visible neurons are clamped while they learn, so with
+            ``"all"`` they see their own answer and learn to repeat it; hence the default ``"hidden"``.
+        weight_scale: initial synaptic weights are normal with standard deviation ``weight_scale /
+            sqrt(number of synapses of the neuron)``.
+        hidden_rate: initial spike probability of a hidden neuron without input, set by its bias.
+        visible_rate: the same of a visible neuron; ``None`` means ``1 / V``.
+    """
+
+    inputs: int
+    visible: int
+    hidden: tuple[int, ...] = (64,)
+    topology: TopologyName = "layered"
+    density: float = 0.1
+    synapse: BasisSpec = field(default_factory=BasisSpec)
+    self_filter: BasisSpec = field(default_factory=lambda: BasisSpec(count=2))
+    feedback: FeedbackOf = "hidden"
+    weight_scale: float = 1.0
+    hidden_rate: float = 0.1
+    visible_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers once."""
+        if self.inputs < 1 or self.visible < 1 or min(self.hidden, default=1) < 1:
+            raise InputError(
+                f"a network needs at least one input, one visible neuron and no empty hidden group, not "
+                f"inputs {self.inputs}, hidden {self.hidden}, visible {self.visible}"
+            )
+        if not 0 < self.density <= 1:
+            raise InputError(f"density must lie in (0, 1], not {self.density}")
+        if not self.weight_scale >= 0:
+            raise InputError(f"weight_scale must not be negative, not {self.weight_scale}")
+        for name, rate in (("hidden_rate", self.hidden_rate), ("visible_rate", self.visible_rate)):
+            if rate is not None and not 0 < rate < 1:
+                raise InputError(f"{name} must lie between 0 and 1, not {rate}")
+
+    @property
+    def hidden_neurons(self) -> int:
+        """H."""
+        return sum(self.hidden)
+
+    @property
+    def neurons(self) -> int:
+        """N = H + V."""
+        return self.hidden_neurons + self.visible
+
+
+class Params(NamedTuple):
+    """What is learned.
+
+    Attributes:
+        weight: ``[N, J, L]``, zero where there is no synapse.
+        feedback: ``[N, Lf]``, zero where a neuron has no feedback.
+        bias: ``[N]``.
+    """
+
+    weight: Tensor
+    feedback: Tensor
+    bias: Tensor
+
+
+class Network(NamedTuple):
+    """A spec with what follows from it, on one device and in one dtype.
+
+    Attributes:
+        spec: the architecture.
+        mask: bool ``[N, J]``, who listens to whom.
+        own: bool ``[N]``, which neurons have feedback.
+        taps: ``[L, D]``, the synapses' basis.
+        own_taps: ``[Lf, Df]``, the feedback's basis.
+    """
+
+    spec: NetworkSpec
+    mask: Tensor
+    own: Tensor
+    taps: Tensor
+    own_taps: Tensor
+
+
+class State(NamedTuple):
+    """What moves with time: the last spikes, oldest first, as far back as the longest filter.
+
+    Attributes:
+        inputs: ``[B, D, M]``.
+        neurons: ``[B, K, max(D, Df), N]``.
+    """
+
+    inputs: Tensor
+    neurons: Tensor
+
+
+class Step(NamedTuple):
+    """What happened in one step.
+
+    Attributes:
+        spikes: ``[B, K, N]``.
+        potential: ``[B, K, N]``.
+        input_trace: ``[B, M, L]``, the same for every compartment.
+        neuron_trace: ``[B, K, N, L]``.
+        own_trace: ``[B, K, N, Lf]``.
+    """
+
+    spikes: Tensor
+    potential: Tensor
+    input_trace: Tensor
+    neuron_trace: Tensor
+    own_trace: Tensor
+
+
+def build(
+    spec: NetworkSpec,
+    *,
+    mask: Tensor | None = None,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Network:
+    """Make the network of a spec; ``mask`` (bool ``[N, J]``) replaces the named topology.
+
+    Raises:
+        InputError: the mask has the wrong shape or type.
+    """
+    if mask is None:
+        mask = topology.mask(
+            spec.topology, spec.inputs, spec.hidden, spec.visible, density=spec.density, seed=seed
+        )
+    elif mask.shape[0] != spec.neurons:
+        raise InputError(f"the mask has {mask.shape[0]} rows where the network has {spec.neurons} neurons")
+    own = torch.zeros(spec.neurons, dtype=torch.bool)
+    own[: {"hidden": spec.hidden_neurons, "all": spec.neurons, "none": 0}[spec.feedback]] = True
+    return Network(
+        spec=spec,
+        mask=topology.without_self(mask, spec.inputs).to(device),
+        own=own.to(device),
+        taps=basis.bank(spec.synapse).to(device, dtype),
+        own_taps=basis.bank(spec.self_filter).to(device, dtype),
+    )
+
+
+def init(network: Network, seed: int) -> Params:
+    """Initial parameters: normal weights, no feedback, biases for the wanted rates."""
+    spec, like = network.spec, network.taps
+    shape = (spec.neurons, network.mask.shape[1], spec.synapse.count)
+    normal = torch.from_numpy(rng.generator(seed, "weights").standard_normal(shape)).to(like)
+    synapses = network.mask.sum(1).clamp(min=1) * spec.synapse.count
+    weight = normal * network.mask[:, :, None] * (spec.weight_scale / synapses.sqrt().to(like))[:, None, None]
+    visible_rate = 1 / max(spec.visible, 2) if spec.visible_rate is None else spec.visible_rate
+    rate = torch.full((spec.neurons,), visible_rate)
+    rate[: spec.hidden_neurons] = spec.hidden_rate
+    return Params(weight, weight.new_zeros(spec.neurons, spec.self_filter.count), torch.logit(rate).to(like))
+
+
+def initial_state(network: Network, batch: int, compartments: int) -> State:
+    """Silence before the first step."""
+    memory = max(network.taps.shape[1], network.own_taps.shape[1])
+    return State(
+        network.taps.new_zeros(batch, network.taps.shape[1], network.spec.inputs),
+        network.taps.new_zeros(batch, compartments, memory, network.spec.neurons),
+    )
+
+
+def step(
+    network: Network,
+    params: Params,
+    state: State,
+    inputs: Tensor,
+    uniform: Tensor,
+    *,
+    clamp: Tensor | None,
+    alive: Tensor,
+) -> tuple[State, Step]:
+    """Advance K compartments of B presentations by one step.
+
+    Args:
+        network: the network.
+        params: its parameters.
+        state: the last spikes.
+        inputs: ``[B, M]``, the inputs' spikes of this step (heard from the next step on).
+        uniform: ``[B, K, N]``, numbers in (0, 1).
+        clamp: ``[B, V]``, what the visible neurons do; ``None`` leaves them free.
+        alive: bool ``[B]``; where false the step is padding and nothing spikes.
+
+    Returns:
+        The new state, and what happened.
+    """
+    m, d, d_own = network.spec.inputs, network.taps.shape[1], network.own_taps.shape[1]
+    input_trace = basis.trace(state.inputs, network.taps)
+    neuron_trace = basis.trace(state.neurons[:, :, -d:], network.taps)
+    own_trace = basis.trace(state.neurons[:, :, -d_own:], network.own_taps)
+    potential = (
+        glm.drive(params.weight[:, :m], input_trace)[:, None]
+        + glm.drive(params.weight[:, m:], neuron_trace)
+        + glm.feedback(params.feedback, own_trace)
+        + params.bias
+    )
+    spikes = glm.spike(uniform, potential)
+    if clamp is not None:
+        spikes[:, :, network.spec.hidden_neurons :] = clamp[:, None].to(spikes)
+    spikes = spikes * alive[:, None, None]
+    heard = (inputs.to(spikes) * alive[:, None])[:, None]
+    after = State(
+        torch.cat([state.inputs[:, 1:], heard], 1),
+        torch.cat([state.neurons[:, :, 1:], spikes[:, :, None]], 2),
+    )
+    return after, Step(spikes, potential, input_trace, neuron_trace, own_trace)
+
+
+def evidence(network: Network, spikes: Tensor, potential: Tensor) -> Tensor:
+    """``sum_{i visible} log p(s_i | u_i)`` in nats: the new evidence of each compartment.
+
+    Args:
+        network: the network.
+        spikes: ``[.., N]``, the visible ones clamped to the target.
+        potential: ``[.., N]``.
+
+    Returns:
+        ``[..]``.
+    """
+    visible = slice(network.spec.hidden_neurons, None)
+    return glm.log_prob(spikes[..., visible], potential[..., visible]).sum(-1)
+
+
+def local_gradient(network: Network, now: Step) -> Params:
+    """``grad log p(s_i | u_i)`` of every neuron, synapse by synapse: error times trace.
+
+    Returns:
+        Params with leading dimensions ``[B, K]``.
+    """
+    error = glm.error(now.spikes, now.potential)
+    compartments = error.shape[1]
+    inputs = now.input_trace[:, None].expand(-1, compartments, -1, -1)
+    trace = torch.cat([inputs, now.neuron_trace], 2)
+    return Params(
+        error[..., None, None] * trace[:, :, None] * network.mask[:, :, None],
+        error[..., None] * now.own_trace * network.own[:, None],
+        error,
+    )

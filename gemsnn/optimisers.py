@@ -1,0 +1,99 @@
+"""What a direction does to the parameters: init/update pairs, climbing.
+
+``sgd``: ``theta <- theta + lr * direction``, the papers' choice. ``adam``: element-wise step sizes (D. Kingma and
+J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015), with state per synapse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+
+from gemsnn.network import Params
+from gemsnn.types import InputError
+
+OptimiserName = Literal["sgd", "adam"]
+
+
+@dataclass(frozen=True)
+class OptimiserSpec:
+    """An optimiser.
+
+    Attributes:
+        optimiser: its name.
+        lr: the step size eta.
+        beta1: adam's decay of the mean direction.
+        beta2: adam's decay of the mean squared direction.
+        epsilon: adam's smallest denominator.
+    """
+
+    optimiser: OptimiserName = "adam"
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        """Check the numbers once."""
+        if not self.lr >= 0:
+            raise InputError(f"lr must not be negative, not {self.lr}")
+        for name, value in (("beta1", self.beta1), ("beta2", self.beta2)):
+            if not 0 <= value < 1:
+                raise InputError(f"{name} must lie in [0, 1), not {value}")
+
+
+class OptimiserState(NamedTuple):
+    """What an optimiser remembers: the number of updates, and (adam) the running moments."""
+
+    updates: int
+    first: Params | None
+    second: Params | None
+
+
+def init(spec: OptimiserSpec, params: Params) -> OptimiserState:
+    """Nothing done yet."""
+    if spec.optimiser == "sgd":
+        return OptimiserState(0, None, None)
+    zeros = Params(*(torch.zeros_like(leaf) for leaf in params))
+    return OptimiserState(0, zeros, zeros)
+
+
+def update(
+    spec: OptimiserSpec, state: OptimiserState, params: Params, direction: Params, *, lr: float
+) -> tuple[OptimiserState, Params]:
+    """Climb one step of size ``lr`` (the spec's, or what a schedule made of it) along ``direction``."""
+    return OPTIMISERS[spec.optimiser](spec, state, params, direction, lr)
+
+
+def sgd(
+    _: OptimiserSpec, state: OptimiserState, params: Params, direction: Params, lr: float
+) -> tuple[OptimiserState, Params]:
+    """``theta <- theta + lr * direction``."""
+    moved = Params(*(leaf + lr * slope for leaf, slope in zip(params, direction, strict=True)))
+    return state._replace(updates=state.updates + 1), moved
+
+
+def adam(
+    spec: OptimiserSpec, state: OptimiserState, params: Params, direction: Params, lr: float
+) -> tuple[OptimiserState, Params]:
+    """``theta <- theta + lr * m / (sqrt(v) + epsilon)`` with bias-corrected moments m and v of the direction."""
+    assert state.first is not None
+    assert state.second is not None
+    updates = state.updates + 1
+    slopes = zip(state.first, state.second, direction, strict=True)
+    moments = [(torch.lerp(d, m, spec.beta1), torch.lerp(d * d, v, spec.beta2)) for m, v, d in slopes]
+    first, second = Params(*(m for m, _ in moments)), Params(*(v for _, v in moments))
+    mean, power = 1 - spec.beta1**updates, 1 - spec.beta2**updates
+    moved = Params(
+        *(
+            leaf + (lr / mean) * m / ((v / power).sqrt() + spec.epsilon)
+            for leaf, m, v in zip(params, first, second, strict=True)
+        )
+    )
+    return OptimiserState(updates, first, second), moved
+
+
+OPTIMISERS: dict[OptimiserName, Callable[..., tuple[OptimiserState, Params]]] = {"sgd": sgd, "adam": adam}

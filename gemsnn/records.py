@@ -1,0 +1,199 @@
+"""The run folder: what a run leaves behind, written so that a crash leaves nothing half-written.
+
+::
+
+    config.toml      every setting, resolved
+    manifest.json    versions, seed, commit, kernel, machine, times, status
+    metrics.jsonl    one line a training record or validation
+    metrics.json     the scores on the test part
+    checkpoint/      checkpoint.json, and the safetensors file it names
+    example.safetensors   one recording's raster
+    report.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from gemsnn.types import InputError
+
+CHECKPOINT_FORMAT = 1
+_PACKAGES = ("gemsnn", "torch", "numpy", "numba", "scikit-learn", "safetensors")
+
+
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """Replace a file's content as a whole: written beside it, synced, renamed over it."""
+    data = content.encode() if isinstance(content, str) else content
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder at ``path``; make one with :meth:`create`, find one with :meth:`open`."""
+
+    path: Path
+
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Raise :class:`InputError` if there is something at ``path`` already."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{path} exists already; choose another --out or remove it first")
+
+    @staticmethod
+    def create(path: Path) -> RunFolder:
+        """Make a new run folder.
+
+        Raises:
+            InputError: there is something at ``path`` already, or it cannot be made.
+        """
+        RunFolder.check_free(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{path} cannot be made ({error.strerror}); choose another --out") from error
+        return RunFolder(path)
+
+    @staticmethod
+    def open(path: Path) -> RunFolder:
+        """An existing run folder.
+
+        Raises:
+            InputError: ``path`` is none.
+        """
+        if not path.is_dir():
+            raise InputError(f"{path} is not a folder; give the folder that gemsnn train wrote")
+        if not (path / "config.toml").is_file() or not (path / "manifest.json").is_file():
+            raise InputError(f"{path} is not a run folder (it lacks config.toml or manifest.json)")
+        return RunFolder(path)
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file of the run as a whole."""
+        atomic_write(self.path / name, content)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file of the run as a whole. NaN and infinity are refused: JSON has none."""
+        self.write(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON file of the run.
+
+        Raises:
+            InputError: it is missing or damaged.
+        """
+        path = self.path / name
+        try:
+            return json.loads(path.read_text())
+        except FileNotFoundError:
+            raise InputError(
+                f"{path} is missing; the run may have been stopped before it was written"
+            ) from None
+        except ValueError as error:
+            raise InputError(f"{path} is damaged ({error}); train again or restore it") from None
+
+    def save_tensors(self, name: str, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
+        """Write tensors as one safetensors file, with facts in its header."""
+        self.write(name, safetensors.torch.save({key: t.contiguous() for key, t in tensors.items()}, facts))
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Append one line to ``metrics.jsonl``."""
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def save_checkpoint(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Write a checkpoint; until its JSON file is replaced, the one before it is what counts."""
+        folder = self.path / "checkpoint"
+        folder.mkdir(exist_ok=True)
+        content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+        digest = hashlib.sha256(content).hexdigest()
+        name = f"tensors-{digest[:16]}.safetensors"
+        atomic_write(folder / name, content)
+        record = {"format": CHECKPOINT_FORMAT, "tensors": name, "sha256": digest, **facts}
+        atomic_write(folder / "checkpoint.json", json.dumps(record, indent=2) + "\n")
+        for stale in folder.glob("tensors-*.safetensors"):
+            if stale.name != name:
+                stale.unlink()
+
+    def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The tensors and facts of the checkpoint.
+
+        Raises:
+            InputError: there is none, it is damaged, or a newer version wrote it.
+        """
+        facts = self.read_json("checkpoint/checkpoint.json")
+        where = self.path / "checkpoint"
+        if not isinstance(facts, dict) or facts.get("format") != CHECKPOINT_FORMAT:
+            found = facts.get("format") if isinstance(facts, dict) else None
+            raise InputError(
+                f"{where} has checkpoint format {found}, this gemsnn reads format {CHECKPOINT_FORMAT}; update gemsnn"
+            )
+        path = where / Path(str(facts.get("tensors"))).name
+        try:
+            content = path.read_bytes()
+        except OSError:
+            raise InputError(f"{path} is missing; the checkpoint cannot be used, train again") from None
+        if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
+            raise InputError(f"{path} is damaged (its SHA-256 differs from checkpoint.json); train again")
+        return safetensors.torch.load(content), facts
+
+
+def provenance() -> dict[str, Any]:
+    """What made the numbers: versions, commit of the source, machine."""
+    versions = {name: metadata.version(name) for name in _PACKAGES}
+    return {
+        "gemsnn": versions.pop("gemsnn"),
+        "python": platform.python_version(),
+        **versions,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "git_commit": _git_commit(),
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_commit() -> str | None:
+    """The commit of the package's source where it runs from a checkout, with ``+`` if files differ from it."""
+    source = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(source), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        if not git("ls-files", "--", Path(__file__).name):
+            return None
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

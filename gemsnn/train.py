@@ -1,0 +1,285 @@
+"""Presentations through a learning kernel, with records kept and the validation part scored now and then."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gemsnn import evaluate, metrics, optimisers, rng
+from gemsnn.kernels.contract import Kernel, Learning
+from gemsnn.network import Network, Params
+from gemsnn.optimisers import OptimiserState
+from gemsnn.types import InputError, PresentationSequence, collate
+
+Schedule = Literal["constant", "cosine"]
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """How long and in what portions to train.
+
+    Attributes:
+        compartments: K.
+        epochs: passes over the training part.
+        batch: presentations in parallel, B; they share weights and average their steps.
+        update_every: steps between updates, or ``"presentation"`` for one update at the end.
+        schedule: the step size over the whole training: constant, or falling to zero along a cosine.
+        evaluate_every: epochs between two scorings of the validation part.
+        seed: addresses all randomness of the run.
+    """
+
+    compartments: int = 5
+    epochs: int = 20
+    batch: int = 16
+    update_every: int | Literal["presentation"] = "presentation"
+    schedule: Schedule = "cosine"
+    evaluate_every: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the numbers once."""
+        for name in ("compartments", "epochs", "batch", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.update_every != "presentation" and self.update_every < 1:
+            raise InputError(
+                f'update_every must be a number of steps or "presentation", not {self.update_every}'
+            )
+        if self.seed < 0:
+            raise InputError(f"seed must not be negative, not {self.seed}")
+
+    @property
+    def update_steps(self) -> int | None:
+        """Steps between updates; ``None`` for one update a presentation."""
+        return None if self.update_every == "presentation" else self.update_every
+
+
+class Learner(NamedTuple):
+    """Everything that training changes.
+
+    Attributes:
+        params: the network's parameters.
+        optimiser: the optimiser's state.
+        batches: batches learned so far; with the seed, this addresses all that comes next.
+    """
+
+    params: Params
+    optimiser: OptimiserState
+    batches: int
+
+
+class Update(NamedTuple):
+    """One learned batch.
+
+    Attributes:
+        learner: the state after it.
+        epoch: the pass it belongs to, from 1.
+        ends_epoch: whether it is the last of its pass.
+        presentations: presentations learned so far.
+        loss: minus the mean over compartments of the visible log-likelihood, nats per presentation.
+        bound: the K-sample bound, ``log mean_k exp v^k``, nats per presentation.
+        hidden_rate: spikes per hidden neuron and step.
+        ess: effective sample size of q at the presentations' ends, between 1 and K.
+    """
+
+    learner: Learner
+    epoch: int
+    ends_epoch: bool
+    presentations: int
+    loss: float
+    bound: float
+    hidden_rate: float
+    ess: float
+
+
+def start(params: Params, learning: Learning) -> Learner:
+    """A learner that has learned nothing yet."""
+    return Learner(params, optimisers.init(learning.optimiser, params), 0)
+
+
+def rate_factor(schedule: Schedule, done: float) -> float:
+    """What the schedule makes of the step size when a share ``done`` of the training lies behind."""
+    return 1.0 if schedule == "constant" else (1 + math.cos(math.pi * done)) / 2
+
+
+def updates(
+    network: Network,
+    learner: Learner,
+    presentations: PresentationSequence,
+    spec: TrainSpec,
+    learning: Learning,
+    kernel: Kernel,
+) -> Iterator[Update]:
+    """Learn batch after batch, from where the learner stands to the last epoch.
+
+    The order of presentations is drawn anew for every epoch, from the seed; the noise of a presentation is
+    addressed by the seed, the epoch and the presentation's index.
+    """
+    per_epoch = -(-len(presentations) // spec.batch)
+    total = spec.epochs * per_epoch
+    while learner.batches < total:
+        epoch, position = divmod(learner.batches, per_epoch)
+        order = rng.generator(spec.seed, "order", epoch).permutation(len(presentations))
+        chosen = order[position * spec.batch : (position + 1) * spec.batch]
+        learned = kernel.learn(
+            network,
+            learner.params,
+            learner.optimiser,
+            learning,
+            collate(presentations[int(i)] for i in chosen),
+            seed=rng.derive(spec.seed, "train", epoch),
+            lr=learning.optimiser.lr * rate_factor(spec.schedule, learner.batches / total),
+        )
+        learner = Learner(learned.params, learned.optimiser, learner.batches + 1)
+        share = torch.softmax(learned.log_weights, 1)
+        yield Update(
+            learner=learner,
+            epoch=epoch + 1,
+            ends_epoch=position + 1 == per_epoch,
+            presentations=epoch * len(presentations) + min((position + 1) * spec.batch, len(presentations)),
+            loss=-float(learned.log_likelihood.mean()),
+            bound=float(metrics.log_mean_exp(learned.log_likelihood, 1).mean()),
+            hidden_rate=float(learned.hidden_rate.mean()),
+            ess=float(metrics.effective_sample_size(share).mean()),
+        )
+
+
+def validate(
+    kernel: Kernel,
+    network: Network,
+    params: Params,
+    presentations: PresentationSequence,
+    compartments: int,
+    seed: int,
+) -> dict[str, float]:
+    """Scores of the votes of K compartments, and the clamped log-likelihood, on a part of the data."""
+    found = evaluate.predict(kernel, network, params, presentations, compartments, seed=seed)
+    weights = evaluate.log_likelihood(kernel, network, params, presentations, compartments, seed=seed)
+    shares = metrics.vote_shares(found.votes[:, :, -1], network.spec.visible)
+    return evaluate.vote_scores(shares, found.labels, compartments) | {
+        "log_likelihood": float(metrics.log_mean_exp(weights, 1).mean())
+    }
+
+
+class Watcher(NamedTuple):
+    """What :func:`fit` tells the outside.
+
+    Attributes:
+        record: takes every line of ``metrics.jsonl``.
+        show: takes every update, and the validation's scores when there are new ones.
+        checkpoint: takes the learner at the end of every epoch, and at a stop.
+        stop: asked after every batch; true ends the training.
+    """
+
+    record: Callable[[dict[str, Any]], None] = lambda _: None
+    show: Callable[[Update, dict[str, float] | None], None] = lambda *_: None
+    checkpoint: Callable[[Learner], None] = lambda _: None
+    stop: Callable[[], bool] = lambda: False
+
+
+def fit(
+    network: Network,
+    learner: Learner,
+    presentations: PresentationSequence,
+    validation: PresentationSequence,
+    spec: TrainSpec,
+    learning: Learning,
+    kernel: Kernel,
+    *,
+    watcher: Watcher | None = None,
+) -> tuple[Learner, bool]:
+    """Train to the last epoch, or until the watcher says stop.
+
+    Returns:
+        The learner, and whether training came to its end.
+
+    Raises:
+        InputError: there is nothing to train on.
+    """
+    if not len(presentations):
+        raise InputError("there is nothing to train on: the training part is empty")
+    watcher = watcher or Watcher()
+    began = time.perf_counter()
+    window: list[Update] = []
+    for update in updates(network, learner, presentations, spec, learning, kernel):
+        learner = update.learner
+        window.append(update)
+        at = {
+            "update": learner.optimiser.updates,
+            "epoch": update.epoch,
+            "presentations": update.presentations,
+        }
+        scores = None
+        stopping = watcher.stop()
+        if len(window) == RECORD_EVERY or update.ends_epoch or stopping:
+            watcher.record(
+                {"kind": "train", **at, **_mean(window), "seconds": round(time.perf_counter() - began, 3)}
+            )
+            window.clear()
+        last = update.epoch == spec.epochs
+        if (
+            update.ends_epoch
+            and len(validation)
+            and not stopping
+            and (last or update.epoch % spec.evaluate_every == 0)
+        ):
+            seed = rng.derive(spec.seed, "validation")
+            scores = validate(kernel, network, learner.params, validation, spec.compartments, seed)
+            watcher.record(
+                {
+                    "kind": "evaluation",
+                    "split": "validation",
+                    **at,
+                    **scores,
+                    "seconds": round(time.perf_counter() - began, 3),
+                }
+            )
+        watcher.show(update, scores)
+        if update.ends_epoch or stopping:
+            watcher.checkpoint(learner)
+        if stopping:
+            return learner, False
+    return learner, True
+
+
+RECORD_EVERY = 20
+"""Batches that one training record averages over."""
+
+
+def _mean(window: list[Update]) -> dict[str, float]:
+    return {
+        name: float(torch.tensor([getattr(update, name) for update in window], dtype=torch.float64).mean())
+        for name in ("loss", "bound", "hidden_rate", "ess")
+    }
+
+
+def learner_tensors(learner: Learner) -> dict[str, Tensor]:
+    """A learner as named tensors, for a checkpoint."""
+    groups = {"params": learner.params, "first": learner.optimiser.first, "second": learner.optimiser.second}
+    return {
+        f"{group}.{name}": getattr(params, name)
+        for group, params in groups.items()
+        if params is not None
+        for name in Params._fields
+    }
+
+
+def learner_from(tensors: dict[str, Tensor], *, batches: int, updates: int) -> Learner:
+    """The learner of a checkpoint's tensors.
+
+    Raises:
+        InputError: a tensor is missing.
+    """
+    groups: dict[str, Params | None] = {}
+    for group in ("params", "first", "second"):
+        found = {name: tensors[f"{group}.{name}"] for name in Params._fields if f"{group}.{name}" in tensors}
+        groups[group] = Params(**found) if len(found) == len(Params._fields) else None
+    if groups["params"] is None:
+        raise InputError("the checkpoint lacks some of the network's parameters; train again")
+    return Learner(groups["params"], OptimiserState(updates, groups["first"], groups["second"]), batches)

@@ -1,0 +1,79 @@
+"""Slow exact answers on tiny networks, written from the equations and sharing no code with the library.
+
+Hidden paths are enumerated: with T steps and H hidden neurons there are 2^(T H) of them, and so the exact
+log-likelihood, by autograd its exact gradient, and the exact expected K-sample bound.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from gemsnn.network import Network, Params
+from gemsnn.types import Presentation
+
+
+def potential(network: Network, params: Params, inputs: Tensor, spikes: Tensor, t: int) -> Tensor:
+    """``u[i, t]`` for all neurons by plain loops over senders, lags and basis functions, ``[N]``."""
+    m, n = inputs.shape[1], spikes.shape[1]
+    senders = torch.cat([inputs, spikes], 1)
+    rows = []
+    for i in range(n):
+        u = params.bias[i]
+        for d in range(1, network.taps.shape[1] + 1):
+            if t - d < 0:
+                continue
+            for j in range(m + n):
+                if network.mask[i, j] and senders[t - d, j]:
+                    u = u + (params.weight[i, j] * network.taps[:, d - 1]).sum()
+        for d in range(1, network.own_taps.shape[1] + 1):
+            if t - d >= 0 and network.own[i] and spikes[t - d, i]:
+                u = u + (params.feedback[i] * network.own_taps[:, d - 1]).sum()
+        rows.append(u)
+    return torch.stack(rows)
+
+
+def path_log_probs(network: Network, params: Params, presentation: Presentation) -> tuple[Tensor, Tensor]:
+    """``log p(h || x)`` of every hidden path and ``log p(x || h)`` under it, each ``[2^(T H)]``, differentiable."""
+    inputs, target = presentation.spikes.double(), presentation.target.double()
+    steps, hidden = inputs.shape[0], network.spec.hidden_neurons
+    priors, likelihoods = [], []
+    for bits in itertools.product((0.0, 1.0), repeat=steps * hidden):
+        path = torch.tensor(bits, dtype=torch.float64).reshape(steps, hidden)
+        spikes = torch.cat([path, target], 1)
+        prior = likelihood = torch.zeros((), dtype=torch.float64)
+        for t in range(steps):
+            u = potential(network, params, inputs, spikes, t)
+            p = 1 / (1 + torch.exp(-u))
+            log_p = torch.log(torch.where(spikes[t] > 0, p, 1 - p))
+            prior = prior + log_p[:hidden].sum()
+            likelihood = likelihood + log_p[hidden:].sum()
+        priors.append(prior)
+        likelihoods.append(likelihood)
+    return torch.stack(priors), torch.stack(likelihoods)
+
+
+def log_likelihood(network: Network, params: Params, presentation: Presentation) -> Tensor:
+    """``log p(x) = log sum_h p(h || x) p(x || h)``."""
+    priors, likelihoods = path_log_probs(network, params, presentation)
+    return torch.logsumexp(priors + likelihoods, 0)
+
+
+def gradient(network: Network, params: Params, presentation: Presentation) -> Params:
+    """The gradient of :func:`log_likelihood`, by autograd."""
+    leaves = Params(*(leaf.clone().requires_grad_() for leaf in params))
+    log_likelihood(network, leaves, presentation).backward()
+    return Params(*(leaf.grad for leaf in leaves))
+
+
+def expected_bound(network: Network, params: Params, presentation: Presentation, compartments: int) -> Tensor:
+    """``E log (1/K) sum_k exp v^k`` over all K-tuples of hidden paths."""
+    priors, likelihoods = path_log_probs(network, params, presentation)
+    total = torch.zeros((), dtype=torch.float64)
+    for paths in itertools.product(range(len(priors)), repeat=compartments):
+        chosen = torch.tensor(paths)
+        bound = torch.logsumexp(likelihoods[chosen], 0) - torch.log(torch.tensor(float(compartments)))
+        total = total + priors[chosen].sum().exp() * bound
+    return total

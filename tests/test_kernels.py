@@ -1,0 +1,150 @@
+"""Every kernel against the reference, which composes the mathematics and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from cases import make_network, make_presentation
+
+from gemsnn import kernels, optimisers
+from gemsnn.kernels import KERNELS, Learning, reference
+from gemsnn.optimisers import OptimiserSpec
+from gemsnn.rules import RuleSpec
+from gemsnn.types import InputError, collate
+
+OTHERS = [name for name in KERNELS if name != "reference"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and a batch of awkward sizes."""
+
+    steps: tuple[int, ...] = (11, 8, 4)
+    inputs: int = 7
+    hidden: tuple[int, ...] = (4, 2)
+    visible: int = 3
+    compartments: int = 3
+    rate: float = 0.3
+    topology: str = "layered"
+    every: int | None = None
+
+    def __str__(self) -> str:
+        changed = [f"{k}={v}" for k, v in vars(self).items() if v != getattr(Case(), k)]
+        return ",".join(changed).replace(" ", "") or "plain"
+
+
+CASES = [
+    Case(),
+    Case(every=1),
+    Case(every=3, topology="full"),
+    Case(topology="sparse", every=5),
+    Case(topology="feedforward", every=4),
+    Case(compartments=1, topology="full"),
+    Case(inputs=1, every=2),
+    Case(rate=0.0),
+    Case(hidden=(), every=1),
+    Case(steps=(63,), hidden=(250,), visible=7, every=7),
+    Case(steps=(1, 1), every=1),
+    Case(steps=(2,), topology="full"),
+]
+RULES = [
+    RuleSpec("gem-cv"),
+    RuleSpec("gem", kappa=0.9, gamma=0.8, readout="every-step"),
+    RuleSpec("gem-cv", kappa=0.5, gamma=0.0, readout="last-step"),
+    RuleSpec("gem-cv", kappa=0.9, gamma=0.5, readout="every-step", average=True),
+]
+
+
+def make(case: Case, dtype=torch.float64):
+    network, params = make_network(
+        case.inputs, case.hidden, case.visible, topology=case.topology, taps=5, count=3, dtype=dtype
+    )
+    rows = [
+        make_presentation(steps, case.inputs, case.visible, index=3 * i + 1, rate=case.rate)
+        for i, steps in enumerate(case.steps)
+    ]
+    return network, params, collate(rows)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: f"{r.rule}-{r.kappa}-{r.gamma}-{r.readout}")
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_learning_equals_the_reference(name, rule, optimiser, case):
+    network, params, batch = make(case)
+    spec = OptimiserSpec(optimiser, lr=0.05)
+    learning = Learning(rule, spec, case.compartments, case.every)
+    got, want = (
+        kernel.learn(network, params, optimisers.init(spec, params), learning, batch, seed=5, lr=0.05)
+        for kernel in (KERNELS[name], reference)
+    )
+    assert torch.equal(got.hidden_rate, want.hidden_rate)
+    for a, b in zip(got.params, want.params, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(got.log_likelihood, want.log_likelihood, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(got.log_weights, want.log_weights, rtol=1e-9, atol=1e-9)
+    assert (
+        got.optimiser.updates == want.optimiser.updates == -(-batch.spikes.shape[1] // (case.every or 10**9))
+    )
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("clamp", [True, False])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_rollouts_equal_the_reference(name, clamp, case):
+    network, params, batch = make(case)
+    got, want = (
+        kernel.rollout(network, params, batch, case.compartments, seed=5, clamp=clamp)
+        for kernel in (KERNELS[name], reference)
+    )
+    assert torch.equal(got.spikes, want.spikes)
+    torch.testing.assert_close(got.potential, want.potential)
+    assert not got.spikes[~batch.alive[:, None].expand(-1, case.compartments, -1)].any()
+
+
+@pytest.mark.parametrize("name", list(KERNELS))
+def test_compartments_and_batches_do_not_disturb_each_other(name):
+    network, params, batch = make(Case(topology="full"))
+    kernel = KERNELS[name]
+    few = kernel.rollout(network, params, batch, 2, seed=5, clamp=False)
+    many = kernel.rollout(network, params, batch, 5, seed=5, clamp=False)
+    assert torch.equal(few.spikes, many.spikes[:, :2])
+    alone = kernel.rollout(
+        network, params, collate([make_presentation(8, 7, 3, index=4, rate=0.3)]), 2, seed=5, clamp=False
+    )
+    assert torch.equal(alone.spikes[0], few.spikes[1, :, :8])
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_float32_agrees_in_the_mean(name):
+    """Float32 rounding may flip a spike and all that follows, so the claim is about means over 2000 runs."""
+    rates = []
+    for dtype, kernel in ((torch.float32, KERNELS[name]), (torch.float64, reference)):
+        network, params, _ = make(Case(topology="full"), dtype)
+        batch = collate([make_presentation(8, 7, 3, rate=0.3)._replace(address=i) for i in range(200)])
+        run = kernel.rollout(network, params, batch, 10, seed=int(dtype == torch.float32), clamp=False)
+        rates.append(run.spikes.double().mean(2).flatten(0, 1))
+    gap = rates[0].mean(0) - rates[1].mean(0)
+    error = ((rates[0].var(0) + rates[1].var(0)) / len(rates[0])).sqrt()
+    # nine neurons at 5.3 standard errors each: fails for one pair of seeds in a million
+    assert (gap.abs() < 5.3 * error).all()
+
+
+def test_choosing_a_kernel(monkeypatch):
+    network, _, _ = make(Case())
+    assert kernels.choose("auto", network)[0] == "block"
+    assert kernels.choose("reference", network)[0] == "reference"
+    with pytest.raises(InputError, match="no kernel 'fast'"):
+        kernels.choose("fast", network)
+    monkeypatch.setattr(KERNELS["block"], "refuses", lambda *_: "it is Tuesday.")
+    assert kernels.choose("auto", network)[0] == "reference"
+    with pytest.raises(InputError, match="cannot serve this case: it is Tuesday"):
+        kernels.choose("block", network)
+
+
+def test_learning_settings_are_checked():
+    for numbers in ({"compartments": 0}, {"compartments": 2, "update_every": 0}):
+        with pytest.raises(InputError):
+            Learning(RuleSpec(), OptimiserSpec(), **numbers)

@@ -1,0 +1,123 @@
+import pytest
+import torch
+from cases import make_network, make_presentation
+from oracles import potential
+
+from gemsnn import glm, rng
+from gemsnn import network as networks
+from gemsnn.network import NetworkSpec, Params
+from gemsnn.types import InputError, collate
+
+
+def run(network, params, batch, compartments, clamp=True):
+    """Step through a batch; potentials and spikes, ``[B, K, T, N]``, and the steps."""
+    state = networks.initial_state(network, len(batch.label), compartments)
+    steps = []
+    for t in range(batch.spikes.shape[1]):
+        uniform = rng.uniforms(9, batch.address, range(t, t + 1), compartments, network.spec.neurons)[:, 0]
+        state, now = networks.step(
+            network, params, state, batch.spikes[:, t], uniform.double(),
+            clamp=batch.target[:, t] if clamp else None, alive=batch.alive[:, t],
+        )  # fmt: skip
+        steps.append(now)
+    return torch.stack([s.potential for s in steps], 2), torch.stack([s.spikes for s in steps], 2), steps
+
+
+@pytest.mark.parametrize("topology", ["layered", "full", "feedforward", "sparse"])
+@pytest.mark.parametrize("clamp", [True, False])
+def test_potentials_equal_plain_loops(topology, clamp):
+    network, params = make_network(hidden=(2, 1), topology=topology)
+    batch = collate([make_presentation(6, 3, 2, index=i) for i in range(2)])
+    found, spikes, _ = run(network, params, batch, 3, clamp)
+    for b in range(2):
+        for k in range(3):
+            for t in range(6):
+                want = potential(network, params, batch.spikes[b].double(), spikes[b, k], t)
+                torch.testing.assert_close(found[b, k, t], want)
+
+
+def test_spikes_follow_their_probability():
+    potential = torch.tensor([-2.0, 0.0, 1.5])
+    uniform = rng.uniforms(0, 0, range(20_000), 1, 3)[0, :, 0]
+    rate = glm.spike(uniform, potential.expand(20_000, 3)).mean(0)
+    p = torch.sigmoid(potential)
+    # five standard errors each: fails for fewer than one seed in 500,000
+    assert ((rate - p).abs() < 5 * (p * (1 - p) / 20_000).sqrt()).all()
+
+
+def test_log_prob_is_finite_and_right():
+    u = torch.tensor([-1e30, -100.0, 0.0, 3.0, 1e30], dtype=torch.float64)
+    for s in (0.0, 1.0):
+        assert torch.isfinite(glm.log_prob(torch.full_like(u, s), u)).all()
+    assert glm.log_prob(torch.tensor(1.0), torch.tensor(0.0)) == pytest.approx(-0.6931472)
+    torch.testing.assert_close(
+        glm.log_prob(torch.zeros(3), torch.tensor([-1.0, 0, 2])).exp(),
+        1 - torch.sigmoid(torch.tensor([-1.0, 0, 2])),
+    )
+
+
+@pytest.mark.parametrize("topology", ["layered", "full"])
+def test_local_scores_equal_autograd(topology):
+    network, params = make_network(hidden=(2, 1), topology=topology)
+    batch = collate([make_presentation(5, 3, 2)])
+    _, spikes, steps = run(network, params, batch, 2)
+    inputs = batch.spikes[0].double()
+    for k in range(2):
+        for t in range(5):
+            leaves = Params(*(leaf.clone().requires_grad_() for leaf in params))
+            u = potential(network, leaves, inputs, spikes[0, k], t)
+            s = spikes[0, k, t]
+            torch.log(torch.where(s > 0, torch.sigmoid(u), 1 - torch.sigmoid(u))).sum().backward()
+            found = networks.local_gradient(network, steps[t])
+            for leaf, score in zip(leaves, found, strict=True):
+                want = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+                torch.testing.assert_close(score[0, k], want)
+
+
+def test_nothing_happens_in_the_padding():
+    network, params = make_network(topology="full")
+    rows = [make_presentation(4, 3, 2, index=0), make_presentation(7, 3, 2, index=1)]
+    together, spikes, _ = run(network, params, collate(rows), 3)
+    alone, alone_spikes, _ = run(network, params, collate(rows[:1]), 3)
+    torch.testing.assert_close(together[0, :, :4], alone[0])
+    assert torch.equal(spikes[0, :, :4], alone_spikes[0])
+    assert not spikes[0, :, 4:].any()
+
+
+def test_feedback_of_the_chosen_neurons_only():
+    for feedback, count in (("hidden", 2), ("all", 4), ("none", 0)):
+        network, _ = make_network(feedback=feedback)
+        assert int(network.own.sum()) == count
+    assert NetworkSpec(inputs=1, visible=1).feedback == "hidden"
+
+
+def test_initial_rates():
+    network, params = make_network()
+    silent = params._replace(weight=torch.zeros_like(params.weight))
+    batch = collate([make_presentation(1, 3, 2)])
+    found, _, _ = run(network, silent, batch, 1)
+    torch.testing.assert_close(
+        torch.sigmoid(found[0, 0, 0]), torch.tensor([0.4, 0.4, 0.5, 0.5], dtype=torch.float64)
+    )
+
+
+def test_initial_weights():
+    network, params = make_network(inputs=300, hidden=(40,), visible=5, topology="layered", scale=2.0)
+    synapses = network.mask.sum(1) * 2
+    spread = (params.weight**2).sum((1, 2)) / synapses
+    torch.testing.assert_close(spread * synapses, torch.full_like(spread, 4.0), rtol=0.3, atol=0)
+    assert not params.weight[~network.mask].any()
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [{"inputs": 0}, {"hidden": (3, 0)}, {"density": 0.0}, {"hidden_rate": 1.0}, {"weight_scale": -1.0}],
+)
+def test_bad_specs_are_refused(numbers):
+    with pytest.raises(InputError):
+        NetworkSpec(**({"inputs": 3, "visible": 2} | numbers))
+
+
+def test_a_mask_of_the_wrong_size_is_refused():
+    with pytest.raises(InputError, match="rows"):
+        networks.build(NetworkSpec(inputs=2, visible=2, hidden=()), mask=torch.ones(3, 5, dtype=torch.bool))
