@@ -226,7 +226,7 @@ def score(network: Network, prediction: Prediction, log_weights: Tensor, *, bin_
         **scores,
         "by_compartments": by_compartments,
         "by_time": by_time,
-        "reliability": _rows(cells),
+        "reliability": cells.rows(),
         "selective": [
             {"coverage": float(c), "accuracy": float(a)}
             for c, a in zip(selective.coverage, selective.accuracy, strict=True)
@@ -241,20 +241,6 @@ def score(network: Network, prediction: Prediction, log_weights: Tensor, *, bin_
             "synaptic_operations_per_step": activity.operations * compartments,
         },
     }
-
-
-def _rows(cells: metrics.Reliability) -> list[dict[str, float | int | None]]:
-    columns = zip(cells.low, cells.high, cells.confidence, cells.accuracy, cells.count, strict=True)
-    return [
-        {
-            "low": float(low),
-            "high": float(high),
-            "confidence": float(confidence) if count else None,
-            "accuracy": float(accuracy) if count else None,
-            "count": int(count),
-        }
-        for low, high, confidence, accuracy, count in columns
-    ]
 
 
 def scalars_per_step(network: Network, compartments: int) -> dict[str, int]:

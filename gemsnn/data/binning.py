@@ -1,6 +1,6 @@
 """Events to spikes: half-open time bins, a crop of the sensor, polarity channels.
 
-Bin ``i`` is the half-open interval ``[i dt, (i + 1) dt)`` of time since the first event. By default a bin
+Bin ``i`` is the half-open interval ``[i dt, (i + 1) dt)`` of the recording's time. By default a bin
 is 1 if any event fell into it (binary OR), the convention of H. Jang and O. Simeone (arXiv 2007.11894);
 with ``counts`` it holds the number of events, at most 255.
 """
@@ -60,7 +60,9 @@ class BinSpec:
             return 0, 0, width, height
         x0, y0, crop_width, crop_height = self.crop
         if x0 + crop_width > width or y0 + crop_height > height:
-            raise InputError(f"the crop {self.crop} does not fit a sensor of {width} x {height} pixels; change the crop")
+            raise InputError(
+                f"the crop {self.crop} does not fit a sensor of {width} x {height} pixels; change the crop"
+            )
         return self.crop
 
 
@@ -68,7 +70,7 @@ def bin_events(events: Events, spec: BinSpec, *, width: int, height: int) -> NDA
     """Bin the events of one recording.
 
     Args:
-        events: in order of time, beginning at ``t = 0``.
+        events: in order of time, none before ``t = 0``.
         spec: the bins.
         width: sensor width in pixels.
         height: sensor height in pixels.

@@ -19,7 +19,8 @@ class Recording(NamedTuple):
     """What one file holds.
 
     Attributes:
-        events: structured array of dtype :data:`EVENT`, in order of time, beginning at ``t = 0``.
+        events: structured array of dtype :data:`EVENT`, in order of time; ``t`` counts from the recording's
+            origin, which readers put at the first event unless the format has a clock of its own.
         width: sensor width in pixels.
         height: sensor height in pixels.
         format: the file format's name, e.g. ``"AEDAT 2.0"``.
@@ -48,6 +49,8 @@ def check_events(events: Events, width: int, height: int, where: str) -> None:
         return
     x, y, t = events["x"], events["y"], events["t"]
     if x.min() < 0 or y.min() < 0 or x.max() >= width or y.max() >= height:
-        raise InputError(f"{where}: an event lies outside the {width} x {height} sensor; check the file's format")
+        raise InputError(
+            f"{where}: an event lies outside the {width} x {height} sensor; check the file's format"
+        )
     if t[0] < 0 or np.any(np.diff(t) < 0):
         raise InputError(f"{where}: timestamps go backwards; sort the events by time first")

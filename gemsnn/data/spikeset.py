@@ -22,7 +22,7 @@ class SpikeSet:
         values: uint8 ``[steps of all recordings, ceil(M / 8)]`` (packed bits), or ``[.., M]`` for counts.
         starts: int64 ``[n + 1]``; recording ``i`` is rows ``starts[i] .. starts[i + 1]``.
         labels: int64 ``[n]``.
-        index: int64 ``[n]``, each presentation's own number, which addresses its noise.
+        address: int64 ``[n]``, each presentation's own number, which addresses its noise.
         layout: the inputs and classes.
         packed: whether ``values`` holds packed bits.
     """
@@ -30,23 +30,29 @@ class SpikeSet:
     values: NDArray[np.uint8]
     starts: NDArray[np.int64]
     labels: NDArray[np.int64]
-    index: NDArray[np.int64]
+    address: NDArray[np.int64]
     layout: Layout
     packed: bool
 
     def __post_init__(self) -> None:
         """Check that the labels fit the classes."""
-        if len(self.labels) and not (0 <= self.labels.min() and self.labels.max() < self.layout.classes):
+        if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < self.layout.classes):
             worst = self.labels.max() if self.labels.max() >= self.layout.classes else self.labels.min()
-            raise InputError(f"label {worst} is out of range: labels must lie in 0 .. {self.layout.classes - 1}")
+            raise InputError(
+                f"label {worst} is out of range: labels must lie in 0 .. {self.layout.classes - 1}"
+            )
 
     @staticmethod
-    def from_bins(bins: Iterable[NDArray[np.uint8]], labels: Sequence[int], layout: Layout, *, counts: bool) -> SpikeSet:
+    def from_bins(
+        bins: Iterable[NDArray[np.uint8]], labels: Sequence[int], layout: Layout, *, counts: bool
+    ) -> SpikeSet:
         """Pack recordings of shape ``[T, M]``, taken one at a time, so that unpacked they never coexist."""
         rows, lengths = [], []
         for spikes in bins:
             if spikes.shape[1] != layout.inputs:
-                raise InputError(f"recording {len(rows)} has {spikes.shape[1]} inputs where {layout.inputs} are expected")
+                raise InputError(
+                    f"recording {len(rows)} has {spikes.shape[1]} inputs where {layout.inputs} are expected"
+                )
             rows.append(spikes if counts else np.packbits(spikes, axis=1))
             lengths.append(len(spikes))
         width = layout.inputs if counts else -(-layout.inputs // 8)
@@ -54,7 +60,7 @@ class SpikeSet:
             values=np.concatenate(rows) if rows else np.zeros((0, width), np.uint8),
             starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             labels=np.asarray(labels, np.int64),
-            index=np.arange(len(rows), dtype=np.int64),
+            address=np.arange(len(rows), dtype=np.int64),
             layout=layout,
             packed=not counts,
         )
@@ -77,10 +83,10 @@ class SpikeSet:
         label = int(self.labels[position])
         target = torch.zeros(len(spikes), self.layout.classes, dtype=torch.uint8)
         target[:, label] = 1
-        return Presentation(spikes, target, label, int(self.index[position]))
+        return Presentation(spikes, target, label, int(self.address[position]))
 
     def select(self, positions: NDArray[np.int64] | Sequence[int] | slice) -> SpikeSet:
-        """The recordings at these positions, in this order, each keeping its index."""
+        """The recordings at these positions, in this order, each keeping its address."""
         chosen = np.arange(len(self))[positions]
         lengths = self.starts[chosen + 1] - self.starts[chosen]
         rows = [self.values[self.starts[i] : self.starts[i + 1]] for i in chosen]
@@ -88,7 +94,7 @@ class SpikeSet:
             values=np.concatenate(rows) if rows else self.values[:0],
             starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             labels=self.labels[chosen],
-            index=self.index[chosen],
+            address=self.address[chosen],
             layout=self.layout,
             packed=self.packed,
         )
@@ -105,10 +111,17 @@ class SpikeSet:
         if self.layout.channels == 1:
             return self
         layout = self.layout._replace(channels=1)
-        join = np.bitwise_or.reduce if self.packed else lambda a, axis: np.minimum(a.sum(axis=axis), 255).astype(np.uint8)
-        bins = (join(self.bins(i).reshape(-1, layout.inputs, self.layout.channels), axis=2) for i in range(len(self)))
+        join = (
+            np.bitwise_or.reduce
+            if self.packed
+            else lambda a, axis: np.minimum(a.sum(axis=axis), 255).astype(np.uint8)
+        )
+        bins = (
+            join(self.bins(i).reshape(-1, layout.inputs, self.layout.channels), axis=2)
+            for i in range(len(self))
+        )
         merged = SpikeSet.from_bins(bins, self.labels.tolist(), layout, counts=not self.packed)
-        return SpikeSet(merged.values, merged.starts, merged.labels, self.index, layout, self.packed)
+        return SpikeSet(merged.values, merged.starts, merged.labels, self.address, layout, self.packed)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 Between two updates the weights rest, so nothing of the size of the weights needs to exist per compartment.
 An eligibility trace is a sum of rank-one terms, error times trace; a direction read from it is
 
-``sum_{k, tau} c[k, i, tau] r[k, i, tau] a[k, j, l, tau]``,  ``c[tau] = sum_{t >= tau, t read} gamma^(t - tau) signal[t]``
+``sum_{k, tau} c[k, i, tau] r[k, i, tau] a[k, j, l, tau]`` with errors r and coefficients
+``c[k, i, tau] = sum_{t >= tau, t read} gamma^(t - tau) signal[k, i, t]``.
 
-with errors r. The inputs' traces are the same for all compartments, so their factors are summed over k first;
+The inputs' traces are the same for all compartments, so their factors are summed over k first;
 and since filtering is linear, neither the forward product nor the update forms an input trace at all: spikes
 are multiplied with the weights, then filtered (and errors filtered, then multiplied with spikes).
 """
@@ -79,7 +80,7 @@ def _start(network: Network, batch: Batch, compartments: int) -> _Run:
 
 def _lag_matrix(taps: Tensor, steps: int) -> Tensor:
     """``[C, C + D - 1, L]``: entry ``(c, e, l)`` is ``f_l(c - e + D)``, from step e - D of a block to step c."""
-    count, memory = taps.shape
+    memory = taps.shape[1]
     lag = torch.arange(steps)[:, None] - torch.arange(steps + memory - 1)[None, :] + memory
     inside = (lag >= 1) & (lag <= memory)
     values = taps.T[(lag.clamp(1, memory) - 1).to(taps.device)]

@@ -1,0 +1,133 @@
+"""Binned recordings kept on disk, under a name made from everything that shaped them.
+
+A file's name holds the SHA-256 of its ingredients, so data made from another spec, seed, image or version
+of the code is another file, and nothing is ever out of date. Files are written beside their place and moved
+there, so a reader never sees half a file. A checksum inside tells a damaged file, which is made again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.types import InputError, Layout
+
+FORMAT = 1
+"""Version of the files: raised whenever they are laid out differently."""
+
+_ARRAYS = ("values", "starts", "labels", "address")
+
+
+def folder() -> Path:
+    r"""Where cached data lies.
+
+    ``$GEMSNN_CACHE`` if set; else ``$XDG_CACHE_HOME/gemsnn``; else the system's usual place
+    (``~/.cache/gemsnn``, ``~/Library/Caches/gemsnn`` on macOS, ``%LOCALAPPDATA%\gemsnn\cache`` on Windows).
+    """
+    if own := os.environ.get("GEMSNN_CACHE"):
+        return Path(own).expanduser()
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return Path(xdg).expanduser() / "gemsnn"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "gemsnn" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "gemsnn"
+    return Path.home() / ".cache" / "gemsnn"
+
+
+def digest(array: NDArray) -> str:
+    """SHA-256 of an array: its type, shape and bytes."""
+    head = f"{array.dtype.str} {list(array.shape)}\n".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def key(ingredients: Mapping[str, Any]) -> str:
+    """SHA-256 of everything that shaped the data, and of the files' format.
+
+    Args:
+        ingredients: by name: numbers, strings, sequences, mappings, and dataclasses, which count field by
+            field and with their type's name. Give arrays as their :func:`digest`.
+    """
+    text = json.dumps({"format": FORMAT, **ingredients}, sort_keys=True, default=_plain, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """What JSON cannot write by itself."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            "type": type(value).__name__,
+            **{f.name: getattr(value, f.name) for f in dataclasses.fields(value)},
+        }
+    raise TypeError(f"a cache ingredient must be plain data, not {type(value).__name__}")
+
+
+def recall(name: str, ingredients: Mapping[str, Any], make: Callable[[], SpikeSet]) -> SpikeSet:
+    """The data of these ingredients: from the cache if it is there and sound, else made and then kept.
+
+    Where the cache cannot be written, the data is returned all the same, with a warning that it was not kept.
+    """
+    path = folder() / f"{name}-{key(ingredients)[:32]}.safetensors"
+    if (kept := load(path)) is not None:
+        return kept
+    made = make()
+    try:
+        store(path, made)
+    except OSError as error:
+        warnings.warn(
+            f"the cache {path.parent} cannot be written ({error}); set GEMSNN_CACHE to a folder that can",
+            stacklevel=2,
+        )
+    return made
+
+
+def store(path: Path, spikes: SpikeSet) -> None:
+    """Write a set of recordings, all at once or not at all; raise :class:`OSError` where that is impossible."""
+    arrays = {name: np.ascontiguousarray(getattr(spikes, name)) for name in _ARRAYS}
+    facts = {"layout": spikes.layout._asdict(), "packed": spikes.packed}
+    metadata = {"facts": json.dumps(facts), "checksum": _checksum(arrays, facts)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(save(arrays, metadata))
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path) -> SpikeSet | None:
+    """Read a set of recordings, or nothing if the file is missing or damaged."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in _ARRAYS}
+        facts = json.loads(metadata["facts"])
+        if metadata["checksum"] != _checksum(arrays, facts):
+            return None
+        return SpikeSet(**arrays, layout=Layout(**facts["layout"]), packed=facts["packed"])
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, InputError):
+        return None
+
+
+def _checksum(arrays: Mapping[str, NDArray], facts: Mapping[str, Any]) -> str:
+    """SHA-256 over all that a file holds."""
+    text = json.dumps([facts, [digest(arrays[name]) for name in _ARRAYS]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,237 @@
+"""Emulated data sets: images shown to the emulated event camera, binned, and kept in the cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemsnn import rng
+from gemsnn.data import cache
+from gemsnn.data.binning import BinSpec, bin_events
+from gemsnn.data.emulator import ALGORITHM, MNIST_DVS_SCALE4, EmulatorSpec, emulate
+from gemsnn.data.images import Images, digits_images, framed, load_images
+from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.types import InputError, Layout, Progress
+
+_SPLIT_SEED = 20
+"""Splits are the same for every user and every seed."""
+
+_DIGITS_TEST, _DIGITS_VALIDATION = 357, 240
+_AT_A_TIME = 64
+
+
+def emulate_set(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    emulator: EmulatorSpec,
+    bins: BinSpec,
+    *,
+    classes: int,
+    seed: int,
+    index: NDArray[np.int64] | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    description: str = "emulating",
+) -> SpikeSet:
+    """Show images to the emulated camera and bin what it reports.
+
+    Args:
+        images: uint8 ``[n, h, w]``.
+        labels: int64 ``[n]``.
+        emulator: the camera.
+        bins: the bins.
+        classes: number of classes.
+        seed: with an image's index it addresses the randomness of its recording.
+        index: int64 ``[n]``, the images' own numbers; ``0 .. n - 1`` if left out.
+        threads: how many work at once (two if left out, where there are two cores); the result is the same.
+        progress: shows how far the work is.
+        description: what the progress bar says.
+    """
+    index = np.arange(len(images)) if index is None else index
+    _, _, width, height = bins.window(emulator.width, emulator.height)
+    layout = Layout(bins.channels, height, width, classes, bins.bin_us)
+
+    def one(position: int) -> NDArray[np.uint8]:
+        events = emulate(images[position], emulator, seed=seed, index=int(index[position]))
+        return bin_events(events, bins, width=emulator.width, height=emulator.height)
+
+    rows: Iterable[NDArray[np.uint8]] = _in_order(one, len(images), threads or min(2, os.cpu_count() or 1))
+    if progress is not None:
+        rows = progress(rows, len(images), description)
+    return replace(SpikeSet.from_bins(rows, labels.tolist(), layout, counts=bins.counts), address=index)
+
+
+def _in_order(
+    work: Callable[[int], NDArray[np.uint8]], count: int, threads: int
+) -> Iterator[NDArray[np.uint8]]:
+    """``work(0), work(1), ...`` by several threads; few results wait at a time, as unpacked ones are large."""
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, count, _AT_A_TIME):
+            yield from pool.map(work, range(start, min(start + _AT_A_TIME, count)))
+
+
+def load_digits_events(
+    bins: BinSpec | None = None,
+    emulator: EmulatorSpec = MNIST_DVS_SCALE4,
+    seed: int = 0,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Splits:
+    """The embedded data set: scikit-learn's 1,797 handwritten digits before the emulated camera.
+
+    Recordings are made when first asked for (some seconds) and kept in the cache. 1,200 are for training, 240
+    for validation, 357 for testing, in a split that is the same for every seed. The digits are redrawn as tall
+    and as bold as MNIST's first (:func:`gemsnn.data.images.framed`).
+
+    Args:
+        bins: the bins; 80 of 25 ms if left out.
+        emulator: the camera.
+        seed: addresses the randomness of the recordings.
+        limit: keep only this many recordings of training and validation together, in their ratio; every class
+            has as many as any other, give or take one. The test part stays whole.
+        progress: shows how far the work is.
+    """
+    small = digits_images()
+    parts = split(small.labels, _DIGITS_TEST, _DIGITS_VALIDATION)
+    source = Images(framed(small.images), small.labels)
+    whole = _emulated("digits", source, emulator, bins or BinSpec(), seed, progress)
+    note = "digits: the 1,797 handwritten digits of scikit-learn, seen by an emulated event camera"
+    return _pick(whole, limited(parts, limit), note)
+
+
+def load_image_events(
+    root: Path,
+    bins: BinSpec | None = None,
+    emulator: EmulatorSpec = MNIST_DVS_SCALE4,
+    seed: int = 0,
+    *,
+    limit: int | None = None,
+    validation: float = 0.1,
+    progress: Progress | None = None,
+) -> Splits:
+    """Any labelled images before the emulated camera.
+
+    10 % of the recordings are for testing, in a split that depends on the labels alone. A recording's index is
+    its image's position in the files, taken in order of their names.
+
+    Args:
+        root: an image file (see :func:`gemsnn.data.images.load_images`) or a folder of such files.
+        bins: the bins; 80 of 25 ms if left out.
+        emulator: the camera.
+        seed: addresses the randomness of the recordings.
+        validation: the share of the others that is for validation, at least one recording.
+        limit: as in :func:`load_digits_events`; what is left out is not emulated.
+        progress: shows how far the work is.
+
+    Raises:
+        InputError: a file cannot be used, images differ in size, or there are too few for a split.
+    """
+    source = read_folder(root) if root.is_dir() else load_images(root)
+    total = len(source.labels)
+    if not 0 < validation < 1:
+        raise InputError(f"validation must lie between 0 and 1, not {validation}")
+    tested = round(total / 10)
+    held = min(max(round(validation * (total - tested)), 1), total - tested - 1)
+    if tested < 1 or held < 1:
+        raise InputError(f"{root}: {total} images are too few to split; give at least 10")
+    parts = limited(split(source.labels, tested, held), limit)
+    wanted = np.sort(np.concatenate(parts))
+    whole = _emulated("images", source, emulator, bins or BinSpec(), seed, progress, wanted)
+    train, validate, test = (np.searchsorted(wanted, part) for part in parts)
+    note = f"images: {len(wanted)} of {total} images, seen by an emulated event camera"
+    return _pick(whole, (train, validate, test), note)
+
+
+def read_folder(root: Path) -> Images:
+    """All image files of a folder, in order of their names."""
+    paths = sorted(
+        path
+        for path in root.iterdir()
+        if path.suffix == ".npz" or ("idx3" in path.name and "images" in path.name)
+    )
+    if not paths:
+        raise InputError(
+            f"{root}: the folder holds no image files; give .npz or IDX files (*-images-idx3-ubyte)"
+        )
+    loaded = [load_images(path) for path in paths]
+    for path, (images, _) in zip(paths, loaded, strict=True):
+        if images.shape[1:] != loaded[0].images.shape[1:]:
+            raise InputError(f"{path}: images of {images.shape[1:]} pixels do not fit the others in {root}")
+    return Images(*(np.concatenate(columns) for columns in zip(*loaded, strict=True)))
+
+
+Parts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+"""Positions of the training, validation and test recordings, each part with its classes interleaved."""
+
+
+def split(labels: NDArray[np.int64], test: int, validation: int) -> Parts:
+    """A stratified split, always the same for the same labels.
+
+    Every example has a rank within its class (at random) and, by that rank over the size of its class, a
+    place in one common order; so every stretch of this order holds all classes in proportion. Its first
+    ``test`` examples are the test part, the next ``validation`` the validation part, and the rest is for training.
+    """
+    random = rng.generator(_SPLIT_SEED, "split")
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    order = np.lexsort((labels, place))
+    return order[test + validation :], order[test : test + validation], order[:test]
+
+
+def limited(parts: Parts, limit: int | None) -> Parts:
+    """The first recordings of training and validation, ``limit`` in all and in the ratio of the parts."""
+    train, validation, test = parts
+    total = len(train) + len(validation)
+    if limit is None or limit >= total:
+        return parts
+    if limit < 2:
+        raise InputError(
+            f"limit must be at least 2, one recording for training and one for validation, not {limit}"
+        )
+    kept = min(max(round(limit * len(validation) / total), 1), limit - 1)
+    return train[: limit - kept], validation[:kept], test
+
+
+def _emulated(
+    name: str,
+    source: Images,
+    emulator: EmulatorSpec,
+    bins: BinSpec,
+    seed: int,
+    progress: Progress | None,
+    index: NDArray[np.int64] | None = None,
+) -> SpikeSet:
+    """Recordings of the images with these numbers, from the cache or new; the cache keeps both polarities."""
+    index = np.arange(len(source.labels)) if index is None else index
+    images, labels, classes = source.images[index], source.labels[index], int(source.labels.max()) + 1
+    kept = replace(bins, polarity="two")
+    ingredients = {
+        "algorithm": ALGORITHM,
+        "emulator": emulator,
+        "bins": kept,
+        "seed": seed,
+        "classes": classes,
+        "images": cache.digest(images),
+        "labels": cache.digest(labels),
+        "index": cache.digest(index),
+    }
+    make = partial(emulate_set, images, labels, emulator, kept, classes=classes, seed=seed, index=index)
+    spikes = cache.recall(
+        name, ingredients, partial(make, progress=progress, description=f"emulating {name}")
+    )
+    return spikes.merged() if bins.polarity == "merged" else spikes
+
+
+def _pick(whole: SpikeSet, parts: Parts, note: str) -> Splits:
+    train, validation, test = (whole.select(part) for part in parts)
+    return Splits(train, validation, test, (note,))

@@ -1,0 +1,51 @@
+"""N-MNIST (G. Orchard et al., Front. Neurosci. 9:437, 2015): 5 bytes an event, no header.
+
+Byte 0 is the column, byte 1 the row, the top bit of byte 2 the polarity (1 is ON), and the remaining 23 bits
+the time in microseconds, high bits first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gemsnn.data.events import Recording, check_events, make_events
+from gemsnn.types import InputError
+
+SIDE = 34
+"""Recordings are 34 x 34 pixels."""
+
+
+def read_nmnist(data: bytes, where: str) -> Recording:
+    """Decode an N-MNIST file.
+
+    Times stay on the file's clock, whose 0 is the start of the first saccade (the first event follows within
+    some milliseconds), because that is what recordings have in common.
+
+    Args:
+        data: the whole file.
+        where: the file's name, for messages.
+
+    Raises:
+        InputError: no events, a length that is not a multiple of 5, or pixels outside 34 x 34.
+    """
+    if not data:
+        raise InputError(f"{where}: the file is empty; copy or download it again")
+    if len(data) % 5:
+        raise InputError(
+            f"{where}: an N-MNIST file has 5 bytes an event, and {len(data)} bytes leave {len(data) % 5} "
+            "over; it is cut short or of another format, so copy or download it again"
+        )
+    byte = np.frombuffer(data, np.uint8).reshape(-1, 5).astype(np.int64)
+    x, y = byte[:, 0], byte[:, 1]
+    if max(x.max(), y.max()) >= SIDE:
+        raise InputError(
+            f"{where}: pixels up to ({x.max()}, {y.max()}) lie outside N-MNIST's {SIDE} x {SIDE}; the file "
+            "is damaged or of another format, so give an N-MNIST recording"
+        )
+    t = (byte[:, 2] & 0x7F) << 16 | byte[:, 3] << 8 | byte[:, 4]
+    events = make_events(t, x, y, byte[:, 2] >> 7)
+    disorder = int((np.diff(t) < 0).sum())
+    if disorder:
+        events = events[np.argsort(t, kind="stable")]
+    check_events(events, SIDE, SIDE, where)
+    return Recording(events, SIDE, SIDE, "N-MNIST", {"events out of order": disorder} if disorder else {})
