@@ -20,7 +20,7 @@ from gemsnn import network as networks
 from gemsnn.config import Settings
 from gemsnn.data import datasets
 from gemsnn.data.readers import describe
-from gemsnn.data.spikeset import Splits
+from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.kernels import Kernel
 from gemsnn.network import Network, Params
 from gemsnn.records import RunFolder, provenance
@@ -69,6 +69,8 @@ def _train(settings: Settings, out: Path) -> int:
     splits = datasets.load(settings.data, progress=console.bar)
     for note in splits.notes:
         console.say(f"note: {note}")
+    for part in ("train", "validation", "test"):
+        _part(splits, part)
     loaded = time.perf_counter()
 
     dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
@@ -131,10 +133,15 @@ def _train(settings: Settings, out: Path) -> int:
     return 0 if finished else INTERRUPTED
 
 
-def _scores(model: Model, splits: Splits, part: str, compartments: int, seed: int) -> dict[str, Any]:
-    presentations = getattr(splits, part)
+def _part(splits: Splits, name: str) -> SpikeSet:
+    presentations: SpikeSet = getattr(splits, name)
     if not len(presentations):
-        raise InputError(f"the {part} part of the data is empty; choose another")
+        raise InputError(f"the {name} part of the data is empty; give more recordings or a larger --limit")
+    return presentations
+
+
+def _scores(model: Model, splits: Splits, part: str, compartments: int, seed: int) -> dict[str, Any]:
+    presentations = _part(splits, part)
     call = (model.kernel, model.network, model.params, presentations, compartments)
     prediction = evaluate.predict(*call, seed=seed, progress=console.bar)
     log_weights = evaluate.log_likelihood(*call, seed=seed, progress=console.bar)
@@ -302,7 +309,3 @@ def _settings_of(words: list[str]) -> Settings:
         if word == "--config" and position + 1 < len(words):
             return config.load(Path(words[position + 1]))
     return Settings()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

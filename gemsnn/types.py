@@ -28,7 +28,7 @@ Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 """Wraps an iterable, given its length and what its items are, to show how far the work has come."""
 
 
-class InputError(ValueError):
+class InputError(Exception):
     """Something a user gave cannot be used.
 
     The message is one sentence that says what is wrong, where, and what to do;

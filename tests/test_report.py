@@ -13,8 +13,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 from synthetic_run import edit, write_run
 
-from gemsnn import figures, report
-from gemsnn.report import read_run, render, summary, write_report
+from gemsnn.report import figures, read_run, render, summary, write_report
+from gemsnn.report.words import mistakes, percent
 from gemsnn.types import InputError
 
 SECTIONS = (
@@ -322,16 +322,16 @@ def test_words_without_hidden_neurons_and_with_one_compartment(run):
 
 
 def test_percent_never_rounds_to_certainty():
-    shown = [report.percent(share).replace("\N{NO-BREAK SPACE}", " ") for share in (0, 0.004, 0.5, 0.996, 1)]
+    shown = [percent(share).replace("\N{NO-BREAK SPACE}", " ") for share in (0, 0.004, 0.5, 0.996, 1)]
     assert shown == ["0 %", "0.4 %", "50 %", "99.6 %", "100 %"]
-    assert report.percent(0.9999) != report.percent(1)
-    assert report.percent(0.0001) != report.percent(0)
+    assert percent(0.9999) != percent(1)
+    assert percent(0.0001) != percent(0)
 
 
 def test_words_about_mistakes():
-    assert report.mistakes([[5, 0], [0, 5]]) == "There was no mistake."
-    assert "more than once" in report.mistakes([[5, 1], [0, 5]])
-    assert report.mistakes([[5, 2.5], [0, 5]]) == "Most often, class 0 was taken for class 1 (2.5 times)."
+    assert mistakes([[5, 0], [0, 5]]) == "There was no mistake."
+    assert "more than once" in mistakes([[5, 1], [0, 5]])
+    assert mistakes([[5, 2.5], [0, 5]]) == "Most often, class 0 was taken for class 1 (2.5 times)."
 
 
 # -- figures -----------------------------------------------------------------------------------------------

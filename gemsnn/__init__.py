@@ -1,0 +1,9 @@
+"""Probabilistic spiking neural networks that learn online and know what they do not know.
+
+Read it in the order of the data: :mod:`gemsnn.data`, :mod:`gemsnn.network`, :mod:`gemsnn.rules`,
+:mod:`gemsnn.kernels`, :mod:`gemsnn.sampling`, :mod:`gemsnn.train`, :mod:`gemsnn.evaluate`, :mod:`gemsnn.report`.
+"""
+
+from importlib import metadata
+
+__version__ = metadata.version("gemsnn")

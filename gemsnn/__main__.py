@@ -1,0 +1,7 @@
+"""``python -m gemsnn``."""
+
+import sys
+
+from gemsnn.cli import main
+
+sys.exit(main())

@@ -1,0 +1,40 @@
+"""The arrows of the house: a module imports only what stands above it."""
+
+import ast
+from pathlib import Path
+
+import gemsnn
+
+ORDER = [
+    "types", "rng", "metrics", "records", "basis", "topology", "data", "baseline", "glm", "network", "rules",
+    "optimisers", "kernels", "sampling", "evaluate", "train", "report", "config", "console", "cli",
+]  # fmt: skip
+NOT_DATA = {"glm", "network", "rules", "optimisers", "kernels", "sampling", "evaluate", "train"}
+ROOT = Path(gemsnn.__file__).parent
+
+
+def imported(file: Path) -> set[str]:
+    """The top-level parts of gemsnn that a file imports."""
+    parts = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "gemsnn":
+            rest = node.module.split(".")[1:]
+            parts |= {rest[0]} if rest else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            parts |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("gemsnn.")}
+    return parts
+
+
+def test_imports_point_one_way():
+    files = [
+        file
+        for file in ROOT.rglob("*.py")
+        if file.parent != ROOT or file.stem not in ("__init__", "__main__")
+    ]
+    assert len(files) > 20
+    for file in files:
+        part = file.relative_to(ROOT).parts[0].removesuffix(".py")
+        above = set(ORDER[: ORDER.index(part) + 1])
+        assert imported(file) <= above, f"{file.name} imports {imported(file) - above} from below itself"
+        assert part != "data" or imported(file) <= {"types", "rng", "data"}
+        assert part not in NOT_DATA or "data" not in imported(file)

@@ -1,0 +1,132 @@
+import dataclasses
+
+import pytest
+import torch
+from cases import make_network, make_presentation
+
+from gemsnn import kernels, optimisers, train
+from gemsnn.kernels import KERNELS, Learning
+from gemsnn.optimisers import OptimiserSpec
+from gemsnn.rules import RuleSpec
+from gemsnn.train import TrainSpec, Watcher
+from gemsnn.types import InputError, Presentation
+
+KERNEL = kernels.choose("auto", make_network()[0])[1]
+SPEC = TrainSpec(compartments=3, epochs=3, batch=4, evaluate_every=2, seed=7)
+LEARNING = Learning(RuleSpec(), OptimiserSpec(lr=0.05), 3)
+
+
+def easy(count: int) -> list[Presentation]:
+    """Two classes that differ in which input is busy."""
+    rows = []
+    for i in range(count):
+        label = i % 2
+        busy = make_presentation(8, 1, 1, index=i, rate=0.9).spikes
+        quiet = torch.zeros_like(busy)
+        target = torch.zeros(8, 2, dtype=torch.uint8)
+        target[:, label] = 1
+        rows.append(Presentation(torch.cat([busy, quiet] if label else [quiet, busy], 1), target, label, i))
+    return rows
+
+
+def start(learning=LEARNING):
+    network, params = make_network(inputs=2, hidden=(3,), visible=2, feedback="hidden", scale=0.5)
+    return network, train.start(params, learning)
+
+
+def test_learning_learns_and_is_reported():
+    network, learner = start()
+    spec = dataclasses.replace(SPEC, epochs=25)
+    records, shown = [], []
+    watcher = Watcher(record=records.append, show=lambda update, scores: shown.append((update, scores)))
+    _, finished = train.fit(network, learner, easy(22), easy(10), spec, LEARNING, KERNEL, watcher=watcher)
+    assert finished
+    assert len(shown) == 25 * 6
+    losses = [row["loss"] for row in records if row["kind"] == "train"]
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(row["bound"] >= -row["loss"] - 1e-9 for row in records if row["kind"] == "train")
+    assert all(1 <= row["ess"] <= 3 for row in records if row["kind"] == "train")
+    evaluations = [row for row in records if row["kind"] == "evaluation"]
+    assert [row["epoch"] for row in evaluations] == [*range(2, 25, 2), 25]
+    assert evaluations[-1]["accuracy"] == 1
+    last = shown[-1][0]
+    assert (last.epoch, last.ends_epoch, last.presentations) == (25, True, 25 * 22)
+
+
+def test_training_goes_on_from_anywhere():
+    network, learner = start()
+    whole = list(train.updates(network, learner, easy(10), SPEC, LEARNING, KERNEL))
+    assert [update.presentations for update in whole] == [4, 8, 10, 14, 18, 20, 24, 28, 30]
+    rest = list(train.updates(network, whole[3].learner, easy(10), SPEC, LEARNING, KERNEL))
+    assert len(rest) == 5
+    for a, b in zip(whole[-1].learner.params, rest[-1].learner.params, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_learner_survives_its_tensors():
+    network, learner = start()
+    update = next(train.updates(network, learner, easy(10), SPEC, LEARNING, KERNEL))
+    tensors = train.learner_tensors(update.learner)
+    again = train.learner_from(tensors, batches=1, updates=update.learner.optimiser.updates)
+    assert all(torch.equal(tensors[name], train.learner_tensors(again)[name]) for name in tensors)
+    assert len(tensors) == 9
+    plain = train.learner_from({k: v for k, v in tensors.items() if "params" in k}, batches=1, updates=3)
+    assert plain.optimiser == optimisers.OptimiserState(3, None, None)
+    with pytest.raises(InputError, match="lacks"):
+        train.learner_from({"params.bias": torch.zeros(1)}, batches=0, updates=0)
+
+
+def test_a_stop_leaves_a_checkpoint():
+    network, learner = start()
+    saved, seen = [], []
+    watcher = Watcher(
+        show=lambda update, _: seen.append(update), checkpoint=saved.append, stop=lambda: len(seen) == 4
+    )
+    stopped, finished = train.fit(
+        network, learner, easy(10), easy(4), SPEC, LEARNING, KERNEL, watcher=watcher
+    )
+    assert not finished
+    assert stopped.batches == 5
+    assert [state.batches for state in saved] == [3, 5]
+
+
+def test_seeds_decide_everything():
+    network, learner = start()
+
+    def losses(seed: int) -> list[float]:
+        spec = dataclasses.replace(SPEC, seed=seed)
+        return [u.loss for u in train.updates(network, learner, easy(10), spec, LEARNING, KERNEL)]
+
+    assert losses(1) == losses(1)
+    assert losses(1) != losses(2)
+
+
+@pytest.mark.parametrize("every", [1, 3, "presentation"])
+def test_every_update_interval_runs_on_every_kernel(every):
+    spec = dataclasses.replace(SPEC, update_every=every, epochs=1)
+    learning = Learning(RuleSpec(), OptimiserSpec("sgd", lr=0.01), 3, spec.update_steps)
+    ends = []
+    for kernel in KERNELS.values():
+        network, learner = start(learning)
+        ends.append(list(train.updates(network, learner, easy(6), spec, learning, kernel))[-1].learner)
+    torch.testing.assert_close(ends[0].params.weight, ends[1].params.weight)
+    assert ends[0].optimiser.updates == 2 * {1: 8, 3: 3, "presentation": 1}[every]
+
+
+def test_schedules():
+    assert [train.rate_factor("constant", done) for done in (0.0, 0.9)] == [1, 1]
+    assert train.rate_factor("cosine", 0.0) == 1
+    assert train.rate_factor("cosine", 0.5) == pytest.approx(0.5)
+    assert train.rate_factor("cosine", 1.0) == pytest.approx(0, abs=1e-12)
+
+
+def test_nothing_to_train_on():
+    network, learner = start()
+    with pytest.raises(InputError, match="training part is empty"):
+        train.fit(network, learner, [], [], SPEC, LEARNING, KERNEL)
+
+
+@pytest.mark.parametrize("numbers", [{"epochs": 0}, {"batch": 0}, {"update_every": 0}, {"seed": -1}])
+def test_bad_settings_are_refused(numbers):
+    with pytest.raises(InputError):
+        TrainSpec(**numbers)
