@@ -26,6 +26,7 @@ In padding everything rests: no evidence, no decay, no reading.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -118,6 +119,15 @@ def learning_signal(spec: RuleSpec, network: Network, log_weights: Tensor) -> Te
         [signal.hidden[..., None].expand(-1, -1, hidden), signal.visible[..., None].expand(-1, -1, visible)],
         -1,
     )
+
+
+def memory_of(spec: RuleSpec, dtype: torch.dtype) -> int:
+    """Steps after which an eligibility is below the resolution of ``dtype``; the largest int32 if it never fades."""
+    if spec.gamma == 1:
+        return 2**31 - 1
+    if spec.gamma == 0:
+        return 0
+    return math.ceil(2 * math.log(torch.finfo(dtype).eps) / math.log(spec.gamma))
 
 
 def read_steps(spec: RuleSpec, alive: Tensor, update_every: int | None) -> Tensor:

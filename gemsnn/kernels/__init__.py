@@ -5,16 +5,16 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Literal, cast
 
-from gemsnn.kernels import block, reference
+from gemsnn.kernels import block, cpu, reference
 from gemsnn.kernels.contract import Kernel, Learned, Learning, Rollout
 from gemsnn.network import Network
 from gemsnn.types import InputError
 
 __all__ = ["KERNELS", "Kernel", "KernelName", "Learned", "Learning", "Rollout", "choose"]
 
-KernelName = Literal["auto", "reference", "block"]
+KernelName = Literal["auto", "reference", "block", "cpu"]
 
-KERNELS: dict[str, ModuleType] = {"block": block, "reference": reference}
+KERNELS: dict[str, ModuleType] = {"cpu": cpu, "block": block, "reference": reference}
 """Fastest first."""
 
 

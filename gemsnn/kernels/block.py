@@ -136,16 +136,6 @@ def _coefficients(spec: rules.RuleSpec, reading: Tensor, window: range, block: r
     return torch.stack(rows[::-1], 2)
 
 
-def _window(spec: rules.RuleSpec, block: range, dtype: torch.dtype) -> range:
-    """The steps whose errors a block's readings can still see: those with ``gamma^age`` above the resolution."""
-    if spec.gamma == 1:
-        return range(block.stop)
-    start, weight = block.start, 1.0
-    while start > 0 and weight * spec.gamma > torch.finfo(dtype).eps ** 2:
-        start, weight = start - 1, weight * spec.gamma
-    return range(start, block.stop)
-
-
 def _direction(network: Network, run: _Run, coefficient: Tensor, window: range) -> Params:
     """The direction of the factors of a window, summed over presentations and compartments."""
     memory, taps, m = _memory(network), network.taps.shape[1], network.spec.inputs
@@ -192,6 +182,7 @@ def learn(
     run = _start(network, batch, learning.compartments)
     log_weights = network.taps.new_zeros(presentations, learning.compartments)
     log_likelihood = torch.zeros_like(log_weights)
+    reach = rules.memory_of(rule, network.taps.dtype)
     every = total if learning.update_every is None else learning.update_every
     for start in range(0, total, every):
         block = range(start, min(start + every, total))
@@ -208,7 +199,7 @@ def learn(
             log_weights = rules.advance_log_weights(rule, log_weights, evidence[:, :, c], alive[:, t])
             signal = rules.learning_signal(rule, network, log_weights)
             readings.append(signal * read[:, t, None, None] / presentations)
-        window = _window(rule, block, network.taps.dtype)
+        window = range(max(0, block.start - reach), block.stop)
         coefficient = _coefficients(rule, torch.stack(readings, 2), window, block)
         direction = _direction(network, run, coefficient, window)
         optimiser, params = optimisers.update(learning.optimiser, optimiser, params, direction, lr=lr)

@@ -1,0 +1,430 @@
+# pyright: reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
+"""The compiled loops of the cpu kernel.
+
+Names as in :mod:`gemsnn.kernels.cpu`: runs p are presentations times compartments (``p = b * K + k``), weights are ``[J, L, N]``,
+histories are time first. Compiled at first use, then read from the disk cache beside this file.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numba import prange
+
+CHUNK = 64
+"""Neurons that one parallel task handles: several tasks even for a single run."""
+
+
+class Rule(NamedTuple):
+    """A rule in numbers.
+
+    Attributes:
+        kappa: decay of the log-weights.
+        gamma: decay of the eligibilities.
+        fresh_evidence: factor of new evidence.
+        fresh_error: factor of new scores.
+        cv: 1 subtracts ``1 / K`` from the hidden neurons' signal, 0 does not.
+        every: steps between updates.
+        eta: step size of what is applied within the segment.
+        online: updates apply within the segment (else they only add up).
+        gram: pending updates are felt within the segment.
+        window: steps after which an eligibility is below the resolution.
+    """
+
+    kappa: float
+    gamma: float
+    fresh_evidence: float
+    fresh_error: float
+    cv: float
+    every: int
+    eta: float
+    online: bool
+    gram: bool
+    window: int
+
+
+@numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
+def input_drive(weight, taps, row, value, starts, presentations, start, stop):  # pragma: no cover (compiled)
+    """What the inputs add to the potentials of steps ``start .. stop``, ``[C, B, N]``."""
+    inputs, (count, memory), neurons = len(starts) - 1, taps.shape, weight.shape[2]
+    first = max(0, start - memory)
+    rows = (stop - first) * presentations
+    out = np.zeros((stop - start, presentations, neurons), weight.dtype)
+    for chunk in prange((neurons + CHUNK - 1) // CHUNK):
+        low, high = chunk * CHUNK, min(neurons, chunk * CHUNK + CHUNK)
+        sent = np.zeros((rows, count, high - low), weight.dtype)
+        for m in range(inputs):
+            for event in range(starts[m], starts[m + 1]):
+                at = row[event] - first * presentations
+                if 0 <= at < rows:
+                    scale = value[event]
+                    for f in range(count):
+                        for n in range(high - low):
+                            sent[at, f, n] += scale * weight[m, f, low + n]
+        for t in range(start, stop):
+            for d in range(1, min(memory, t - first) + 1):
+                for b in range(presentations):
+                    at = (t - d - first) * presentations + b
+                    for f in range(count):
+                        scale = taps[f, d - 1]
+                        for n in range(high - low):
+                            out[t - start, b, low + n] += scale * sent[at, f, n]
+    return out
+
+
+@numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
+def add_input_terms(
+    out, taps, error, coefficient, first, hidden, groups, row, value, starts, presentations
+):  # pragma: no cover (compiled)
+    """Add the pending terms of the inputs' synapses to ``out [J, L, N]``."""
+    stop, runs = coefficient.shape[:2]
+    neurons, (count, memory) = error.shape[2], taps.shape
+    each = runs // presentations
+    base = max(0, first - memory)
+    steps = stop - first
+    shared = np.zeros((steps, presentations, neurons), out.dtype)
+    for at in prange(steps * presentations):
+        step, b = at // presentations, at % presentations
+        for p in range(b * each, b * each + each):
+            for g in range(len(groups)):
+                if groups[g, 2]:
+                    for n in range(groups[g, 0], groups[g, 1]):
+                        shared[step, b, n] += coefficient[first + step, p, int(n >= hidden)] * error[first + step, p, n]
+    filtered = np.zeros((stop - base, presentations, count, neurons), out.dtype)
+    for at in prange((stop - base) * presentations):
+        step, b = at // presentations, at % presentations
+        for d in range(1, memory + 1):
+            t = base + step + d
+            if first <= t < stop:
+                for f in range(count):
+                    scale = taps[f, d - 1]
+                    for n in range(neurons):
+                        filtered[step, b, f, n] += scale * shared[t - first, b, n]
+    for m in prange(len(starts) - 1):
+        for event in range(starts[m], starts[m + 1]):
+            step, b = row[event] // presentations - base, row[event] % presentations
+            if 0 <= step < stop - base:
+                scale = value[event]
+                for f in range(count):
+                    for n in range(neurons):
+                        out[m, f, n] += scale * filtered[step, b, f, n]
+
+
+@numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
+def add_neuron_terms(
+    out, inputs, taps, spikes, silence, error, coefficient, first, hidden, groups
+):  # pragma: no cover (compiled)
+    """Add the pending terms of the neurons' synapses to ``out [J, L, N]``; synapses that do not exist stay zero."""
+    stop, runs = coefficient.shape[:2]
+    neurons, (count, memory) = error.shape[2], taps.shape
+    base = max(0, first - memory)
+    filtered = np.empty((stop - base, count, neurons), out.dtype)
+    for p in range(runs):
+        for step in prange(stop - base):
+            filtered[step] = 0
+            for d in range(1, memory + 1):
+                t = base + step + d
+                if first <= t < stop:
+                    for f in range(count):
+                        scale = taps[f, d - 1]
+                        for n in range(neurons):
+                            filtered[step, f, n] += scale * coefficient[t, p, int(n >= hidden)] * error[t, p, n]
+        for j in prange(neurons):
+            for step in range(stop - base):
+                if spikes[silence + base + step, p, j] != 0:
+                    for f in range(count):
+                        for n in range(neurons):
+                            out[inputs + j, f, n] += filtered[step, f, n]
+    for j in prange(neurons):
+        for g in range(len(groups)):
+            if not groups[g, 3] <= j < groups[g, 4]:
+                out[inputs + j, :, groups[g, 0] : groups[g, 1]] = 0
+        out[inputs + j, :, j] = 0
+
+
+@numba.njit(cache=True)
+def _log_sigmoid(x):  # pragma: no cover (compiled)
+    return min(x, 0.0) - math.log1p(math.exp(-abs(x)))
+
+
+@numba.njit(cache=True)
+def _sigmoid(x):  # pragma: no cover (compiled)
+    e = math.exp(-abs(x))
+    return 1 / (1 + e) if x >= 0 else e / (1 + e)
+
+
+@numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
+def advance(
+    weight, inputs, taps, own_taps, feedback, bias, drive, uniform, target, clamp, length, groups, own, hidden, silence,
+    start, stop, spikes, potential, error, learns, rule, read, coefficient, moved_feedback, moved_bias, input_gram,
+    log_weights, log_likelihood, bias_trace, feedback_trace, diagonal_trace,
+):  # fmt: skip  # pragma: no cover (compiled)
+    """Run the steps ``start .. stop`` under ``weight`` and, where the rule is online, its pending terms."""
+    dtype = weight.dtype.type
+    (count, memory), own_count = taps.shape, own_taps.shape[0]
+    presentations, compartments = log_weights.shape
+    runs, neurons = spikes.shape[1:]
+    total = len(target)
+    chunks = (neurons + CHUNK - 1) // CHUNK
+    sent = np.zeros((memory, runs, count, neurons), weight.dtype)
+    own_trace = np.zeros((runs, neurons, own_count), weight.dtype)
+    diagonal = np.zeros((neurons, count), weight.dtype)
+    pending = np.zeros((stop, runs, 2), weight.dtype)
+    new_bias, new_feedback = np.zeros(neurons, weight.dtype), np.zeros((neurons, own_count), weight.dtype)
+    new_diagonal = np.zeros((neurons, count), weight.dtype)
+    evidence = np.zeros(runs, weight.dtype)
+    signal = np.zeros((runs, 2), weight.dtype)
+    first = max(0, start - rule.window)
+    rows = silence + stop - first
+    eyes = runs if rule.gram else 0
+    # spike-to-spike products of the last steps with all of the window, per distinct set of senders
+    sets = np.zeros((len(groups), 2), np.int64)
+    set_of = np.zeros(len(groups), np.int64)
+    known = 0
+    for g in range(len(groups)):
+        found = -1
+        for s in range(known):
+            if sets[s, 0] == groups[g, 3] and sets[s, 1] == groups[g, 4]:
+                found = s
+        if found < 0:
+            found = known
+            sets[known, 0], sets[known, 1] = groups[g, 3], groups[g, 4]
+            known += 1
+        set_of[g] = found
+    products = np.zeros((known, memory, rows, eyes, eyes), weight.dtype)
+    grams = np.zeros((known, stop - first if rule.gram else 0, eyes, eyes), weight.dtype)
+    weighted = np.zeros(((stop - first) * eyes, eyes), weight.dtype)
+    lag_products = np.zeros((memory, memory), weight.dtype)
+    for d in range(memory):
+        for e in range(memory):
+            for f in range(count):
+                lag_products[d, e] += taps[f, d] * taps[f, e]
+    errors = np.zeros((stop - first) * eyes * neurons, weight.dtype)
+    if rule.gram:
+        for g in range(len(groups)):
+            low, high = groups[g, 0], groups[g, 1]
+            size = high - low
+            part = errors[(stop - first) * eyes * low : (stop - first) * eyes * high].reshape((stop - first, eyes, size))
+            for tau in range(first, start):
+                for p in range(runs):
+                    part[tau - first, p] = error[tau, p, low:high]
+
+    for t in range(max(0, start - memory), stop):
+        # 1. what the last step's spikes send on, for later steps to filter
+        if t > 0:
+            slot, before = (t - 1) % memory, silence + t - 1
+            for task in prange(runs * chunks):
+                p, low = task // chunks, task % chunks * CHUNK
+                high = min(neurons, low + CHUNK)
+                sent[slot, p, :, low:high] = 0
+                for j in range(neurons):
+                    if spikes[before, p, j] != 0:
+                        for f in range(count):
+                            for n in range(low, high):
+                                sent[slot, p, f, n] += weight[inputs + j, f, n]
+            if rule.gram and t - 1 >= first - memory:
+                for s in range(known):
+                    low, high = sets[s, 0], sets[s, 1]
+                    if high > low:
+                        _products(spikes, first, before, low, high, products[s], slot, memory)
+        if t < start:
+            continue
+
+        # 2. potentials under the segment's weights
+        for task in prange(runs * chunks):
+            p, low = task // chunks, task % chunks * CHUNK
+            high = min(neurons, low + CHUNK)
+            b = p // compartments
+            for n in range(low, high):
+                potential[t, p, n] = drive[t - start, b, n] + bias[n]
+            for d in range(1, min(memory, t) + 1):
+                for f in range(count):
+                    scale = taps[f, d - 1]
+                    for n in range(low, high):
+                        potential[t, p, n] += scale * sent[(t - d) % memory, p, f, n]
+            for n in range(low, high):
+                if own[n]:
+                    for f in range(own_count):
+                        trace = dtype(0)
+                        for d in range(1, own_taps.shape[1] + 1):
+                            trace += own_taps[f, d - 1] * spikes[silence + t - d, p, n]
+                        own_trace[p, n, f] = trace
+                        potential[t, p, n] += feedback[n, f] * trace
+
+        # 3. and the pending terms
+        if rule.gram and t > first:
+            for s in range(known):
+                if sets[s, 1] > sets[s, 0]:
+                    _filter_products(products[s], lag_products, grams[s], t, first, silence, memory)
+            for g in range(len(groups)):
+                low, high = groups[g, 0], groups[g, 1]
+                kind = int(low >= hidden)
+                s = set_of[g]
+                neurons_too = sets[s, 1] > sets[s, 0]
+                span = (t - first) * runs
+                for tau in prange(t - first):
+                    for other in range(runs):
+                        scale = coefficient[first + tau, other, kind]
+                        for p in range(runs):
+                            gram = grams[s, tau, other, p] if neurons_too else dtype(0)
+                            if groups[g, 2]:
+                                gram += input_gram[first + tau, other // compartments, t, p // compartments]
+                            weighted[tau * runs + other, p] = scale * gram
+                size = high - low
+                block = errors[(stop - first) * runs * low : (stop - first) * runs * high]
+                felt = np.dot(weighted[:span].T, block[: span * size].reshape((span, size)))
+                for p in range(runs):
+                    for n in range(size):
+                        potential[t, p, low + n] += felt[p, n]
+                if sets[s, 0] <= low < sets[s, 1]:
+                    for p in range(runs):
+                        for n in range(low, high):
+                            for f in range(count):
+                                trace = dtype(0)
+                                for d in range(1, memory + 1):
+                                    trace += taps[f, d - 1] * spikes[silence + t - d, p, n]
+                                potential[t, p, n] -= diagonal[n, f] * trace
+
+        # 4. spikes, errors, evidence
+        for p in prange(runs):
+            b = p // compartments
+            heard = dtype(0)
+            for n in range(neurons):
+                u = potential[t, p, n]
+                probability = dtype(_sigmoid(u))
+                spike = dtype(1) if uniform[b, t - start, p % compartments, n] < probability else dtype(0)
+                if clamp and n >= hidden:
+                    spike = target[t, b, n - hidden]
+                if t >= length[b]:
+                    continue
+                spikes[silence + t, p, n] = spike
+                error[t, p, n] = spike - probability
+                if n >= hidden:
+                    heard += dtype(_log_sigmoid((2 * spike - 1) * u))
+            evidence[p] = heard
+        if not learns:
+            continue
+        if rule.gram:
+            for g in range(len(groups)):
+                low, high = groups[g, 0], groups[g, 1]
+                size, span = high - low, (stop - first) * runs
+                block = errors[span * low : span * high]
+                for p in range(runs):
+                    at = ((t - first) * runs + p) * size
+                    for n in range(size):
+                        block[at + n] = error[t, p, low + n]
+
+        # 5. eligibilities of what is small
+        for p in prange(runs):
+            if t < length[p // compartments]:
+                for n in range(neurons):
+                    e = dtype(rule.fresh_error) * error[t, p, n]
+                    bias_trace[p, n] = dtype(rule.gamma) * bias_trace[p, n] + e
+                    if own[n]:
+                        for f in range(own_count):
+                            feedback_trace[p, n, f] = dtype(rule.gamma) * feedback_trace[p, n, f] + e * own_trace[p, n, f]
+                    if rule.gram:
+                        for f in range(count):
+                            trace = dtype(0)
+                            for d in range(1, memory + 1):
+                                trace += taps[f, d - 1] * spikes[silence + t - d, p, n]
+                            diagonal_trace[p, n, f] = dtype(rule.gamma) * diagonal_trace[p, n, f] + e * trace
+
+        # 6. learning signals
+        for b in range(presentations):
+            if t >= length[b]:
+                for k in range(compartments):
+                    signal[b * compartments + k] = 0
+                continue
+            top = dtype(-np.inf)
+            for k in range(compartments):
+                heard = evidence[b * compartments + k]
+                log_likelihood[b, k] += heard
+                log_weights[b, k] = dtype(rule.kappa) * log_weights[b, k] + dtype(rule.fresh_evidence) * heard
+                top = max(top, log_weights[b, k])
+            whole = dtype(0)
+            for k in range(compartments):
+                whole += math.exp(log_weights[b, k] - top)
+            for k in range(compartments):
+                share = dtype(math.exp(log_weights[b, k] - top) / whole) if read[b, t] else dtype(0)
+                less = dtype(rule.cv / compartments) if read[b, t] else dtype(0)
+                signal[b * compartments + k, 0] = (share - less) / presentations
+                signal[b * compartments + k, 1] = share / presentations
+
+        # 7. readings
+        oldest = max(first, t - rule.window)
+        for tau in range(oldest, t + 1):
+            scale = dtype(rule.fresh_error * rule.gamma ** (t - tau))
+            for p in range(runs):
+                pending[tau, p, 0] += scale * signal[p, 0]
+                pending[tau, p, 1] += scale * signal[p, 1]
+        for p in range(runs):
+            for n in range(neurons):
+                scale = signal[p, int(n >= hidden)]
+                new_bias[n] += scale * bias_trace[p, n]
+                for f in range(own_count):
+                    new_feedback[n, f] += scale * feedback_trace[p, n, f]
+                if rule.gram:
+                    for f in range(count):
+                        new_diagonal[n, f] += scale * diagonal_trace[p, n, f]
+
+        # 8. updates
+        if (t + 1) % rule.every == 0 or t + 1 == total:
+            eta = dtype(rule.eta)
+            for tau in range(first, t + 1):
+                for p in range(runs):
+                    for kind in range(2):
+                        coefficient[tau, p, kind] += eta * pending[tau, p, kind]
+                        pending[tau, p, kind] = 0
+            for n in range(neurons):
+                if rule.online:
+                    bias[n] += eta * new_bias[n]
+                else:
+                    moved_bias[n] += new_bias[n]
+                new_bias[n] = 0
+                for f in range(own_count):
+                    if rule.online:
+                        feedback[n, f] += eta * new_feedback[n, f]
+                    else:
+                        moved_feedback[n, f] += new_feedback[n, f]
+                    new_feedback[n, f] = 0
+                for f in range(count):
+                    diagonal[n, f] += eta * new_diagonal[n, f]
+                    new_diagonal[n, f] = 0
+
+
+@numba.njit(cache=True, fastmath={"contract", "nsz", "reassoc"})
+def _products(spikes, base, now, low, high, products, slot, memory):  # pragma: no cover (compiled)
+    """Inner products of the spikes at row ``now`` with those of all rows of the window, both ways round."""
+    runs = spikes.shape[1]
+    span = now - base + 1
+    heard = np.ascontiguousarray(spikes[base : now + 1, :, low:high]).reshape((span * runs, high - low))
+    fresh = np.dot(heard, heard[(span - 1) * runs :].T)
+    for row in range(span):
+        for other in range(runs):
+            for p in range(runs):
+                products[slot, row, other, p] = fresh[row * runs + other, p]
+    for back in range(1, min(memory, span)):
+        row = span - 1 - back
+        for other in range(runs):
+            for p in range(runs):
+                products[(slot - back) % memory, span - 1, other, p] = fresh[row * runs + p, other]
+
+
+@numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
+def _filter_products(products, lag_products, gram, t, first, silence, memory):  # pragma: no cover (compiled)
+    """``<phi[tau, p'], phi[t, p]>`` for all tau of the window, from the products of spikes."""
+    runs = products.shape[2]
+    for tau in prange(first, t):
+        gram[tau - first] = 0
+        for d in range(1, memory + 1):
+            row = silence + tau - d - first
+            for e in range(1, min(memory, t) + 1):
+                scale = lag_products[d - 1, e - 1]
+                slot = (t - e) % memory
+                for other in range(runs):
+                    for p in range(runs):
+                        gram[tau - first, other, p] += scale * products[slot, row, other, p]
