@@ -76,7 +76,7 @@ class NetworkChoice:
     density: float = 0.1
     basis: BasisKind = "raised-cosine"
     basis_count: int = 4
-    memory: int = 10
+    memory: int = 20
     feedback: FeedbackOf = "hidden"
     feedback_count: int = 2
     weight_scale: float = 1.0

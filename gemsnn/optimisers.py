@@ -31,7 +31,7 @@ class OptimiserSpec:
     """
 
     optimiser: OptimiserName = "adam"
-    lr: float = 1e-3
+    lr: float = 3e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8

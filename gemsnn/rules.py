@@ -55,9 +55,9 @@ class RuleSpec:
     """
 
     rule: RuleName = "gem-cv"
-    kappa: float = 1.0
-    gamma: float = 1.0
-    readout: Readout = "last-step"
+    kappa: float = 0.9
+    gamma: float = 0.9
+    readout: Readout = "every-step"
     average: bool = False
 
     def __post_init__(self) -> None:

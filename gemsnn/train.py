@@ -35,7 +35,7 @@ class TrainSpec:
     """
 
     compartments: int = 5
-    epochs: int = 20
+    epochs: int = 15
     batch: int = 16
     update_every: int | Literal["presentation"] = "presentation"
     schedule: Schedule = "cosine"

@@ -14,6 +14,11 @@ from gemsnn.types import InputError, collate
 PLAIN = OptimiserSpec("sgd", lr=1.0)
 
 
+def batch_gem(rule="gem-cv"):
+    """No forgetting and one reading at the end: the exact batch rule."""
+    return RuleSpec(rule, kappa=1.0, gamma=1.0, readout="last-step")
+
+
 def direction(
     network, params, presentation, rule, compartments, *, seed=0, kernel=reference, index=0, every=None
 ):
@@ -43,7 +48,7 @@ def test_expected_step_is_the_exact_gradient(rule, topology):
     network, params = make_network(inputs=2, hidden=(1,), visible=1, topology=topology, scale=2.0)
     presentation = make_presentation(4, 2, 1, rate=0.6)
     exact = gradient(network, params, presentation)
-    runs = [direction(network, params, presentation, RuleSpec(rule), 4000, index=i)[0] for i in range(30)]
+    runs = [direction(network, params, presentation, batch_gem(rule), 4000, index=i)[0] for i in range(30)]
     found = torch.stack([torch.cat([leaf.flatten() for leaf in run]) for run in runs])
     want = torch.cat([leaf.flatten() for leaf in exact])
     learned = found.std(0) > 0
@@ -73,7 +78,7 @@ def test_the_sampled_bound_has_the_exact_expectation(compartments):
         network,
         params,
         optimisers.init(PLAIN, params),
-        Learning(RuleSpec(), PLAIN, compartments),
+        Learning(batch_gem(), PLAIN, compartments),
         batch,
         seed=3,
         lr=0.0,
@@ -87,11 +92,11 @@ def test_the_sampled_bound_has_the_exact_expectation(compartments):
 def test_one_compartment_teaches_visible_neurons_only_under_the_control_variate():
     network, params = make_network()
     presentation = make_presentation(6, 3, 2)
-    moved, _ = direction(network, params, presentation, RuleSpec("gem-cv"), 1)
+    moved, _ = direction(network, params, presentation, batch_gem("gem-cv"), 1)
     assert not moved.weight[:2].any()
     assert not moved.bias[:2].any()
     assert moved.weight[2:].any()
-    plain, _ = direction(network, params, presentation, RuleSpec("gem"), 1)
+    plain, _ = direction(network, params, presentation, batch_gem("gem"), 1)
     torch.testing.assert_close(plain.weight[2:], moved.weight[2:])
     assert plain.weight[:2].any()
 
@@ -144,9 +149,9 @@ def test_reading_steps():
     alive = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
     every = rules.read_steps(RuleSpec(readout="every-step"), alive, 2)
     assert torch.equal(every, alive)
-    last = rules.read_steps(RuleSpec(readout="last-step"), alive, None)
+    last = rules.read_steps(batch_gem(), alive, None)
     assert [row.nonzero().flatten().tolist() for row in last] == [[5], [3]]
-    fours = rules.read_steps(RuleSpec(readout="last-step"), alive, 4)
+    fours = rules.read_steps(batch_gem(), alive, 4)
     assert [row.nonzero().flatten().tolist() for row in fours] == [[3, 5], [3]]
 
 
@@ -181,12 +186,12 @@ def test_the_likelihood_rises_when_the_rule_is_followed():
     presentation = make_presentation(4, 2, 1, rate=0.6)
     start = float(log_likelihood(network, params, presentation))
     for number in range(40):
-        step, _ = direction(network, params, presentation, RuleSpec("gem-cv"), 50, index=number)
+        step, _ = direction(network, params, presentation, batch_gem("gem-cv"), 50, index=number)
         params = Params(*(leaf + 0.2 * slope for leaf, slope in zip(params, step, strict=True)))
     assert float(log_likelihood(network, params, presentation)) > start + 0.5
 
 
-@pytest.mark.parametrize("numbers", [{"kappa": 1.1}, {"gamma": -0.1}, {"average": True}])
+@pytest.mark.parametrize("numbers", [{"kappa": 1.1}, {"gamma": -0.1}, {"average": True, "kappa": 1.0}])
 def test_bad_rules_are_refused(numbers):
     with pytest.raises(InputError):
         RuleSpec(**numbers)

@@ -22,7 +22,18 @@ from gemsnn.config import Settings
 from gemsnn.data import datasets
 
 # name: changes, as "part.key"; the first is the common start
-START = {"train.epochs": 10, "train.schedule": "cosine"}
+START = {
+    "train.epochs": 10,
+    "train.batch": 16,
+    "train.schedule": "cosine",
+    "rule.rule": "gem-cv",
+    "rule.kappa": 1.0,
+    "rule.gamma": 1.0,
+    "rule.readout": "last-step",
+    "optimiser.lr": 1e-3,
+    "network.memory": 10,
+    "network.hidden": (64,),
+}
 CHANGES: dict[str, dict] = {
     "start": {},
     "merged polarity": {"data.polarity": "merged"},

@@ -159,8 +159,8 @@ class _Run:
         self.log_likelihood = np.zeros((presentations, compartments), self.dtype)
         # eligibilities of what is small: bias, feedback, and the diagonal that no synapse has
         self.bias = np.zeros((runs, neurons), self.dtype)
-        self.feedback = np.zeros((runs, neurons, network.own_taps.shape[0]), self.dtype)
-        self.diagonal = np.zeros((runs, neurons, count), self.dtype)
+        self.feedback = np.zeros((runs, network.own_taps.shape[0], neurons), self.dtype)
+        self.diagonal = np.zeros((runs, count, neurons), self.dtype)
         self.params = params
         self.weight = sender_major(params.weight)
 

@@ -156,7 +156,7 @@ def _sigmoid(x):  # pragma: no cover (compiled)
     return 1 / (1 + e) if x >= 0 else e / (1 + e)
 
 
-@numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def advance(
     weight, inputs, taps, own_taps, feedback, bias, drive, uniform, target, clamp, length, groups, own, hidden, silence,
     start, stop, spikes, potential, error, learns, rule, read, coefficient, moved_feedback, moved_bias, input_gram,
@@ -168,13 +168,15 @@ def advance(
     presentations, compartments = log_weights.shape
     runs, neurons = spikes.shape[1:]
     total = len(target)
-    chunks = (neurons + CHUNK - 1) // CHUNK
     sent = np.zeros((memory, runs, count, neurons), weight.dtype)
-    own_trace = np.zeros((runs, neurons, own_count), weight.dtype)
-    diagonal = np.zeros((neurons, count), weight.dtype)
+    own_trace = np.zeros((runs, own_count, neurons), weight.dtype)
+    self_trace = np.zeros((runs, count, neurons), weight.dtype)
+    diagonal = np.zeros((count, neurons), weight.dtype)
     pending = np.zeros((stop, runs, 2), weight.dtype)
-    new_bias, new_feedback = np.zeros(neurons, weight.dtype), np.zeros((neurons, own_count), weight.dtype)
-    new_diagonal = np.zeros((neurons, count), weight.dtype)
+    new_bias, new_feedback = np.zeros(neurons, weight.dtype), np.zeros((own_count, neurons), weight.dtype)
+    new_diagonal = np.zeros((count, neurons), weight.dtype)
+    own_weight = np.ascontiguousarray(feedback.T)
+    feels_itself = own.any()
     evidence = np.zeros(runs, weight.dtype)
     signal = np.zeros((runs, 2), weight.dtype)
     first = max(0, start - rule.window)
@@ -194,8 +196,19 @@ def advance(
             sets[known, 0], sets[known, 1] = groups[g, 3], groups[g, 4]
             known += 1
         set_of[g] = found
-    products = np.zeros((known, memory, rows, eyes, eyes), weight.dtype)
-    grams = np.zeros((known, stop - first if rule.gram else 0, eyes, eyes), weight.dtype)
+    wide = np.zeros(known + 1, np.int64)
+    for s in range(known):
+        wide[s + 1] = wide[s] + sets[s, 1] - sets[s, 0]
+    heard = np.zeros(rows * eyes * wide[known], weight.dtype)
+    if rule.gram:
+        for s in range(known):
+            part = heard[rows * runs * wide[s] : rows * runs * wide[s + 1]]
+            part = part.reshape((rows * runs, wide[s + 1] - wide[s]))
+            for row in range(silence + start - first):
+                for p in range(runs):
+                    part[row * runs + p] = spikes[first + row, p, sets[s, 0] : sets[s, 1]]
+    products = np.zeros((known, memory, rows, eyes * eyes), weight.dtype)
+    grams = np.zeros((known, stop - first if rule.gram else 0, eyes * eyes), weight.dtype)
     weighted = np.zeros(((stop - first) * eyes, eyes), weight.dtype)
     lag_products = np.zeros((memory, memory), weight.dtype)
     for d in range(memory):
@@ -216,43 +229,34 @@ def advance(
         # 1. what the last step's spikes send on, for later steps to filter
         if t > 0:
             slot, before = (t - 1) % memory, silence + t - 1
-            for task in prange(runs * chunks):
-                p, low = task // chunks, task % chunks * CHUNK
-                high = min(neurons, low + CHUNK)
-                sent[slot, p, :, low:high] = 0
-                for j in range(neurons):
-                    if spikes[before, p, j] != 0:
-                        for f in range(count):
-                            for n in range(low, high):
-                                sent[slot, p, f, n] += weight[inputs + j, f, n]
+            for p in range(runs):
+                _send(weight, inputs, spikes[before, p], sent[slot, p])
             if rule.gram and t - 1 >= first - memory:
                 for s in range(known):
                     low, high = sets[s, 0], sets[s, 1]
                     if high > low:
-                        _products(spikes, first, before, low, high, products[s], slot, memory)
+                        part = heard[rows * runs * wide[s] : rows * runs * wide[s + 1]]
+                        part = part.reshape((rows * runs, high - low))
+                        _products(spikes, first, before, low, high, part, products[s], slot, memory)
         if t < start:
             continue
 
         # 2. potentials under the segment's weights
-        for task in prange(runs * chunks):
-            p, low = task // chunks, task % chunks * CHUNK
-            high = min(neurons, low + CHUNK)
-            b = p // compartments
-            for n in range(low, high):
-                potential[t, p, n] = drive[t - start, b, n] + bias[n]
+        for p in range(runs):
+            potential[t, p] = drive[t - start, p // compartments] + bias
             for d in range(1, min(memory, t) + 1):
                 for f in range(count):
                     scale = taps[f, d - 1]
-                    for n in range(low, high):
-                        potential[t, p, n] += scale * sent[(t - d) % memory, p, f, n]
-            for n in range(low, high):
-                if own[n]:
-                    for f in range(own_count):
-                        trace = dtype(0)
-                        for d in range(1, own_taps.shape[1] + 1):
-                            trace += own_taps[f, d - 1] * spikes[silence + t - d, p, n]
-                        own_trace[p, n, f] = trace
-                        potential[t, p, n] += feedback[n, f] * trace
+                    if scale != 0:
+                        for n in range(neurons):
+                            potential[t, p, n] += scale * sent[(t - d) % memory, p, f, n]
+            if feels_itself:
+                _trace(own_taps, spikes, silence + t, p, own_trace)
+                for f in range(own_count):
+                    for n in range(neurons):
+                        potential[t, p, n] += own_weight[f, n] * own_trace[p, f, n]
+            if rule.gram:
+                _trace(taps, spikes, silence + t, p, self_trace)
 
         # 3. and the pending terms
         if rule.gram and t > first:
@@ -265,11 +269,11 @@ def advance(
                 s = set_of[g]
                 neurons_too = sets[s, 1] > sets[s, 0]
                 span = (t - first) * runs
-                for tau in prange(t - first):
+                for tau in range(t - first):
                     for other in range(runs):
                         scale = coefficient[first + tau, other, kind]
                         for p in range(runs):
-                            gram = grams[s, tau, other, p] if neurons_too else dtype(0)
+                            gram = grams[s, tau, other * runs + p] if neurons_too else dtype(0)
                             if groups[g, 2]:
                                 gram += input_gram[first + tau, other // compartments, t, p // compartments]
                             weighted[tau * runs + other, p] = scale * gram
@@ -281,17 +285,14 @@ def advance(
                         potential[t, p, low + n] += felt[p, n]
                 if sets[s, 0] <= low < sets[s, 1]:
                     for p in range(runs):
-                        for n in range(low, high):
-                            for f in range(count):
-                                trace = dtype(0)
-                                for d in range(1, memory + 1):
-                                    trace += taps[f, d - 1] * spikes[silence + t - d, p, n]
-                                potential[t, p, n] -= diagonal[n, f] * trace
+                        for f in range(count):
+                            for n in range(low, high):
+                                potential[t, p, n] -= diagonal[f, n] * self_trace[p, f, n]
 
         # 4. spikes, errors, evidence
-        for p in prange(runs):
+        for p in range(runs):
             b = p // compartments
-            heard = dtype(0)
+            total_log = dtype(0)
             for n in range(neurons):
                 u = potential[t, p, n]
                 probability = dtype(_sigmoid(u))
@@ -303,8 +304,8 @@ def advance(
                 spikes[silence + t, p, n] = spike
                 error[t, p, n] = spike - probability
                 if n >= hidden:
-                    heard += dtype(_log_sigmoid((2 * spike - 1) * u))
-            evidence[p] = heard
+                    total_log += dtype(_log_sigmoid((2 * spike - 1) * u))
+            evidence[p] = total_log
         if not learns:
             continue
         if rule.gram:
@@ -318,20 +319,22 @@ def advance(
                         block[at + n] = error[t, p, low + n]
 
         # 5. eligibilities of what is small
-        for p in prange(runs):
+        fade, fresh = dtype(rule.gamma), dtype(rule.fresh_error)
+        for p in range(runs):
             if t < length[p // compartments]:
                 for n in range(neurons):
-                    e = dtype(rule.fresh_error) * error[t, p, n]
-                    bias_trace[p, n] = dtype(rule.gamma) * bias_trace[p, n] + e
-                    if own[n]:
-                        for f in range(own_count):
-                            feedback_trace[p, n, f] = dtype(rule.gamma) * feedback_trace[p, n, f] + e * own_trace[p, n, f]
-                    if rule.gram:
-                        for f in range(count):
-                            trace = dtype(0)
-                            for d in range(1, memory + 1):
-                                trace += taps[f, d - 1] * spikes[silence + t - d, p, n]
-                            diagonal_trace[p, n, f] = dtype(rule.gamma) * diagonal_trace[p, n, f] + e * trace
+                    bias_trace[p, n] = fade * bias_trace[p, n] + fresh * error[t, p, n]
+                for f in range(own_count):
+                    for n in range(neurons):
+                        feedback_trace[p, f, n] = (
+                            fade * feedback_trace[p, f, n] + fresh * error[t, p, n] * own_trace[p, f, n]
+                        )
+                if rule.gram:
+                    for f in range(count):
+                        for n in range(neurons):
+                            diagonal_trace[p, f, n] = (
+                                fade * diagonal_trace[p, f, n] + fresh * error[t, p, n] * self_trace[p, f, n]
+                            )
 
         # 6. learning signals
         for b in range(presentations):
@@ -341,9 +344,9 @@ def advance(
                 continue
             top = dtype(-np.inf)
             for k in range(compartments):
-                heard = evidence[b * compartments + k]
-                log_likelihood[b, k] += heard
-                log_weights[b, k] = dtype(rule.kappa) * log_weights[b, k] + dtype(rule.fresh_evidence) * heard
+                new = evidence[b * compartments + k]
+                log_likelihood[b, k] += new
+                log_weights[b, k] = dtype(rule.kappa) * log_weights[b, k] + dtype(rule.fresh_evidence) * new
                 top = max(top, log_weights[b, k])
             whole = dtype(0)
             for k in range(compartments):
@@ -362,19 +365,23 @@ def advance(
                 pending[tau, p, 0] += scale * signal[p, 0]
                 pending[tau, p, 1] += scale * signal[p, 1]
         for p in range(runs):
-            for n in range(neurons):
-                scale = signal[p, int(n >= hidden)]
-                new_bias[n] += scale * bias_trace[p, n]
+            for kind in range(2):
+                low, high = (0, hidden) if kind == 0 else (hidden, neurons)
+                scale = signal[p, kind]
+                for n in range(low, high):
+                    new_bias[n] += scale * bias_trace[p, n]
                 for f in range(own_count):
-                    new_feedback[n, f] += scale * feedback_trace[p, n, f]
+                    for n in range(low, high):
+                        new_feedback[f, n] += scale * feedback_trace[p, f, n]
                 if rule.gram:
                     for f in range(count):
-                        new_diagonal[n, f] += scale * diagonal_trace[p, n, f]
+                        for n in range(low, high):
+                            new_diagonal[f, n] += scale * diagonal_trace[p, f, n]
 
         # 8. updates
         if (t + 1) % rule.every == 0 or t + 1 == total:
             eta = dtype(rule.eta)
-            for tau in range(first, t + 1):
+            for tau in range(oldest if rule.every == 1 else first, t + 1):
                 for p in range(runs):
                     for kind in range(2):
                         coefficient[tau, p, kind] += eta * pending[tau, p, kind]
@@ -385,46 +392,82 @@ def advance(
                 else:
                     moved_bias[n] += new_bias[n]
                 new_bias[n] = 0
-                for f in range(own_count):
-                    if rule.online:
-                        feedback[n, f] += eta * new_feedback[n, f]
-                    else:
-                        moved_feedback[n, f] += new_feedback[n, f]
-                    new_feedback[n, f] = 0
-                for f in range(count):
-                    diagonal[n, f] += eta * new_diagonal[n, f]
-                    new_diagonal[n, f] = 0
+                if own[n]:
+                    for f in range(own_count):
+                        if rule.online:
+                            own_weight[f, n] += eta * new_feedback[f, n]
+                            feedback[n, f] = own_weight[f, n]
+                        else:
+                            moved_feedback[n, f] += new_feedback[f, n]
+            new_feedback[:] = 0
+            diagonal += eta * new_diagonal
+            new_diagonal[:] = 0
 
 
-@numba.njit(cache=True, fastmath={"contract", "nsz", "reassoc"})
-def _products(spikes, base, now, low, high, products, slot, memory):  # pragma: no cover (compiled)
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _trace(taps, spikes, now, p, out):  # pragma: no cover (compiled)
+    """Neurons' traces of their own spikes before row ``now``, into ``out[p]``."""
+    count, memory = taps.shape
+    out[p] = 0
+    for d in range(1, memory + 1):
+        for f in range(count):
+            scale = taps[f, d - 1]
+            if scale != 0:
+                for n in range(out.shape[2]):
+                    out[p, f, n] += scale * spikes[now - d, p, n]
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _send(weight, inputs, spikes, out):  # pragma: no cover (compiled)
+    """The weights of all neurons that spiked, summed: ``out[l, n] = sum_j s[j] w[n, j, l]``."""
+    count, neurons = out.shape
+    active = np.flatnonzero(spikes)
+    out[:] = 0
+    whole = len(active) // 4 * 4
+    # four senders at a time: the sum is loaded and stored once for all of them
+    for i in range(0, whole, 4):
+        a, b = inputs + active[i], inputs + active[i + 1]
+        c, d = inputs + active[i + 2], inputs + active[i + 3]
+        for f in range(count):
+            for n in range(neurons):
+                out[f, n] += (weight[a, f, n] + weight[b, f, n]) + (weight[c, f, n] + weight[d, f, n])
+    for i in range(whole, len(active)):
+        a = inputs + active[i]
+        for f in range(count):
+            for n in range(neurons):
+                out[f, n] += weight[a, f, n]
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _products(spikes, base, now, low, high, heard, products, slot, memory):  # pragma: no cover (compiled)
     """Inner products of the spikes at row ``now`` with those of all rows of the window, both ways round."""
     runs = spikes.shape[1]
     span = now - base + 1
-    heard = np.ascontiguousarray(spikes[base : now + 1, :, low:high]).reshape((span * runs, high - low))
-    fresh = np.dot(heard, heard[(span - 1) * runs :].T)
+    for p in range(runs):
+        heard[(span - 1) * runs + p] = spikes[now, p, low:high]
+    fresh = np.dot(heard[: span * runs], heard[(span - 1) * runs : span * runs].T)
     for row in range(span):
         for other in range(runs):
             for p in range(runs):
-                products[slot, row, other, p] = fresh[row * runs + other, p]
+                products[slot, row, other * runs + p] = fresh[row * runs + other, p]
     for back in range(1, min(memory, span)):
         row = span - 1 - back
         for other in range(runs):
             for p in range(runs):
-                products[(slot - back) % memory, span - 1, other, p] = fresh[row * runs + p, other]
+                products[(slot - back) % memory, span - 1, other * runs + p] = fresh[row * runs + p, other]
 
 
-@numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _filter_products(products, lag_products, gram, t, first, silence, memory):  # pragma: no cover (compiled)
     """``<phi[tau, p'], phi[t, p]>`` for all tau of the window, from the products of spikes."""
-    runs = products.shape[2]
-    for tau in prange(first, t):
+    pairs = products.shape[2]
+    for tau in range(first, t):
         gram[tau - first] = 0
         for d in range(1, memory + 1):
             row = silence + tau - d - first
             for e in range(1, min(memory, t) + 1):
                 scale = lag_products[d - 1, e - 1]
-                slot = (t - e) % memory
-                for other in range(runs):
-                    for p in range(runs):
-                        gram[tau - first, other, p] += scale * products[slot, row, other, p]
+                if scale != 0:
+                    slot = (t - e) % memory
+                    for pair in range(pairs):
+                        gram[tau - first, pair] += scale * products[slot, row, pair]
