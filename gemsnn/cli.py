@@ -17,6 +17,8 @@ import tyro
 
 from gemsnn import baseline, config, console, evaluate, kernels, report, train
 from gemsnn import network as networks
+from gemsnn.bench import figures as bench_figures
+from gemsnn.bench import suite as bench_suite
 from gemsnn.config import Settings
 from gemsnn.data import datasets
 from gemsnn.data.readers import describe
@@ -77,6 +79,10 @@ def _train(settings: Settings, out: Path) -> int:
     seed, layout = settings.train.seed, splits.train.layout
     network = networks.build(settings.network.spec(layout), seed=seed, dtype=dtype)
     name, kernel = kernels.choose(settings.network.kernel, network, settings.learning)
+    with console.status(
+        f"preparing the {name} kernel (its first use compiles it, which takes half a minute)"
+    ):
+        kernels.warm_up(kernel, dtype)
     learner = train.start(networks.init(network, seed), settings.learning)
 
     run = RunFolder.create(out)
@@ -194,6 +200,8 @@ def load_model(run: RunFolder, settings: Settings) -> Model:
         settings.network.spec(layout), mask=tensors["mask"].bool(), dtype=learner.params.weight.dtype
     )
     name, kernel = kernels.choose(settings.network.kernel, network)
+    with console.status(f"preparing the {name} kernel"):
+        kernels.warm_up(kernel, learner.params.weight.dtype)
     return Model(network, learner.params, kernel, name)
 
 
@@ -208,6 +216,29 @@ def _evaluate(run: Path, compartments: int, split: str, seed: int | None, json: 
         print(json_module.dumps(scores, allow_nan=False))
     else:
         _print_scores(scores)
+    return 0
+
+
+def _bench(
+    task: str, names: str | None, json: bool, repeat: int, quick: bool, figures: Path | None, with_peers: bool
+) -> int:
+    if figures is not None:
+        bench_figures.check(task)
+    presentations = datasets.load(datasets.DataSpec(), progress=console.bar).train
+    rows = []
+    try:
+        for row in bench_suite.run(
+            presentations, task, names, repeat=repeat, quick=quick, with_peers=with_peers
+        ):
+            rows.append(row)
+            if json:
+                print(bench_suite.write_json(row), flush=True)
+    finally:
+        if rows and not json:
+            bench_suite.print_table(rows)
+        if rows and figures is not None:
+            for path in bench_figures.draw(rows, figures):
+                console.say(f"figure: {path}")
     return 0
 
 
@@ -287,12 +318,35 @@ def _dispatch(words: list[str]) -> int:
         print(report.write_report(run))
         return 0
 
+    def bench_command(
+        task: Literal["paper", "batch", "infer", "digits", "growth", "peers", "all"] = "paper",
+        kernels: str | None = None,
+        json: bool = False,
+        repeat: int = 5,
+        quick: bool = False,
+        figures: Path | None = None,
+        with_peers: bool = False,
+    ) -> int:
+        """Measure time and memory of the kernels, against the reference and this machine's matrix products.
+
+        Args:
+            task: the sizes to measure.
+            kernels: names with commas between them; by default all.
+            json: print one JSON object a line.
+            repeat: repeats of which the best counts.
+            quick: tiny sizes, to see that all works.
+            figures: a folder for figures of time against K, T, H and M.
+            with_peers: task peers: measure other libraries too, in an environment of their own (made at first use).
+        """
+        return _bench(task, kernels, json, repeat, quick, figures, with_peers)
+
     return tyro.extras.subcommand_cli_from_dict(
         {
             "train": train_command,
             "evaluate": evaluate_command,
             "info": info_command,
             "report": report_command,
+            "bench": bench_command,
         },
         prog="gemsnn",
         description="Probabilistic spiking neural networks that learn online and know what they do not know.",

@@ -26,6 +26,15 @@ def say(text: str) -> None:
     CONSOLE.print(text, markup=False)
 
 
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """Say what is being waited for; a spinner where standard error is a terminal."""
+    if not CONSOLE.is_terminal:
+        say(text)
+    with CONSOLE.status(text):
+        yield
+
+
 def bar(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
     """Pass the items on under a progress bar, which goes away when they are done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

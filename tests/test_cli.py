@@ -41,7 +41,7 @@ def test_a_run_folder_holds_everything(trained):
         "report.html",
     }  # fmt: skip
     manifest = json.loads((trained / "manifest.json").read_text())
-    assert manifest["kernel"] == "block"
+    assert manifest["kernel"] == "cpu"
     assert manifest["status"] == "finished"
     assert manifest["seconds"].keys() == {"data", "train", "evaluate"}
     assert any("last 20 %" in note or "Test" in note for note in manifest["notes"])

@@ -7,9 +7,10 @@ import gemsnn
 
 ORDER = [
     "types", "rng", "metrics", "records", "basis", "topology", "data", "baseline", "glm", "network", "rules",
-    "optimisers", "kernels", "sampling", "evaluate", "train", "report", "config", "console", "cli",
+    "optimisers", "kernels", "sampling", "evaluate", "train", "report", "config", "console", "bench",
+    "cli",
 ]  # fmt: skip
-NOT_DATA = {"glm", "network", "rules", "optimisers", "kernels", "sampling", "evaluate", "train"}
+NOT_DATA = {"glm", "network", "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "bench"}
 ROOT = Path(gemsnn.__file__).parent
 
 

@@ -9,7 +9,7 @@ import torch
 from cases import make_network, make_presentation
 
 from gemsnn import kernels, optimisers
-from gemsnn.kernels import KERNELS, Learning, reference
+from gemsnn.kernels import KERNELS, Learning, cpu, reference
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
 from gemsnn.types import InputError, collate
@@ -97,6 +97,15 @@ def test_learning_equals_the_reference(name, rule, optimiser, case):
     assert (
         got.optimiser.updates == want.optimiser.updates == -(-batch.spikes.shape[1] // (case.every or 10**9))
     )
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: f"{r.rule}-{r.kappa}-{r.gamma}-{r.readout}")
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("segment", [1, 4])
+def test_terms_outlive_their_segment(monkeypatch, rule, every, segment):
+    """The cpu kernel folds pending terms into the weights now and then; when it does must not matter."""
+    monkeypatch.setattr(cpu, "SEGMENT", segment)
+    test_learning_equals_the_reference("cpu", rule, "sgd", Case(every=every, topology="full"))
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -193,9 +193,7 @@ def gflop(case: Case) -> float:
     network = networks.build(case.network)
     heard = network.mask[:, : case.network.inputs].sum().item()
     recurrent = network.mask[:, case.network.inputs :].sum().item()
-    return 1e-9 * operations(
-        case, synapses_from_inputs=int(heard), synapses_from_neurons=int(recurrent)
-    )
+    return 1e-9 * operations(case, synapses_from_inputs=int(heard), synapses_from_neurons=int(recurrent))
 
 
 def operations(case: Case, *, synapses_from_inputs: int, synapses_from_neurons: int) -> int:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Literal, cast
 
+import torch
+
+from gemsnn import network as networks
+from gemsnn import optimisers
 from gemsnn.kernels import block, cpu, reference
 from gemsnn.kernels.contract import Kernel, Learned, Learning, Rollout
-from gemsnn.network import Network
-from gemsnn.types import InputError
+from gemsnn.network import Network, NetworkSpec
+from gemsnn.optimisers import OptimiserSpec
+from gemsnn.rules import RuleSpec
+from gemsnn.types import InputError, Presentation, collate
 
-__all__ = ["KERNELS", "Kernel", "KernelName", "Learned", "Learning", "Rollout", "choose"]
+__all__ = ["KERNELS", "Kernel", "KernelName", "Learned", "Learning", "Rollout", "choose", "warm_up"]
 
 KernelName = Literal["auto", "reference", "block", "cpu"]
 
@@ -36,3 +42,14 @@ def choose(name: KernelName, network: Network, learning: Learning | None = None)
         if name == candidate:
             raise InputError(f"the kernel {name!r} cannot serve this case: {refusal}")
     raise InputError("no kernel serves this case")
+
+
+def warm_up(kernel: Kernel, dtype: torch.dtype) -> None:
+    """Run a kernel once on next to nothing, so that it compiles now what it needs, or loads it from the disk cache."""
+    network = networks.build(NetworkSpec(inputs=1, visible=1, hidden=(1,)), dtype=dtype)
+    params, spec = networks.init(network, 0), OptimiserSpec("sgd")
+    zeros = torch.zeros(2, 1, dtype=torch.uint8)
+    batch = collate([Presentation(zeros, zeros, 0, 0)])
+    learning = Learning(RuleSpec(), spec, 2, 1)
+    kernel.learn(network, params, optimisers.init(spec, params), learning, batch, seed=0, lr=0.0)
+    kernel.rollout(network, params, batch, 2, seed=0, clamp=False)

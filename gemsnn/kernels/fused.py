@@ -1,8 +1,8 @@
 # pyright: reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
 """The compiled loops of the cpu kernel.
 
-Names as in :mod:`gemsnn.kernels.cpu`: runs p are presentations times compartments (``p = b * K + k``), weights are ``[J, L, N]``,
-histories are time first. Compiled at first use, then read from the disk cache beside this file.
+Names as in :mod:`gemsnn.kernels.cpu`: runs p are presentations times compartments (``p = b * K + k``), weights
+are ``[J, L, N]``, histories are time first. Compiled at first use, then read from the disk cache beside this file.
 """
 
 from __future__ import annotations
@@ -12,10 +12,6 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from numba import prange
-
-CHUNK = 64
-"""Neurons that one parallel task handles: several tasks even for a single run."""
 
 
 class Rule(NamedTuple):
@@ -29,9 +25,9 @@ class Rule(NamedTuple):
         cv: 1 subtracts ``1 / K`` from the hidden neurons' signal, 0 does not.
         every: steps between updates.
         eta: step size of what is applied within the segment.
-        online: updates apply within the segment (else they only add up).
-        gram: pending updates are felt within the segment.
+        online: updates apply and are felt within the segment; else they only add up.
         window: steps after which an eligibility is below the resolution.
+        batch: presentations that an update averages over.
     """
 
     kappa: float
@@ -42,103 +38,149 @@ class Rule(NamedTuple):
     every: int
     eta: float
     online: bool
-    gram: bool
     window: int
+    batch: int
 
 
-@numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
-def input_drive(weight, taps, row, value, starts, presentations, start, stop):  # pragma: no cover (compiled)
-    """What the inputs add to the potentials of steps ``start .. stop``, ``[C, B, N]``."""
-    inputs, (count, memory), neurons = len(starts) - 1, taps.shape, weight.shape[2]
-    first = max(0, start - memory)
-    rows = (stop - first) * presentations
-    out = np.zeros((stop - start, presentations, neurons), weight.dtype)
-    for chunk in prange((neurons + CHUNK - 1) // CHUNK):
-        low, high = chunk * CHUNK, min(neurons, chunk * CHUNK + CHUNK)
-        sent = np.zeros((rows, count, high - low), weight.dtype)
-        for m in range(inputs):
-            for event in range(starts[m], starts[m + 1]):
-                at = row[event] - first * presentations
-                if 0 <= at < rows:
-                    scale = value[event]
-                    for f in range(count):
-                        for n in range(high - low):
-                            sent[at, f, n] += scale * weight[m, f, low + n]
-        for t in range(start, stop):
-            for d in range(1, min(memory, t - first) + 1):
-                for b in range(presentations):
-                    at = (t - d - first) * presentations + b
-                    for f in range(count):
-                        scale = taps[f, d - 1]
-                        for n in range(high - low):
-                            out[t - start, b, low + n] += scale * sent[at, f, n]
+@numba.njit(cache=True, nogil=True)
+def find_events(spikes, length):  # pragma: no cover (compiled)
+    """The non-zero inputs, sender by sender: rows ``t * B + b``, values, and where each sender's begin.
+
+    ``spikes`` is uint8 ``[B, T, M]``; steps at and after ``length[b]`` are padding and count as silent.
+    """
+    presentations, steps, inputs = spikes.shape
+    starts = np.zeros(inputs + 1, np.int64)
+    for b in range(presentations):
+        for t in range(min(steps, length[b])):
+            for m in range(inputs):
+                starts[m + 1] += spikes[b, t, m] != 0
+    starts = np.cumsum(starts)
+    row = np.empty(starts[-1], np.int64)
+    value = np.empty(starts[-1], np.uint8)
+    at = starts[:-1].copy()
+    for t in range(steps):
+        for b in range(presentations):
+            if t < length[b]:
+                for m in range(inputs):
+                    if spikes[b, t, m] != 0:
+                        row[at[m]] = t * presentations + b
+                        value[at[m]] = spikes[b, t, m]
+                        at[m] += 1
+    return row, value, starts
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def send_inputs(weight, row, value, starts, first, sent, low, high):  # pragma: no cover (compiled)
+    """What the inputs of rows ``low .. high`` send: ``sent[row - first, l, n] = sum_m s[row, m] w[n, m, l]``."""
+    for m in range(len(starts) - 1):
+        for event in range(starts[m], starts[m + 1]):
+            if row[event] >= high:
+                break
+            if row[event] >= low:
+                _add(sent[row[event] - first], weight[m], weight.dtype.type(value[event]))
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _add(total, term, scale):  # pragma: no cover (compiled)
+    """``total += scale * term``, both ``[L, N]``."""
+    for f in range(total.shape[0]):
+        for n in range(total.shape[1]):
+            total[f, n] += scale * term[f, n]
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def filter_forward(sent, taps, presentations, start, first, out, low, high):  # pragma: no cover (compiled)
+    """``out[t, b, n] = sum_d sum_l f_l(d) sent[t - d, b, l, n]`` for steps ``low .. high``."""
+    count, memory = taps.shape
+    for t in range(low, high):
+        for d in range(1, min(memory, t - first) + 1):
+            for b in range(presentations):
+                at = (t - d - first) * presentations + b
+                for f in range(count):
+                    scale = taps[f, d - 1]
+                    if scale != 0:
+                        for n in range(out.shape[2]):
+                            out[t - start, b, n] += scale * sent[at, f, n]
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def weigh_errors(error, coefficient, first, hidden):  # pragma: no cover (compiled)
+    """``A[p, tau] r[p, tau]``, ``[W, P, N]`` for the steps from ``first`` on."""
+    stop, runs = coefficient.shape[:2]
+    out = np.empty((stop - first, runs, error.shape[2]), error.dtype)
+    for tau in range(first, stop):
+        for p in range(runs):
+            out[tau - first, p, :hidden] = coefficient[tau, p, 0] * error[tau, p, :hidden]
+            out[tau - first, p, hidden:] = coefficient[tau, p, 1] * error[tau, p, hidden:]
     return out
 
 
-@numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
-def add_input_terms(
-    out, taps, error, coefficient, first, hidden, groups, row, value, starts, presentations
-):  # pragma: no cover (compiled)
-    """Add the pending terms of the inputs' synapses to ``out [J, L, N]``."""
-    stop, runs = coefficient.shape[:2]
-    neurons, (count, memory) = error.shape[2], taps.shape
-    each = runs // presentations
-    base = max(0, first - memory)
-    steps = stop - first
-    shared = np.zeros((steps, presentations, neurons), out.dtype)
-    for at in prange(steps * presentations):
-        step, b = at // presentations, at % presentations
-        for p in range(b * each, b * each + each):
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def sum_compartments(factor, presentations, groups):  # pragma: no cover (compiled)
+    """Factors summed over compartments, ``[W, B, N]``; zero for neurons that do not listen to inputs."""
+    steps, runs, neurons = factor.shape
+    out = np.zeros((steps, presentations, neurons), factor.dtype)
+    for t in range(steps):
+        for p in range(runs):
             for g in range(len(groups)):
                 if groups[g, 2]:
                     for n in range(groups[g, 0], groups[g, 1]):
-                        shared[step, b, n] += coefficient[first + step, p, int(n >= hidden)] * error[first + step, p, n]
-    filtered = np.zeros((stop - base, presentations, count, neurons), out.dtype)
-    for at in prange((stop - base) * presentations):
-        step, b = at // presentations, at % presentations
+                        out[t, p // (runs // presentations), n] += factor[t, p, n]
+    return out
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def filter_back(factor, taps, first, base, out, low, high):  # pragma: no cover (compiled)
+    """``out[t, p, l, n] = sum_d f_l(d) factor[t + d, p, n]``: what a spike at step t is to be blamed for.
+
+    ``factor`` begins at step ``first``, ``out`` at step ``base``; rows ``low .. high`` of ``out`` are filled.
+    """
+    (count, memory), (steps, runs, neurons) = taps.shape, factor.shape
+    for row in range(low, high):
+        out[row] = 0
         for d in range(1, memory + 1):
-            t = base + step + d
-            if first <= t < stop:
-                for f in range(count):
-                    scale = taps[f, d - 1]
-                    for n in range(neurons):
-                        filtered[step, b, f, n] += scale * shared[t - first, b, n]
-    for m in prange(len(starts) - 1):
-        for event in range(starts[m], starts[m + 1]):
-            step, b = row[event] // presentations - base, row[event] % presentations
-            if 0 <= step < stop - base:
-                scale = value[event]
-                for f in range(count):
-                    for n in range(neurons):
-                        out[m, f, n] += scale * filtered[step, b, f, n]
-
-
-@numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
-def add_neuron_terms(
-    out, inputs, taps, spikes, silence, error, coefficient, first, hidden, groups
-):  # pragma: no cover (compiled)
-    """Add the pending terms of the neurons' synapses to ``out [J, L, N]``; synapses that do not exist stay zero."""
-    stop, runs = coefficient.shape[:2]
-    neurons, (count, memory) = error.shape[2], taps.shape
-    base = max(0, first - memory)
-    filtered = np.empty((stop - base, count, neurons), out.dtype)
-    for p in range(runs):
-        for step in prange(stop - base):
-            filtered[step] = 0
-            for d in range(1, memory + 1):
-                t = base + step + d
-                if first <= t < stop:
+            t = base + row + d - first
+            if 0 <= t < steps:
+                for p in range(runs):
                     for f in range(count):
                         scale = taps[f, d - 1]
-                        for n in range(neurons):
-                            filtered[step, f, n] += scale * coefficient[t, p, int(n >= hidden)] * error[t, p, n]
-        for j in prange(neurons):
-            for step in range(stop - base):
+                        if scale != 0:
+                            for n in range(neurons):
+                                out[row, p, f, n] += scale * factor[t, p, n]
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def add_input_terms(out, filtered, row, value, starts, base, low, high):  # pragma: no cover (compiled)
+    """Add the pending terms of the synapses of inputs ``low .. high`` to ``out [J, L, N]``."""
+    steps, presentations = filtered.shape[:2]
+    for m in range(low, high):
+        for event in range(starts[m], starts[m + 1]):
+            step = row[event] // presentations - base
+            if 0 <= step < steps:
+                _add(out[m], filtered[step, row[event] % presentations], out.dtype.type(value[event]))
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def add_neuron_terms(
+    out, inputs, taps, spikes, silence, factor, first, groups, low, high
+):  # pragma: no cover (compiled)
+    """Add the pending terms of the synapses of neurons ``low .. high`` to ``out [J, L, N]``.
+
+    Synapses that do not exist stay zero.
+    """
+    (steps, runs, neurons), (count, memory) = factor.shape, taps.shape
+    base = max(0, first - memory)
+    rows = first + steps - base
+    one = np.zeros((steps, 1, neurons), out.dtype)
+    filtered = np.empty((rows, 1, count, neurons), out.dtype)
+    for p in range(runs):
+        one[:, 0] = factor[:, p]
+        filter_back(one, taps, first, base, filtered, 0, rows)
+        for step in range(rows):
+            for j in range(low, high):
                 if spikes[silence + base + step, p, j] != 0:
-                    for f in range(count):
-                        for n in range(neurons):
-                            out[inputs + j, f, n] += filtered[step, f, n]
-    for j in prange(neurons):
+                    _add(out[inputs + j], filtered[step, 0], out.dtype.type(1))
+    for j in range(low, high):
         for g in range(len(groups)):
             if not groups[g, 3] <= j < groups[g, 4]:
                 out[inputs + j, :, groups[g, 0] : groups[g, 1]] = 0
@@ -181,7 +223,7 @@ def advance(
     signal = np.zeros((runs, 2), weight.dtype)
     first = max(0, start - rule.window)
     rows = silence + stop - first
-    eyes = runs if rule.gram else 0
+    eyes = runs if rule.online else 0
     # spike-to-spike products of the last steps with all of the window, per distinct set of senders
     sets = np.zeros((len(groups), 2), np.int64)
     set_of = np.zeros(len(groups), np.int64)
@@ -200,7 +242,7 @@ def advance(
     for s in range(known):
         wide[s + 1] = wide[s] + sets[s, 1] - sets[s, 0]
     heard = np.zeros(rows * eyes * wide[known], weight.dtype)
-    if rule.gram:
+    if rule.online:
         for s in range(known):
             part = heard[rows * runs * wide[s] : rows * runs * wide[s + 1]]
             part = part.reshape((rows * runs, wide[s + 1] - wide[s]))
@@ -208,7 +250,7 @@ def advance(
                 for p in range(runs):
                     part[row * runs + p] = spikes[first + row, p, sets[s, 0] : sets[s, 1]]
     products = np.zeros((known, memory, rows, eyes * eyes), weight.dtype)
-    grams = np.zeros((known, stop - first if rule.gram else 0, eyes * eyes), weight.dtype)
+    grams = np.zeros((known, stop - first if rule.online else 0, eyes * eyes), weight.dtype)
     weighted = np.zeros(((stop - first) * eyes, eyes), weight.dtype)
     lag_products = np.zeros((memory, memory), weight.dtype)
     for d in range(memory):
@@ -216,11 +258,13 @@ def advance(
             for f in range(count):
                 lag_products[d, e] += taps[f, d] * taps[f, e]
     errors = np.zeros((stop - first) * eyes * neurons, weight.dtype)
-    if rule.gram:
+    if rule.online:
         for g in range(len(groups)):
             low, high = groups[g, 0], groups[g, 1]
             size = high - low
-            part = errors[(stop - first) * eyes * low : (stop - first) * eyes * high].reshape((stop - first, eyes, size))
+            part = errors[(stop - first) * eyes * low : (stop - first) * eyes * high].reshape(
+                (stop - first, eyes, size)
+            )
             for tau in range(first, start):
                 for p in range(runs):
                     part[tau - first, p] = error[tau, p, low:high]
@@ -231,7 +275,7 @@ def advance(
             slot, before = (t - 1) % memory, silence + t - 1
             for p in range(runs):
                 _send(weight, inputs, spikes[before, p], sent[slot, p])
-            if rule.gram and t - 1 >= first - memory:
+            if rule.online and t - 1 >= first - memory:
                 for s in range(known):
                     low, high = sets[s, 0], sets[s, 1]
                     if high > low:
@@ -255,11 +299,11 @@ def advance(
                 for f in range(own_count):
                     for n in range(neurons):
                         potential[t, p, n] += own_weight[f, n] * own_trace[p, f, n]
-            if rule.gram:
+            if rule.online:
                 _trace(taps, spikes, silence + t, p, self_trace)
 
         # 3. and the pending terms
-        if rule.gram and t > first:
+        if rule.online and t > first:
             for s in range(known):
                 if sets[s, 1] > sets[s, 0]:
                     _filter_products(products[s], lag_products, grams[s], t, first, silence, memory)
@@ -308,7 +352,7 @@ def advance(
             evidence[p] = total_log
         if not learns:
             continue
-        if rule.gram:
+        if rule.online:
             for g in range(len(groups)):
                 low, high = groups[g, 0], groups[g, 1]
                 size, span = high - low, (stop - first) * runs
@@ -329,7 +373,7 @@ def advance(
                         feedback_trace[p, f, n] = (
                             fade * feedback_trace[p, f, n] + fresh * error[t, p, n] * own_trace[p, f, n]
                         )
-                if rule.gram:
+                if rule.online:
                     for f in range(count):
                         for n in range(neurons):
                             diagonal_trace[p, f, n] = (
@@ -354,8 +398,8 @@ def advance(
             for k in range(compartments):
                 share = dtype(math.exp(log_weights[b, k] - top) / whole) if read[b, t] else dtype(0)
                 less = dtype(rule.cv / compartments) if read[b, t] else dtype(0)
-                signal[b * compartments + k, 0] = (share - less) / presentations
-                signal[b * compartments + k, 1] = share / presentations
+                signal[b * compartments + k, 0] = (share - less) / rule.batch
+                signal[b * compartments + k, 1] = share / rule.batch
 
         # 7. readings
         oldest = max(first, t - rule.window)
@@ -373,7 +417,7 @@ def advance(
                 for f in range(own_count):
                     for n in range(low, high):
                         new_feedback[f, n] += scale * feedback_trace[p, f, n]
-                if rule.gram:
+                if rule.online:
                     for f in range(count):
                         for n in range(low, high):
                             new_diagonal[f, n] += scale * diagonal_trace[p, f, n]

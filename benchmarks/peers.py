@@ -1,0 +1,98 @@
+"""Other libraries' spiking networks on our bins: snnTorch and SpikingJelly, trained by backpropagation through time.
+
+python benchmarks/peers.py                     (on emulated digits)
+python benchmarks/peers.py --bins BINS.npz     (as ``gemsnn bench --task peers --with-peers`` calls it)
+
+They live in an environment of their own in the cache folder, made at first use (some minutes; torch is large), and
+``peers_child.py`` runs there. The JSON lines have the keys of ``gemsnn bench --json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gemsnn.bench import cases
+from gemsnn.data import cache
+from gemsnn.data.generated import load_digits_events
+
+HERE = Path(__file__).parent
+REQUIREMENTS = HERE / "peers-requirements.txt"
+SPIKINGJELLY = "spikingjelly==2.0.0" if sys.version_info >= (3, 11) else None
+"""On Python 3.10, which it does not support, only snnTorch is measured."""
+
+NAMES = ("snntorch", "snntorch-at-once", *(("spikingjelly",) if SPIKINGJELLY else ()))
+"""Networks of ``peers_child.py``."""
+
+
+def environment(folder: Path) -> Path:
+    """The Python of the peers' environment, which is made unless these very requirements were installed before."""
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    wanted = f"{REQUIREMENTS.read_text()}\n{SPIKINGJELLY}\n"
+    installed = folder / "gemsnn-requirements.txt"
+    if installed.is_file() and installed.read_text() == wanted:
+        return python
+    print(f"making an environment for the other libraries in {folder} (some minutes)", file=sys.stderr)
+    venv.create(folder, with_pip=True, clear=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-r", str(REQUIREMENTS)], stdout=sys.stderr, check=True)
+    if SPIKINGJELLY:
+        subprocess.run([*pip, "--no-deps", SPIKINGJELLY], stdout=sys.stderr, check=True)
+    installed.write_text(wanted)
+    return python
+
+
+def digits_bins(path: Path) -> None:
+    """The first 64 emulated digits, merged, in an .npz."""
+    presentations = load_digits_events().train
+    case = cases.cases("peers")[0]
+    labels = [presentations[number].label for number in range(case.batch)]
+    np.savez(path, spikes=cases.bins(presentations, case, case.batch).numpy(), labels=labels)
+
+
+def rows(python: Path, bins: Path, repeat: int) -> Iterator[dict]:
+    """What is found, each network in a process of its own, as rows of ``gemsnn bench``."""
+    for name in NAMES:
+        words = [str(python), str(HERE / "peers_child.py"), str(bins), str(repeat), name]
+        done = subprocess.run(words, stdout=subprocess.PIPE, check=True)
+        line = json.loads(done.stdout.splitlines()[-1])
+        yield {
+            "kernel": line.pop("library"),
+            "task": "peers",
+            "K": 1,
+            "update_every": "presentation",
+            "speedup_over_reference": None,
+            "fraction_of_gemm_peak": None,
+            "gflop": None,
+            **line,
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--bins", type=Path, help="an .npz of spikes (uint8 [B, T, M]) and labels ([B])")
+    parser.add_argument("--repeat", type=int, default=5, help="training steps of which the best counts")
+    parser.add_argument("--environment", type=Path, default=cache.folder() / "peers-venv")
+    arguments = parser.parse_args()
+    python = environment(arguments.environment)
+    with tempfile.TemporaryDirectory() as folder:
+        bins = arguments.bins
+        if bins is None:
+            bins = Path(folder) / "bins.npz"
+            digits_bins(bins)
+        for row in rows(python, bins, arguments.repeat):
+            print(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()
