@@ -65,18 +65,23 @@ CHANGES: dict[str, dict] = {
 # what helped, together
 BETTER = {"optimiser.lr": 3e-3, "network.memory": 40}
 RECENT = {"rule.kappa": 0.9, "rule.gamma": 0.9, "rule.readout": "every-step"}
+CHOSEN = BETTER | RECENT | {"network.memory": 20}
 CHANGES |= {
     "better": BETTER,
     "better, every step 0.9": BETTER | RECENT,
     "better, every step 0.98": BETTER | RECENT | {"rule.kappa": 0.98, "rule.gamma": 0.98},
     "better, every step 0.9, no hidden": BETTER | RECENT | {"network.hidden": ()},
-    "better, every step 0.9, memory 20": BETTER | RECENT | {"network.memory": 20},
     "better, every step 0.9, lr 0.001": BETTER | RECENT | {"optimiser.lr": 1e-3},
     "better, every step 0.9, lr 0.006": BETTER | RECENT | {"optimiser.lr": 6e-3},
     "better, every step 0.9, hidden 128": BETTER | RECENT | {"network.hidden": (128,)},
     "better, every step 0.9, merged": BETTER | RECENT | {"data.polarity": "merged"},
     "better, every step 0.9, memory 60": BETTER | RECENT | {"network.memory": 60},
     "better, every step 0.9, rule gem": BETTER | RECENT | {"rule.rule": "gem"},
+    "chosen": CHOSEN,
+    "chosen, rule gem": CHOSEN | {"rule.rule": "gem"},
+    "chosen, no hidden neurons": CHOSEN | {"network.hidden": ()},
+    "chosen, batch GEM": CHOSEN | {"rule.kappa": 1.0, "rule.gamma": 1.0, "rule.readout": "last-step"},
+    "chosen, one compartment": CHOSEN | {"train.compartments": 1},
     "better, every step 0.7": BETTER | RECENT | {"rule.kappa": 0.7, "rule.gamma": 0.7},
 }
 

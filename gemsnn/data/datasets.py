@@ -28,7 +28,7 @@ class DataSpec:
         steps: bins of a presentation; by default the data set's own (nmnist 60, others 80).
         counts: numbers of events instead of their binary OR.
         pad: fill short recordings with empty bins instead of leaving them short.
-        validation: share of the training part that is held back to choose settings.
+        validation: share of the training part that is held back to choose settings (digits has a split of its own).
         scale: mnist-dvs: the digits' scale, 4, 8 or 16.
         deflicker: mnist-dvs: apply the authors' de-flicker and stabilisation step to raw recordings.
         deflicker_seed: mnist-dvs: the seed of that step's noise.
