@@ -505,13 +505,25 @@ def _products(spikes, base, now, low, high, heard, products, slot, memory):  # p
 def _filter_products(products, lag_products, gram, t, first, silence, memory):  # pragma: no cover (compiled)
     """``<phi[tau, p'], phi[t, p]>`` for all tau of the window, from the products of spikes."""
     pairs = products.shape[2]
+    reach = min(memory, t)
+    whole = reach // 4 * 4
     for tau in range(first, t):
-        gram[tau - first] = 0
+        total = gram[tau - first]
+        total[:] = 0
         for d in range(1, memory + 1):
             row = silence + tau - d - first
-            for e in range(1, min(memory, t) + 1):
+            # four columns at a time: the sum is loaded and stored once for all of them
+            for e in range(1, whole + 1, 4):
+                a, b = products[(t - e) % memory, row], products[(t - e - 1) % memory, row]
+                c, f = products[(t - e - 2) % memory, row], products[(t - e - 3) % memory, row]
+                of_a, of_b = lag_products[d - 1, e - 1], lag_products[d - 1, e]
+                of_c, of_f = lag_products[d - 1, e + 1], lag_products[d - 1, e + 2]
+                if of_a != 0 or of_b != 0 or of_c != 0 or of_f != 0:
+                    for pair in range(pairs):
+                        total[pair] += (of_a * a[pair] + of_b * b[pair]) + (of_c * c[pair] + of_f * f[pair])
+            for e in range(whole + 1, reach + 1):
                 scale = lag_products[d - 1, e - 1]
                 if scale != 0:
-                    slot = (t - e) % memory
+                    a = products[(t - e) % memory, row]
                     for pair in range(pairs):
-                        gram[tau - first, pair] += scale * products[slot, row, pair]
+                        total[pair] += scale * a[pair]
