@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gemsnn import optimisers, rng, rules
-from gemsnn.kernels import fused
+from gemsnn.kernels import fused, products
 from gemsnn.kernels.contract import Learned, Learning, Rollout
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserState
@@ -119,7 +119,9 @@ class _Run:
         self.dtype = network.taps.numpy().dtype
         self.length = batch.length.numpy()
         self.address = batch.address
-        self.row, self.value, self.starts = fused.find_events(batch.spikes.contiguous().numpy(), self.length)
+        self.row, self.value, self.starts = products.find_events(
+            batch.spikes.contiguous().numpy(), self.length
+        )
         self.target = np.ascontiguousarray(batch.target.numpy().transpose(1, 0, 2), self.dtype)
         self.compartments = compartments
         self.groups = np.array([[*group] for group in groups], np.int64)
@@ -337,9 +339,9 @@ def _advance(job: _Segment) -> None:
     rows = (stop - first) * presentations
     sent = np.zeros((rows, taps.shape[0], neurons), run.dtype)
     base = first * presentations
-    fused.send_inputs(weights, run.row, run.value, run.starts, base, sent, base, base + rows)
+    products.send_inputs(weights, run.row, run.value, run.starts, base, sent, base, base + rows)
     drive = np.zeros((stop - start, presentations, neurons), run.dtype)
-    fused.filter_forward(sent, taps, presentations, start, first, drive, start, stop)
+    products.filter_forward(sent, taps, presentations, start, first, drive, start, stop)
     # the products of a step are too small to be worth waking BLAS's other threads
     with _blas().limit(limits=1, user_api="blas") if job.rule and job.rule.online else nullcontext():
         fused.advance(
@@ -388,24 +390,24 @@ def _add_terms(job: _Segment, target: NDArray, first: int) -> None:
     run, network, stop = job.run, job.run.network, job.stop
     taps, presentations = network.taps.numpy(), len(run.length)
     base = max(0, first - taps.shape[1])
-    factor = fused.weigh_errors(run.error, job.terms.coefficient, first, network.spec.hidden_neurons)
-    shared = fused.sum_compartments(factor, presentations, run.groups)
+    factor = products.weigh_errors(run.error, job.terms.coefficient, first, network.spec.hidden_neurons)
+    shared = products.sum_compartments(factor, presentations, run.groups)
     filtered = np.empty((stop - base, presentations, *taps.shape[:1], network.spec.neurons), run.dtype)
     workers = _WORKERS
 
     def over(total: int, work: Callable[[int, int], None]) -> None:
         list(_POOL.map(lambda bounds: work(*bounds), _ranges(total, workers)))
 
-    over(stop - base, lambda low, high: fused.filter_back(shared, taps, first, base, filtered, low, high))
+    over(stop - base, lambda low, high: products.filter_back(shared, taps, first, base, filtered, low, high))
     over(
         network.spec.inputs,
-        lambda low, high: fused.add_input_terms(
+        lambda low, high: products.add_input_terms(
             target, filtered, run.row, run.value, run.starts, base, low, high
         ),
     )
     over(
         network.spec.neurons,
-        lambda low, high: fused.add_neuron_terms(
+        lambda low, high: products.add_neuron_terms(
             target, network.spec.inputs, taps, run.spikes, run.memory, factor, first, run.groups, low, high
         ),
     )
