@@ -18,6 +18,7 @@ import hashlib
 import numba
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
@@ -56,16 +57,37 @@ def to_unit(word):
 
 
 @numba.njit(cache=True, nogil=True)
+def fill_row(out, presentation, step, compartment, key_0, key_1):
+    """The uniforms of all neurons of one compartment at one step, into float32 ``out [N]``; words are uint64."""
+    whole = len(out) // 4
+    for quad in range(whole):
+        a, b, c, d = philox(np.uint64(quad), compartment, step, presentation, key_0, key_1)
+        out[4 * quad] = to_unit(a)
+        out[4 * quad + 1] = to_unit(b)
+        out[4 * quad + 2] = to_unit(c)
+        out[4 * quad + 3] = to_unit(d)
+    rest = philox(np.uint64(whole), compartment, step, presentation, key_0, key_1)
+    for word in range(len(out) - 4 * whole):
+        out[4 * whole + word] = to_unit(rest[word])
+
+
+@numba.njit(cache=True, nogil=True)
 def _fill(out, key_0, key_1, index, first_step):
-    presentations, steps, compartments, neurons = out.shape
+    presentations, steps, compartments, _ = out.shape
     for b in range(presentations):
         for c in range(steps):
-            step = np.uint64(first_step + c)
             for k in range(compartments):
-                for quad in range((neurons + 3) // 4):
-                    words = philox(np.uint64(quad), np.uint64(k), step, index[b], key_0, key_1)
-                    for word in range(min(4, neurons - 4 * quad)):
-                        out[b, c, k, 4 * quad + word] = to_unit(words[word])
+                fill_row(out[b, c, k], index[b], np.uint64(first_step + c), np.uint64(k), key_0, key_1)
+
+
+def key(seed: int) -> NDArray[np.uint64]:
+    """A 64-bit seed as the generator's two key words."""
+    return np.array([int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF], np.uint64)
+
+
+def index(presentation: Tensor | int) -> NDArray[np.uint64]:
+    """Presentations' addresses (int64 ``[B]``, or one number) as counter words: the lower 32 bits."""
+    return np.atleast_1d(np.asarray(presentation, dtype=np.int64)).astype(np.uint64) & _LOW
 
 
 def uniforms(seed: int, presentation: Tensor | int, steps: range, compartments: int, neurons: int) -> Tensor:
@@ -82,9 +104,9 @@ def uniforms(seed: int, presentation: Tensor | int, steps: range, compartments: 
         float32 ``[B, C, K, N]``; entry ``(b, c, k, n)`` depends only on the seed, ``presentation[b]``,
         ``steps[c]``, ``k`` and ``n``.
     """
-    index = np.atleast_1d(np.asarray(presentation, dtype=np.int64)).astype(np.uint64) & _LOW
-    out = np.empty((len(index), len(steps), compartments, neurons), np.float32)
-    _fill(out, np.uint64(seed) & _LOW, np.uint64(seed) >> _SHIFT, index, steps.start)
+    rows, (key_0, key_1) = index(presentation), key(seed)
+    out = np.empty((len(rows), len(steps), compartments, neurons), np.float32)
+    _fill(out, key_0, key_1, rows, steps.start)
     return torch.from_numpy(out)
 
 

@@ -1,8 +1,9 @@
-# pyright: reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
+# pyright: reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
 """The compiled steps of the cpu kernel.
 
-Names as in :mod:`gemsnn.kernels.cpu`: runs p are presentations times compartments (``p = b * K + k``), weights
-are ``[J, L, N]``, histories are time first. Compiled at first use, then read from the disk cache beside this file.
+Runs p are presentations times compartments (``p = b * K + k``), weights are ``[J, L, N]``, histories are time first.
+A step is :func:`run`, which may be split between threads by runs, then :func:`combine`, where the compartments
+meet. Compiled at first use, then read from the disk cache beside this file.
 """
 
 from __future__ import annotations
@@ -12,12 +13,19 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
+
+from gemsnn import rng
+from gemsnn.kernels import elementary, pending
+from gemsnn.kernels.pending import Pending
 
 
 class Rule(NamedTuple):
     """A rule in numbers.
 
     Attributes:
+        learns: whether there is one; else the other numbers mean nothing.
+        online: updates apply and are felt within the segment; else they only add up.
         kappa: decay of the log-weights.
         gamma: decay of the eligibilities.
         fresh_evidence: factor of new evidence.
@@ -25,282 +33,294 @@ class Rule(NamedTuple):
         cv: 1 subtracts ``1 / K`` from the hidden neurons' signal, 0 does not.
         every: steps between updates.
         eta: step size of what is applied within the segment.
-        online: updates apply and are felt within the segment; else they only add up.
         window: steps after which an eligibility is below the resolution.
         batch: presentations that an update averages over.
     """
 
-    kappa: float
-    gamma: float
-    fresh_evidence: float
-    fresh_error: float
-    cv: float
-    every: int
-    eta: float
-    online: bool
-    window: int
-    batch: int
+    learns: bool = False
+    online: bool = False
+    kappa: float = 1.0
+    gamma: float = 1.0
+    fresh_evidence: float = 1.0
+    fresh_error: float = 1.0
+    cv: float = 0.0
+    every: int = 1
+    eta: float = 0.0
+    window: int = 0
+    batch: int = 1
 
 
-@numba.njit(cache=True)
-def _log_sigmoid(x):  # pragma: no cover (compiled)
-    return min(x, 0.0) - math.log1p(math.exp(-abs(x)))
+class Wiring(NamedTuple):
+    """The network in arrays.
+
+    Attributes:
+        inputs: M.
+        hidden: H; neurons from here on are visible.
+        taps: ``[L, D]``.
+        own_taps: ``[Lf, Df]``.
+        own: bool ``[N]``, who feels its own spikes.
+        links: int64 ``[.., 4]``: receivers ``start .. stop`` and the neurons ``first .. last`` they hear, of all
+            receivers that hear any.
+        stretches: the same in the flat order ``(l, n)`` of a sender's weights.
+        listeners: int64 ``[.., 2]``, in that order, the receivers that hear the inputs.
+        groups: int64 ``[.., 4]``: neurons ``start .. stop``, their ear (see :class:`.pending.Pending`) and
+            1 for visible ones; together all neurons.
+    """
+
+    inputs: int
+    hidden: int
+    taps: NDArray
+    own_taps: NDArray
+    own: NDArray
+    links: NDArray
+    stretches: NDArray
+    listeners: NDArray
+    groups: NDArray
 
 
-@numba.njit(cache=True)
-def _sigmoid(x):  # pragma: no cover (compiled)
-    e = math.exp(-abs(x))
-    return 1 / (1 + e) if x >= 0 else e / (1 + e)
+class Small(NamedTuple):
+    """The parameters that need no tricks: feedback ``[Lf, N]`` and bias ``[N]``; also a direction to move them."""
+
+    feedback: NDArray
+    bias: NDArray
+
+
+class Given(NamedTuple):
+    """What is known of a block of C steps before it begins.
+
+    Attributes:
+        start: the block's first step, counted from the beginning of the histories.
+        clock: the step's number in the presentation when that count is 0.
+        drive: ``[B, C, N]``, what the inputs add to the potentials.
+        input_gram: ``[C, B, steps, B]``, inner products of the inputs' traces with all of the histories.
+        target: ``[C, B, V]``.
+        clamp: whether visible neurons are clamped to it.
+        alive: bool ``[C, B]``, false in padding, where everything rests.
+        taught: bool ``[C, B]``, whether there are errors and evidence.
+        read: bool ``[C, B]``, whether the direction is read.
+        updates: bool ``[C]``, whether the step ends with an update.
+        address: uint64 ``[B]``, the presentations' address in the noise.
+        key: uint64 ``[2]``, the seed.
+    """
+
+    start: int
+    clock: int
+    drive: NDArray
+    input_gram: NDArray
+    target: NDArray
+    clamp: bool
+    alive: NDArray
+    taught: NDArray
+    read: NDArray
+    updates: NDArray
+    address: NDArray
+    key: NDArray
+
+
+class Past(NamedTuple):
+    """What has happened; lives as long as the kernel's call or stream.
+
+    Attributes:
+        spikes: ``[silence + steps, P, N]``, step t in row ``silence + t``.
+        error: ``[steps, P, N]``.
+        coefficient: ``[2, steps * P]``, A of hidden and of visible neurons: what an update has read of
+            the errors and traces of each step.
+        unread: the same for what has been read, but not yet moved anything.
+        log_weights: ``[B, K]``.
+        log_likelihood: ``[B, K]``.
+        bias: ``[P, N]``, eligibility.
+        feedback: ``[P, Lf, N]``, eligibility.
+        diagonal: ``[P, L, N]``, eligibility of the synapses that neurons do not have with themselves.
+        fired: int64 ``[P]``, how many spikes of hidden neurons there were.
+    """
+
+    spikes: NDArray
+    error: NDArray
+    coefficient: NDArray
+    unread: NDArray
+    log_weights: NDArray
+    log_likelihood: NDArray
+    bias: NDArray
+    feedback: NDArray
+    diagonal: NDArray
+    fired: NDArray
+
+
+class Scratch(NamedTuple):
+    """What a step needs beside.
+
+    Attributes:
+        potential: ``[steps or 1, P, N]``.
+        sent: ``[D, P, L, N]``, what the spikes of the last steps send on, step t in slot ``(silence + t) % D``.
+        active: int64 ``[P, N + 1]``, the neurons that spiked last.
+        spiked: int64 ``[P]``, how many.
+        uniform: float32 ``[P, N]``.
+        own_trace: ``[P, Lf, N]``, neurons' traces of themselves through their feedback filters.
+        self_trace: ``[P, L, N]``, likewise through the synapses' filters.
+        evidence: ``[P]``.
+        signal: ``[2, P]``.
+        fade: ``[window]``, ``fresh_error * gamma^age``.
+        direction: feedback and bias directions read since the last update.
+        diagonal: ``[L, N]``, likewise for the diagonal.
+    """
+
+    potential: NDArray
+    sent: NDArray
+    active: NDArray
+    spiked: NDArray
+    uniform: NDArray
+    own_trace: NDArray
+    self_trace: NDArray
+    evidence: NDArray
+    signal: NDArray
+    fade: NDArray
+    direction: Small
+    diagonal: NDArray
+
+
+class Work(NamedTuple):
+    """All of it."""
+
+    wiring: Wiring
+    weight: NDArray
+    small: Small
+    moved: Small
+    rule: Rule
+    past: Past
+    scratch: Scratch
+    pending: Pending
+
+
+@numba.njit(cache=True, nogil=True)
+def advance(work: Work, given: Given, steps):  # pragma: no cover (compiled)
+    """All steps of a block, one after the other."""
+    runs = len(work.scratch.spiked)
+    resume(work, given.start, 0, runs)
+    for c in range(steps):
+        run(work, given, given.start + c, 0, runs)
+        if work.rule.learns:
+            combine(work, given, given.start + c)
+
+
+@numba.njit(cache=True, nogil=True)
+def resume(work: Work, start, low, high):  # pragma: no cover (compiled)
+    """Send again, under the weights of now, what the last steps' spikes still have to say."""
+    memory, silence = work.wiring.taps.shape[1], len(work.past.spikes) - len(work.past.error)
+    for t in range(start - memory, start):
+        for p in range(low, high):
+            _listen(work.past, work.scratch, silence + t, p)
+        if t < start - 1:
+            _send(work, silence + t, low, high)
+            if work.rule.online:
+                pending.multiply(work.pending, len(work.scratch.spiked), memory + t, low, high)
+
+
+@numba.njit(cache=True, nogil=True)
+def run(work: Work, given: Given, t, low, high):  # pragma: no cover (compiled)
+    """Step t of runs ``low .. high``: potentials, spikes, errors, evidence, eligibilities of what is small."""
+    wiring, past, scratch, rule = work.wiring, work.past, work.scratch, work.rule
+    runs, compartments = len(scratch.spiked), past.log_weights.shape[1]
+    now = len(past.spikes) - len(past.error) + t
+    memory = wiring.taps.shape[1]
+    _send(work, now - 1, low, high)
+    potential = scratch.potential[t % len(scratch.potential)]
+    for p in range(low, high):
+        _rest(work, given.drive[p // compartments, t - given.start], now, p, potential[p])
+    if rule.online:
+        pending.multiply(work.pending, runs, memory + t - 1, low, high)
+        input_gram = given.input_gram[t - given.start]
+        pending.feel(
+            work.pending, wiring.groups, past.coefficient, input_gram, compartments, t, low, high, potential
+        )
+        for p in range(low, high):
+            _without_itself(work, p, potential[p])
+    for p in range(low, high):
+        _fire(work, given, t, p, potential[p])
+        _listen(work.past, work.scratch, now, p)
+        past.fired[p] += np.searchsorted(scratch.active[p, : scratch.spiked[p]], wiring.hidden)
+        if rule.online:
+            column = (memory + t) * runs + p
+            pending.note(work.pending.bits, column, scratch.active[p, : scratch.spiked[p]])
+            pending.keep_errors(work.pending, wiring.groups, t, p, runs, len(past.error), past.error[t, p])
+        if rule.learns and given.alive[t - given.start, p // compartments]:
+            _blame(work, t, p)
+
+
+@numba.njit(cache=True, nogil=True)
+def recall(
+    wiring: Wiring, past: Past, scratch: Scratch, terms: Pending, steps
+):  # pragma: no cover (compiled)
+    """Fill the scratch of the pending terms from what the histories hold of the first steps."""
+    runs, memory = len(scratch.spiked), wiring.taps.shape[1]
+    silence = len(past.spikes) - len(past.error)
+    for t in range(-memory, steps):
+        for p in range(runs):
+            _listen(past, scratch, silence + t, p)
+            column = (memory + t) * runs + p
+            pending.note(terms.bits, column, scratch.active[p, : scratch.spiked[p]])
+            if t >= 0:
+                pending.keep_errors(terms, wiring.groups, t, p, runs, len(past.error), past.error[t, p])
+
+
+@numba.njit(cache=True, nogil=True)
+def _listen(past, scratch, row, p):  # pragma: no cover (compiled)
+    """List the neurons of run p that spiked in a row."""
+    spikes, active = past.spikes[row, p], scratch.active[p]
+    found = 0
+    for n in range(len(spikes)):
+        active[found] = n
+        found += spikes[n] != 0
+    scratch.spiked[p] = found
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def advance(
-    weight, inputs, taps, own_taps, feedback, bias, drive, uniform, target, clamp, length, groups, own, hidden, silence,
-    start, stop, spikes, potential, error, learns, rule, read, coefficient, moved_feedback, moved_bias, input_gram,
-    log_weights, log_likelihood, bias_trace, feedback_trace, diagonal_trace,
-):  # fmt: skip  # pragma: no cover (compiled)
-    """Run the steps ``start .. stop`` under ``weight`` and, where the rule is online, its pending terms."""
-    dtype = weight.dtype.type
-    (count, memory), own_count = taps.shape, own_taps.shape[0]
-    presentations, compartments = log_weights.shape
-    runs, neurons = spikes.shape[1:]
-    total = len(target)
-    sent = np.zeros((memory, runs, count, neurons), weight.dtype)
-    own_trace = np.zeros((runs, own_count, neurons), weight.dtype)
-    self_trace = np.zeros((runs, count, neurons), weight.dtype)
-    diagonal = np.zeros((count, neurons), weight.dtype)
-    pending = np.zeros((stop, runs, 2), weight.dtype)
-    new_bias, new_feedback = np.zeros(neurons, weight.dtype), np.zeros((own_count, neurons), weight.dtype)
-    new_diagonal = np.zeros((count, neurons), weight.dtype)
-    own_weight = np.ascontiguousarray(feedback.T)
-    feels_itself = own.any()
-    evidence = np.zeros(runs, weight.dtype)
-    signal = np.zeros((runs, 2), weight.dtype)
-    first = max(0, start - rule.window)
-    rows = silence + stop - first
-    eyes = runs if rule.online else 0
-    # spike-to-spike products of the last steps with all of the window, per distinct set of senders
-    sets = np.zeros((len(groups), 2), np.int64)
-    set_of = np.zeros(len(groups), np.int64)
-    known = 0
-    for g in range(len(groups)):
-        found = -1
-        for s in range(known):
-            if sets[s, 0] == groups[g, 3] and sets[s, 1] == groups[g, 4]:
-                found = s
-        if found < 0:
-            found = known
-            sets[known, 0], sets[known, 1] = groups[g, 3], groups[g, 4]
-            known += 1
-        set_of[g] = found
-    wide = np.zeros(known + 1, np.int64)
-    for s in range(known):
-        wide[s + 1] = wide[s] + sets[s, 1] - sets[s, 0]
-    heard = np.zeros(rows * eyes * wide[known], weight.dtype)
-    if rule.online:
-        for s in range(known):
-            part = heard[rows * runs * wide[s] : rows * runs * wide[s + 1]]
-            part = part.reshape((rows * runs, wide[s + 1] - wide[s]))
-            for row in range(silence + start - first):
-                for p in range(runs):
-                    part[row * runs + p] = spikes[first + row, p, sets[s, 0] : sets[s, 1]]
-    products = np.zeros((known, memory, rows, eyes * eyes), weight.dtype)
-    grams = np.zeros((known, stop - first if rule.online else 0, eyes * eyes), weight.dtype)
-    weighted = np.zeros(((stop - first) * eyes, eyes), weight.dtype)
-    lag_products = np.zeros((memory, memory), weight.dtype)
-    for d in range(memory):
-        for e in range(memory):
+def _send(work, row, low, high):  # pragma: no cover (compiled)
+    """``sent[p, l, n] = sum_j s[p, j] w[n, j, l]`` of the spikes that were listed last."""
+    links, weight, inputs = work.wiring.links, work.weight, work.wiring.inputs
+    one = weight.dtype.type(1)
+    count, memory = work.wiring.taps.shape
+    for link in range(len(links)):
+        start, stop = links[link, 0], links[link, 1]
+        # filter by filter: so much of the weights stays in the second cache while all runs use it
+        for f in range(count):
+            for p in range(low, high):
+                heard = work.scratch.active[p, : work.scratch.spiked[p]]
+                heard = heard[np.searchsorted(heard, links[link, 2]) : np.searchsorted(heard, links[link, 3])]
+                out = work.scratch.sent[row % memory, p, f, start:stop]
+                out[:] = 0
+                whole = len(heard) // 4 * 4
+                for i in range(0, whole, 4):
+                    a, b = inputs + heard[i], inputs + heard[i + 1]
+                    c, d = inputs + heard[i + 2], inputs + heard[i + 3]
+                    elementary.add_four(
+                        weight[a, f, start:stop], weight[b, f, start:stop],
+                        weight[c, f, start:stop], weight[d, f, start:stop], out,
+                    )  # fmt: skip
+                for i in range(whole, len(heard)):
+                    elementary.axpy(one, weight[inputs + heard[i], f, start:stop], out)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _rest(work, drive, now, p, potential):  # pragma: no cover (compiled)
+    """The potentials ``[N]`` of run p under the segment's weights, and its neurons' traces of themselves."""
+    wiring, scratch, small = work.wiring, work.scratch, work.small
+    count, memory = wiring.taps.shape
+    for n in range(len(potential)):
+        potential[n] = drive[n] + small.bias[n]
+    for link in range(len(wiring.links)):
+        start, stop = wiring.links[link, 0], wiring.links[link, 1]
+        for d in range(1, memory + 1):
+            sent = scratch.sent[(now - d) % memory, p]
             for f in range(count):
-                lag_products[d, e] += taps[f, d] * taps[f, e]
-    errors = np.zeros((stop - first) * eyes * neurons, weight.dtype)
-    if rule.online:
-        for g in range(len(groups)):
-            low, high = groups[g, 0], groups[g, 1]
-            size = high - low
-            part = errors[(stop - first) * eyes * low : (stop - first) * eyes * high].reshape(
-                (stop - first, eyes, size)
-            )
-            for tau in range(first, start):
-                for p in range(runs):
-                    part[tau - first, p] = error[tau, p, low:high]
-
-    for t in range(max(0, start - memory), stop):
-        # 1. what the last step's spikes send on, for later steps to filter
-        if t > 0:
-            slot, before = (t - 1) % memory, silence + t - 1
-            for p in range(runs):
-                _send(weight, inputs, spikes[before, p], sent[slot, p])
-            if rule.online and t - 1 >= first - memory:
-                for s in range(known):
-                    low, high = sets[s, 0], sets[s, 1]
-                    if high > low:
-                        part = heard[rows * runs * wide[s] : rows * runs * wide[s + 1]]
-                        part = part.reshape((rows * runs, high - low))
-                        _products(spikes, first, before, low, high, part, products[s], slot, memory)
-        if t < start:
-            continue
-
-        # 2. potentials under the segment's weights
-        for p in range(runs):
-            potential[t, p] = drive[t - start, p // compartments] + bias
-            for d in range(1, min(memory, t) + 1):
-                for f in range(count):
-                    scale = taps[f, d - 1]
-                    if scale != 0:
-                        for n in range(neurons):
-                            potential[t, p, n] += scale * sent[(t - d) % memory, p, f, n]
-            if feels_itself:
-                _trace(own_taps, spikes, silence + t, p, own_trace)
-                for f in range(own_count):
-                    for n in range(neurons):
-                        potential[t, p, n] += own_weight[f, n] * own_trace[p, f, n]
-            if rule.online:
-                _trace(taps, spikes, silence + t, p, self_trace)
-
-        # 3. and the pending terms
-        if rule.online and t > first:
-            for s in range(known):
-                if sets[s, 1] > sets[s, 0]:
-                    _filter_products(products[s], lag_products, grams[s], t, first, silence, memory)
-            for g in range(len(groups)):
-                low, high = groups[g, 0], groups[g, 1]
-                kind = int(low >= hidden)
-                s = set_of[g]
-                neurons_too = sets[s, 1] > sets[s, 0]
-                span = (t - first) * runs
-                for tau in range(t - first):
-                    for other in range(runs):
-                        scale = coefficient[first + tau, other, kind]
-                        for p in range(runs):
-                            gram = grams[s, tau, other * runs + p] if neurons_too else dtype(0)
-                            if groups[g, 2]:
-                                gram += input_gram[first + tau, other // compartments, t, p // compartments]
-                            weighted[tau * runs + other, p] = scale * gram
-                size = high - low
-                block = errors[(stop - first) * runs * low : (stop - first) * runs * high]
-                felt = np.dot(weighted[:span].T, block[: span * size].reshape((span, size)))
-                for p in range(runs):
-                    for n in range(size):
-                        potential[t, p, low + n] += felt[p, n]
-                if sets[s, 0] <= low < sets[s, 1]:
-                    for p in range(runs):
-                        for f in range(count):
-                            for n in range(low, high):
-                                potential[t, p, n] -= diagonal[f, n] * self_trace[p, f, n]
-
-        # 4. spikes, errors, evidence
-        for p in range(runs):
-            b = p // compartments
-            total_log = dtype(0)
-            for n in range(neurons):
-                u = potential[t, p, n]
-                probability = dtype(_sigmoid(u))
-                spike = dtype(1) if uniform[b, t - start, p % compartments, n] < probability else dtype(0)
-                if clamp and n >= hidden:
-                    spike = target[t, b, n - hidden]
-                if t >= length[b]:
-                    continue
-                spikes[silence + t, p, n] = spike
-                error[t, p, n] = spike - probability
-                if n >= hidden:
-                    total_log += dtype(_log_sigmoid((2 * spike - 1) * u))
-            evidence[p] = total_log
-        if not learns:
-            continue
-        if rule.online:
-            for g in range(len(groups)):
-                low, high = groups[g, 0], groups[g, 1]
-                size, span = high - low, (stop - first) * runs
-                block = errors[span * low : span * high]
-                for p in range(runs):
-                    at = ((t - first) * runs + p) * size
-                    for n in range(size):
-                        block[at + n] = error[t, p, low + n]
-
-        # 5. eligibilities of what is small
-        fade, fresh = dtype(rule.gamma), dtype(rule.fresh_error)
-        for p in range(runs):
-            if t < length[p // compartments]:
-                for n in range(neurons):
-                    bias_trace[p, n] = fade * bias_trace[p, n] + fresh * error[t, p, n]
-                for f in range(own_count):
-                    for n in range(neurons):
-                        feedback_trace[p, f, n] = (
-                            fade * feedback_trace[p, f, n] + fresh * error[t, p, n] * own_trace[p, f, n]
-                        )
-                if rule.online:
-                    for f in range(count):
-                        for n in range(neurons):
-                            diagonal_trace[p, f, n] = (
-                                fade * diagonal_trace[p, f, n] + fresh * error[t, p, n] * self_trace[p, f, n]
-                            )
-
-        # 6. learning signals
-        for b in range(presentations):
-            if t >= length[b]:
-                for k in range(compartments):
-                    signal[b * compartments + k] = 0
-                continue
-            top = dtype(-np.inf)
-            for k in range(compartments):
-                new = evidence[b * compartments + k]
-                log_likelihood[b, k] += new
-                log_weights[b, k] = dtype(rule.kappa) * log_weights[b, k] + dtype(rule.fresh_evidence) * new
-                top = max(top, log_weights[b, k])
-            whole = dtype(0)
-            for k in range(compartments):
-                whole += math.exp(log_weights[b, k] - top)
-            for k in range(compartments):
-                share = dtype(math.exp(log_weights[b, k] - top) / whole) if read[b, t] else dtype(0)
-                less = dtype(rule.cv / compartments) if read[b, t] else dtype(0)
-                signal[b * compartments + k, 0] = (share - less) / rule.batch
-                signal[b * compartments + k, 1] = share / rule.batch
-
-        # 7. readings
-        oldest = max(first, t - rule.window)
-        for tau in range(oldest, t + 1):
-            scale = dtype(rule.fresh_error * rule.gamma ** (t - tau))
-            for p in range(runs):
-                pending[tau, p, 0] += scale * signal[p, 0]
-                pending[tau, p, 1] += scale * signal[p, 1]
-        for p in range(runs):
-            for kind in range(2):
-                low, high = (0, hidden) if kind == 0 else (hidden, neurons)
-                scale = signal[p, kind]
-                for n in range(low, high):
-                    new_bias[n] += scale * bias_trace[p, n]
-                for f in range(own_count):
-                    for n in range(low, high):
-                        new_feedback[f, n] += scale * feedback_trace[p, f, n]
-                if rule.online:
-                    for f in range(count):
-                        for n in range(low, high):
-                            new_diagonal[f, n] += scale * diagonal_trace[p, f, n]
-
-        # 8. updates
-        if (t + 1) % rule.every == 0 or t + 1 == total:
-            eta = dtype(rule.eta)
-            for tau in range(oldest if rule.every == 1 else first, t + 1):
-                for p in range(runs):
-                    for kind in range(2):
-                        coefficient[tau, p, kind] += eta * pending[tau, p, kind]
-                        pending[tau, p, kind] = 0
-            for n in range(neurons):
-                if rule.online:
-                    bias[n] += eta * new_bias[n]
-                else:
-                    moved_bias[n] += new_bias[n]
-                new_bias[n] = 0
-                if own[n]:
-                    for f in range(own_count):
-                        if rule.online:
-                            own_weight[f, n] += eta * new_feedback[f, n]
-                            feedback[n, f] = own_weight[f, n]
-                        else:
-                            moved_feedback[n, f] += new_feedback[f, n]
-            new_feedback[:] = 0
-            diagonal += eta * new_diagonal
-            new_diagonal[:] = 0
+                if wiring.taps[f, d - 1] != 0:
+                    elementary.axpy(wiring.taps[f, d - 1], sent[f, start:stop], potential[start:stop])
+    if wiring.own.any():
+        _trace(wiring.own_taps, work.past.spikes, now, p, scratch.own_trace)
+        for f in range(len(small.feedback)):
+            for n in range(len(potential)):
+                potential[n] += small.feedback[f, n] * scratch.own_trace[p, f, n]
+    if work.rule.online:
+        _trace(wiring.taps, work.past.spikes, now, p, scratch.self_trace)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
@@ -317,68 +337,146 @@ def _trace(taps, spikes, now, p, out):  # pragma: no cover (compiled)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _send(weight, inputs, spikes, out):  # pragma: no cover (compiled)
-    """The weights of all neurons that spiked, summed: ``out[l, n] = sum_j s[j] w[n, j, l]``."""
-    count, neurons = out.shape
-    active = np.flatnonzero(spikes)
-    out[:] = 0
-    whole = len(active) // 4 * 4
-    # four senders at a time: the sum is loaded and stored once for all of them
-    for i in range(0, whole, 4):
-        a, b = inputs + active[i], inputs + active[i + 1]
-        c, d = inputs + active[i + 2], inputs + active[i + 3]
-        for f in range(count):
-            for n in range(neurons):
-                out[f, n] += (weight[a, f, n] + weight[b, f, n]) + (weight[c, f, n] + weight[d, f, n])
-    for i in range(whole, len(active)):
-        a = inputs + active[i]
-        for f in range(count):
-            for n in range(neurons):
-                out[f, n] += weight[a, f, n]
+def _without_itself(work, p, potential):  # pragma: no cover (compiled)
+    """Take out what the pending terms hold for synapses of neurons with themselves, which do not exist."""
+    links = work.wiring.links
+    for link in range(len(links)):
+        low, high = max(links[link, 0], links[link, 2]), min(links[link, 1], links[link, 3])
+        if low < high:
+            out = potential[low:high]
+            for f in range(len(work.pending.diagonal)):
+                diagonal, trace = work.pending.diagonal[f, low:high], work.scratch.self_trace[p, f, low:high]
+                for n in range(len(out)):
+                    out[n] -= diagonal[n] * trace[n]
+
+
+@numba.njit(cache=True, nogil=True)
+def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
+    """Spikes, errors and evidence of run p."""
+    past, hidden = work.past, work.wiring.hidden
+    compartments = past.log_weights.shape[1]
+    b, c = p // compartments, t - given.start
+    spikes, error = past.spikes[len(past.spikes) - len(past.error) + t, p], past.error[t, p]
+    work.scratch.evidence[p] = 0
+    if not given.alive[c, b]:
+        spikes[:] = 0
+        error[:] = 0
+        return
+    uniform = work.scratch.uniform[p]
+    step = np.uint64(given.clock + t)
+    rng.fill_row(uniform, given.address[b], step, np.uint64(p % compartments), given.key[0], given.key[1])
+    elementary.sigmoid(potential, error)
+    for n in range(len(spikes)):
+        spikes[n] = 1 if uniform[n] < error[n] else 0
+    if given.clamp:
+        spikes[hidden:] = given.target[c, b]
+    if not given.taught[c, b]:
+        error[:] = 0
+        return
+    for n in range(len(spikes)):
+        error[n] = spikes[n] - error[n]
+    total = 0.0
+    for n in range(hidden, len(spikes)):
+        total += elementary.log_sigmoid((2 * spikes[n] - 1) * potential[n])
+    work.scratch.evidence[p] = total
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _products(spikes, base, now, low, high, heard, products, slot, memory):  # pragma: no cover (compiled)
-    """Inner products of the spikes at row ``now`` with those of all rows of the window, both ways round."""
-    runs = spikes.shape[1]
-    span = now - base + 1
+def _blame(work, t, p):  # pragma: no cover (compiled)
+    """Advance the eligibilities of what is small."""
+    dtype = work.weight.dtype.type
+    past, scratch, error = work.past, work.scratch, work.past.error[t, p]
+    fade, fresh = dtype(work.rule.gamma), dtype(work.rule.fresh_error)
+    for n in range(len(error)):
+        past.bias[p, n] = fade * past.bias[p, n] + fresh * error[n]
+    for f in range(past.feedback.shape[1]):
+        for n in range(len(error)):
+            past.feedback[p, f, n] = (
+                fade * past.feedback[p, f, n] + fresh * error[n] * scratch.own_trace[p, f, n]
+            )
+    if work.rule.online:
+        for f in range(past.diagonal.shape[1]):
+            for n in range(len(error)):
+                past.diagonal[p, f, n] = (
+                    fade * past.diagonal[p, f, n] + fresh * error[n] * scratch.self_trace[p, f, n]
+                )
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def combine(work: Work, given: Given, t):  # pragma: no cover (compiled)
+    """The end of step t: learning signals, what is read with them, and perhaps an update."""
+    rule, past, scratch = work.rule, work.past, work.scratch
+    runs, hidden, neurons = len(scratch.spiked), work.wiring.hidden, past.error.shape[2]
+    _signals(work, given, t - given.start)
+    oldest = max(0, t - rule.window)
+    for tau in range(oldest, t + 1):
+        scale = scratch.fade[t - tau]
+        for kind in range(2):
+            elementary.axpy(scale, scratch.signal[kind], past.unread[kind, tau * runs : (tau + 1) * runs])
     for p in range(runs):
-        heard[(span - 1) * runs + p] = spikes[now, p, low:high]
-    fresh = np.dot(heard[: span * runs], heard[(span - 1) * runs : span * runs].T)
-    for row in range(span):
-        for other in range(runs):
-            for p in range(runs):
-                products[slot, row, other * runs + p] = fresh[row * runs + other, p]
-    for back in range(1, min(memory, span)):
-        row = span - 1 - back
-        for other in range(runs):
-            for p in range(runs):
-                products[(slot - back) % memory, span - 1, other * runs + p] = fresh[row * runs + p, other]
+        for kind in range(2):
+            low, high = (0, hidden) if kind == 0 else (hidden, neurons)
+            scale = scratch.signal[kind, p]
+            if scale != 0:
+                elementary.axpy(scale, past.bias[p, low:high], scratch.direction.bias[low:high])
+                for f in range(past.feedback.shape[1]):
+                    elementary.axpy(
+                        scale, past.feedback[p, f, low:high], scratch.direction.feedback[f, low:high]
+                    )
+                if rule.online:
+                    for f in range(past.diagonal.shape[1]):
+                        elementary.axpy(scale, past.diagonal[p, f, low:high], scratch.diagonal[f, low:high])
+    if given.updates[t - given.start]:
+        _update(work, 0 if rule.every > 1 else oldest, t)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _filter_products(products, lag_products, gram, t, first, silence, memory):  # pragma: no cover (compiled)
-    """``<phi[tau, p'], phi[t, p]>`` for all tau of the window, from the products of spikes."""
-    pairs = products.shape[2]
-    reach = min(memory, t)
-    whole = reach // 4 * 4
-    for tau in range(first, t):
-        total = gram[tau - first]
-        total[:] = 0
-        for d in range(1, memory + 1):
-            row = silence + tau - d - first
-            # four columns at a time: the sum is loaded and stored once for all of them
-            for e in range(1, whole + 1, 4):
-                a, b = products[(t - e) % memory, row], products[(t - e - 1) % memory, row]
-                c, f = products[(t - e - 2) % memory, row], products[(t - e - 3) % memory, row]
-                of_a, of_b = lag_products[d - 1, e - 1], lag_products[d - 1, e]
-                of_c, of_f = lag_products[d - 1, e + 1], lag_products[d - 1, e + 2]
-                if of_a != 0 or of_b != 0 or of_c != 0 or of_f != 0:
-                    for pair in range(pairs):
-                        total[pair] += (of_a * a[pair] + of_b * b[pair]) + (of_c * c[pair] + of_f * f[pair])
-            for e in range(whole + 1, reach + 1):
-                scale = lag_products[d - 1, e - 1]
-                if scale != 0:
-                    a = products[(t - e) % memory, row]
-                    for pair in range(pairs):
-                        total[pair] += scale * a[pair]
+@numba.njit(cache=True, nogil=True)
+def _signals(work, given, c):  # pragma: no cover (compiled)
+    """Log-weights and the learning signals ``[2, P]`` of hidden and visible neurons."""
+    rule, past, scratch = work.rule, work.past, work.scratch
+    presentations, compartments = past.log_weights.shape
+    dtype = work.weight.dtype.type
+    scratch.signal[:] = 0
+    for b in range(presentations):
+        if not given.alive[c, b]:
+            continue
+        top = -np.inf
+        for k in range(compartments):
+            new = scratch.evidence[b * compartments + k]
+            past.log_likelihood[b, k] += new
+            past.log_weights[b, k] = (
+                dtype(rule.kappa) * past.log_weights[b, k] + dtype(rule.fresh_evidence) * new
+            )
+            top = max(top, past.log_weights[b, k])
+        if not given.read[c, b]:
+            continue
+        whole = 0.0
+        for k in range(compartments):
+            whole += math.exp(past.log_weights[b, k] - top)
+        for k in range(compartments):
+            share = math.exp(past.log_weights[b, k] - top) / whole
+            scratch.signal[0, b * compartments + k] = (share - rule.cv / compartments) / rule.batch
+            scratch.signal[1, b * compartments + k] = share / rule.batch
+
+
+@numba.njit(cache=True, nogil=True)
+def _update(work, oldest, t):  # pragma: no cover (compiled)
+    """Apply what was read since the last update, or, if nothing is applied within the segment, add it up."""
+    past, scratch = work.past, work.scratch
+    runs = len(scratch.spiked)
+    eta = work.weight.dtype.type(work.rule.eta)
+    for kind in range(2):
+        unread = past.unread[kind, oldest * runs : (t + 1) * runs]
+        elementary.axpy(eta, unread, past.coefficient[kind, oldest * runs : (t + 1) * runs])
+        unread[:] = 0
+    target = work.small if work.rule.online else work.moved
+    for n in range(len(target.bias)):
+        target.bias[n] += eta * scratch.direction.bias[n]
+        if work.wiring.own[n]:
+            for f in range(len(target.feedback)):
+                target.feedback[f, n] += eta * scratch.direction.feedback[f, n]
+    scratch.direction.bias[:] = 0
+    scratch.direction.feedback[:] = 0
+    if work.rule.online:
+        work.pending.diagonal[:] += eta * scratch.diagonal
+        scratch.diagonal[:] = 0

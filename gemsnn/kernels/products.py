@@ -1,8 +1,8 @@
-# pyright: reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
-"""Compiled products with spikes for the cpu kernel: what they send forwards, and what is added to weights afterwards.
+# pyright: reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
+"""Compiled products with spikes for the cpu kernel: what inputs send, and what is added to weights afterwards.
 
-Names as in :mod:`gemsnn.kernels.cpu`. Functions with ``low, high`` fill or change that range only, so that several
-threads can share the work. Compiled at first use, then read from the disk cache beside this file.
+Weights are sender by sender, ``[J, L N]``. Functions with ``low, high`` fill or change that range only, so that
+several threads can share the work. Compiled at first use, then read from the disk cache beside this file.
 """
 
 from __future__ import annotations
@@ -10,147 +10,174 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from gemsnn.kernels.elementary import axpy
+
+SENDERS_BYTES = 500_000
+"""Weights of senders that are changed at a time, so that they stay in the second cache."""
+
 
 @numba.njit(cache=True, nogil=True)
-def find_events(spikes, length):  # pragma: no cover (compiled)
-    """The non-zero inputs, sender by sender: rows ``t * B + b``, values, and where each sender's begin.
+def find_events(spikes):  # pragma: no cover (compiled)
+    """The non-zero inputs of uint8 ``[B, S, M]``, sender by sender.
 
-    ``spikes`` is uint8 ``[B, T, M]``; steps at and after ``length[b]`` are padding and count as silent.
+    Returns:
+        Steps and values of all events, and ``starts [B, M + 1]``: where each sender's begin.
     """
     presentations, steps, inputs = spikes.shape
-    starts = np.zeros(inputs + 1, np.int64)
+    starts = np.zeros((presentations, inputs + 1), np.int64)
+    total = 0
     for b in range(presentations):
-        for t in range(min(steps, length[b])):
+        for t in range(steps):
             for m in range(inputs):
-                starts[m + 1] += spikes[b, t, m] != 0
-    starts = np.cumsum(starts)
-    row = np.empty(starts[-1], np.int64)
-    value = np.empty(starts[-1], np.uint8)
-    at = starts[:-1].copy()
-    for t in range(steps):
-        for b in range(presentations):
-            if t < length[b]:
-                for m in range(inputs):
-                    if spikes[b, t, m] != 0:
-                        row[at[m]] = t * presentations + b
-                        value[at[m]] = spikes[b, t, m]
-                        at[m] += 1
-    return row, value, starts
+                starts[b, m + 1] += spikes[b, t, m] != 0
+        starts[b, 0] = total
+        for m in range(inputs):
+            starts[b, m + 1] += starts[b, m]
+        total = starts[b, inputs]
+    step, value = np.empty(total, np.int64), np.empty(total, np.uint8)
+    for b in range(presentations):
+        at = starts[b, :inputs].copy()
+        for t in range(steps):
+            for m in range(inputs):
+                if spikes[b, t, m] != 0:
+                    step[at[m]] = t
+                    value[at[m]] = spikes[b, t, m]
+                    at[m] += 1
+    return step, value, starts
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def send_inputs(weight, row, value, starts, first, sent, low, high):  # pragma: no cover (compiled)
-    """What the inputs of rows ``low .. high`` send: ``sent[row - first, l, n] = sum_m s[row, m] w[n, m, l]``."""
+def drive(weight, taps, step, value, starts, first, listeners, out):  # pragma: no cover (compiled)
+    """What inputs add to the potentials of one presentation, ``out [C, N]``, which begins at step ``first``.
+
+    ``out[c, n] = sum_d sum_l f_l(d) sum_m s[m, first + c - d] w[n, m, l]``: multiplied first, then filtered.
+    ``weight [J, L N]``, ``starts [M + 1]``, and ``listeners [.., 2]``, the stretches of those that hear inputs.
+    """
+    (count, memory), (steps, neurons) = taps.shape, out.shape
+    sent = np.zeros((first + steps, weight.shape[1]), weight.dtype)
+    oldest = max(0, first - memory)
     for m in range(len(starts) - 1):
         for event in range(starts[m], starts[m + 1]):
-            if row[event] >= high:
-                break
-            if row[event] >= low:
-                _add(sent[row[event] - first], weight[m], weight.dtype.type(value[event]))
+            if oldest <= step[event] < first + steps - 1:
+                _add(sent[step[event]], weight[m], weight.dtype.type(value[event]), listeners)
+    out[:] = 0
+    for c in range(steps):
+        for d in range(1, min(memory, first + c) + 1):
+            for f in range(count):
+                if taps[f, d - 1] != 0:
+                    axpy(taps[f, d - 1], sent[first + c - d, f * neurons : (f + 1) * neurons], out[c])
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(total, term, scale, stretches):  # pragma: no cover (compiled)
+    """``total += scale * term`` for stretches of two vectors."""
+    for r in range(len(stretches)):
+        low, high = stretches[r, 0], stretches[r, 1]
+        axpy(scale, term[low:high], total[low:high])
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _add(total, term, scale):  # pragma: no cover (compiled)
-    """``total += scale * term``, both ``[L, N]``."""
-    for f in range(total.shape[0]):
-        for n in range(total.shape[1]):
-            total[f, n] += scale * term[f, n]
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def filter_forward(sent, taps, presentations, start, first, out, low, high):  # pragma: no cover (compiled)
-    """``out[t, b, n] = sum_d sum_l f_l(d) sent[t - d, b, l, n]`` for steps ``low .. high``."""
-    count, memory = taps.shape
-    for t in range(low, high):
-        for d in range(1, min(memory, t - first) + 1):
-            for b in range(presentations):
-                at = (t - d - first) * presentations + b
-                for f in range(count):
-                    scale = taps[f, d - 1]
-                    if scale != 0:
-                        for n in range(out.shape[2]):
-                            out[t - start, b, n] += scale * sent[at, f, n]
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def weigh_errors(error, coefficient, first, hidden):  # pragma: no cover (compiled)
-    """``A[p, tau] r[p, tau]``, ``[W, P, N]`` for the steps from ``first`` on."""
-    stop, runs = coefficient.shape[:2]
-    out = np.empty((stop - first, runs, error.shape[2]), error.dtype)
-    for tau in range(first, stop):
-        for p in range(runs):
-            out[tau - first, p, :hidden] = coefficient[tau, p, 0] * error[tau, p, :hidden]
-            out[tau - first, p, hidden:] = coefficient[tau, p, 1] * error[tau, p, hidden:]
-    return out
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def sum_compartments(factor, presentations, groups):  # pragma: no cover (compiled)
-    """Factors summed over compartments, ``[W, B, N]``; zero for neurons that do not listen to inputs."""
-    steps, runs, neurons = factor.shape
-    out = np.zeros((steps, presentations, neurons), factor.dtype)
+def weigh_errors(error, coefficient, hidden):  # pragma: no cover (compiled)
+    """``A[p, tau] r[p, tau]``, ``[steps, P, N]``."""
+    steps, runs, _ = error.shape
+    out = np.empty_like(error)
     for t in range(steps):
         for p in range(runs):
-            for g in range(len(groups)):
-                if groups[g, 2]:
-                    for n in range(groups[g, 0], groups[g, 1]):
-                        out[t, p // (runs // presentations), n] += factor[t, p, n]
+            out[t, p, :hidden] = coefficient[0, t * runs + p] * error[t, p, :hidden]
+            out[t, p, hidden:] = coefficient[1, t * runs + p] * error[t, p, hidden:]
     return out
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def filter_back(factor, taps, first, base, out, low, high):  # pragma: no cover (compiled)
-    """``out[t, p, l, n] = sum_d f_l(d) factor[t + d, p, n]``: what a spike at step t is to be blamed for.
-
-    ``factor`` begins at step ``first``, ``out`` at step ``base``; rows ``low .. high`` of ``out`` are filled.
-    """
-    (count, memory), (steps, runs, neurons) = taps.shape, factor.shape
-    for row in range(low, high):
-        out[row] = 0
-        for d in range(1, memory + 1):
-            t = base + row + d - first
-            if 0 <= t < steps:
-                for p in range(runs):
-                    for f in range(count):
-                        scale = taps[f, d - 1]
-                        if scale != 0:
-                            for n in range(neurons):
-                                out[row, p, f, n] += scale * factor[t, p, n]
+def sum_compartments(factor, presentations):  # pragma: no cover (compiled)
+    """Factors summed over compartments, ``[B, steps, N]``: inputs are the same for all of them."""
+    steps, runs, neurons = factor.shape
+    compartments = runs // presentations
+    out = np.zeros((presentations, steps, neurons), factor.dtype)
+    for t in range(steps):
+        for p in range(runs):
+            out[p // compartments, t] += factor[t, p]
+    return out
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def add_input_terms(out, filtered, row, value, starts, base, low, high):  # pragma: no cover (compiled)
-    """Add the pending terms of the synapses of inputs ``low .. high`` to ``out [J, L, N]``."""
-    steps, presentations = filtered.shape[:2]
-    for m in range(low, high):
-        for event in range(starts[m], starts[m + 1]):
-            step = row[event] // presentations - base
-            if 0 <= step < steps:
-                _add(out[m], filtered[step, row[event] % presentations], out.dtype.type(value[event]))
+def filter_back(factor, taps, out):  # pragma: no cover (compiled)
+    """``out[D + t, (l, n)] = sum_d f_l(d) factor[t + d, n]``: what a spike at step t >= -D is to be blamed for."""
+    (count, memory), (steps, neurons) = taps.shape, factor.shape
+    out[:] = 0
+    for row in range(len(out)):
+        for d in range(1, memory + 1):
+            t = row - memory + d
+            if 0 <= t < steps:
+                for f in range(count):
+                    if taps[f, d - 1] != 0:
+                        axpy(taps[f, d - 1], factor[t], out[row, f * neurons : (f + 1) * neurons])
+
+
+@numba.njit(cache=True, nogil=True)
+def filter_all_back(factor, taps, out, low, high):  # pragma: no cover (compiled)
+    """:func:`filter_back` for presentations ``low .. high`` of ``[B, ..]``."""
+    for b in range(low, high):
+        filter_back(factor[b], taps, out[b])
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def add_input_terms(out, filtered, step, value, starts, listeners, low, high):  # pragma: no cover (compiled)
+    """Add to ``out [J, L N]`` what events of inputs ``low .. high`` are to be blamed for.
+
+    ``filtered [B, S, L N]``, and events at the same steps.
+    """
+    at_once = max(1, SENDERS_BYTES // (out[0].size * out.itemsize))
+    for begin in range(low, high, at_once):
+        for b in range(len(filtered)):
+            for m in range(begin, min(begin + at_once, high)):
+                for event in range(starts[b, m], starts[b, m + 1]):
+                    if step[event] < filtered.shape[1]:
+                        _add(out[m], filtered[b, step[event]], out.dtype.type(value[event]), listeners)
+
+
+@numba.njit(cache=True, nogil=True)
+def list_spikes(spikes):  # pragma: no cover (compiled)
+    """The neurons that spiked, for ``spikes [S, P, N]``: all of them, and where each (step, run)'s begin."""
+    steps, runs, neurons = spikes.shape
+    starts = np.zeros(steps * runs + 1, np.int64)
+    for t in range(steps):
+        for p in range(runs):
+            for n in range(neurons):
+                starts[t * runs + p + 1] += spikes[t, p, n] != 0
+    starts = np.cumsum(starts)
+    neuron = np.empty(starts[-1] + 1, np.int64)
+    for t in range(steps):
+        for p in range(runs):
+            at = starts[t * runs + p]
+            for n in range(neurons):
+                neuron[at] = n
+                at += spikes[t, p, n] != 0
+    return neuron, starts
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def add_neuron_terms(
-    out, inputs, taps, spikes, silence, factor, first, groups, low, high
+    out, inputs, taps, neuron, starts, factor, links, low, high
 ):  # pragma: no cover (compiled)
-    """Add the pending terms of the synapses of neurons ``low .. high`` to ``out [J, L, N]``.
+    """Add to ``out [J, L N]`` what spikes of the neurons ``low .. high`` are to be blamed for.
 
-    Synapses that do not exist stay zero.
+    ``factor [steps, P, N]``; spikes begin D steps earlier. Synapses of neurons with themselves stay zero.
     """
     (steps, runs, neurons), (count, memory) = factor.shape, taps.shape
-    base = max(0, first - memory)
-    rows = first + steps - base
-    one = np.zeros((steps, 1, neurons), out.dtype)
-    filtered = np.empty((rows, 1, count, neurons), out.dtype)
+    one = out.dtype.type(1)
+    own = np.empty((steps, neurons), out.dtype)
+    filtered = np.empty((memory + steps, count * neurons), out.dtype)
     for p in range(runs):
-        one[:, 0] = factor[:, p]
-        filter_back(one, taps, first, base, filtered, 0, rows)
-        for step in range(rows):
-            for j in range(low, high):
-                if spikes[silence + base + step, p, j] != 0:
-                    _add(out[inputs + j], filtered[step, 0], out.dtype.type(1))
-    for j in range(low, high):
-        for g in range(len(groups)):
-            if not groups[g, 3] <= j < groups[g, 4]:
-                out[inputs + j, :, groups[g, 0] : groups[g, 1]] = 0
-        out[inputs + j, :, j] = 0
+        own[:] = factor[:, p]
+        filter_back(own, taps, filtered)
+        # what happened at the last step is felt only later
+        for row in range(memory + steps - 1):
+            spiked = neuron[starts[row * runs + p] : starts[row * runs + p + 1]]
+            for n in spiked[np.searchsorted(spiked, low) : np.searchsorted(spiked, high)]:
+                for link in range(len(links)):
+                    start, stop = links[link, 0], links[link, 1]
+                    if links[link, 2] <= n < links[link, 3]:
+                        axpy(one, filtered[row, start:stop], out[inputs + n, start:stop])
+    for n in range(low, high):
+        out[inputs + n, n::neurons] = 0

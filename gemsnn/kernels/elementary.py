@@ -1,0 +1,90 @@
+# pyright: reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
+"""Elementary functions for compiled loops, written so that the compiler turns them into vector instructions.
+
+Calls of the C library's ``exp`` cannot be vectorised; the arithmetic below can. Compiled at first use.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+_LOG2_E = 1 / math.log(2)
+_LN2_HIGH = 6.93147180369123816490e-01
+"""The first 33 bits of log 2, so that its product with an exponent is exact (as in fdlibm's e_exp.c)."""
+_LN2_LOW = 1.90821492927058770002e-10
+_SHIFT = 1.5 * 2.0**52
+"""Adding it rounds to an integer, which the sum's lowest bits then hold."""
+_LOWEST = -708.0
+"""Below it, exp in double precision is subnormal."""
+_C = tuple(1 / math.factorial(n) for n in range(14))
+"""Taylor's coefficients; on ``|r| <= log(2) / 2`` what is left out is below 1e-17."""
+
+
+@intrinsic
+def count_ones(_, word):  # pragma: no cover (compiled)
+    """The number of set bits of a uint64, as uint64."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def _power_of_two(_, shifted):  # pragma: no cover (compiled)
+    """``2^n`` for an integer n in [-1022, 1023], given ``n + _SHIFT``, whose lowest bits are n's."""
+
+    def generate(context, builder, signature, arguments):
+        word = builder.bitcast(arguments[0], ir.IntType(64))
+        biased = builder.add(word, ir.Constant(ir.IntType(64), 1023))
+        return builder.bitcast(builder.shl(biased, ir.Constant(ir.IntType(64), 52)), ir.DoubleType())
+
+    return types.float64(types.float64), generate
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def exp_of_negative(x):  # pragma: no cover (compiled)
+    """``exp(x)`` for x <= 0 in double precision: ``x = n log 2 + r``, ``exp(x) = 2^n exp(r)``."""
+    x = x if x > _LOWEST else _LOWEST
+    shifted = x * _LOG2_E + _SHIFT
+    n = shifted - _SHIFT
+    r = (x - n * _LN2_HIGH) - n * _LN2_LOW
+    low = _C[0] + r * (_C[1] + r * (_C[2] + r * (_C[3] + r * (_C[4] + r * (_C[5] + r * _C[6])))))
+    high = _C[7] + r * (_C[8] + r * (_C[9] + r * (_C[10] + r * (_C[11] + r * (_C[12] + r * _C[13])))))
+    cube = r * r * r
+    return (low + cube * cube * r * high) * _power_of_two(shifted)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def sigmoid(potential, out):  # pragma: no cover (compiled)
+    """``out[n] = 1 / (1 + exp(-potential[n]))``, computed in double precision."""
+    for n in range(len(out)):
+        x = numba.float64(potential[n])
+        small = exp_of_negative(-abs(x))
+        share = 1.0 / (1.0 + small)
+        out[n] = share if x >= 0 else small * share
+
+
+@numba.njit(cache=True, nogil=True)
+def log_sigmoid(x):  # pragma: no cover (compiled)
+    """``log(1 / (1 + exp(-x)))`` without overflow."""
+    return min(x, 0.0) - math.log1p(math.exp(-abs(x)))
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def axpy(scale, x, out):  # pragma: no cover (compiled)
+    """``out += scale * x`` for vectors. A loop from zero to a length becomes vector instructions; others may not."""
+    for n in range(len(out)):
+        out[n] += scale * x[n]
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def add_four(a, b, c, d, out):  # pragma: no cover (compiled)
+    """``out += a + b + c + d`` for vectors: the sum is loaded and stored once for all of them."""
+    for n in range(len(out)):
+        out[n] += (a[n] + b[n]) + (c[n] + d[n])

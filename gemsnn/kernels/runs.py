@@ -1,0 +1,293 @@
+"""A batch's runs as the compiled steps see them: histories, scratch, and the blocks they are advanced by."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gemsnn import rng
+from gemsnn.kernels import fused, products, threads
+from gemsnn.kernels.fused import Given, Past, Rule, Scratch, Small, Wiring, Work
+from gemsnn.kernels.pending import Pending
+from gemsnn.kernels.wiring import Group, groups_of, merged
+from gemsnn.network import Network
+
+SHARED = 16
+"""Runs from which on threads share every step."""
+
+
+class Block(NamedTuple):
+    """A block of C steps of B presentations.
+
+    Attributes:
+        inputs: uint8 ``[B, D + index + C, M]``: the block's inputs, and all that histories still hold.
+        target: uint8 ``[B, C, V]``.
+        clamp: whether visible neurons are clamped to it.
+        alive: bool ``[B, C]``, false in padding, where everything rests.
+        taught: bool ``[B, C]``, whether there are errors and evidence.
+        read: bool ``[B, C]``, whether the direction is read.
+        updates: bool ``[C]``, whether the step ends with an update.
+        address: int64 ``[B]``.
+        seed: of the noise.
+    """
+
+    inputs: Tensor
+    target: Tensor
+    clamp: bool
+    alive: Tensor
+    taught: Tensor
+    read: Tensor
+    updates: Tensor
+    address: Tensor
+    seed: int
+
+
+def _wiring(network: Network, groups: list[Group]) -> tuple[Wiring, list[tuple[bool, int, int]]]:
+    """The network in arrays, and what each kind of ear hears: inputs?, first, last neuron."""
+    hidden, n, each = network.spec.hidden_neurons, network.spec.neurons, range(len(network.taps))
+    ears = list(dict.fromkeys((group.inputs, group.first, group.last) for group in groups))
+    rows = [
+        (g.start, g.stop, ears.index((g.inputs, g.first, g.last)), int(g.start >= hidden)) for g in groups
+    ]
+    wiring = Wiring(
+        inputs=network.spec.inputs,
+        hidden=hidden,
+        taps=network.taps.numpy(),
+        own_taps=network.own_taps.numpy(),
+        own=network.own.numpy(),
+        links=merged([(g.start, g.stop, g.first, g.last) for g in groups if g.first < g.last]),
+        stretches=merged(
+            [
+                (f * n + g.start, f * n + g.stop, g.first, g.last)
+                for f in each
+                for g in groups
+                if g.first < g.last
+            ]
+        ),
+        listeners=merged([(f * n + g.start, f * n + g.stop) for f in each for g in groups if g.inputs]),
+        groups=np.array(rows, np.int64),
+    )
+    return wiring, ears
+
+
+class Runs:
+    """Histories and scratch of B presentations times K compartments.
+
+    Args:
+        network: its mask made of whole blocks.
+        presentations: B.
+        compartments: K.
+        rule: the rule in numbers.
+        capacity: steps that histories hold; blocks beyond need :meth:`shift` first.
+
+    Attributes:
+        index: steps that histories hold by now.
+        clock: steps that have been shifted out.
+    """
+
+    def __init__(
+        self, network: Network, presentations: int, compartments: int, rule: Rule, capacity: int
+    ) -> None:
+        groups = groups_of(network)
+        assert groups is not None
+        self.network, self.rule, self.capacity = network, rule, capacity
+        self.index = self.clock = 0
+        self.wiring, ears = _wiring(network, groups)
+        dtype = network.taps.numpy().dtype
+        neurons, runs, steps = network.spec.neurons, presentations * compartments, capacity
+        (count, memory), own_count = network.taps.shape, network.own_taps.shape[0]
+        self.silence = max(memory, network.own_taps.shape[1])
+
+        def new(*shape: int) -> NDArray:
+            return np.zeros(shape, dtype)
+
+        self.past = Past(
+            spikes=new(self.silence + steps, runs, neurons),
+            error=new(steps, runs, neurons),
+            coefficient=new(2, steps * runs),
+            unread=new(2, steps * runs),
+            log_weights=new(presentations, compartments),
+            log_likelihood=new(presentations, compartments),
+            bias=new(runs, neurons),
+            feedback=new(runs, own_count, neurons),
+            diagonal=new(runs, count, neurons) if rule.online else new(0, 0, 0),
+            fired=np.zeros(runs, np.int64),
+        )
+        window = min(rule.window, steps)
+        self.scratch = Scratch(
+            potential=new(1 if rule.learns else steps, runs, neurons),
+            sent=new(memory, runs, count, neurons),
+            active=np.zeros((runs, neurons + 1), np.int64),
+            spiked=np.zeros(runs, np.int64),
+            uniform=np.zeros((runs, neurons), np.float32),
+            own_trace=new(runs, own_count, neurons),
+            self_trace=new(runs, count, neurons) if rule.online else new(0, 0, 0),
+            evidence=new(runs),
+            signal=new(2, runs),
+            fade=(rule.fresh_error * rule.gamma ** np.arange(window + 1)).astype(dtype),
+            direction=Small(new(own_count, neurons), new(neurons)),
+            diagonal=new(count, neurons) if rule.online else new(0, 0),
+        )
+        self.moved = Small(new(own_count, neurons), new(neurons))
+        words = -(-neurons // 64)
+        felt = steps * runs if rule.online else 0
+        self.pending = Pending(
+            bits=np.zeros((words, felt + memory * runs), np.uint64),
+            ears=np.array([_bits(range(first, last), words) for _, first, last in ears]),
+            hears_inputs=np.array([inputs for inputs, _, _ in ears]),
+            products=np.zeros((len(ears), memory, runs, felt + memory * runs if felt else 0), np.uint16),
+            lags=self.wiring.taps.T @ self.wiring.taps,
+            gram=new(runs, felt),
+            weighted=new(runs * felt),
+            errors=new(felt * neurons),
+            diagonal=new(count, neurons) if rule.online else new(0, 0),
+        )
+        self._events: tuple[NDArray, NDArray, NDArray] | None = None
+
+    def prepare(self, weight: NDArray, small: Small, block: Block) -> tuple[Work, Given]:
+        """What can be known of a block before it begins: the inputs' part, for all compartments at once."""
+        steps, memory = block.alive.shape[1], self.wiring.taps.shape[1]
+        self._events = products.find_events(np.ascontiguousarray(block.inputs.numpy()))
+        step, value, starts = self._events
+        drive = np.zeros((len(starts), steps, weight.shape[2]), weight.dtype)
+        for b, begins in enumerate(starts):
+            first = memory + self.index
+            products.drive(
+                weight.reshape(len(weight), -1),
+                self.wiring.taps,
+                step,
+                value,
+                begins,
+                first,
+                self.wiring.listeners,
+                drive[b],
+            )
+        gram = _input_gram(self.network, block.inputs, steps) if self.rule.online else drive[None, :0, :0]
+        given = Given(
+            start=self.index,
+            clock=self.clock,
+            drive=drive,
+            input_gram=gram,
+            target=_time_first(block.target).astype(weight.dtype),
+            clamp=block.clamp,
+            alive=_time_first(block.alive),
+            taught=_time_first(block.taught),
+            read=_time_first(block.read),
+            updates=block.updates.numpy(),
+            address=rng.index(block.address),
+            key=rng.key(block.seed),
+        )
+        work = Work(self.wiring, weight, small, self.moved, self.rule, self.past, self.scratch, self.pending)
+        return work, given
+
+    def advance(self, weight: NDArray, small: Small, block: Block, *, share: bool) -> None:
+        """Run a block of steps under ``weight`` and ``small``, which an online rule moves on the way.
+
+        With ``share``, threads share the steps where that pays; else this may run beside others.
+        """
+        work, given = self.prepare(weight, small, block)
+        steps, runs = block.alive.shape[1], len(self.scratch.spiked)
+        if not share or runs < SHARED:
+            fused.advance(work, given, steps)
+        else:
+            ranges = threads.ranges(runs, 2)
+            threads.each(lambda low, high: fused.resume(work, self.index, low, high), ranges)
+            for t in range(self.index, self.index + steps):
+                threads.each(lambda low, high, t=t: fused.run(work, given, t, low, high), ranges)
+                if self.rule.learns:
+                    fused.combine(work, given, t)
+        self.index += steps
+
+    def fold(self, target: NDArray) -> None:
+        """Add all terms to ``target [J, L, N]``, weights or a direction, and forget their coefficients.
+
+        ``sum_{p, tau} A[p, tau] r[p, tau] phi[p, tau]^T``: errors are filtered backwards, then added where spikes were.
+        """
+        assert self._events is not None
+        wiring, past = self.wiring, self.past
+        taps, steps = wiring.taps, self.index
+        presentations = len(past.log_weights)
+        memory, rows = taps.shape[1], taps.shape[1] + steps
+        target = target.reshape(len(target), -1)
+        factor = products.weigh_errors(past.error[:steps], past.coefficient, wiring.hidden)
+        if len(wiring.listeners):
+            shared = products.sum_compartments(factor, presentations)
+            filtered = np.empty((presentations, rows, target.shape[1]), factor.dtype)
+            threads.each(
+                lambda low, high: products.filter_all_back(shared, taps, filtered, low, high),
+                threads.ranges(presentations),
+            )
+            threads.each(
+                lambda low, high: products.add_input_terms(
+                    target, filtered, *self._events, wiring.listeners, low, high
+                ),
+                threads.ranges(wiring.inputs),
+            )
+        if len(wiring.links):
+            spikes = past.spikes[self.silence - memory : self.silence + steps]
+            neuron, starts = products.list_spikes(spikes)
+            threads.each(
+                lambda low, high: products.add_neuron_terms(
+                    target, wiring.inputs, taps, neuron, starts, factor, wiring.stretches, low, high
+                ),
+                threads.ranges(factor.shape[2]),
+            )
+        past.coefficient[:] = 0
+        self.pending.diagonal[:] = 0
+        for leaf in self.moved:
+            leaf[:] = 0
+
+    def shift(self, keep: int) -> None:
+        """Forget all but the last steps of the histories. Everything read from what is forgotten must be folded."""
+        keep = min(keep, self.index)
+        gone, runs = self.index - keep, len(self.scratch.spiked)
+        if gone == 0:
+            return
+        past = self.past
+        past.spikes[: self.silence + keep] = past.spikes[gone : self.silence + self.index].copy()
+        past.error[:keep] = past.error[gone : self.index].copy()
+        past.unread[:, : keep * runs] = past.unread[:, gone * runs : self.index * runs].copy()
+        past.error[keep:] = 0
+        past.unread[:, keep * runs :] = 0
+        self.index, self.clock = keep, self.clock + gone
+        if self.rule.online:
+            fused.recall(self.wiring, past, self.scratch, self.pending, keep)
+
+
+def _bits(members: range, words: int) -> NDArray:
+    out = np.zeros(words, np.uint64)
+    for n in members:
+        out[n // 64] |= np.uint64(1) << np.uint64(n % 64)
+    return out
+
+
+def _time_first(values: Tensor) -> NDArray:
+    return np.ascontiguousarray(values.transpose(0, 1).numpy())
+
+
+def _lag_matrix(taps: Tensor, steps: int) -> Tensor:
+    """``[L, C, D + C]``: entry ``(l, c, r)`` is ``f_l(c + D - r)``, from row r, D rows before step 0, to step c."""
+    count, memory = taps.shape
+    out = taps.new_zeros(count, steps, memory + steps)
+    step = torch.arange(steps)
+    for d in range(1, memory + 1):
+        out[:, step, step + memory - d] = taps[:, d - 1, None]
+    return out
+
+
+def _input_gram(network: Network, inputs: Tensor, steps: int) -> NDArray:
+    """``<phi_in[tau, b'], phi_in[t, b]>`` as ``[C, B, steps, B]``, for the last C steps t."""
+    taps = network.taps
+    (count, memory), (presentations, rows, _) = taps.shape, inputs.shape
+    spikes = inputs.to(taps.dtype)
+    new = spikes[:, rows - steps - memory :]
+    raw = new.flatten(0, 1) @ spikes.flatten(0, 1).T
+    raw = raw.reshape(presentations, memory + steps, presentations, rows).permute(0, 2, 1, 3)
+    half = _lag_matrix(taps, steps).flatten(0, 1) @ raw
+    half = half.unflatten(2, (count, steps)).transpose(2, 3).flatten(3)
+    whole = _lag_matrix(taps, rows - memory).permute(0, 2, 1).flatten(0, 1)
+    return (half @ whole).permute(2, 0, 3, 1).contiguous().numpy()
