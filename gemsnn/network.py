@@ -20,6 +20,7 @@ from gemsnn.topology import TopologyName
 from gemsnn.types import InputError
 
 FeedbackOf = Literal["hidden", "all", "none"]
+Output = Literal["independent", "winner-take-all"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class NetworkSpec:
         weight_scale: initial synaptic weights are normal with standard deviation ``weight_scale /
             sqrt(number of synapses of the neuron)``.
         hidden_rate: initial spike probability of a hidden neuron without input, set by its bias.
-        visible_rate: the same of a visible neuron; ``None`` means ``1 / V``.
+        visible_rate: the same of a visible neuron; ``None`` means ``1 / V``, or ``1 / (V + 1)`` in a circuit.
+        output: whether visible neurons spike independently or in one winner-take-all circuit; see :mod:`gemsnn.glm`.
     """
 
     inputs: int
@@ -53,6 +55,7 @@ class NetworkSpec:
     weight_scale: float = 1.0
     hidden_rate: float = 0.1
     visible_rate: float | None = None
+    output: Output = "independent"
 
     def __post_init__(self) -> None:
         """Check the numbers once."""
@@ -68,6 +71,11 @@ class NetworkSpec:
         for name, rate in (("hidden_rate", self.hidden_rate), ("visible_rate", self.visible_rate)):
             if rate is not None and not 0 < rate < 1:
                 raise InputError(f"{name} must lie between 0 and 1, not {rate}")
+        if self.output == "winner-take-all" and (self.visible_rate or 0) * self.visible >= 1:
+            raise InputError(
+                f"visible_rate must be below 1 / {self.visible}, since the visible neurons of a circuit spike one "
+                f"at a time, not {self.visible_rate}"
+            )
 
     @property
     def hidden_neurons(self) -> int:
@@ -179,10 +187,14 @@ def init(network: Network, seed: int) -> Params:
     normal = torch.from_numpy(rng.generator(seed, "weights").standard_normal(shape)).to(like)
     synapses = network.mask.sum(1).clamp(min=1) * spec.synapse.count
     weight = normal * network.mask[:, :, None] * (spec.weight_scale / synapses.sqrt().to(like))[:, None, None]
-    visible_rate = 1 / max(spec.visible, 2) if spec.visible_rate is None else spec.visible_rate
-    rate = torch.full((spec.neurons,), visible_rate)
-    rate[: spec.hidden_neurons] = spec.hidden_rate
-    return Params(weight, weight.new_zeros(spec.neurons, spec.self_filter.count), torch.logit(rate).to(like))
+    odds = torch.full((spec.neurons,), spec.hidden_rate / (1 - spec.hidden_rate))
+    if spec.output == "winner-take-all":
+        rate = 1 / (spec.visible + 1) if spec.visible_rate is None else spec.visible_rate
+        odds[spec.hidden_neurons :] = rate / (1 - spec.visible * rate)
+    else:
+        rate = 1 / max(spec.visible, 2) if spec.visible_rate is None else spec.visible_rate
+        odds[spec.hidden_neurons :] = rate / (1 - rate)
+    return Params(weight, weight.new_zeros(spec.neurons, spec.self_filter.count), odds.log().to(like))
 
 
 def initial_state(network: Network, batch: int, compartments: int) -> State:
@@ -228,7 +240,7 @@ def step(
         + glm.feedback(params.feedback, own_trace)
         + params.bias
     )
-    spikes = glm.spike(uniform, potential)
+    spikes = spike(network, uniform, potential)
     if clamp is not None:
         spikes[:, :, network.spec.hidden_neurons :] = clamp[:, None].to(spikes)
     spikes = spikes * alive[:, None, None]
@@ -240,8 +252,31 @@ def step(
     return after, Step(spikes, potential, input_trace, neuron_trace, own_trace)
 
 
+def spike(network: Network, uniform: Tensor, potential: Tensor) -> Tensor:
+    """Free spikes ``[.., N]``; a circuit uses the number of its first neuron."""
+    hidden = network.spec.hidden_neurons
+    if network.spec.output == "independent":
+        return glm.spike(uniform, potential)
+    return torch.cat(
+        [
+            glm.spike(uniform[..., :hidden], potential[..., :hidden]),
+            glm.choose(uniform[..., hidden], potential[..., hidden:]),
+        ],
+        -1,
+    )
+
+
+def error(network: Network, spikes: Tensor, potential: Tensor) -> Tensor:
+    """The local score ``d log p(s | u) / du_i = s_i - p_i`` of every neuron, ``[.., N]``."""
+    if network.spec.output == "independent":
+        return glm.error(spikes, potential)
+    hidden = network.spec.hidden_neurons
+    visible = spikes[..., hidden:] - glm.choice_probability(potential[..., hidden:])
+    return torch.cat([glm.error(spikes[..., :hidden], potential[..., :hidden]), visible], -1)
+
+
 def evidence(network: Network, spikes: Tensor, potential: Tensor) -> Tensor:
-    """``sum_{i visible} log p(s_i | u_i)`` in nats: the new evidence of each compartment.
+    """``log p(x | u)`` of all visible neurons' spikes in nats: the new evidence of each compartment.
 
     Args:
         network: the network.
@@ -252,6 +287,8 @@ def evidence(network: Network, spikes: Tensor, potential: Tensor) -> Tensor:
         ``[..]``.
     """
     visible = slice(network.spec.hidden_neurons, None)
+    if network.spec.output == "winner-take-all":
+        return glm.log_choice(spikes[..., visible], potential[..., visible])
     return glm.log_prob(spikes[..., visible], potential[..., visible]).sum(-1)
 
 
@@ -261,12 +298,12 @@ def local_gradient(network: Network, now: Step) -> Params:
     Returns:
         Params with leading dimensions ``[B, K]``.
     """
-    error = glm.error(now.spikes, now.potential)
-    compartments = error.shape[1]
+    score = error(network, now.spikes, now.potential)
+    compartments = score.shape[1]
     inputs = now.input_trace[:, None].expand(-1, compartments, -1, -1)
     trace = torch.cat([inputs, now.neuron_trace], 2)
     return Params(
-        error[..., None, None] * trace[:, :, None] * network.mask[:, :, None],
-        error[..., None] * now.own_trace * network.own[:, None],
-        error,
+        score[..., None, None] * trace[:, :, None] * network.mask[:, :, None],
+        score[..., None] * now.own_trace * network.own[:, None],
+        score,
     )

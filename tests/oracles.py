@@ -1,12 +1,13 @@
 """Slow exact answers on tiny networks, written from the equations and sharing no code with the library.
 
 Hidden paths are enumerated: with T steps and H hidden neurons there are 2^(T H) of them, and so the exact
-log-likelihood, by autograd its exact gradient, and the exact expected K-sample bound.
+log-likelihood, the exact expected K-sample bound, and by autograd their exact gradients.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -35,13 +36,19 @@ def potential(network: Network, params: Params, inputs: Tensor, spikes: Tensor, 
     return torch.stack(rows)
 
 
+def hidden_paths(network: Network, steps: int) -> Tensor:
+    """Every hidden path, ``[2^(T H), T, H]``, in the order of :func:`path_log_probs`."""
+    hidden = network.spec.hidden_neurons
+    bits = list(itertools.product((0.0, 1.0), repeat=steps * hidden))
+    return torch.tensor(bits, dtype=torch.float64).reshape(-1, steps, hidden)
+
+
 def path_log_probs(network: Network, params: Params, presentation: Presentation) -> tuple[Tensor, Tensor]:
     """``log p(h || x)`` of every hidden path and ``log p(x || h)`` under it, each ``[2^(T H)]``, differentiable."""
     inputs, target = presentation.spikes.double(), presentation.target.double()
     steps, hidden = inputs.shape[0], network.spec.hidden_neurons
     priors, likelihoods = [], []
-    for bits in itertools.product((0.0, 1.0), repeat=steps * hidden):
-        path = torch.tensor(bits, dtype=torch.float64).reshape(steps, hidden)
+    for path in hidden_paths(network, steps):
         spikes = torch.cat([path, target], 1)
         prior = likelihood = torch.zeros((), dtype=torch.float64)
         for t in range(steps):
@@ -61,11 +68,10 @@ def log_likelihood(network: Network, params: Params, presentation: Presentation)
     return torch.logsumexp(priors + likelihoods, 0)
 
 
-def gradient(network: Network, params: Params, presentation: Presentation) -> Params:
-    """The gradient of :func:`log_likelihood`, by autograd."""
+def gradient(objective: Callable[[Params], Tensor], params: Params) -> Params:
+    """The gradient of an objective of the parameters, by autograd; zero for what it does not depend on."""
     leaves = Params(*(leaf.clone().requires_grad_() for leaf in params))
-    log_likelihood(network, leaves, presentation).backward()
-    return Params(*(leaf.grad for leaf in leaves))
+    return Params(*torch.autograd.grad(objective(leaves), leaves, materialize_grads=True))
 
 
 def expected_bound(network: Network, params: Params, presentation: Presentation, compartments: int) -> Tensor:
@@ -77,3 +83,14 @@ def expected_bound(network: Network, params: Params, presentation: Presentation,
         bound = torch.logsumexp(likelihoods[chosen], 0) - torch.log(torch.tensor(float(compartments)))
         total = total + priors[chosen].sum().exp() * bound
     return total
+
+
+def expected_reward(
+    network: Network, params: Params, presentation: Presentation, sparsity: float, rate: float
+) -> Tensor:
+    """``E log p(x || h) - sparsity KL(p(h || x) || r)``, where r lets every hidden neuron spike at ``rate``."""
+    priors, likelihoods = path_log_probs(network, params, presentation)
+    paths = hidden_paths(network, len(presentation.spikes))
+    chance = torch.where(paths > 0, torch.full_like(paths, rate), torch.full_like(paths, 1 - rate))
+    divergence = priors - torch.log(chance).sum((1, 2))
+    return (priors.exp() * (likelihoods - sparsity * divergence)).sum()

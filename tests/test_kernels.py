@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 from cases import make_network, make_presentation
 
-from gemsnn import kernels, optimisers
-from gemsnn.kernels import KERNELS, Learning, cpu, reference
+from gemsnn import kernels, optimisers, rules
+from gemsnn.kernels import KERNELS, Learning, cpu, reference, runs
 from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
+from gemsnn.rules import RuleName, RuleSpec
 from gemsnn.types import InputError, collate
 
 OTHERS = [name for name in KERNELS if name != "reference"]
@@ -55,6 +57,7 @@ RULES = [
     RuleSpec("gem-cv", kappa=0.5, gamma=0.0, readout="last-step"),
     RuleSpec("gem-cv", kappa=0.9, gamma=0.5, readout="every-step", average=True),
 ]
+OTHER_RULES = [name for name in get_args(RuleName) if name not in ("gem", "gem-cv")]
 
 
 def make(case: Case, dtype=torch.float64):
@@ -99,6 +102,22 @@ def test_learning_equals_the_reference(name, rule, optimiser, case):
     )
 
 
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("rule", OTHER_RULES)
+@pytest.mark.parametrize(
+    "case", [Case(every=1), Case(every=2, compartments=1), Case(topology="full")], ids=str
+)
+def test_every_rule_equals_the_reference(name, rule, case):
+    learning = Learning(RuleSpec(rule), OptimiserSpec("sgd"), case.compartments, case.every)
+    if KERNELS[name].refuses(make(case)[0], learning):
+        assert not rules.is_global(learning.rule)
+        with pytest.raises(InputError, match=f"the rule {rule}"):
+            kernels.choose(name, make(case)[0], learning)
+        return
+    assert rules.is_global(learning.rule)
+    test_learning_equals_the_reference(name, learning.rule, "sgd", case)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: f"{r.rule}-{r.kappa}-{r.gamma}-{r.readout}")
 @pytest.mark.parametrize("every", [1, 2])
 @pytest.mark.parametrize("segment", [1, 4])
@@ -121,6 +140,62 @@ def test_rollouts_equal_the_reference(name, clamp, case):
     assert torch.equal(got.spikes, want.spikes)
     torch.testing.assert_close(got.potential, want.potential)
     assert not got.spikes[~batch.alive[:, None].expand(-1, case.compartments, -1)].any()
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Memory that a kernel has not written yet holds NaN, or in whole numbers the largest."""
+
+    def spoil(array):
+        array.fill(np.nan if array.dtype.kind == "f" else np.iinfo(array.dtype).max)
+        return array
+
+    def init(self, *args, **kwargs):
+        begin(self, *args, **kwargs)
+        kept = ("fade", "direction", "diagonal")
+        for name, array in self.scratch._asdict().items():
+            if name not in kept:
+                spoil(array)
+        for array in (self.pending.products, self.pending.gram, self.pending.weighted, self.pending.errors):
+            spoil(array)
+
+    def empty(*size, **kwargs):
+        return torch.full(size if isinstance(size[0], int) else size[0], torch.nan, **kwargs)
+
+    begin = runs.Runs.__init__
+    monkeypatch.setattr(runs.Runs, "__init__", init)
+    monkeypatch.setattr(runs.np, "empty", lambda *args, **kwargs: spoil(np.zeros(*args, **kwargs)))
+    monkeypatch.setattr(torch, "empty", empty)
+    monkeypatch.setattr(torch.Tensor, "new_empty", lambda self, *size: self.new_full(size, torch.nan))
+
+
+@pytest.mark.usefixtures("poisoned")
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("case", [Case(every=1), Case(every=3, topology="full"), Case()], ids=str)
+def test_nothing_is_read_before_it_is_written(name, optimiser, case):
+    test_learning_equals_the_reference(name, RULES[1], optimiser, case)
+    test_rollouts_equal_the_reference(name, False, case)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("every", [1, 7, None])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_forced_spikes_leave_only_rounding(name, every, dtype):
+    """All 257 neurons clamped: no spike can flip, so single precision must agree with the reference in double."""
+    case = Case(steps=(63, 40), inputs=11, hidden=(), visible=257, topology="full", compartments=2)
+    tolerance = {torch.float32: 2e-4, torch.float64: 1e-10}[dtype]
+    results = []
+    for kernel, precision in ((KERNELS[name], dtype), (reference, torch.float64)):
+        network, params, batch = make(case, precision)
+        spec = OptimiserSpec("sgd", lr=1e-3)
+        learning = Learning(RULES[1], spec, case.compartments, every)
+        state = optimisers.init(spec, params)
+        learned = kernel.learn(network, params, state, learning, batch, seed=5, lr=1e-3)
+        after = kernel.rollout(network, learned.params, batch, 2, seed=5, clamp=True)
+        results.append((*learned.params, learned.log_weights, after.potential))
+    for got, want in zip(*results, strict=True):
+        torch.testing.assert_close(got.double(), want, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", list(KERNELS))

@@ -1,35 +1,49 @@
+import itertools
+import math
+import typing
+
 import pytest
 import torch
 from cases import make_network, make_presentation
-from oracles import expected_bound, gradient, log_likelihood
+from hypothesis import given
+from hypothesis import strategies as st
+from oracles import (
+    expected_bound,
+    expected_reward,
+    gradient,
+    hidden_paths,
+    log_likelihood,
+    path_log_probs,
+)
 from scipy import stats
 
-from gemsnn import metrics, optimisers, rules
+from gemsnn import metrics, optimisers, rng, rules
 from gemsnn.kernels import Learning, block, reference
 from gemsnn.network import Params
 from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RULES, RuleSpec
+from gemsnn.rules import RULES, RuleSpec, Signal
 from gemsnn.types import InputError, collate
 
 PLAIN = OptimiserSpec("sgd", lr=1.0)
+# hidden neurons, steps, compartments: at most 512 tuples of hidden paths; a hidden weight needs 3 steps to matter
+TINY = [(1, 4, 1), (2, 3, 1), (1, 3, 2), (1, 3, 3)]
 
 
-def batch_gem(rule="gem-cv"):
+def batch(rule="gem-cv", **numbers):
     """No forgetting and one reading at the end: the exact batch rule."""
-    return RuleSpec(rule, kappa=1.0, gamma=1.0, readout="last-step")
+    return RuleSpec(rule, kappa=1.0, gamma=1.0, readout="last-step", **numbers)
 
 
 def direction(
     network, params, presentation, rule, compartments, *, seed=0, kernel=reference, index=0, every=None
 ):
     """What one presentation adds to the parameters at lr = 1."""
-    batch = collate([presentation._replace(address=index)])
     learned = kernel.learn(
         network,
         params,
         optimisers.init(PLAIN, params),
         Learning(rule, PLAIN, compartments, every),
-        batch,
+        collate([presentation._replace(address=index)]),
         seed=seed,
         lr=1.0,
     )
@@ -47,8 +61,8 @@ def test_expected_step_is_the_exact_gradient(rule, topology):
     """
     network, params = make_network(inputs=2, hidden=(1,), visible=1, topology=topology, scale=2.0)
     presentation = make_presentation(4, 2, 1, rate=0.6)
-    exact = gradient(network, params, presentation)
-    runs = [direction(network, params, presentation, batch_gem(rule), 4000, index=i)[0] for i in range(30)]
+    exact = gradient(lambda at: log_likelihood(network, at, presentation), params)
+    runs = [direction(network, params, presentation, batch(rule), 4000, index=i)[0] for i in range(30)]
     found = torch.stack([torch.cat([leaf.flatten() for leaf in run]) for run in runs])
     want = torch.cat([leaf.flatten() for leaf in exact])
     learned = found.std(0) > 0
@@ -59,6 +73,61 @@ def test_expected_step_is_the_exact_gradient(rule, topology):
     assert z.abs().max() < stats.t.isf(1e-5 / 2 / len(z), df=29)
     # the test would see a gradient that is wrong by a tenth of its size
     assert (error / want[learned].abs().clamp(min=1e-3)).median() < 0.1
+
+
+def expected_step(monkeypatch, network, params, presentation, rule, compartments):
+    """The exact mean of a presentation's step: the kernel, forced through every K-tuple of hidden paths."""
+    paths = hidden_paths(network, len(presentation.spikes))
+    priors, _ = path_log_probs(network, params, presentation)
+    total = Params(*(torch.zeros_like(leaf) for leaf in params))
+    for chosen in itertools.product(range(len(paths)), repeat=compartments):
+        silent = torch.nn.functional.pad(1 - paths[list(chosen)], (0, network.spec.visible)).transpose(0, 1)
+
+        def forced(seed, address, steps, *shape, silent=silent):
+            """A uniform number of 0 makes a neuron spike, one of 1 keeps it silent."""
+            return silent[None, steps.start : steps.stop]
+
+        monkeypatch.setattr(rng, "uniforms", forced)
+        step, _ = direction(network, params, presentation, rule, compartments)
+        chance = priors[list(chosen)].sum().exp()
+        total = Params(*(sum_ + chance * leaf for sum_, leaf in zip(total, step, strict=True)))
+    return total
+
+
+def assert_equal(got, want):
+    for a, b in zip(got, want, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+    assert all(leaf[0].abs().max() > 1e-3 for leaf in want), "a hidden neuron must have something to learn"
+
+
+@pytest.mark.parametrize(("hidden", "steps", "compartments"), TINY)
+@pytest.mark.parametrize("rule", ["iw", "iw-ovis"])
+def test_importance_weighted_rules_climb_the_bound(monkeypatch, rule, hidden, steps, compartments):
+    network, params = make_network(inputs=1, hidden=(hidden,), visible=1, topology="full", scale=2.0)
+    presentation = make_presentation(steps, 1, 1, rate=0.9)
+    want = gradient(lambda at: expected_bound(network, at, presentation, compartments), params)
+    got = expected_step(monkeypatch, network, params, presentation, batch(rule), compartments)
+    assert_equal(got, want)
+
+
+@pytest.mark.parametrize(("hidden", "steps", "compartments"), TINY)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        batch("mb"),
+        batch("ml", baseline_decay=0.5),
+        batch("ml", baseline_decay=1.0, sparsity=0.7, sparsity_rate=0.2),
+    ],
+    ids=["mb", "ml", "ml-sparse"],
+)
+def test_single_sample_rules_climb_their_objective(monkeypatch, rule, hidden, steps, compartments):
+    network, params = make_network(inputs=1, hidden=(hidden,), visible=1, topology="full", scale=2.0)
+    presentation = make_presentation(steps, 1, 1, rate=0.9)
+    want = gradient(
+        lambda at: expected_reward(network, at, presentation, rule.sparsity, rule.sparsity_rate), params
+    )
+    got = expected_step(monkeypatch, network, params, presentation, rule, compartments)
+    assert_equal(got, want)
 
 
 def test_the_bound_rises_with_compartments_to_the_log_likelihood():
@@ -73,13 +142,13 @@ def test_the_bound_rises_with_compartments_to_the_log_likelihood():
 def test_the_sampled_bound_has_the_exact_expectation(compartments):
     network, params = make_network(inputs=2, hidden=(1,), visible=1, topology="full")
     presentation = make_presentation(3, 2, 1, rate=0.6)
-    batch = collate([presentation._replace(address=i) for i in range(4000)])
+    runs = collate([presentation._replace(address=i) for i in range(4000)])
     learned = block.learn(
         network,
         params,
         optimisers.init(PLAIN, params),
-        Learning(batch_gem(), PLAIN, compartments),
-        batch,
+        Learning(batch(), PLAIN, compartments),
+        runs,
         seed=3,
         lr=0.0,
     )
@@ -92,28 +161,113 @@ def test_the_sampled_bound_has_the_exact_expectation(compartments):
 def test_one_compartment_teaches_visible_neurons_only_under_the_control_variate():
     network, params = make_network()
     presentation = make_presentation(6, 3, 2)
-    moved, _ = direction(network, params, presentation, batch_gem("gem-cv"), 1)
+    moved, _ = direction(network, params, presentation, batch("gem-cv"), 1)
     assert not moved.weight[:2].any()
     assert not moved.bias[:2].any()
     assert moved.weight[2:].any()
-    plain, _ = direction(network, params, presentation, batch_gem("gem"), 1)
+    plain, _ = direction(network, params, presentation, batch("gem"), 1)
     torch.testing.assert_close(plain.weight[2:], moved.weight[2:])
     assert plain.weight[:2].any()
 
 
-def test_hidden_signals_of_the_control_variate_sum_to_zero():
-    signal = RULES["gem-cv"](torch.tensor([[0.3, -2.0, 5.0]]))
-    torch.testing.assert_close(signal.hidden.sum(1), torch.zeros(1), atol=1e-7, rtol=0)
-    torch.testing.assert_close(signal.visible, torch.softmax(torch.tensor([[0.3, -2.0, 5.0]]), 1))
+def log_weights(least=1, size=20.0):
+    return st.lists(st.floats(-size, size), min_size=least, max_size=6).map(
+        lambda values: torch.tensor(values, dtype=torch.float64)
+    )
 
 
-@pytest.mark.parametrize("rule", ["gem", "gem-cv"])
+@given(log_weights(2))
+def test_how_signals_sum(v):
+    one, zero = torch.ones((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    signals = {name: Signal(*(part.sum() for part in rule(v))) for name, rule in RULES.items()}
+    for name, signal in signals.items():
+        torch.testing.assert_close(signal.visible, one, msg=name)
+    torch.testing.assert_close(signals["gem"].hidden, one)
+    for name in ("gem-cv", "mb"):
+        torch.testing.assert_close(signals[name].hidden, zero, atol=1e-12, rtol=0)
+
+
+@given(log_weights(2), st.floats(-1e3, 1e3))
+def test_signals_see_differences_of_log_weights_only(v, constant):
+    for rule in RULES.values():
+        for a, b in zip(rule(v), rule(v + constant), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@given(log_weights(), st.randoms())
+def test_signals_follow_permuted_compartments(v, random):
+    order = random.sample(range(len(v)), len(v))
+    for rule in RULES.values():
+        for a, b in zip(rule(v), rule(v[order]), strict=True):
+            torch.testing.assert_close(a[order], b, rtol=1e-9, atol=1e-9)
+
+
+@given(log_weights(2), st.integers(0, 5), st.floats(-20, 20))
+def test_what_is_subtracted_does_not_know_its_own_compartment(v, k, other):
+    """Hence no bias: the score of compartment k has zero mean given the other compartments."""
+    k %= len(v)
+    changed = v.clone()
+    changed[k] = other
+    baselines = {
+        "iw": lambda v: torch.logsumexp(v, 0) - RULES["iw"](v).hidden[k],
+        "iw-ovis": lambda v: torch.logsumexp(v, 0) - RULES["iw-ovis"](v).hidden[k],
+        "mb": lambda v: v[k] - len(v) * RULES["mb"](v).hidden[k],
+    }
+    for name, baseline in baselines.items():
+        torch.testing.assert_close(baseline(v), baseline(changed), rtol=1e-9, atol=1e-9, msg=name)
+
+
+@given(log_weights(size=1e4))
+def test_signals_stay_finite(v):
+    for rule in RULES.values():
+        for dtype in (torch.float64, torch.float32):
+            assert all(part.isfinite().all() for part in rule(v.to(dtype)))
+
+
+def test_signals_by_hand():
+    v = [0.3, -2.0, 1.5]
+    share = torch.softmax(torch.tensor(v), 0)
+
+    def bound(values):
+        return math.log(sum(map(math.exp, values)) / len(values))
+
+    want = {
+        "gem": share.tolist(),
+        "gem-cv": [q - 1 / 3 for q in share.tolist()],
+        "iw": [],
+        "iw-ovis": [],
+        "mb": [],
+    }
+    for k in range(3):
+        others = v[:k] + v[k + 1 :]
+        want["iw"].append(bound(v) - bound([*others, sum(others) / 2]))
+        want["iw-ovis"].append(math.log((1 - 1 / 3) / (1 - float(share[k]))))
+        want["mb"].append((v[k] - sum(others) / 2) / 3)
+    assert want.keys() == RULES.keys()
+    for name, hidden in want.items():
+        visible = torch.full((3,), 1 / 3) if name == "mb" else share
+        torch.testing.assert_close(RULES[name](torch.tensor(v)), Signal(visible, torch.tensor(hidden)))
+
+
+def test_one_compartment_has_no_others():
+    v = torch.tensor([-7.0])
+    hidden = {"gem": 1.0, "gem-cv": 0.0, "iw": -7.0, "iw-ovis": -7.0, "mb": -7.0}
+    for name, rule in RULES.items():
+        torch.testing.assert_close(rule(v), Signal(torch.ones(1), torch.tensor([hidden[name]])))
+
+
+def test_which_rules_are_global():
+    names = typing.get_args(rules.RuleName)
+    assert {name for name in names if rules.is_global(RuleSpec(name))} == set(names) - {"ml"} == set(RULES)
+
+
+@pytest.mark.parametrize("rule", typing.get_args(rules.RuleName))
 def test_permuting_compartments_changes_nothing(rule):
     network, params = make_network()
     spec = RuleSpec(rule, kappa=0.8, gamma=0.7, readout="every-step")
     draw = torch.Generator().manual_seed(0)
     order = torch.tensor([2, 0, 3, 1])
-    here, there = (rules.init(network, params, 1, 4) for _ in range(2))
+    here, there = (rules.init(spec, network, params, 1, 4) for _ in range(2))
     alive = read = torch.tensor([True])
     for _ in range(3):
         evidence = torch.randn(1, 4, generator=draw, dtype=torch.float64)
@@ -133,7 +287,7 @@ def test_the_running_sums_of_the_paper():
     alive = read = torch.tensor([True])
     for average in (False, True):
         spec = RuleSpec("gem", kappa=0.5, gamma=0.25, readout="every-step", average=average)
-        state = rules.init(network, params, 1, 2)
+        state = rules.init(spec, network, params, 1, 2)
         evidences = [torch.tensor([[1.0, -1.0]]).double(), torch.tensor([[0.5, 2.0]]).double()]
         for step, evidence in enumerate(evidences):
             score = Params(*(torch.full((1, 2, *leaf.shape), step + 1.0).double() for leaf in params))
@@ -145,24 +299,62 @@ def test_the_running_sums_of_the_paper():
         )
 
 
+def test_the_baseline_of_ml():
+    """Three steps of one hidden neuron's bias by plain arithmetic, the last in padding."""
+    network, params = make_network(inputs=1, hidden=(1,), visible=1)
+    spec = RuleSpec("ml", kappa=0.5, gamma=0.25, baseline_decay=0.75)
+    state = rules.init(spec, network, params, 1, 1)
+    v = e = g = signal = weight = 0.0
+    for evidence, score, alive in (
+        (-1.0, 0.5, True),
+        (-3.0, -0.25, True),
+        (2.0, 0.5, True),
+        (9.0, 9.0, False),
+    ):
+        if alive:
+            baseline = signal / weight if weight else 0.0
+            v, e, g = 0.5 * v + evidence, 0.25 * e + score, 0.25 * g + baseline * score
+            signal, weight = 0.75 * signal + v * e**2, 0.75 * weight + e**2
+        scores = Params(*(torch.full((1, 1, *leaf.shape), score).double() for leaf in params))
+        living = torch.tensor([alive])
+        state, step = rules.update(
+            spec, network, state, torch.tensor([[evidence]]).double(), scores, alive=living, read=living
+        )
+        torch.testing.assert_close(step.bias, torch.tensor([v * e - g, e]).double() * alive)
+    assert baseline
+    torch.testing.assert_close(state.eligibility.bias, torch.full((1, 1, 2), e).double())
+    kept = [float(part.bias) for part in state.baseline]
+    assert kept == pytest.approx([signal, weight, g])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_memory_is_the_age_at_which_a_term_is_below_resolution(dtype):
+    for gamma in (0.01, 0.5, 0.9, 0.999):
+        memory = rules.memory_of(RuleSpec(gamma=gamma), dtype)
+        assert gamma**memory <= torch.finfo(dtype).eps * (1 + 1e-9)
+        assert gamma ** (memory - 1) > torch.finfo(dtype).eps
+    assert rules.memory_of(RuleSpec(gamma=0.0), dtype) == 0
+    assert rules.memory_of(RuleSpec(gamma=1.0), dtype) == 2**31 - 1
+
+
 def test_reading_steps():
     alive = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
     every = rules.read_steps(RuleSpec(readout="every-step"), alive, 2)
     assert torch.equal(every, alive)
-    last = rules.read_steps(batch_gem(), alive, None)
+    last = rules.read_steps(batch(), alive, None)
     assert [row.nonzero().flatten().tolist() for row in last] == [[5], [3]]
-    fours = rules.read_steps(batch_gem(), alive, 4)
+    fours = rules.read_steps(batch(), alive, 4)
     assert [row.nonzero().flatten().tolist() for row in fours] == [[3, 5], [3]]
 
 
-@pytest.mark.parametrize("kernel", [reference, block])
+@pytest.mark.parametrize(("kernel", "name"), [(reference, "gem-cv"), (block, "gem-cv"), (reference, "ml")])
 @pytest.mark.parametrize("every", [None, 1, 3])
 @pytest.mark.parametrize("readout", ["every-step", "last-step"])
-def test_a_batch_averages_what_its_presentations_would_do_alone(kernel, every, readout):
+def test_a_batch_averages_what_its_presentations_would_do_alone(kernel, name, every, readout):
     """With a frozen start (lr tiny) the batch's step is the mean of the single steps, padding or not."""
     network, params = make_network(topology="full")
     rows = [make_presentation(4, 3, 2, index=0), make_presentation(7, 3, 2, index=1)]
-    rule = RuleSpec("gem-cv", kappa=0.9, gamma=0.8, readout=readout)
+    rule = RuleSpec(name, kappa=0.9, gamma=0.8, readout=readout)
     tiny = 1e-7
 
     def moved(presentations):
@@ -186,12 +378,24 @@ def test_the_likelihood_rises_when_the_rule_is_followed():
     presentation = make_presentation(4, 2, 1, rate=0.6)
     start = float(log_likelihood(network, params, presentation))
     for number in range(40):
-        step, _ = direction(network, params, presentation, batch_gem("gem-cv"), 50, index=number)
+        step, _ = direction(network, params, presentation, batch("gem-cv"), 50, index=number)
         params = Params(*(leaf + 0.2 * slope for leaf, slope in zip(params, step, strict=True)))
     assert float(log_likelihood(network, params, presentation)) > start + 0.5
 
 
-@pytest.mark.parametrize("numbers", [{"kappa": 1.1}, {"gamma": -0.1}, {"average": True, "kappa": 1.0}])
-def test_bad_rules_are_refused(numbers):
-    with pytest.raises(InputError):
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ({"kappa": 1.1}, "kappa must lie"),
+        ({"gamma": -0.1}, "gamma must lie"),
+        ({"average": True, "kappa": 1.0}, "with average, kappa"),
+        ({"rule": "ml", "baseline_decay": 1.5}, "baseline_decay must lie"),
+        ({"rule": "ml", "sparsity": -1.0}, "sparsity must be finite and not negative"),
+        ({"rule": "ml", "sparsity": math.nan}, "sparsity must be finite and not negative"),
+        ({"rule": "ml", "sparsity_rate": 1.0}, "sparsity_rate must lie"),
+        ({"rule": "gem-cv", "sparsity": 0.5}, "belongs to the rule ml alone; with gem-cv"),
+    ],
+)
+def test_bad_rules_are_refused(numbers, words):
+    with pytest.raises(InputError, match=words):
         RuleSpec(**numbers)

@@ -104,3 +104,40 @@ class Kernel(Protocol):
     ) -> Rollout:
         """Run the batch with fixed parameters, the visible neurons clamped to the target or free."""
         ...
+
+
+class Stream(Protocol):
+    """Presentations without end: the state is kept between calls, and does not grow.
+
+    Made with ``address`` (int64 ``[B]``), the presentations' place in the noise.
+    """
+
+    @property
+    def params(self) -> Params:
+        """The parameters reached by now."""
+        ...
+
+    def advance(self, spikes: Tensor, target: Tensor | None = None) -> Rollout:
+        """Go on by C steps.
+
+        Args:
+            spikes: uint8 ``[B, C, M]``.
+            target: uint8 ``[B, C, V]``, to which the visible neurons are clamped and from which is learned; without
+                it they run freely and nothing is read, but log-weights and eligibilities fade.
+
+        Returns:
+            What the runs did, C steps of it.
+        """
+        ...
+
+
+def check_endless(learning: Learning) -> None:
+    """Whether a stream can learn like this.
+
+    Raises:
+        InputError: it waits for an end, or remembers without end.
+    """
+    if learning.update_every is None:
+        raise InputError("a stream has no end at which to update: set update_every to a number of steps")
+    if learning.rule.gamma == 1:
+        raise InputError("a stream cannot hold eligibilities that never fade: choose gamma below 1")

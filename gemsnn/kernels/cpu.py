@@ -21,12 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gemsnn import optimisers, rules
-from gemsnn.kernels import threads
-from gemsnn.kernels.contract import Learned, Learning, Rollout
+from gemsnn.kernels import signals, threads
+from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
 from gemsnn.kernels.fused import Rule, Small
 from gemsnn.kernels.runs import Block, Runs
 from gemsnn.kernels.wiring import groups_of
@@ -45,37 +44,38 @@ PENDING_BYTES = 2**30
 
 
 def refuses(network: Network, learning: Learning | None) -> str | None:
-    """The cpu kernel serves block-structured topologies on the CPU."""
+    """The cpu kernel serves block-structured topologies on the CPU, and rules with a global signal."""
     if network.mask.device.type != "cpu":
         return f"the network lies on {network.mask.device}, and this kernel runs on the CPU only; use block"
+    if learning is not None and learning.rule.rule not in signals.CODES:
+        return f"the rule {learning.rule.rule} needs more than one signal a compartment; use reference"
     if groups_of(network) is None:
         return "its mask is not made of whole blocks of synapses between groups; use block"
     return None
 
 
 class Plan(NamedTuple):
-    """How a batch is worked through.
+    """How runs are worked through.
 
     Attributes:
-        every: steps between updates.
-        online: whether updates are felt through pending terms; else weights rest between two updates.
+        rule: the rule in numbers; one that learns nothing where they run under fixed parameters.
         keep: steps that still matter after an update.
         capacity: steps that histories hold.
     """
 
-    every: int
-    online: bool
+    rule: Rule
     keep: int
     capacity: int
 
 
-def plan(network: Network, learning: Learning, presentations: int, steps: int) -> Plan:
-    """The plan for a batch of presentations of so many steps."""
-    every = steps if learning.update_every is None else min(learning.update_every, steps)
-    keep = min(steps, max(every, rules.memory_of(learning.rule, network.taps.dtype)))
+def plan(network: Network, learning: Learning, presentations: int, steps: int, lr: float) -> Plan:
+    """The plan for learning a batch of presentations of so many steps."""
+    rule, every = learning.rule, steps if learning.update_every is None else min(learning.update_every, steps)
+    window = rules.memory_of(rule, network.taps.dtype)
+    keep = min(steps, max(every, window))
     capacity = min(steps, keep + max(every, SEGMENT))
     runs = presentations * learning.compartments
-    products_bytes = 2 * len(network.spec.hidden) * network.taps.shape[1] * capacity * runs**2
+    products_bytes = 2 * (len(network.spec.hidden) + 1) * network.taps.shape[1] * capacity * runs**2
     # only where updates are linear in the direction can they be pending
     online = (
         learning.optimiser.optimiser == "sgd"
@@ -83,7 +83,164 @@ def plan(network: Network, learning: Learning, presentations: int, steps: int) -
         and products_bytes <= PENDING_BYTES
         and network.spec.neurons < 2**16  # products of spikes are counted in 16 bits
     )
-    return Plan(every, online, keep, capacity)
+    numbers = Rule(
+        learns=True,
+        online=online,
+        kappa=rule.kappa,
+        gamma=rule.gamma,
+        fresh_evidence=1 - rule.kappa if rule.average else 1.0,
+        fresh_error=1 - rule.gamma if rule.average else 1.0,
+        signal=signals.CODES[rule.rule],
+        every=every,
+        eta=lr if online else 1.0,
+        window=min(capacity, window),
+        batch=presentations,
+    )
+    return Plan(numbers, keep, capacity)
+
+
+class Course:
+    """Runs under way, with the parameters they have reached: what batches and streams have in common.
+
+    Args:
+        network: the network.
+        params: parameters to begin with.
+        learning: how they learn; ``None`` if they do not.
+        optimiser: its state.
+        way: the plan.
+        presentations: how many in each part; parts run side by side.
+        compartments: K.
+        seed: of the noise.
+        lr: step size.
+        potentials: whether potentials are kept.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        params: Params,
+        learning: Learning | None,
+        optimiser: OptimiserState | None,
+        way: Plan,
+        presentations: list[int],
+        compartments: int,
+        *,
+        seed: int,
+        lr: float = 0.0,
+        potentials: bool = False,
+    ) -> None:
+        self.network, self.learning, self.optimiser, self.way = network, learning, optimiser, way
+        self.seed, self.lr, self._potentials = seed, lr, potentials
+        self.parts = [
+            Runs(network, size, compartments, way.rule, way.capacity, potentials=potentials)
+            for size in presentations
+        ]
+        inputs, memory = network.spec.inputs, network.taps.shape[1]
+        self._inputs = [torch.zeros(size, memory, inputs, dtype=torch.uint8) for size in presentations]
+        self._params = params
+        weight = sender_major(params.weight)
+        self._weight = weight.clone() if way.rule.online else weight
+        self._small = small_of(params)
+
+    @property
+    def params(self) -> Params:
+        """The parameters reached, with all that is pending."""
+        if self.way.rule.online:
+            self._settle()
+            self._params = params_of(self._weight, self._small)
+        return self._params
+
+    def advance(
+        self, pieces: list[Batch], reads: list[Tensor], updates: Tensor, *, clamp: bool, taught: bool
+    ) -> Rollout | None:
+        """Run all parts for the steps of these batches, and return what they did, if potentials are kept.
+
+        Args:
+            pieces: a batch for each part.
+            reads: bool ``[B, C]`` for each part, whether directions are read.
+            updates: bool ``[C]``, whether steps end with an update.
+            clamp: whether visible neurons are clamped to the target.
+            taught: whether there are errors and evidence.
+        """
+        rule, memory, capacity = self.way.rule, self.network.taps.shape[1], self.way.capacity
+        for at, piece in enumerate(pieces):
+            new = piece.spikes * piece.alive[:, :, None]
+            self._inputs[at] = torch.cat([self._inputs[at], new], 1)
+        done, steps, seen = 0, len(updates), []
+        while done < steps:
+            # where weights rest between two updates, a block ends with one
+            ahead = updates[done:].nonzero().flatten()
+            want = steps - done if rule.online or not len(ahead) else int(ahead[0]) + 1
+            index = self.parts[0].index
+            if index == capacity or (not rule.online and index + want > capacity):
+                index = self._shift()
+            stop = done + min(want, capacity - index)
+            inside = slice(done, stop)
+            blocks = [
+                Block(
+                    inputs=inputs[:, : memory + index + stop - done],
+                    target=piece.target[:, inside],
+                    clamp=clamp,
+                    alive=piece.alive[:, inside],
+                    taught=piece.alive[:, inside] & taught,
+                    read=read[:, inside],
+                    updates=updates[inside],
+                    address=piece.address,
+                    seed=self.seed,
+                )
+                for piece, inputs, read in zip(pieces, self._inputs, reads, strict=True)
+            ]
+            self._run(blocks)
+            if self._potentials:
+                seen.append(join([part.last(stop - done) for part in self.parts], 0))
+            if not rule.online and updates[stop - 1]:
+                self._update()
+            done = stop
+        return join(seen, 2) if self._potentials else None
+
+    def _run(self, blocks: list[Block]) -> None:
+        """Parts run side by side; a single one has the threads for itself."""
+        weight = self._weight.numpy()
+        # the products of a step are too small to be worth waking BLAS's other threads
+        with threads.blas().limit(limits=1, user_api="blas"):
+            if len(blocks) == 1:
+                self.parts[0].advance(weight, self._small, blocks[0], share=True)
+            else:
+                threads.each(
+                    lambda part, block: part.advance(weight, self._small, block, share=False),
+                    list(zip(self.parts, blocks, strict=True)),
+                )
+
+    def _settle(self) -> None:
+        """Add pending terms to the weights."""
+        for part in self.parts:
+            part.fold(self._weight.numpy())
+
+    def _update(self) -> None:
+        """Form the direction of all parts and let the optimiser move the parameters."""
+        assert self.learning is not None
+        assert self.optimiser is not None
+        target = torch.zeros_like(self._weight)
+        moved = Small(
+            *(np.sum(leaves, 0) for leaves in zip(*(part.moved for part in self.parts), strict=True))
+        )
+        direction = params_of(target, moved)
+        for part in self.parts:
+            part.fold(target.numpy())
+        self.optimiser, self._params = optimisers.update(
+            self.learning.optimiser, self.optimiser, self._params, direction, lr=self.lr
+        )
+        self._weight, self._small = sender_major(self._params.weight), small_of(self._params)
+
+    def _shift(self) -> int:
+        """Make room in the histories; how many steps they still hold."""
+        if self.way.rule.online:
+            self._settle()
+        for at, part in enumerate(self.parts):
+            gone = part.index
+            part.shift(self.way.keep)
+            self._inputs[at] = self._inputs[at][:, gone - part.index :]
+        return self.parts[0].index
 
 
 @torch.no_grad()
@@ -99,47 +256,29 @@ def learn(
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     presentations, steps, _ = batch.spikes.shape
-    way = plan(network, learning, presentations, steps)
-    rule = rule_in_numbers(network, learning, way, lr, presentations)
+    way = plan(network, learning, presentations, steps, lr)
     # pending terms tie all runs together; where there are none, parts of the batch run side by side
-    batches = split(batch, 1 if way.online else PARTS)
-    parts = [Runs(network, len(piece.label), learning.compartments, rule, way.capacity) for piece in batches]
-    reads = [rules.read_steps(learning.rule, piece.alive, learning.update_every) for piece in batches]
-    weight, small = sender_major(params.weight), small_of(params)
-    weight = weight.clone() if way.online else weight
-    updates = (torch.arange(1, steps + 1) % way.every == 0).index_fill(0, torch.tensor(steps - 1), True)
-    start = 0
-    while start < steps:
-        if parts[0].index == way.capacity or not way.online:
-            for part in parts:
-                part.shift(way.keep)
-        stop = min(steps, start + (way.capacity - parts[0].index if way.online else way.every))
-        blocks = [
-            block_of(piece, part, range(start, stop), read=read, updates=updates, seed=seed, clamp=True)
-            for piece, part, read in zip(batches, parts, reads, strict=True)
-        ]
-        advance(parts, weight, small, blocks)
-        target = weight if way.online else torch.zeros_like(weight)
-        moved = [leaf.copy() for leaf in parts[0].moved]
-        for part in parts[1:]:
-            moved = [total + leaf for total, leaf in zip(moved, part.moved, strict=True)]
-        for part in parts:
-            part.fold(target.numpy())
-        if not way.online:
-            direction = params_of(target, Small(*moved))
-            optimiser, params = optimisers.update(learning.optimiser, optimiser, params, direction, lr=lr)
-            weight, small = sender_major(params.weight), small_of(params)
-        start = stop
-    if way.online:
-        params = params_of(weight, small)
-        optimiser = optimiser._replace(updates=optimiser.updates + int(updates.sum()))
-    fired = np.concatenate([part.past.fired.reshape(-1, learning.compartments).sum(1) for part in parts])
+    pieces = split(batch, 1 if way.rule.online else PARTS)
+    course = Course(
+        network, params, learning, optimiser, way, [len(piece.label) for piece in pieces],
+        learning.compartments, seed=seed, lr=lr,
+    )  # fmt: skip
+    reads = [rules.read_steps(learning.rule, piece.alive, learning.update_every) for piece in pieces]
+    updates = torch.arange(1, steps + 1) % way.rule.every == 0
+    updates[-1] = True
+    course.advance(pieces, reads, updates, clamp=True, taught=True)
+    after = course.optimiser
+    assert after is not None
+    if way.rule.online:
+        after = after._replace(updates=after.updates + int(updates.sum()))
+    past = [part.past for part in course.parts]
+    fired = np.concatenate([each.fired.reshape(-1, learning.compartments).sum(1) for each in past])
     chances = batch.length * learning.compartments * max(network.spec.hidden_neurons, 1)
     return Learned(
-        params,
-        optimiser,
-        torch.from_numpy(np.concatenate([part.past.log_likelihood for part in parts])),
-        torch.from_numpy(np.concatenate([part.past.log_weights for part in parts])),
+        course.params,
+        after,
+        torch.from_numpy(np.concatenate([each.log_likelihood for each in past])),
+        torch.from_numpy(np.concatenate([each.log_weights for each in past])),
         torch.from_numpy(fired).to(network.taps) / chances,
     )
 
@@ -150,21 +289,82 @@ def rollout(
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
     steps = batch.spikes.shape[1]
-    batches = split(batch, PARTS)
-    parts = [Runs(network, len(piece.label), compartments, Rule(), steps) for piece in batches]
-    no = torch.zeros(steps, dtype=torch.bool)
-    blocks = [
-        block_of(piece, part, range(steps), read=piece.alive, updates=no, seed=seed, clamp=clamp)
-        for piece, part in zip(batches, parts, strict=True)
-    ]
-    advance(parts, sender_major(params.weight), small_of(params), blocks)
+    pieces = split(batch, PARTS)
+    course = Course(
+        network, params, None, None, Plan(Rule(), 0, steps), [len(piece.label) for piece in pieces],
+        compartments, seed=seed, potentials=True,
+    )  # fmt: skip
+    reads = [piece.alive for piece in pieces]
+    done = course.advance(pieces, reads, torch.zeros(steps, dtype=torch.bool), clamp=clamp, taught=False)
+    assert done is not None
+    return done
 
-    def arranged(values: list[NDArray]) -> Tensor:
-        pieces = [piece.reshape(steps, -1, compartments, piece.shape[2]) for piece in values]
-        return torch.from_numpy(np.concatenate(pieces, 1)).permute(1, 2, 0, 3).contiguous()
 
-    spikes = [part.past.spikes[part.silence :].astype(np.uint8) for part in parts]
-    return Rollout(arranged(spikes), arranged([part.scratch.potential for part in parts]))
+class CpuStream:
+    """See :class:`gemsnn.kernels.contract.Stream`; without ``learning``, parameters stay as they are."""
+
+    def __init__(
+        self,
+        network: Network,
+        params: Params,
+        compartments: int,
+        *,
+        address: Tensor,
+        seed: int,
+        learning: Learning | None = None,
+        optimiser: OptimiserState | None = None,
+        lr: float = 0.0,
+    ) -> None:
+        self._address, self._learning = address, learning
+        way = Plan(Rule(), 0, SEGMENT)
+        if learning is not None:
+            check_endless(learning)
+            way = plan(network, learning, len(address), 2**31 - 1, lr)
+        self._course = Course(
+            network,
+            params,
+            learning,
+            optimiser,
+            way,
+            [len(address)],
+            compartments,
+            seed=seed,
+            lr=lr,
+            potentials=True,
+        )
+        self._clock = 0
+
+    @property
+    def params(self) -> Params:
+        """The parameters reached by now."""
+        return self._course.params
+
+    @torch.no_grad()
+    def advance(self, spikes: Tensor, target: Tensor | None = None) -> Rollout:
+        """See :meth:`gemsnn.kernels.contract.Stream.advance`."""
+        presentations, steps, _ = spikes.shape
+        silent = torch.zeros(presentations, steps, self._course.network.spec.visible, dtype=torch.uint8)
+        length = torch.full((presentations,), steps)
+        batch = Batch(spikes, silent if target is None else target, length, self._address, self._address)
+        updates = torch.zeros(steps, dtype=torch.bool)
+        read = torch.zeros(presentations, steps, dtype=torch.bool)
+        if self._learning is not None and self._learning.update_every is not None:
+            step = torch.arange(self._clock + 1, self._clock + steps + 1)
+            updates = step % self._learning.update_every == 0
+            if target is not None:
+                read |= updates if self._learning.rule.readout == "last-step" else True
+        taught = target is not None
+        done = self._course.advance([batch], [read], updates, clamp=taught, taught=taught)
+        self._clock += steps
+        assert done is not None
+        return done
+
+
+def join(pieces: list[Rollout], dimension: int) -> Rollout:
+    """Rollouts side by side (0) or one after the other (2)."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return Rollout(*(torch.cat(leaves, dimension) for leaves in zip(*pieces, strict=True)))
 
 
 def split(batch: Batch, parts: int) -> list[Batch]:
@@ -172,42 +372,6 @@ def split(batch: Batch, parts: int) -> list[Batch]:
     sizes = [high - low for low, high in threads.ranges(len(batch.label), parts)]
     pieces = zip(*(torch.split(leaf, sizes) for leaf in batch), strict=True)
     return [Batch(*piece) for piece in pieces]
-
-
-def block_of(
-    batch: Batch, runs: Runs, steps: range, *, read: Tensor, updates: Tensor, seed: int, clamp: bool
-) -> Block:
-    """Some steps of a batch, and of its inputs all that the histories hold."""
-    memory, inside = runs.wiring.taps.shape[1], slice(steps.start, steps.stop)
-    begin = runs.clock - memory
-    inputs = batch.spikes[:, max(0, begin) : steps.stop] * batch.alive[:, max(0, begin) : steps.stop, None]
-    if begin < 0:
-        inputs = torch.nn.functional.pad(inputs, (0, 0, -begin, 0))
-    alive = batch.alive[:, inside]
-    return Block(
-        inputs=inputs,
-        target=batch.target[:, inside],
-        clamp=clamp,
-        alive=alive,
-        taught=alive,
-        read=read[:, inside],
-        updates=updates[inside],
-        address=batch.address,
-        seed=seed,
-    )
-
-
-def advance(parts: list[Runs], weight: Tensor, small: Small, blocks: list[Block]) -> None:
-    """Run the parts of a batch side by side; a single one has the threads for itself."""
-    # the products of a step are too small to be worth waking BLAS's other threads
-    with threads.blas().limit(limits=1, user_api="blas"):
-        if len(parts) == 1:
-            parts[0].advance(weight.numpy(), small, blocks[0], share=True)
-        else:
-            threads.each(
-                lambda part, block: part.advance(weight.numpy(), small, block, share=False),
-                list(zip(parts, blocks, strict=True)),
-            )
 
 
 def sender_major(weight: Tensor) -> Tensor:
@@ -224,21 +388,3 @@ def params_of(weight: Tensor, small: Small) -> Params:
     """Parameters whose weights are a view of ``[J, L, N]``."""
     feedback, bias = map(torch.from_numpy, small)
     return Params(weight.permute(2, 0, 1), feedback.T.contiguous(), bias)
-
-
-def rule_in_numbers(network: Network, learning: Learning, way: Plan, lr: float, presentations: int) -> Rule:
-    """A rule for the compiled steps."""
-    rule = learning.rule
-    return Rule(
-        learns=True,
-        online=way.online,
-        kappa=rule.kappa,
-        gamma=rule.gamma,
-        fresh_evidence=1 - rule.kappa if rule.average else 1.0,
-        fresh_error=1 - rule.gamma if rule.average else 1.0,
-        cv=float(rule.rule == "gem-cv"),
-        every=way.every,
-        eta=lr if way.online else 1.0,
-        window=min(way.capacity, rules.memory_of(rule, network.taps.dtype)),
-        batch=presentations,
-    )

@@ -8,7 +8,6 @@ meet. Compiled at first use, then read from the disk cache beside this file.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numba
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn import rng
-from gemsnn.kernels import elementary, pending
+from gemsnn.kernels import elementary, pending, signals
 from gemsnn.kernels.pending import Pending
 
 
@@ -30,7 +29,7 @@ class Rule(NamedTuple):
         gamma: decay of the eligibilities.
         fresh_evidence: factor of new evidence.
         fresh_error: factor of new scores.
-        cv: 1 subtracts ``1 / K`` from the hidden neurons' signal, 0 does not.
+        signal: the learning signal's code in :mod:`.signals`.
         every: steps between updates.
         eta: step size of what is applied within the segment.
         window: steps after which an eligibility is below the resolution.
@@ -43,7 +42,7 @@ class Rule(NamedTuple):
     gamma: float = 1.0
     fresh_evidence: float = 1.0
     fresh_error: float = 1.0
-    cv: float = 0.0
+    signal: int = signals.GEM
     every: int = 1
     eta: float = 0.0
     window: int = 0
@@ -192,10 +191,11 @@ class Work(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)
-def advance(work: Work, given: Given, steps):  # pragma: no cover (compiled)
-    """All steps of a block, one after the other."""
+def advance(work: Work, given: Given, steps, stale):  # pragma: no cover (compiled)
+    """All steps of a block, one after the other; ``stale`` where the weights have changed since the last one."""
     runs = len(work.scratch.spiked)
-    resume(work, given.start, 0, runs)
+    if stale:
+        resume(work, given.start, 0, runs)
     for c in range(steps):
         run(work, given, given.start + c, 0, runs)
         if work.rule.learns:
@@ -363,7 +363,7 @@ def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
         error[:] = 0
         return
     uniform = work.scratch.uniform[p]
-    step = np.uint64(given.clock + t)
+    step = np.uint64((given.clock + t) % 2**32)
     rng.fill_row(uniform, given.address[b], step, np.uint64(p % compartments), given.key[0], given.key[1])
     elementary.sigmoid(potential, error)
     for n in range(len(spikes)):
@@ -440,23 +440,18 @@ def _signals(work, given, c):  # pragma: no cover (compiled)
     for b in range(presentations):
         if not given.alive[c, b]:
             continue
-        top = -np.inf
+        low, high = b * compartments, (b + 1) * compartments
         for k in range(compartments):
-            new = scratch.evidence[b * compartments + k]
+            new = scratch.evidence[low + k]
             past.log_likelihood[b, k] += new
             past.log_weights[b, k] = (
                 dtype(rule.kappa) * past.log_weights[b, k] + dtype(rule.fresh_evidence) * new
             )
-            top = max(top, past.log_weights[b, k])
-        if not given.read[c, b]:
-            continue
-        whole = 0.0
-        for k in range(compartments):
-            whole += math.exp(past.log_weights[b, k] - top)
-        for k in range(compartments):
-            share = math.exp(past.log_weights[b, k] - top) / whole
-            scratch.signal[0, b * compartments + k] = (share - rule.cv / compartments) / rule.batch
-            scratch.signal[1, b * compartments + k] = share / rule.batch
+        if given.read[c, b]:
+            hidden, visible = scratch.signal[0, low:high], scratch.signal[1, low:high]
+            signals.fill(rule.signal, past.log_weights[b], hidden, visible)
+            hidden /= rule.batch
+            visible /= rule.batch
 
 
 @numba.njit(cache=True, nogil=True)

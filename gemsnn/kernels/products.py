@@ -54,18 +54,20 @@ def drive(weight, taps, step, value, starts, first, listeners, out):  # pragma: 
     ``weight [J, L N]``, ``starts [M + 1]``, and ``listeners [.., 2]``, the stretches of those that hear inputs.
     """
     (count, memory), (steps, neurons) = taps.shape, out.shape
-    sent = np.zeros((first + steps, weight.shape[1]), weight.dtype)
     oldest = max(0, first - memory)
+    sent = np.zeros((first + steps - oldest, weight.shape[1]), weight.dtype)
     for m in range(len(starts) - 1):
         for event in range(starts[m], starts[m + 1]):
             if oldest <= step[event] < first + steps - 1:
-                _add(sent[step[event]], weight[m], weight.dtype.type(value[event]), listeners)
+                _add(sent[step[event] - oldest], weight[m], weight.dtype.type(value[event]), listeners)
     out[:] = 0
     for c in range(steps):
         for d in range(1, min(memory, first + c) + 1):
             for f in range(count):
                 if taps[f, d - 1] != 0:
-                    axpy(taps[f, d - 1], sent[first + c - d, f * neurons : (f + 1) * neurons], out[c])
+                    axpy(
+                        taps[f, d - 1], sent[first + c - d - oldest, f * neurons : (f + 1) * neurons], out[c]
+                    )
 
 
 @numba.njit(cache=True, nogil=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gemsnn import network as networks
 from gemsnn import optimisers, rng, rules
-from gemsnn.kernels.contract import Learned, Learning, Rollout
+from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserState
 from gemsnn.types import Batch
@@ -20,6 +20,60 @@ from gemsnn.types import Batch
 def refuses(network: Network, learning: Learning | None) -> str | None:
     """The reference serves every case."""
     return None
+
+
+class _Course:
+    """Presentations under way, with the parameters they have reached."""
+
+    def __init__(
+        self, network: Network, params: Params, optimiser: OptimiserState, learning: Learning, address: Tensor,
+        *, seed: int, lr: float,
+    ) -> None:  # fmt: skip
+        self.network, self.params, self.optimiser, self.learning = network, params, optimiser, learning
+        self._address, self._seed, self._lr = address, seed, lr
+        self._state = networks.initial_state(network, len(address), learning.compartments)
+        self.rule_state = rules.init(learning.rule, network, params, len(address), learning.compartments)
+        self._pending = Params(*(torch.zeros_like(leaf) for leaf in params))
+        self._clock = 0
+
+    def step(
+        self, spikes: Tensor, target: Tensor | None, alive: Tensor, read: Tensor, update: bool
+    ) -> tuple[networks.Step, Tensor]:
+        """One step, and its evidence ``[B, K]``; without a target there is neither evidence nor error."""
+        learning, network, t = self.learning, self.network, self._clock
+        uniform = rng.uniforms(
+            self._seed, self._address, range(t, t + 1), learning.compartments, network.spec.neurons
+        )
+        self._state, now = networks.step(
+            network,
+            self.params,
+            self._state,
+            spikes,
+            uniform[:, 0].to(network.taps),
+            clamp=target,
+            alive=alive,
+        )
+        evidence = networks.evidence(network, now.spikes, now.potential) * alive[:, None]
+        gradient = networks.local_gradient(network, now)
+        if target is None:
+            evidence, gradient = torch.zeros_like(evidence), Params(*map(torch.zeros_like, gradient))
+        self.rule_state, direction = rules.update(
+            learning.rule,
+            network,
+            self.rule_state,
+            rules.reward(learning.rule, network, evidence, now),
+            gradient,
+            alive=alive,
+            read=read,
+        )
+        self._pending = Params(*(total + new for total, new in zip(self._pending, direction, strict=True)))
+        if update:
+            self.optimiser, self.params = optimisers.update(
+                learning.optimiser, self.optimiser, self.params, self._pending, lr=self._lr
+            )
+            self._pending = Params(*(torch.zeros_like(leaf) for leaf in self.params))
+        self._clock += 1
+        return now, evidence
 
 
 @torch.no_grad()
@@ -35,40 +89,64 @@ def learn(
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     presentations, steps, _ = batch.spikes.shape
-    compartments, neurons = learning.compartments, network.spec.neurons
-    state = networks.initial_state(network, presentations, compartments)
-    rule_state = rules.init(network, params, presentations, compartments)
+    course = _Course(network, params, optimiser, learning, batch.address, seed=seed, lr=lr)
     every = steps if learning.update_every is None else learning.update_every
     alive = batch.alive
     read = rules.read_steps(learning.rule, alive, learning.update_every)
-    pending = Params(*(torch.zeros_like(leaf) for leaf in params))
-    log_likelihood = torch.zeros_like(rule_state.log_weights)
-    hidden_spikes = log_likelihood.new_zeros(presentations)
+    log_likelihood = network.taps.new_zeros(presentations, learning.compartments)
+    hidden_spikes = network.taps.new_zeros(presentations)
     for t in range(steps):
-        uniform = rng.uniforms(seed, batch.address, range(t, t + 1), compartments, neurons)[:, 0].to(
-            network.taps
-        )
-        state, now = networks.step(
-            network, params, state, batch.spikes[:, t], uniform, clamp=batch.target[:, t], alive=alive[:, t]
-        )
-        evidence = networks.evidence(network, now.spikes, now.potential)
-        log_likelihood += evidence * alive[:, t, None]
+        update = (t + 1) % every == 0 or t + 1 == steps
+        now, evidence = course.step(batch.spikes[:, t], batch.target[:, t], alive[:, t], read[:, t], update)
+        log_likelihood += evidence
         hidden_spikes += now.spikes[..., : network.spec.hidden_neurons].sum((1, 2))
-        rule_state, direction = rules.update(
-            learning.rule,
-            network,
-            rule_state,
-            evidence,
-            networks.local_gradient(network, now),
-            alive=alive[:, t],
-            read=read[:, t],
+    chances = batch.length * learning.compartments * max(network.spec.hidden_neurons, 1)
+    log_weights = course.rule_state.log_weights
+    return Learned(course.params, course.optimiser, log_likelihood, log_weights, hidden_spikes / chances)
+
+
+class ReferenceStream:
+    """See :class:`gemsnn.kernels.contract.Stream`; it learns in any case."""
+
+    def __init__(
+        self,
+        network: Network,
+        params: Params,
+        *,
+        address: Tensor,
+        seed: int,
+        learning: Learning,
+        optimiser: OptimiserState,
+        lr: float,
+    ) -> None:
+        check_endless(learning)
+        self._course = _Course(network, params, optimiser, learning, address, seed=seed, lr=lr)
+        self._clock = 0
+
+    @property
+    def params(self) -> Params:
+        """The parameters reached by now."""
+        return self._course.params
+
+    @torch.no_grad()
+    def advance(self, spikes: Tensor, target: Tensor | None = None) -> Rollout:
+        """See :meth:`gemsnn.kernels.contract.Stream.advance`."""
+        learning = self._course.learning
+        every = learning.update_every or 1
+        steps: list[networks.Step] = []
+        for c in range(spikes.shape[1]):
+            update = (self._clock + 1) % every == 0
+            alive = torch.ones(len(spikes), dtype=torch.bool)
+            reads = target is not None and (update or learning.rule.readout == "every-step")
+            now, _ = self._course.step(
+                spikes[:, c], None if target is None else target[:, c], alive, alive & reads, update
+            )
+            steps.append(now)
+            self._clock += 1
+        return Rollout(
+            torch.stack([now.spikes for now in steps], 2).to(torch.uint8),
+            torch.stack([now.potential for now in steps], 2),
         )
-        pending = Params(*(total + new for total, new in zip(pending, direction, strict=True)))
-        if (t + 1) % every == 0 or t + 1 == steps:
-            optimiser, params = optimisers.update(learning.optimiser, optimiser, params, pending, lr=lr)
-            pending = Params(*(torch.zeros_like(leaf) for leaf in params))
-    chances = batch.length * compartments * max(network.spec.hidden_neurons, 1)
-    return Learned(params, optimiser, log_likelihood, rule_state.log_weights, hidden_spikes / chances)
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gemsnn import rng
 from gemsnn.kernels import fused, products, threads
+from gemsnn.kernels.contract import Rollout
 from gemsnn.kernels.fused import Given, Past, Rule, Scratch, Small, Wiring, Work
 from gemsnn.kernels.pending import Pending
 from gemsnn.kernels.wiring import Group, groups_of, merged
@@ -83,6 +84,7 @@ class Runs:
         compartments: K.
         rule: the rule in numbers.
         capacity: steps that histories hold; blocks beyond need :meth:`shift` first.
+        potentials: whether potentials are kept as well.
 
     Attributes:
         index: steps that histories hold by now.
@@ -90,11 +92,12 @@ class Runs:
     """
 
     def __init__(
-        self, network: Network, presentations: int, compartments: int, rule: Rule, capacity: int
-    ) -> None:
+        self, network: Network, presentations: int, compartments: int, rule: Rule, capacity: int,
+        *, potentials: bool = False,
+    ) -> None:  # fmt: skip
         groups = groups_of(network)
         assert groups is not None
-        self.network, self.rule, self.capacity = network, rule, capacity
+        self.rule = rule
         self.index = self.clock = 0
         self.wiring, ears = _wiring(network, groups)
         dtype = network.taps.numpy().dtype
@@ -119,7 +122,7 @@ class Runs:
         )
         window = min(rule.window, steps)
         self.scratch = Scratch(
-            potential=new(1 if rule.learns else steps, runs, neurons),
+            potential=new(steps if potentials else 1, runs, neurons),
             sent=new(memory, runs, count, neurons),
             active=np.zeros((runs, neurons + 1), np.int64),
             spiked=np.zeros(runs, np.int64),
@@ -146,13 +149,13 @@ class Runs:
             errors=new(felt * neurons),
             diagonal=new(count, neurons) if rule.online else new(0, 0),
         )
-        self._events: tuple[NDArray, NDArray, NDArray] | None = None
+        self._events = (np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros((presentations, 1), np.int64))
+        self._stale = True
 
     def prepare(self, weight: NDArray, small: Small, block: Block) -> tuple[Work, Given]:
         """What can be known of a block before it begins: the inputs' part, for all compartments at once."""
         steps, memory = block.alive.shape[1], self.wiring.taps.shape[1]
-        self._events = products.find_events(np.ascontiguousarray(block.inputs.numpy()))
-        step, value, starts = self._events
+        self._events = step, value, starts = products.find_events(np.ascontiguousarray(block.inputs.numpy()))
         drive = np.zeros((len(starts), steps, weight.shape[2]), weight.dtype)
         for b, begins in enumerate(starts):
             first = memory + self.index
@@ -166,7 +169,9 @@ class Runs:
                 self.wiring.listeners,
                 drive[b],
             )
-        gram = _input_gram(self.network, block.inputs, steps) if self.rule.online else drive[None, :0, :0]
+        gram = drive[None, :0, :0]
+        if self.rule.online:
+            gram = _input_gram(self.wiring.taps, block.inputs.numpy(), steps)
         given = Given(
             start=self.index,
             clock=self.clock,
@@ -192,22 +197,34 @@ class Runs:
         work, given = self.prepare(weight, small, block)
         steps, runs = block.alive.shape[1], len(self.scratch.spiked)
         if not share or runs < SHARED:
-            fused.advance(work, given, steps)
+            fused.advance(work, given, steps, self._stale)
         else:
             ranges = threads.ranges(runs, 2)
-            threads.each(lambda low, high: fused.resume(work, self.index, low, high), ranges)
+            if self._stale:
+                threads.each(lambda low, high: fused.resume(work, self.index, low, high), ranges)
             for t in range(self.index, self.index + steps):
                 threads.each(lambda low, high, t=t: fused.run(work, given, t, low, high), ranges)
                 if self.rule.learns:
                     fused.combine(work, given, t)
         self.index += steps
+        self._stale = False
+
+    def last(self, steps: int) -> Rollout:
+        """What the runs did in the last steps."""
+        rows, presentations = slice(self.index - steps, self.index), len(self.past.log_weights)
+
+        def arranged(values: NDArray) -> Tensor:
+            runs = torch.from_numpy(values).unflatten(1, (presentations, -1)).permute(1, 2, 0, 3)
+            return runs.clone(memory_format=torch.contiguous_format)
+
+        spikes = self.past.spikes[self.silence :][rows].astype(np.uint8)
+        return Rollout(arranged(spikes), arranged(self.scratch.potential[rows]))
 
     def fold(self, target: NDArray) -> None:
         """Add all terms to ``target [J, L, N]``, weights or a direction, and forget their coefficients.
 
         ``sum_{p, tau} A[p, tau] r[p, tau] phi[p, tau]^T``: errors are filtered backwards, then added where spikes were.
         """
-        assert self._events is not None
         wiring, past = self.wiring, self.past
         taps, steps = wiring.taps, self.index
         presentations = len(past.log_weights)
@@ -221,9 +238,10 @@ class Runs:
                 lambda low, high: products.filter_all_back(shared, taps, filtered, low, high),
                 threads.ranges(presentations),
             )
+            step, value, begins = self._events
             threads.each(
                 lambda low, high: products.add_input_terms(
-                    target, filtered, *self._events, wiring.listeners, low, high
+                    target, filtered, step, value, begins, wiring.listeners, low, high
                 ),
                 threads.ranges(wiring.inputs),
             )
@@ -236,6 +254,7 @@ class Runs:
                 ),
                 threads.ranges(factor.shape[2]),
             )
+        self._stale = True
         past.coefficient[:] = 0
         self.pending.diagonal[:] = 0
         for leaf in self.moved:
@@ -253,7 +272,7 @@ class Runs:
         past.unread[:, : keep * runs] = past.unread[:, gone * runs : self.index * runs].copy()
         past.error[keep:] = 0
         past.unread[:, keep * runs :] = 0
-        self.index, self.clock = keep, self.clock + gone
+        self.index, self.clock, self._stale = keep, self.clock + gone, True
         if self.rule.online:
             fused.recall(self.wiring, past, self.scratch, self.pending, keep)
 
@@ -269,25 +288,25 @@ def _time_first(values: Tensor) -> NDArray:
     return np.ascontiguousarray(values.transpose(0, 1).numpy())
 
 
-def _lag_matrix(taps: Tensor, steps: int) -> Tensor:
+def _lag_matrix(taps: NDArray, steps: int) -> NDArray:
     """``[L, C, D + C]``: entry ``(l, c, r)`` is ``f_l(c + D - r)``, from row r, D rows before step 0, to step c."""
     count, memory = taps.shape
-    out = taps.new_zeros(count, steps, memory + steps)
-    step = torch.arange(steps)
+    out = np.zeros((count, steps, memory + steps), taps.dtype)
+    step = np.arange(steps)
     for d in range(1, memory + 1):
         out[:, step, step + memory - d] = taps[:, d - 1, None]
     return out
 
 
-def _input_gram(network: Network, inputs: Tensor, steps: int) -> NDArray:
+def _input_gram(taps: NDArray, inputs: NDArray, steps: int) -> NDArray:
     """``<phi_in[tau, b'], phi_in[t, b]>`` as ``[C, B, steps, B]``, for the last C steps t."""
-    taps = network.taps
     (count, memory), (presentations, rows, _) = taps.shape, inputs.shape
-    spikes = inputs.to(taps.dtype)
-    new = spikes[:, rows - steps - memory :]
-    raw = new.flatten(0, 1) @ spikes.flatten(0, 1).T
-    raw = raw.reshape(presentations, memory + steps, presentations, rows).permute(0, 2, 1, 3)
-    half = _lag_matrix(taps, steps).flatten(0, 1) @ raw
-    half = half.unflatten(2, (count, steps)).transpose(2, 3).flatten(3)
-    whole = _lag_matrix(taps, rows - memory).permute(0, 2, 1).flatten(0, 1)
-    return (half @ whole).permute(2, 0, 3, 1).contiguous().numpy()
+    spikes = inputs.astype(taps.dtype)
+    new = spikes[:, rows - steps - memory :].reshape(presentations * (memory + steps), -1)
+    raw = new @ spikes.reshape(presentations * rows, -1).T
+    raw = raw.reshape(presentations, memory + steps, presentations, rows).transpose(0, 2, 1, 3)
+    half = _lag_matrix(taps, steps).reshape(count * steps, -1) @ raw
+    half = half.reshape(presentations, presentations, count, steps, rows).swapaxes(2, 3)
+    whole = _lag_matrix(taps, rows - memory).transpose(0, 2, 1).reshape(count * rows, -1)
+    gram = half.reshape(presentations, presentations, steps, count * rows) @ whole
+    return np.ascontiguousarray(gram.transpose(2, 0, 3, 1))
