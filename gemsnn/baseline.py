@@ -25,42 +25,65 @@ class Counts(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def probabilities(train: Counts, validation: Counts, test: Counts, classes: int) -> Tensor:
-    """Class probabilities ``[n, C]`` of the test part.
+class Model(NamedTuple):
+    """A fitted baseline.
 
-    Counts enter as ``log(1 + n)``, standardised by their common spread; the strength of regularisation is the one
-    with the lowest negative log-likelihood on the validation part. One more answer, spread evenly over the classes,
-    keeps every probability above zero, so that a class training never showed costs finitely many nats.
+    Attributes:
+        regression: over the classes that training showed; ``None`` where it showed only one.
+        present: those classes.
+        centre: ``[M]``, mean of ``log(1 + n)`` over training.
+        spread: one number, the standard deviation of the rest.
+        answers: presentations trained on.
+        classes: C.
     """
+
+    regression: LogisticRegression | None
+    present: NDArray[np.int64]
+    centre: NDArray[np.float64]
+    spread: float
+    answers: int
+    classes: int
+
+    def features(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """``log(1 + n)``, centred and divided by the common spread, ``[n, M]``."""
+        return (np.log1p(counts) - self.centre) / self.spread
+
+
+def fit(train: Counts, validation: Counts, classes: int) -> Model:
+    """Learn from the training part; the strength of regularisation with the lowest validation NLL is kept."""
     present = np.unique(train.labels)
-    out = np.zeros((len(test.labels), classes))
+    logs = np.log1p(train.counts)
+    spread = max(float((logs - logs.mean(0)).std()), 1e-12)
+    model = Model(None, present, logs.mean(0), spread, len(train.labels), classes)
     if len(present) == 1:
-        out[:, present[0]] = 1
-        return _never_zero(out, len(train.labels))
-    centre = np.log1p(train.counts).mean(0)
-    spread = (np.log1p(train.counts) - centre).std()
+        return model
+    features, shown = model.features(train.counts), model.features(validation.counts)
+    known = np.isin(validation.labels, present)
+    chosen = np.searchsorted(present, validation.labels[known])
 
-    def features(part: Counts) -> NDArray[np.float64]:
-        return (np.log1p(part.counts) - centre) / max(spread, 1e-12)
-
-    def fit(strength: float) -> LogisticRegression:
+    def learned(strength: float) -> LogisticRegression:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", ConvergenceWarning
-            )  # a hundred steps are enough to rank strengths
-            return LogisticRegression(C=strength, max_iter=100).fit(features(train), train.labels)
+            # a hundred steps are enough to rank strengths
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return LogisticRegression(C=strength, max_iter=100).fit(features, train.labels)
 
-    def loss(model: LogisticRegression) -> float:
-        known = np.isin(validation.labels, present)
+    def loss(regression: LogisticRegression) -> float:
         if not known.any():
             return 0.0
-        chosen = np.searchsorted(present, validation.labels[known])
-        return -float(model.predict_log_proba(features(validation))[known, chosen].mean())
+        return -float(regression.predict_log_proba(shown)[known, chosen].mean())
 
-    best = min((fit(strength) for strength in STRENGTHS), key=loss)
-    out[:, present] = best.predict_proba(features(test))
-    return _never_zero(out, len(train.labels))
+    return model._replace(regression=min((learned(strength) for strength in STRENGTHS), key=loss))
 
 
-def _never_zero(shares: NDArray[np.float64], answers: int) -> Tensor:
-    return metrics.smoothed_shares(torch.from_numpy(shares), answers, shares.shape[1])
+def predict(model: Model, counts: NDArray[np.int64]) -> Tensor:
+    """Class probabilities ``[n, C]`` for counts ``[n, M]``.
+
+    One more answer beside those trained on, spread evenly over the classes, keeps every probability above zero, so
+    that a class training never showed costs finitely many nats.
+    """
+    out = np.zeros((len(counts), model.classes))
+    if model.regression is None:
+        out[:, model.present] = 1
+    else:
+        out[:, model.present] = model.regression.predict_proba(model.features(counts))
+    return metrics.smoothed_shares(torch.from_numpy(out), model.answers, model.classes)

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 import tyro
 
-from gemsnn import baseline, config, console, evaluate, kernels, report, train
+from gemsnn import baseline, config, console, evaluate, kernels, metrics, report, train
 from gemsnn import network as networks
 from gemsnn.bench import figures as bench_figures
 from gemsnn.bench import suite as bench_suite
@@ -23,6 +23,7 @@ from gemsnn.config import Settings
 from gemsnn.data import datasets
 from gemsnn.data.readers import describe
 from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.evaluate import Answers, Decoder, Prediction
 from gemsnn.kernels import Kernel
 from gemsnn.network import Network, Params
 from gemsnn.records import RunFolder, provenance
@@ -78,6 +79,7 @@ def _train(settings: Settings, out: Path) -> int:
     dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
     seed, layout = settings.train.seed, splits.train.layout
     network = networks.build(settings.network.spec(layout), seed=seed, dtype=dtype)
+    evaluate.check_decoder(settings.evaluate.decoder, network)
     name, kernel = kernels.choose(settings.network.kernel, network, settings.learning)
     with console.status(
         f"preparing the {name} kernel (its first use compiles it, which takes half a minute)"
@@ -91,6 +93,7 @@ def _train(settings: Settings, out: Path) -> int:
         **provenance(),
         "seed": seed,
         "kernel": name,
+        "decoder": settings.evaluate.decoder,
         "presentations": {
             "train": len(splits.train),
             "validation": len(splits.validation),
@@ -117,11 +120,13 @@ def _train(settings: Settings, out: Path) -> int:
             watcher = Watcher(run.append, display.show, save, stopped)
             learner, finished = train.fit(
                 network, learner, splits.train, splits.validation, settings.train, settings.learning, kernel,
-                watcher=watcher,
+                decoder=settings.evaluate.decoder, watcher=watcher,
             )  # fmt: skip
         trained = time.perf_counter()
         model = Model(network, learner.params, kernel, name)
-        scores = _scores(model, splits, "test", settings.evaluate.vote_compartments, seed)
+        scores = _scores(
+            model, splits, "test", settings.evaluate.vote_compartments, settings.evaluate.decoder, seed
+        )
         scores = {"schema": 1, "status": "finished" if finished else "interrupted", "split": "test", **scores}
         scores["costs"]["scalars_per_step"] = evaluate.scalars_per_step(network, settings.train.compartments)
         scores["baseline"] = _baseline(splits)
@@ -146,12 +151,28 @@ def _part(splits: Splits, name: str) -> SpikeSet:
     return presentations
 
 
-def _scores(model: Model, splits: Splits, part: str, compartments: int, seed: int) -> dict[str, Any]:
+def _scores(
+    model: Model, splits: Splits, part: str, compartments: int, decoder: Decoder, seed: int
+) -> dict[str, Any]:
     presentations = _part(splits, part)
-    call = (model.kernel, model.network, model.params, presentations, compartments)
-    prediction = evaluate.predict(*call, seed=seed, progress=console.bar)
-    log_weights = evaluate.log_likelihood(*call, seed=seed, progress=console.bar)
-    return evaluate.score(model.network, prediction, log_weights, bin_us=presentations.layout.bin_us)
+    given = (model.kernel, model.network, model.params)
+
+    def predict(name: str) -> Prediction:
+        parts = (_part(splits, name), compartments)
+        return evaluate.predict(*given, *parts, seed=seed, decoder=decoder, progress=console.bar)
+
+    prediction = predict(part)
+    held = prediction if part == "validation" else predict("validation")
+    log_weights = evaluate.log_likelihood(
+        *given, presentations, compartments, seed=seed, progress=console.bar
+    )
+    return evaluate.score(
+        model.network,
+        prediction,
+        log_weights,
+        bin_us=presentations.layout.bin_us,
+        temperatures=evaluate.fitted_temperatures(held),
+    )
 
 
 def _baseline(splits: Splits) -> dict[str, Any]:
@@ -159,9 +180,15 @@ def _baseline(splits: Splits) -> dict[str, Any]:
         baseline.Counts(part.counts_per_input(), part.labels)
         for part in (splits.train, splits.validation, splits.test)
     )
-    classes = splits.train.layout.classes
-    found = baseline.probabilities(train_part, validation, test, classes)
-    return {"name": baseline.NAME, **evaluate.probability_scores(found, torch.from_numpy(test.labels))}
+    model = baseline.fit(train_part, validation, splits.train.layout.classes)
+    found, held = (baseline.predict(model, part.counts) for part in (test, validation))
+    temperature = metrics.fitted_temperature(held.log(), torch.from_numpy(validation.labels))
+    answers, labels = Answers(found, found.log()), torch.from_numpy(test.labels)
+    return {
+        "name": baseline.NAME,
+        **evaluate.answer_scores(answers, labels),
+        "tempered": evaluate.tempered_scores(answers, labels, temperature),
+    }
 
 
 def _save_example(run: RunFolder, model: Model, splits: Splits, compartments: int, seed: int) -> None:
@@ -179,14 +206,24 @@ def _save_example(run: RunFolder, model: Model, splits: Splits, compartments: in
 
 def _print_scores(scores: dict[str, Any]) -> None:
     print(
-        f"{scores['split']}: {scores['presentations']} presentations, {scores['compartments']} compartments vote: "
-        f"accuracy {scores['accuracy']:.3f}, ECE {scores['ece']:.3f}, NLL {scores['nll']:.3f}, "
-        f"Brier {scores['brier']:.3f}, log-likelihood {scores['log_likelihood']:.2f} nats"
+        f"{scores['split']}: {scores['presentations']} presentations, {scores['compartments']} compartments, "
+        f"decoder {scores['decoder']}, log-likelihood {scores['log_likelihood']:.2f} nats"
     )
+    named = [("network", scores)]
     if scores.get("baseline"):
-        other = scores["baseline"]
+        named.append((scores["baseline"]["name"], scores["baseline"]))
+    rows = []
+    for name, found in named:
+        warmth = found["tempered"]
+        rows.append((name, found))
+        rows.append(
+            (f"  at temperature {warmth['temperature']:.2f}", {"accuracy": found["accuracy"], **warmth})
+        )
+    width = max(len(name) for name, _ in rows)
+    print(f"{'':{width}}  accuracy    ECE    NLL  Brier")
+    for name, row in rows:
         print(
-            f"{other['name']}: accuracy {other['accuracy']:.3f}, ECE {other['ece']:.3f}, NLL {other['nll']:.3f}"
+            f"{name:{width}}  {row['accuracy']:8.3f}  {row['ece']:5.3f}  {row['nll']:5.3f}  {row['brier']:5.3f}"
         )
 
 
@@ -205,13 +242,21 @@ def load_model(run: RunFolder, settings: Settings) -> Model:
     return Model(network, learner.params, kernel, name)
 
 
-def _evaluate(run: Path, compartments: int, split: str, seed: int | None, json: bool) -> int:
+def _evaluate(
+    run: Path, compartments: int, split: str, decoder: Decoder | None, seed: int | None, json: bool
+) -> int:
     folder = RunFolder.open(run)
     settings = config.load(run / "config.toml")
     model = load_model(folder, settings)
+    decoder = decoder or settings.evaluate.decoder
+    evaluate.check_decoder(decoder, model.network)
     splits = datasets.load(settings.data, progress=console.bar)
     seed = settings.train.seed if seed is None else seed
-    scores = {"split": split, "kernel": model.kernel_name} | _scores(model, splits, split, compartments, seed)
+    scores = {
+        "split": split,
+        "kernel": model.kernel_name,
+        **_scores(model, splits, split, compartments, decoder, seed),
+    }
     if json:
         print(json_module.dumps(scores, allow_nan=False))
     else:
@@ -278,6 +323,7 @@ def _dispatch(words: list[str]) -> int:
         run: tyro.conf.Positional[Path],
         compartments: int = 20,
         split: Literal["test", "validation", "train"] = "test",
+        decoder: Decoder | None = None,
         seed: int | None = None,
         json: bool = False,
     ) -> int:
@@ -285,14 +331,15 @@ def _dispatch(words: list[str]) -> int:
 
         Args:
             run: the run folder.
-            compartments: how many compartments vote.
+            compartments: how many compartments answer.
             split: the part of the data.
+            decoder: how they answer, votes or likelihood; by default as the run does.
             seed: the seed of the noise; by default the run's.
             json: print one JSON object with all numbers.
         """
         if compartments < 1:
             raise InputError(f"compartments must be at least 1, not {compartments}")
-        return _evaluate(run, compartments, split, seed, json)
+        return _evaluate(run, compartments, split, decoder, seed, json)
 
     def info_command(file: tyro.conf.Positional[Path], json: bool = False) -> int:
         """Say what a file of events or images holds.

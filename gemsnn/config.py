@@ -21,8 +21,9 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from gemsnn.basis import BasisKind, BasisSpec
 from gemsnn.data.datasets import DataSpec
+from gemsnn.evaluate import Decoder
 from gemsnn.kernels import KernelName, Learning
-from gemsnn.network import FeedbackOf, NetworkSpec
+from gemsnn.network import FeedbackOf, NetworkSpec, Output
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
 from gemsnn.topology import TopologyName
@@ -67,6 +68,7 @@ class NetworkChoice:
         feedback_count: filters of that feedback.
         weight_scale: spread of the initial weights, relative to 1 / sqrt(synapses of the neuron).
         hidden_rate: a hidden neuron's initial spike probability.
+        output: whether visible neurons spike independently, or one at a time in a winner-take-all circuit.
         dtype: floating point type.
         kernel: the code that runs the network; auto takes the fastest that serves the case.
     """
@@ -81,6 +83,7 @@ class NetworkChoice:
     feedback_count: int = 2
     weight_scale: float = 1.0
     hidden_rate: float = 0.1
+    output: Output = "independent"
     dtype: Literal["float32", "float64"] = "float32"
     kernel: KernelName = "auto"
 
@@ -97,6 +100,7 @@ class NetworkChoice:
             feedback=self.feedback,
             weight_scale=self.weight_scale,
             hidden_rate=self.hidden_rate,
+            output=self.output,
         )
 
 
@@ -105,10 +109,12 @@ class EvaluateSpec:
     """The final evaluation.
 
     Attributes:
-        vote_compartments: compartments that vote on the test part, K_I; the scores of fewer come with it.
+        vote_compartments: compartments that answer on the test part, K_I; the scores of fewer come with it.
+        decoder: how they answer: each votes for a class, or their hidden spikes tell each class's likelihood.
     """
 
     vote_compartments: int = 20
+    decoder: Decoder = "votes"
 
     def __post_init__(self) -> None:
         """Check the number."""

@@ -1,14 +1,21 @@
 """How good a network is, and how far its confidence can be trusted.
 
 Two questions with two functions. :func:`log_likelihood` clamps the visible neurons and asks how probable the
-targets are; :func:`predict` leaves them free and lets the compartments vote. :func:`score` turns both into the
+targets are; :func:`predict` leaves them free and asks for the class. :func:`score` turns both into the
 numbers of a report, for every number of compartments and after every step.
+
+A decoder turns K free compartments into class probabilities:
+
+============== =====================================================================================
+``votes``      ``p(c)``: the share of compartments whose visible neuron ``c`` spiked most
+``likelihood`` ``p(c)`` proportional to ``(1/K) sum_k exp v^k_c``, see :func:`gemsnn.sampling.class_evidence`
+============== =====================================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +23,9 @@ from torch import Tensor
 from gemsnn import metrics, rng, sampling
 from gemsnn.kernels.contract import Kernel
 from gemsnn.network import Network, Params
-from gemsnn.types import Batch, PresentationSequence, Progress, collate
+from gemsnn.types import Batch, InputError, PresentationSequence, Progress, collate
+
+Decoder = Literal["votes", "likelihood"]
 
 
 class Activity(NamedTuple):
@@ -35,18 +44,46 @@ class Activity(NamedTuple):
     operations: float
 
 
-class Prediction(NamedTuple):
-    """Free-running votes.
+class Answers(NamedTuple):
+    """Class probabilities, float64 ``[.., n, C]``.
 
     Attributes:
+        probabilities: what accuracy, Brier score and calibration error are taken of.
+        logs: finite log-probabilities, what the NLL is taken of and a temperature divides. Of votes they are the
+            logarithms of the shares after one more vote, spread evenly (:func:`gemsnn.metrics.smoothed_shares`).
+    """
+
+    probabilities: Tensor
+    logs: Tensor
+
+    def at(self, position: int) -> Answers:
+        """The answers of one number of compartments, or of one step."""
+        return Answers(self.probabilities[position], self.logs[position])
+
+
+class Prediction(NamedTuple):
+    """What K free-running compartments say.
+
+    Attributes:
+        decoder: the decoder of the answers.
+        by_compartments: answers ``[K, n, C]`` at the end; entry ``k - 1`` is that of the first k compartments.
+        by_time: answers ``[T, n, C]`` of all compartments after each step.
         votes: int64 ``[n, K, T]``, see :class:`gemsnn.sampling.Free`.
         labels: int64 ``[n]``.
         activity: spikes and operations.
     """
 
+    decoder: Decoder
+    by_compartments: Answers
+    by_time: Answers
     votes: Tensor
     labels: Tensor
     activity: Activity
+
+    @property
+    def answers(self) -> Answers:
+        """The answers of all compartments at the end, ``[n, C]``."""
+        return self.by_compartments.at(-1)
 
 
 class Example(NamedTuple):
@@ -102,6 +139,15 @@ def log_likelihood(
     return torch.cat([sampling.clamped(kernel, network, params, b, compartments, seed=seed) for b in rows])
 
 
+def check_decoder(decoder: Decoder, network: Network) -> None:
+    """Raise :class:`InputError` where this decoder cannot serve this network."""
+    if decoder == "likelihood" and not sampling.deaf_to_visible(network):
+        raise InputError(
+            "the decoder likelihood needs a network in which no neuron hears a visible neuron (a topology other "
+            "than full, and feedback hidden or none); use the decoder votes"
+        )
+
+
 def predict(
     kernel: Kernel,
     network: Network,
@@ -110,19 +156,29 @@ def predict(
     compartments: int,
     *,
     seed: int,
+    decoder: Decoder = "votes",
     batch: int = 64,
     progress: Progress | None = None,
 ) -> Prediction:
-    """The votes of K free-running compartments after every step."""
+    """What K free-running compartments say, the first k of them at the end and all of them after every step.
+
+    Raises:
+        InputError: the decoder cannot serve the network or the presentations' targets.
+    """
+    check_decoder(decoder, network)
     seed = rng.derive(seed, "prediction")
     spec, fan_out = network.spec, network.mask.sum(0).double()
     fan_out[spec.inputs :] += network.own
-    votes, labels = [], []
+    votes, labels, ends, courses = [], [], [], []
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
     for rows in _shown(presentations, batch, progress, "prediction"):
         free = sampling.free(kernel, network, params, rows, compartments, seed=seed)
         votes.append(free.votes)
         labels.append(rows.label)
+        if decoder == "likelihood":
+            evidence = sampling.class_evidence(network, free.potential, rows)
+            ends.append(metrics.running_log_mean_exp(evidence[:, :, -1], 1))
+            courses.append(metrics.log_mean_exp(evidence, 1))
         sent += torch.cat(
             [
                 (rows.spikes > 0).sum((0, 1), dtype=torch.float64),
@@ -130,11 +186,19 @@ def predict(
             ]
         )
         steps += int(rows.length.sum())
-    longest = max(v.shape[2] for v in votes)
+    all_votes = _joined(votes, 2)
+    if decoder == "likelihood":
+        by_compartments = likelihood_answers(torch.cat(ends))
+        by_time = likelihood_answers(_joined(courses, 1))
+    else:
+        by_compartments, by_time = vote_answers(all_votes, spec.visible)
     rate = sent / steps
     hidden = slice(spec.inputs, spec.inputs + spec.hidden_neurons)
     return Prediction(
-        torch.cat([torch.cat([v, v[:, :, -1:].expand(-1, -1, longest - v.shape[2])], 2) for v in votes]),
+        decoder,
+        by_compartments,
+        by_time,
+        all_votes,
         torch.cat(labels),
         Activity(
             inputs=float(rate[: spec.inputs].mean()),
@@ -143,6 +207,31 @@ def predict(
             operations=float((rate * fan_out).sum()),
         ),
     )
+
+
+def _joined(parts: list[Tensor], dim: int) -> Tensor:
+    """Batches one after the other; over ``dim``, time, the shorter ones repeat their last entry."""
+    longest = max(part.shape[dim] for part in parts)
+    steps = torch.arange(longest, device=parts[0].device)
+    return torch.cat([part.index_select(dim, steps.clamp(max=part.shape[dim] - 1)) for part in parts])
+
+
+def vote_answers(votes: Tensor, classes: int) -> tuple[Answers, Answers]:
+    """Answers by compartments and by time of votes ``[n, K, T]``."""
+    compartments = votes.shape[1]
+    numbers = torch.arange(1, compartments + 1, device=votes.device)[:, None, None]
+    by_compartments = metrics.vote_shares_by_compartments(votes[:, :, -1], classes)
+    by_time = torch.stack([metrics.vote_shares(now, classes) for now in votes.unbind(2)])
+    return (
+        Answers(by_compartments, metrics.smoothed_shares(by_compartments, numbers, classes).log()),
+        Answers(by_time, metrics.smoothed_shares(by_time, compartments, classes).log()),
+    )
+
+
+def likelihood_answers(evidence: Tensor) -> Answers:
+    """``p(c)`` proportional to ``exp v_c``: answers ``[X, n, C]`` of ``v``, ``[n, X, C]``."""
+    logs = torch.log_softmax(evidence.transpose(0, 1), -1)
+    return Answers(logs.exp(), logs)
 
 
 def example(
@@ -170,23 +259,47 @@ def example(
     )
 
 
-def probability_scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
-    """Accuracy, NLL, Brier score and ECE of class probabilities ``[n, C]``."""
+def answer_scores(answers: Answers, labels: Tensor) -> dict[str, float]:
+    """Accuracy, NLL, Brier score and ECE of answers ``[n, C]``."""
     return {
-        "accuracy": metrics.accuracy(probabilities, labels),
-        "nll": metrics.negative_log_likelihood(probabilities, labels),
-        "brier": metrics.brier(probabilities, labels),
-        "ece": metrics.expected_calibration_error(probabilities, labels),
+        "accuracy": metrics.accuracy(answers.probabilities, labels),
+        "nll": metrics.log_loss(answers.logs, labels),
+        "brier": metrics.brier(answers.probabilities, labels),
+        "ece": metrics.expected_calibration_error(answers.probabilities, labels),
     }
 
 
-def vote_scores(shares: Tensor, labels: Tensor, compartments: int) -> dict[str, float]:
-    """The same of vote shares ``[n, C]``; the NLL is that of the shares with one more vote spread over the classes."""
-    smoothed = metrics.smoothed_shares(shares, compartments, shares.shape[1])
-    return probability_scores(shares, labels) | {"nll": metrics.negative_log_likelihood(smoothed, labels)}
+def tempered_scores(answers: Answers, labels: Tensor, temperature: float) -> dict[str, float]:
+    """What a temperature makes of the scores of answers ``[n, C]``; which class leads, it leaves as it is."""
+    logs = metrics.tempered(answers.logs, temperature)
+    scores = answer_scores(Answers(logs.exp(), logs), labels)
+    return {"temperature": temperature, **{name: scores[name] for name in ("nll", "brier", "ece")}}
 
 
-def score(network: Network, prediction: Prediction, log_weights: Tensor, *, bin_us: int) -> dict[str, Any]:
+def fitted_temperatures(held: Prediction) -> list[float]:
+    """The temperature for the answers of the first k compartments, for every k, fitted on a part held out for it."""
+    return [metrics.fitted_temperature(logs, held.labels) for logs in held.by_compartments.logs]
+
+
+def _curves(probabilities: Tensor, labels: Tensor) -> dict[str, list[dict[str, Any]]]:
+    selective = metrics.selective_accuracy(probabilities, labels)
+    return {
+        "reliability": metrics.reliability(probabilities, labels).rows(),
+        "selective": [
+            {"coverage": float(c), "accuracy": float(a)}
+            for c, a in zip(selective.coverage, selective.accuracy, strict=True)
+        ],
+    }
+
+
+def score(
+    network: Network,
+    prediction: Prediction,
+    log_weights: Tensor,
+    *,
+    bin_us: int,
+    temperatures: Sequence[float],
+) -> dict[str, Any]:
     """All numbers of a report, ready for JSON.
 
     Args:
@@ -194,44 +307,47 @@ def score(network: Network, prediction: Prediction, log_weights: Tensor, *, bin_
         prediction: from :func:`predict`.
         log_weights: ``[n, K]``, from :func:`log_likelihood`.
         bin_us: the width of a step.
+        temperatures: K of them, from :func:`fitted_temperatures` of another part's prediction.
 
     Returns:
-        ``accuracy``, ``nll``, ``brier``, ``ece`` of the votes of all compartments at the end,
-        ``log_likelihood`` (nats per presentation), the same ``by_compartments`` (the first k of them) and
-        ``by_time``, the ``reliability`` cells, the ``selective`` accuracy when the least confident abstain,
-        the ``confusion`` matrix and the ``costs``.
+        The ``decoder``, ``accuracy``, ``nll``, ``brier``, ``ece`` of the answers of all compartments at the end,
+        what their temperature makes of the last three (``tempered``), ``log_likelihood`` (nats per presentation),
+        the same ``by_compartments`` (the first k of them) and, without temperature, ``by_time``, the ``reliability``
+        cells and the ``selective`` accuracy when the least confident abstain (also in ``tempered``), the
+        ``confusion`` matrix and the ``costs``.
     """
-    votes, labels, activity = prediction
-    compartments, classes = votes.shape[1], network.spec.visible
-    final = metrics.vote_shares_by_compartments(votes[:, :, -1], classes)
-    by_compartments = [
-        {"compartments": k}
-        | vote_scores(final[k - 1], labels, k)
-        | {"log_likelihood": float(metrics.log_mean_exp(log_weights[:, :k], 1).mean())}
-        for k in range(1, compartments + 1)
-    ]
+    labels, activity = prediction.labels, prediction.activity
+    _, compartments, steps = prediction.votes.shape
+    by_compartments: list[dict[str, Any]] = []
+    for k, temperature in enumerate(temperatures, 1):
+        answers = prediction.by_compartments.at(k - 1)
+        by_compartments.append(
+            {
+                "compartments": k,
+                **answer_scores(answers, labels),
+                "tempered": tempered_scores(answers, labels, temperature),
+                "log_likelihood": float(metrics.log_mean_exp(log_weights[:, :k], 1).mean()),
+            }
+        )
     by_time = [
-        {"step": t + 1, "ms": (t + 1) * bin_us / 1000}
-        | vote_scores(metrics.vote_shares(votes[:, :, t], classes), labels, compartments)
-        for t in range(votes.shape[2])
+        {"step": t + 1, "ms": (t + 1) * bin_us / 1000} | answer_scores(prediction.by_time.at(t), labels)
+        for t in range(steps)
     ]
-    cells = metrics.reliability(final[-1], labels)
-    selective = metrics.selective_accuracy(final[-1], labels)
+    final = prediction.answers
+    warm = metrics.tempered(final.logs, temperatures[-1]).exp()
     scores = {name: value for name, value in by_compartments[-1].items() if name != "compartments"}
     return {
+        "decoder": prediction.decoder,
         "presentations": len(labels),
         "compartments": compartments,
-        "classes": classes,
+        "classes": network.spec.visible,
         "bin_us": bin_us,
         **scores,
+        "tempered": {**scores["tempered"], **_curves(warm, labels)},
         "by_compartments": by_compartments,
         "by_time": by_time,
-        "reliability": cells.rows(),
-        "selective": [
-            {"coverage": float(c), "accuracy": float(a)}
-            for c, a in zip(selective.coverage, selective.accuracy, strict=True)
-        ],
-        "confusion": metrics.confusion_matrix(final[-1], labels).tolist(),
+        **_curves(final.probabilities, labels),
+        "confusion": metrics.confusion_matrix(final.probabilities, labels).tolist(),
         "costs": {
             "spikes_per_neuron_step": {
                 "inputs": activity.inputs,

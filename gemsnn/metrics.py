@@ -83,6 +83,13 @@ def log_mean_exp(x: Tensor, dim: int) -> Tensor:
     return torch.logsumexp(x, dim) - math.log(x.shape[dim])
 
 
+def running_log_mean_exp(x: Tensor, dim: int) -> Tensor:
+    """``log (1/k) sum_{j <= k} exp x_j`` for every k: entry ``k - 1`` is :func:`log_mean_exp` of the first k."""
+    shape = [-1 if axis == dim % x.ndim else 1 for axis in range(x.ndim)]
+    numbers = torch.arange(1, x.shape[dim] + 1, dtype=x.dtype, device=x.device)
+    return torch.logcumsumexp(x, dim) - numbers.log().reshape(shape)
+
+
 def effective_sample_size(share: Tensor) -> Tensor:
     """``1 / sum_k q_k^2`` of weights ``q [.., K]`` that sum to one: between 1 (one carries all) and K (even).
 
@@ -141,9 +148,13 @@ def negative_log_likelihood(probabilities: Tensor, labels: Tensor, floor: float 
     Infinite where a label has probability 0 and there is no floor. For vote shares prefer
     :func:`smoothed_shares` to a floor: the floor's value would decide the score.
     """
-    _check(probabilities, labels)
-    chosen = probabilities.double().gather(1, labels[:, None])
-    return float(-chosen.clamp(min=floor).log().mean())
+    return log_loss(probabilities.double().clamp(min=floor).log(), labels)
+
+
+def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:
+    """``-(1/B) sum_b log p[b, label_b]``, in nats, where probabilities would be too small to be numbers."""
+    _check(log_probabilities, labels)
+    return -float(log_probabilities.double().gather(1, labels[:, None]).mean())
 
 
 def brier(probabilities: Tensor, labels: Tensor) -> float:
@@ -155,6 +166,44 @@ def brier(probabilities: Tensor, labels: Tensor) -> float:
     _check(probabilities, labels)
     error = probabilities.double() - _one_hot(labels, probabilities.shape[1])
     return float(error.square().sum(dim=1).mean())
+
+
+# -- temperature -------------------------------------------------------------------------------------------
+
+
+def tempered(log_probabilities: Tensor, temperature: float) -> Tensor:
+    """``log p_T(c)`` with ``p_T(c) = p(c)^(1/T) / sum_c' p(c')^(1/T)``, for ``[.., C]``.
+
+    Above 1 a temperature makes claims more modest, below 1 bolder; the order of the classes stays. An answer that
+    rounding has made certain cannot be made modest again: keep logarithms. Source: C. Guo et al., ICML 2017.
+    """
+    return torch.log_softmax(log_probabilities.double() / temperature, -1)
+
+
+TEMPERATURES = (1e-2, 1e5)
+"""The range in which a temperature is sought."""
+
+
+def fitted_temperature(log_probabilities: Tensor, labels: Tensor) -> float:
+    """The ``T`` in :data:`TEMPERATURES` with the lowest ``log_loss(tempered(log p, T), labels)``.
+
+    In ``b = 1/T`` that loss is convex with the slope ``mean_n (E_{p_T} log p - log p[n, label_n])``, whose root is
+    found by bisection. Where every label leads, the loss falls for ever as T falls, and T stays 1.
+    """
+    _check(log_probabilities, labels)
+    logs = log_probabilities.double()
+    reached = logs.gather(1, labels[:, None])[:, 0]
+    if torch.equal(reached, logs.amax(1)):
+        return 1.0
+    low, high = (math.log(1 / temperature) for temperature in reversed(TEMPERATURES))
+    for _ in range(60):
+        middle = (low + high) / 2
+        share = torch.softmax(math.exp(middle) * logs, 1)
+        if float(((share * logs).sum(1) - reached).mean()) < 0:
+            low = middle
+        else:
+            high = middle
+    return math.exp(-(low + high) / 2)
 
 
 # -- scores of the top label -------------------------------------------------------------------------------

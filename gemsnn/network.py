@@ -213,7 +213,8 @@ def step(
     inputs: Tensor,
     uniform: Tensor,
     *,
-    clamp: Tensor | None,
+    clamp: Tensor,
+    observed: Tensor,
     alive: Tensor,
 ) -> tuple[State, Step]:
     """Advance K compartments of B presentations by one step.
@@ -224,7 +225,8 @@ def step(
         state: the last spikes.
         inputs: ``[B, M]``, the inputs' spikes of this step (heard from the next step on).
         uniform: ``[B, K, N]``, numbers in (0, 1).
-        clamp: ``[B, V]``, what the visible neurons do; ``None`` leaves them free.
+        clamp: ``[B, V]``, what the visible neurons do where they are observed.
+        observed: bool ``[B]``; where false they are free.
         alive: bool ``[B]``; where false the step is padding and nothing spikes.
 
     Returns:
@@ -241,8 +243,10 @@ def step(
         + params.bias
     )
     spikes = spike(network, uniform, potential)
-    if clamp is not None:
-        spikes[:, :, network.spec.hidden_neurons :] = clamp[:, None].to(spikes)
+    free = spikes[:, :, network.spec.hidden_neurons :]
+    spikes[:, :, network.spec.hidden_neurons :] = torch.where(
+        observed[:, None, None], clamp[:, None].to(spikes), free
+    )
     spikes = spikes * alive[:, None, None]
     heard = (inputs.to(spikes) * alive[:, None])[:, None]
     after = State(
@@ -292,13 +296,16 @@ def evidence(network: Network, spikes: Tensor, potential: Tensor) -> Tensor:
     return glm.log_prob(spikes[..., visible], potential[..., visible]).sum(-1)
 
 
-def local_gradient(network: Network, now: Step) -> Params:
+def local_gradient(network: Network, now: Step, observed: Tensor) -> Params:
     """``grad log p(s_i | u_i)`` of every neuron, synapse by synapse: error times trace.
+
+    Visible neurons that are not observed (bool ``[B]``) have said nothing, so their gradient is zero.
 
     Returns:
         Params with leading dimensions ``[B, K]``.
     """
     score = error(network, now.spikes, now.potential)
+    score[:, :, network.spec.hidden_neurons :] *= observed[:, None, None]
     compartments = score.shape[1]
     inputs = now.input_trace[:, None].expand(-1, compartments, -1, -1)
     trace = torch.cat([inputs, now.neuron_trace], 2)

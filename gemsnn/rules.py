@@ -47,7 +47,7 @@ from gemsnn.metrics import log_mean_exp
 from gemsnn.network import Network, Params, Step
 from gemsnn.types import InputError
 
-RuleName = Literal["gem", "gem-cv", "iw", "iw-ovis", "mb", "ml"]
+RuleName = Literal["gem", "gem-cv", "iw", "iw-ovis", "mb", "ml", "one-hop", "one-hop-gem"]
 Readout = Literal["every-step", "last-step"]
 
 
@@ -86,6 +86,10 @@ class RuleSpec:
                 raise InputError(
                     f"with average, {name} must be below 1: a factor 1 - {name} of zero learns nothing"
                 )
+        if self.rule in ONE_HOP and self.readout != "every-step":
+            raise InputError(
+                f"the rule {self.rule} needs readout every-step: its signals are read as they come"
+            )
         if not 0 <= self.baseline_decay <= 1:
             raise InputError(f"baseline_decay must lie in [0, 1], not {self.baseline_decay}")
         if not 0 <= self.sparsity < math.inf:
@@ -195,14 +199,25 @@ def mb(log_weights: Tensor) -> Signal:
     return Signal(torch.full_like(log_weights, 1 / compartments), hidden)
 
 
+def one_hop(log_weights: Tensor) -> Signal:
+    """``q[k]`` and nothing: hidden neurons learn from :mod:`gemsnn.onehop` alone."""
+    share = torch.softmax(log_weights, -1)
+    return Signal(share, torch.zeros_like(share))
+
+
 RULES: dict[RuleName, Callable[[Tensor], Signal]] = {
     "gem": gem,
     "gem-cv": gem_cv,
     "iw": iw,
     "iw-ovis": iw_ovis,
     "mb": mb,
+    "one-hop": one_hop,
+    "one-hop-gem": gem_cv,
 }
-"""The global rules."""
+"""The rules with a learning signal for each compartment."""
+
+ONE_HOP: frozenset[RuleName] = frozenset({"one-hop", "one-hop-gem"})
+"""Those that add the signal of :mod:`gemsnn.onehop`, weighted by the visible neurons' learning signal."""
 
 
 def is_global(spec: RuleSpec) -> bool:
@@ -211,7 +226,7 @@ def is_global(spec: RuleSpec) -> bool:
     Such a rule needs one number a step, compartment and kind of neuron. The others (ml) keep state of the size of
     the weights for every compartment; a kernel that holds none of that refuses them.
     """
-    return spec.rule in RULES
+    return spec.rule in RULES and spec.rule not in ONE_HOP
 
 
 def advance_log_weights(spec: RuleSpec, log_weights: Tensor, evidence: Tensor, alive: Tensor) -> Tensor:
@@ -244,23 +259,23 @@ def memory_of(spec: RuleSpec, dtype: torch.dtype) -> int:
     return math.ceil(math.log(torch.finfo(dtype).eps) / math.log(spec.gamma))
 
 
-def read_steps(spec: RuleSpec, alive: Tensor, update_every: int | None) -> Tensor:
-    """At which steps directions are read, bool ``[B, T]``.
+def read_steps(spec: RuleSpec, observed: Tensor, update_every: int | None) -> Tensor:
+    """At which steps directions are read, bool ``[B, T]``: there must be evidence.
 
     Args:
         spec: the rule.
-        alive: bool ``[B, T]``.
+        observed: bool ``[B, T]``, true from some step on to the presentation's end.
         update_every: steps between updates; ``None`` for one update a presentation.
     """
     if spec.readout == "every-step":
-        return alive
-    steps = alive.shape[1]
-    ends = torch.zeros(steps, dtype=torch.bool, device=alive.device)
+        return observed
+    steps = observed.shape[1]
+    ends = torch.zeros(steps, dtype=torch.bool, device=observed.device)
     ends[-1] = True
     if update_every is not None:
         ends[update_every - 1 :: update_every] = True
-    followed = torch.cat([alive[:, 1:], torch.zeros_like(alive[:, :1])], 1)
-    return alive & (ends | ~followed)
+    followed = torch.cat([observed[:, 1:], torch.zeros_like(observed[:, :1])], 1)
+    return observed & (ends | ~followed)
 
 
 def reward(spec: RuleSpec, network: Network, evidence: Tensor, now: Step) -> Tensor:
@@ -288,7 +303,7 @@ def init(spec: RuleSpec, network: Network, params: Params, batch: int, compartme
         return Params(*(leaf.new_zeros(batch, compartments, neurons, *leaf.shape[1:]) for leaf in params))
 
     hidden = network.spec.hidden_neurons
-    baseline = None if is_global(spec) else Baseline(zeros(hidden), zeros(hidden), zeros(hidden))
+    baseline = None if spec.rule in RULES else Baseline(zeros(hidden), zeros(hidden), zeros(hidden))
     return RuleState(network.taps.new_zeros(batch, compartments), zeros(network.spec.neurons), baseline)
 
 

@@ -2,7 +2,8 @@
 
 Two situations, never mixed. ``clamped``: the visible neurons do what the target says, and each compartment
 returns how probable it found that. ``free``: the visible neurons spike as they like, and each compartment
-votes for the class whose neuron spiked most.
+votes for the class whose neuron spiked most. Where no neuron hears the visible ones, a free run is also a
+clamped run for every target at once: ``class_evidence`` tells how probable each class's target was in it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from gemsnn import network as networks
 from gemsnn import rng
 from gemsnn.kernels.contract import Kernel
 from gemsnn.network import Network, Params
-from gemsnn.types import Batch
+from gemsnn.types import Batch, InputError, class_target
 
 
 class Free(NamedTuple):
@@ -26,10 +27,12 @@ class Free(NamedTuple):
         votes: int64 ``[B, K, T]``, the class each compartment would name after each step; where a presentation
             has ended, its last vote stands.
         spikes: uint8 ``[B, K, T, N]``.
+        potential: ``[B, K, T, N]``.
     """
 
     votes: Tensor
     spikes: Tensor
+    potential: Tensor
 
 
 def clamped(
@@ -38,7 +41,7 @@ def clamped(
     """``v^k = sum_t sum_{i visible} log p(x[i, t] | u^k[i, t])`` in nats, ``[B, K]`` (kappa = 1)."""
     run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=True)
     evidence = networks.evidence(network, run.spikes.to(run.potential), run.potential)
-    return (evidence * batch.alive[:, None]).sum(2)
+    return (evidence * batch.observed[:, None]).sum(2)
 
 
 def free(
@@ -47,11 +50,11 @@ def free(
     """Run K compartments with free visible neurons and take their votes after every step."""
     run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=False)
     visible = run.spikes[..., network.spec.hidden_neurons :]
-    return Free(votes(visible, batch, seed=rng.derive(seed, "ties")), run.spikes)
+    return Free(votes(visible, batch, seed=rng.derive(seed, "ties")), run.spikes, run.potential)
 
 
 def votes(visible: Tensor, batch: Batch, *, seed: int) -> Tensor:
-    """The class whose visible neuron has spiked most so far, ties broken at random.
+    """The class whose visible neuron has spiked most so far where it would be observed, ties broken at random.
 
     Args:
         visible: ``[B, K, T, V]`` spikes.
@@ -62,8 +65,47 @@ def votes(visible: Tensor, batch: Batch, *, seed: int) -> Tensor:
         int64 ``[B, K, T]``.
     """
     presentations, compartments, steps, classes = visible.shape
-    counts = visible.to(torch.float32).cumsum(2)
+    counts = (visible * batch.observed[:, None, :, None]).to(torch.float32).cumsum(2)
     ties = rng.uniforms(seed, batch.address, range(steps), compartments, classes).transpose(1, 2)
     chosen = (counts + ties.to(counts.device)).argmax(-1)
     last = torch.minimum(torch.arange(steps, device=visible.device), batch.length[:, None] - 1)
     return chosen.gather(2, last[:, None].expand(presentations, compartments, steps))
+
+
+def deaf_to_visible(network: Network) -> bool:
+    """Whether no neuron hears a visible neuron, itself included, so that visible spikes move no potential."""
+    spec = network.spec
+    heard = network.mask[:, spec.inputs + spec.hidden_neurons :].any()
+    return not bool(heard | network.own[spec.hidden_neurons :].any())
+
+
+def class_evidence(network: Network, potential: Tensor, batch: Batch) -> Tensor:
+    """``v^k_c[t] = sum_{t' <= t} sum_{i visible} log p(x_c[i, t'] | u^k[i, t'])``, float64 ``[B, K, T, C]``, nats.
+
+    ``x_c`` is the target that the presentation would have, were its class ``c``; after the presentation's end the
+    sums stand still.
+
+    Args:
+        network: one that is :func:`deaf_to_visible`.
+        potential: ``[B, K, T, N]`` of a free run.
+        batch: gives lengths and targets.
+
+    Raises:
+        InputError: the presentations' own targets are not those of their classes.
+    """
+    classes, steps = network.spec.visible, potential.shape[2]
+    target = torch.zeros(len(batch.length), classes, steps, classes, dtype=torch.uint8)
+    for row, length in zip(target, batch.length.tolist(), strict=True):
+        row[:, :length] = torch.stack([class_target(c, length, classes) for c in range(classes)])
+    if not torch.equal(target[torch.arange(len(target)), batch.label.cpu()], batch.target.cpu()):
+        raise InputError(
+            "the decoder likelihood needs presentations whose targets are those of their classes; "
+            "use the decoder votes"
+        )
+    hidden, double = network.spec.hidden_neurons, potential.double()
+    scores = []
+    for c in range(classes):
+        spikes = double.clone()
+        spikes[..., hidden:] = target[:, None, c].to(double)
+        scores.append(networks.evidence(network, spikes, double))
+    return (torch.stack(scores, -1) * batch.observed[:, None, :, None]).cumsum(2)

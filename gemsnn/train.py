@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gemsnn import evaluate, metrics, optimisers, rng
+from gemsnn.evaluate import Decoder
 from gemsnn.kernels.contract import Kernel, Learning
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserState
@@ -157,12 +158,12 @@ def validate(
     presentations: PresentationSequence,
     compartments: int,
     seed: int,
+    decoder: Decoder = "votes",
 ) -> dict[str, float]:
-    """Scores of the votes of K compartments, and the clamped log-likelihood, on a part of the data."""
-    found = evaluate.predict(kernel, network, params, presentations, compartments, seed=seed)
+    """Scores of the answers of K compartments, and the clamped log-likelihood, on a part of the data."""
+    found = evaluate.predict(kernel, network, params, presentations, compartments, seed=seed, decoder=decoder)
     weights = evaluate.log_likelihood(kernel, network, params, presentations, compartments, seed=seed)
-    shares = metrics.vote_shares(found.votes[:, :, -1], network.spec.visible)
-    return evaluate.vote_scores(shares, found.labels, compartments) | {
+    return evaluate.answer_scores(found.answers, found.labels) | {
         "log_likelihood": float(metrics.log_mean_exp(weights, 1).mean())
     }
 
@@ -192,18 +193,20 @@ def fit(
     learning: Learning,
     kernel: Kernel,
     *,
+    decoder: Decoder = "votes",
     watcher: Watcher | None = None,
 ) -> tuple[Learner, bool]:
-    """Train to the last epoch, or until the watcher says stop.
+    """Train to the last epoch, or until the watcher says stop; the decoder scores the validation part.
 
     Returns:
         The learner, and whether training came to its end.
 
     Raises:
-        InputError: there is nothing to train on.
+        InputError: there is nothing to train on, or the decoder cannot serve the network.
     """
     if not len(presentations):
         raise InputError("there is nothing to train on: the training part is empty")
+    evaluate.check_decoder(decoder, network)
     watcher = watcher or Watcher()
     began = time.perf_counter()
     window: list[Update] = []
@@ -230,7 +233,7 @@ def fit(
             and (last or update.epoch % spec.evaluate_every == 0)
         ):
             seed = rng.derive(spec.seed, "validation")
-            scores = validate(kernel, network, learner.params, validation, spec.compartments, seed)
+            scores = validate(kernel, network, learner.params, validation, spec.compartments, seed, decoder)
             watcher.record(
                 {
                     "kind": "evaluation",

@@ -63,12 +63,22 @@ class Presentation(NamedTuple):
         target: uint8 ``[T, V]``, what the visible neurons should do at each step.
         label: the class, ``0 <= label < V``.
         address: the presentation's own number; with the seed it addresses all noise it will meet.
+        begin: the first step at which the visible neurons are observed: before it they are free, and the target says
+            nothing, so that the network can take in some of the recording first.
     """
 
     spikes: Tensor
     target: Tensor
     label: int
     address: int
+    begin: int = 0
+
+
+def class_target(label: int, steps: int, classes: int) -> Tensor:
+    """What the visible neurons should do for a class, uint8 ``[T, V]``: its own one spikes at every step, no other."""
+    target = torch.zeros(steps, classes, dtype=torch.uint8)
+    target[:, label] = 1
+    return target
 
 
 class PresentationSequence(Protocol):
@@ -88,6 +98,7 @@ class Batch(NamedTuple):
         length: int64 ``[B]``; steps ``t >= length`` are padding, without evidence, spikes or learning.
         label: int64 ``[B]``.
         address: int64 ``[B]``.
+        begin: int64 ``[B]``, the first steps at which visible neurons are observed.
     """
 
     spikes: Tensor
@@ -95,11 +106,18 @@ class Batch(NamedTuple):
     length: Tensor
     label: Tensor
     address: Tensor
+    begin: Tensor
 
     @property
     def alive(self) -> Tensor:
         """Bool ``[B, T]``: true where a step is real and false where it is padding."""
         return torch.arange(self.spikes.shape[1], device=self.length.device) < self.length[:, None]
+
+    @property
+    def observed(self) -> Tensor:
+        """Bool ``[B, T]``: at which steps the target is evidence."""
+        step = torch.arange(self.spikes.shape[1], device=self.length.device)
+        return (step >= self.begin[:, None]) & self.alive
 
 
 def collate(presentations: Sequence[Presentation] | Iterable[Presentation]) -> Batch:
@@ -114,4 +132,5 @@ def collate(presentations: Sequence[Presentation] | Iterable[Presentation]) -> B
         length=torch.tensor([row.spikes.shape[0] for row in rows]),
         label=torch.tensor([row.label for row in rows]),
         address=torch.tensor([row.address for row in rows]),
+        begin=torch.tensor([row.begin for row in rows]),
     )

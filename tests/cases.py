@@ -23,6 +23,7 @@ def make_network(
     count: int = 2,
     seed: int = 0,
     scale: float = 3.0,
+    output: str = "independent",
 ) -> tuple[Network, Params]:
     """A network with every kind of parameter away from zero."""
     spec = NetworkSpec(
@@ -36,6 +37,7 @@ def make_network(
         feedback=feedback,
         weight_scale=scale,
         hidden_rate=0.4,
+        output=output,
     )
     network = networks.build(spec, seed=seed, dtype=dtype)
     params = networks.init(network, seed)

@@ -11,7 +11,7 @@ import tomli_w
 import torch
 from safetensors.torch import save_file
 
-from gemsnn import metrics
+from gemsnn import evaluate, metrics
 
 CLASSES = 10
 
@@ -25,14 +25,12 @@ def draw_votes(presentations: int, compartments: int, skill: float, generator: t
     return torch.where(right, labels[:, None], rival.expand_as(right)), labels
 
 
+def answers(shares: torch.Tensor, compartments: int) -> evaluate.Answers:
+    return evaluate.Answers(shares, metrics.smoothed_shares(shares, compartments, CLASSES).log())
+
+
 def scores(shares: torch.Tensor, labels: torch.Tensor, compartments: int) -> dict[str, float]:
-    smooth = metrics.smoothed_shares(shares, compartments, CLASSES)
-    return {
-        "accuracy": metrics.accuracy(shares, labels),
-        "ece": metrics.expected_calibration_error(shares, labels),
-        "nll": metrics.negative_log_likelihood(smooth, labels),
-        "brier": metrics.brier(shares, labels),
-    }
+    return evaluate.answer_scores(answers(shares, compartments), labels)
 
 
 def final_metrics(presentations: int, compartments: int, generator: torch.Generator) -> dict[str, Any]:
@@ -53,7 +51,13 @@ def final_metrics(presentations: int, compartments: int, generator: torch.Genera
         "compartments": compartments,
         "classes": CLASSES,
         "bin_us": 25000,
+        "decoder": "votes",
         **scores(shares, labels, compartments),
+        "tempered": {
+            **evaluate.tempered_scores(answers(shares, compartments), labels, 1.25),
+            "reliability": metrics.reliability(shares, labels).rows(),
+            "selective": [{"coverage": 0.8, "accuracy": 0.95}, {"coverage": 1.0, "accuracy": 0.8}],
+        },
         "log_likelihood": -37.25,
         "by_compartments": [
             {"compartments": k, **scores(prefixes[k - 1], labels, k), "log_likelihood": -37 - 4 / k}
@@ -77,6 +81,7 @@ def final_metrics(presentations: int, compartments: int, generator: torch.Genera
             "nll": 0.31,
             "brier": 0.13,
             "ece": 0.021,
+            "tempered": {"temperature": 0.95, "nll": 0.305, "brier": 0.129, "ece": 0.018},
         },
     }
 

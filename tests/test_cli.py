@@ -42,6 +42,7 @@ def test_a_run_folder_holds_everything(trained):
     }  # fmt: skip
     manifest = json.loads((trained / "manifest.json").read_text())
     assert manifest["kernel"] == "cpu"
+    assert manifest["decoder"] == "votes"
     assert manifest["status"] == "finished"
     assert manifest["seconds"].keys() == {"data", "train", "evaluate"}
     assert any("last 20 %" in note or "Test" in note for note in manifest["notes"])
@@ -112,6 +113,51 @@ def test_evaluate_prints_one_json_object(trained, capsys):
     assert main(["evaluate", str(trained), "--compartments", "2", "--json", "--split", "validation"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["compartments"], found["split"], len(found["by_compartments"])) == (2, "validation", 2)
+
+
+def test_decoders_and_temperature(trained, capsys):
+    found = {}
+    for decoder in ("votes", "likelihood"):
+        words = ["evaluate", str(trained), "--compartments", "3", "--decoder", decoder]
+        assert main([*words, "--json"]) == 0
+        found[decoder] = json.loads(capsys.readouterr().out)
+        assert found[decoder]["decoder"] == decoder
+        assert found[decoder]["tempered"].keys() >= {"temperature", "ece", "nll", "brier", "reliability"}
+        assert all(row["tempered"]["temperature"] > 0 for row in found[decoder]["by_compartments"])
+        assert main(words) == 0
+        table = capsys.readouterr().out
+        assert f"decoder {decoder}" in table
+        for number in (found[decoder], found[decoder]["tempered"]):
+            assert f"{number['ece']:5.3f}  {number['nll']:5.3f}  {number['brier']:5.3f}" in table
+    assert found["votes"]["nll"] != found["likelihood"]["nll"]
+    assert found["votes"]["log_likelihood"] == found["likelihood"]["log_likelihood"]
+    # the validation part fits the temperature, so on it no NLL is above that without one
+    assert main(["evaluate", str(trained), "--split", "validation", "--json"]) == 0
+    held = json.loads(capsys.readouterr().out)
+    assert held["tempered"]["nll"] <= held["nll"] + 1e-12
+
+
+def test_a_decoder_that_cannot_serve_the_network(recordings, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(command(recordings, out, "--decoder", "likelihood", "--topology", "full")) == 2
+    assert "gemsnn: the decoder likelihood needs" in capsys.readouterr().err.splitlines()[-1]
+    assert not out.exists()
+
+
+def test_training_with_the_other_decoder(recordings, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(command(recordings, out, "--decoder", "likelihood", "--epochs", "1")) == 0
+    assert json.loads((out / "manifest.json").read_text())["decoder"] == "likelihood"
+    stored = json.loads((out / "metrics.json").read_text())
+    assert stored["baseline"]["tempered"]["temperature"] > 0
+    assert 'decoder = "likelihood"' in (out / "config.toml").read_text()
+    assert "Decoder: likelihood" in (out / "report.html").read_text()
+    capsys.readouterr()
+    assert main(["evaluate", str(out), "--compartments", "3", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["decoder"] == "likelihood"
+    for name in ("temperature", "ece", "nll", "brier"):
+        assert found["tempered"][name] == pytest.approx(stored["tempered"][name])
 
 
 def test_report_is_written_anew(trained, capsys):

@@ -1,3 +1,5 @@
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
@@ -5,14 +7,31 @@ from cases import make_network, make_presentation
 from oracles import log_likelihood as exact_log_likelihood
 
 from gemsnn import baseline, evaluate, kernels, metrics, rng, sampling
-from gemsnn.types import collate
+from gemsnn import network as networks
+from gemsnn.evaluate import Answers
+from gemsnn.kernels import KERNELS, Kernel
+from gemsnn.network import Network, NetworkSpec, Params
+from gemsnn.types import InputError, Presentation, class_target, collate
+
+
+def labelled(steps: int, inputs: int, classes: int, *, index: int) -> Presentation:
+    """A random presentation whose target is that of its class."""
+    drawn = make_presentation(steps, inputs, classes, index=index)
+    return drawn._replace(target=class_target(drawn.label, steps, classes))
+
+
+class Situation(NamedTuple):
+    kernel: Kernel
+    network: Network
+    params: Params
+    rows: list[Presentation]
 
 
 @pytest.fixture(scope="module")
-def situation():
+def situation() -> Situation:
     network, params = make_network(hidden=(3,), visible=3, feedback="hidden")
-    rows = [make_presentation(steps, 3, 3, index=i) for i, steps in enumerate((6, 9, 4, 9, 7))]
-    return kernels.choose("auto", network)[1], network, params, rows
+    rows = [labelled(steps, 3, 3, index=i) for i, steps in enumerate((6, 9, 4, 9, 7))]
+    return Situation(kernels.choose("auto", network)[1], network, params, rows)
 
 
 def test_log_likelihood_approaches_the_exact_one():
@@ -28,7 +47,7 @@ def test_log_likelihood_approaches_the_exact_one():
         assert abs(float(metrics.log_mean_exp(row, 0)) - exact) < 5 * error
 
 
-def test_compartments_and_batches_do_not_change_the_numbers(situation):
+def test_compartments_and_batches_do_not_change_the_numbers(situation: Situation):
     few = evaluate.predict(*situation, 2, seed=3, batch=2)
     many = evaluate.predict(*situation, 6, seed=3, batch=5)
     assert torch.equal(few.votes, many.votes[:, :2])
@@ -57,10 +76,14 @@ def test_ties_are_broken_evenly():
     assert ((counts - 1000) ** 2 / 1000).sum() < 30.7
 
 
-def test_scores_hang_together(situation):
+@pytest.mark.parametrize("decoder", ["votes", "likelihood"])
+def test_scores_hang_together(situation: Situation, decoder):
     _, network, _, rows = situation
-    found = evaluate.predict(*situation, 6, seed=3)
-    scores = evaluate.score(network, found, evaluate.log_likelihood(*situation, 6, seed=3), bin_us=25_000)
+    found = evaluate.predict(*situation, 6, seed=3, decoder=decoder)
+    weights = evaluate.log_likelihood(*situation, 6, seed=3)
+    temperatures = [1.0, 0.5, 1.0, 1.0, 1.0, 2.0]
+    scores = evaluate.score(network, found, weights, bin_us=25_000, temperatures=temperatures)
+    assert scores["decoder"] == decoder
     assert scores["presentations"] == len(rows)
     assert [row["compartments"] for row in scores["by_compartments"]] == [1, 2, 3, 4, 5, 6]
     assert scores["by_time"][-1]["ms"] == 9 * 25
@@ -69,12 +92,127 @@ def test_scores_hang_together(situation):
     assert sum(cell["count"] for cell in scores["reliability"]) == len(rows)
     assert np.sum(scores["confusion"]) == pytest.approx(len(rows))
     assert np.trace(scores["confusion"]) / len(rows) == pytest.approx(scores["accuracy"])
-    share = found.votes[:, :, -1].eq(found.labels[:, None]).double().mean(1)
-    assert scores["nll"] == pytest.approx(-float(torch.log((6 * share + 1 / 3) / 7).mean()))
     assert evaluate.scalars_per_step(network, 6) == {"up": 18, "down": 36}
+    warm = (probabilities := found.answers.logs.exp() ** 0.5) / probabilities.sum(1, keepdim=True)
+    assert [row["tempered"]["temperature"] for row in scores["by_compartments"]] == temperatures
+    assert scores["tempered"].items() >= scores["by_compartments"][-1]["tempered"].items()
+    assert sum(cell["count"] for cell in scores["tempered"]["reliability"]) == len(rows)
+    assert scores["tempered"]["selective"][-1] == {"coverage": 1.0, "accuracy": scores["accuracy"]}
+    for name, value in evaluate.answer_scores(Answers(warm, warm.log()), found.labels).items():
+        assert (scores if name == "accuracy" else scores["tempered"])[name] == pytest.approx(value)
 
 
-def test_activity_counts_spikes_and_synapses(situation):
+def test_every_number_of_compartments_gets_its_temperature(situation: Situation):
+    held = evaluate.predict(*situation, 4, seed=3, decoder="likelihood")
+    found = evaluate.fitted_temperatures(held)
+    assert len(found) == 4
+    few = evaluate.predict(*situation, 2, seed=3, decoder="likelihood")
+    assert found[1] == pytest.approx(metrics.fitted_temperature(few.answers.logs, few.labels))
+
+
+def test_the_nll_of_votes_is_that_of_one_more_even_vote(situation: Situation):
+    found = evaluate.predict(*situation, 6, seed=3)
+    share = found.votes[:, :, -1].eq(found.labels[:, None]).double().mean(1)
+    expected = -float(torch.log((6 * share + 1 / 3) / 7).mean())
+    assert evaluate.answer_scores(found.answers, found.labels)["nll"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("decoder", ["votes", "likelihood"])
+def test_answers_of_the_first_compartments_and_steps(situation: Situation, decoder):
+    """Each entry is what fewer compartments, or a shorter recording, would have answered."""
+    kernel, network, params, rows = situation
+    found = evaluate.predict(*situation, 6, seed=3, decoder=decoder, batch=2)
+    for k in (1, 4):
+        few = evaluate.predict(*situation, k, seed=3, decoder=decoder, batch=5).answers
+        for ours, theirs in zip(found.by_compartments.at(k - 1), few, strict=True):
+            torch.testing.assert_close(ours, theirs)
+    cut = [row._replace(spikes=row.spikes[:5], target=row.target[:5]) for row in rows]
+    short = evaluate.predict(kernel, network, params, cut, 6, seed=3, decoder=decoder).answers
+    torch.testing.assert_close(found.by_time.at(4).probabilities, short.probabilities)
+    for ours, theirs in zip(found.by_time.at(-1), found.answers, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    total = found.by_time.probabilities.sum(-1)
+    torch.testing.assert_close(total, torch.ones_like(total))
+
+
+def test_likelihood_answers_approach_the_exact_ones():
+    """``p(c)`` proportional to ``sum_h p(h || x) p(x_c || h)``, summed over every hidden path."""
+    network, params = make_network(inputs=2, hidden=(1,), visible=3, feedback="hidden")
+    kernel = kernels.choose("auto", network)[1]
+    rows = [labelled(steps, 2, 3, index=i) for i, steps in enumerate((5, 4))]
+    paths = 10_000
+    found = evaluate.predict(kernel, network, params, rows, paths, seed=1, decoder="likelihood").answers
+    for row, got in zip(rows, found.logs, strict=True):
+        steps = len(row.spikes)
+        exact = torch.stack(
+            [
+                exact_log_likelihood(network, params, row._replace(target=class_target(c, steps, 3)))
+                for c in range(3)
+            ]
+        )
+        free = sampling.free(kernel, network, params, collate([row]), paths, seed=rng.derive(1, "prediction"))
+        evidence = sampling.class_evidence(network, free.potential, collate([row]))[0, :, -1]
+        # delta method: the standard error of log mean exp of each class, and so at most twice the largest of log p(c);
+        # 5 of them fail for one seed in a million
+        error = float((torch.softmax(evidence, 0) * paths).std(0).max()) / paths**0.5
+        torch.testing.assert_close(got, torch.log_softmax(exact, 0), rtol=0, atol=10 * error)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_class_evidence_is_what_a_clamped_run_finds(situation: Situation, name):
+    """With the same noise, for no potential depends on visible spikes."""
+    _, network, params, rows = situation
+    kernel, batch = kernels.choose(name, network)[1], collate(rows)
+    free = sampling.free(kernel, network, params, batch, 3, seed=5)
+    evidence = sampling.class_evidence(network, free.potential, batch)
+    for c in range(3):
+        relabelled = collate([row._replace(target=class_target(c, len(row.spikes), 3)) for row in rows])
+        clamped = sampling.clamped(kernel, network, params, relabelled, 3, seed=5)
+        torch.testing.assert_close(evidence[:, :, -1, c], clamped)
+
+
+def heard(spec: NetworkSpec, listener: int) -> Network:
+    """A layered network in which one neuron hears the last visible one."""
+    mask = networks.build(spec).mask.clone()
+    mask[listener, -1] = True
+    return networks.build(spec, mask=mask)
+
+
+def test_likelihood_needs_visible_neurons_that_nobody_hears():
+    quiet, _ = make_network(hidden=(3,), visible=2, feedback="hidden")
+    evaluate.check_decoder("likelihood", quiet)
+    evaluate.check_decoder("likelihood", make_network(topology="feedforward", feedback="none")[0])
+    for network in (
+        make_network(topology="full", feedback="hidden")[0],
+        make_network(feedback="all")[0],
+        heard(quiet.spec, 0),
+        heard(quiet.spec, 3),
+    ):
+        evaluate.check_decoder("votes", network)
+        with pytest.raises(InputError, match="no neuron hears a visible neuron"):
+            evaluate.check_decoder("likelihood", network)
+
+
+def test_likelihood_needs_the_targets_of_classes(situation: Situation):
+    kernel, network, params, rows = situation
+    odd = [*rows[:-1], rows[-1]._replace(target=1 - rows[-1].target)]
+    evaluate.predict(kernel, network, params, odd, 2, seed=3)
+    with pytest.raises(InputError, match="targets are those of their classes"):
+        evaluate.predict(kernel, network, params, odd, 2, seed=3, decoder="likelihood")
+
+
+def test_certain_answers_stay_finite():
+    evidence = torch.tensor([[[0.0, -1e4, -2e4]], [[-1e4, 0.0, -1e4]]], dtype=torch.float64)
+    answers = evaluate.likelihood_answers(evidence).at(0)
+    assert answers.probabilities.tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert evaluate.answer_scores(answers, torch.tensor([0, 2]))["nll"] == pytest.approx(5000)
+    warm = evaluate.tempered_scores(answers, torch.tensor([0, 2]), 1e4)
+    assert warm["nll"] == pytest.approx(
+        (np.log(1 + np.exp(-1) + np.exp(-2)) + 1 + np.log(1 + 2 * np.exp(-1))) / 2
+    )
+
+
+def test_activity_counts_spikes_and_synapses(situation: Situation):
     kernel, network, params, rows = situation
     found = evaluate.predict(*situation, 4, seed=3).activity
     spikes = [
@@ -91,7 +229,7 @@ def test_activity_counts_spikes_and_synapses(situation):
     assert found.operations == pytest.approx(3 * found.inputs * 6 + 3 * found.hidden * 6)
 
 
-def test_the_example_shows_what_was_counted(situation):
+def test_the_example_shows_what_was_counted(situation: Situation):
     found = evaluate.predict(*situation, 4, seed=3)
     shown = evaluate.example(*situation, 1, 4, seed=3)
     assert torch.equal(shown.votes, found.votes[1, :, -1])
@@ -111,15 +249,16 @@ def test_the_baseline_learns_and_admits_classes_it_never_saw():
         counts([0, 1, 2] * 5, 1),
         counts([0, 1, 2, 3] * 10, 2),
     )
-    found = baseline.probabilities(train, validation, test, 4)
+    found = baseline.predict(baseline.fit(train, validation, 4), test.counts)
     torch.testing.assert_close(found.sum(1), torch.ones(40, dtype=torch.float64))
-    assert metrics.accuracy(found[test.labels < 3], torch.from_numpy(test.labels[test.labels < 3])) > 0.9
+    known = test.labels < 3
+    assert metrics.accuracy(found[torch.from_numpy(known)], torch.from_numpy(test.labels[known])) > 0.9
     assert found.min() > 0
-    scores = evaluate.probability_scores(found, torch.from_numpy(test.labels))
+    scores = evaluate.answer_scores(Answers(found, found.log()), torch.from_numpy(test.labels))
     assert np.isfinite(scores["nll"])
 
 
 def test_the_baseline_of_a_single_class():
     one = counts([2] * 5, 0)
-    found = baseline.probabilities(one, one, one, 4)
+    found = baseline.predict(baseline.fit(one, one, 4), one.counts)
     assert found[:, 2].tolist() == pytest.approx([(5 + 1 / 4) / 6] * 5)

@@ -6,11 +6,22 @@ from pathlib import Path
 import gemsnn
 
 ORDER = [
-    "types", "rng", "metrics", "records", "basis", "topology", "data", "baseline", "glm", "network", "rules",
+    "types", "rng", "metrics", "records", "basis", "topology", "data", "baseline", "glm", "network", "onehop", "rules",
     "optimisers", "kernels", "sampling", "evaluate", "train", "report", "config", "console", "bench",
     "cli",
 ]  # fmt: skip
-NOT_DATA = {"glm", "network", "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "bench"}
+NOT_DATA = {
+    "glm",
+    "network",
+    "onehop",
+    "rules",
+    "optimisers",
+    "kernels",
+    "sampling",
+    "evaluate",
+    "train",
+    "bench",
+}
 ROOT = Path(gemsnn.__file__).parent
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
 from gemsnn import metrics
@@ -102,6 +103,102 @@ def test_smoothing_broadcasts_over_numbers_of_compartments():
     together = metrics.smoothed_shares(prefixes, torch.arange(1, 4)[:, None, None], CLASSES)
     for k in (1, 2, 3):
         torch.testing.assert_close(together[k - 1], metrics.smoothed_shares(prefixes[k - 1], k, CLASSES))
+
+
+@st.composite
+def answered(draw):
+    """Log-probabilities [B, C], some of them tied, some of them certain but for rounding, and labels [B]."""
+    presentations = draw(st.integers(1, 12))
+    number = st.floats(-900, 0).map(lambda value: round(value, 1))
+    row = st.lists(st.one_of(number, st.sampled_from([0.0, -1.0])), min_size=CLASSES, max_size=CLASSES)
+    logits = torch.tensor(draw(st.lists(row, min_size=presentations, max_size=presentations)))
+    labels = draw(st.lists(st.integers(0, CLASSES - 1), min_size=presentations, max_size=presentations))
+    return torch.log_softmax(logits.double(), 1), torch.tensor(labels)
+
+
+temperatures = st.floats(*metrics.TEMPERATURES)
+
+
+@given(answered())
+def test_temperature_one_changes_nothing(case):
+    logs, _ = case
+    torch.testing.assert_close(metrics.tempered(logs, 1.0), logs)
+
+
+@given(answered(), temperatures)
+def test_a_temperature_keeps_the_order_of_the_classes(case, temperature):
+    logs, _ = case
+    warm = metrics.tempered(logs, temperature)
+    torch.testing.assert_close(warm.exp().sum(1), torch.ones(len(logs), dtype=torch.float64))
+    assert (warm.gather(1, logs.argsort(1)).diff(dim=1) >= 0).all()
+    assert warm.gather(1, logs.argmax(1, keepdim=True)).equal(warm.amax(1, keepdim=True))
+
+
+@given(voted(), temperatures)
+def test_a_temperature_keeps_the_accuracy_of_votes(case, temperature):
+    """Ties included."""
+    votes, labels = case
+    shares = metrics.vote_shares(votes, CLASSES)
+    logs = metrics.smoothed_shares(shares, votes.shape[1], CLASSES).log()
+    assert metrics.accuracy(metrics.tempered(logs, temperature), labels) == metrics.accuracy(shares, labels)
+
+
+@given(answered(), temperatures, temperatures)
+def test_confidence_falls_as_temperature_rises(case, one, other):
+    logs, _ = case
+    cold, warm = (metrics.tempered(logs, t).amax(1) for t in sorted((one, other)))
+    assert (warm <= cold + 1e-12).all()
+    assert (warm >= -math.log(CLASSES) - 1e-12).all()
+
+
+def loss_at(temperature: float, logs: torch.Tensor, labels: torch.Tensor) -> float:
+    return metrics.log_loss(metrics.tempered(logs, temperature), labels)
+
+
+@given(answered())
+def test_no_temperature_does_better_than_the_fitted_one(case):
+    logs, labels = case
+    fitted = metrics.fitted_temperature(logs, labels)
+    if metrics.correctness(logs, labels).all():
+        assert fitted == 1
+        return
+    least = loss_at(fitted, logs, labels)
+    for temperature in (*metrics.TEMPERATURES, 0.1, 1.0, 10.0, 0.9 * fitted, 1.1 * fitted):
+        if metrics.TEMPERATURES[0] <= temperature <= metrics.TEMPERATURES[1]:
+            assert least <= loss_at(temperature, logs, labels) + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_fitted_temperature_against_scipy(seed):
+    probabilities, labels = softmaxed(seed)
+    logs = probabilities.log()
+    found = minimize_scalar(
+        lambda log_t: loss_at(math.exp(log_t), logs, labels), bounds=(-3, 3), method="bounded",
+        options={"xatol": 1e-9},
+    )  # fmt: skip
+    assert metrics.fitted_temperature(logs, labels) == pytest.approx(math.exp(found.x), rel=1e-6)
+    # softmaxed() draws labels at temperature 1/2
+    assert metrics.fitted_temperature(logs, labels) == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_fitted_temperature_by_hand():
+    """Three right of four at odds of 9 : 1 should be odds of 3 : 1."""
+    logs = torch.tensor([[0.9, 0.1]] * 4, dtype=torch.float64).log()
+    fitted = metrics.fitted_temperature(logs, torch.tensor([0, 0, 0, 1]))
+    assert fitted == pytest.approx(math.log(9) / math.log(3))
+    assert metrics.tempered(logs, fitted)[0].exp().tolist() == pytest.approx([0.75, 0.25])
+    assert metrics.fitted_temperature(logs, torch.tensor([1, 1, 1, 0])) == pytest.approx(
+        metrics.TEMPERATURES[1]
+    )
+    assert metrics.fitted_temperature(3 * logs, torch.tensor([0, 0, 0, 1])) == pytest.approx(3 * fitted)
+
+
+def test_running_log_mean_exp_against_its_prefixes():
+    x = 300 * torch.randn(5, 7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = metrics.running_log_mean_exp(x, 1)
+    for k in range(1, 8):
+        torch.testing.assert_close(found[:, k - 1], metrics.log_mean_exp(x[:, :k], 1))
+    torch.testing.assert_close(metrics.running_log_mean_exp(x.transpose(1, 2), -1), found.transpose(1, 2))
 
 
 def test_negative_log_likelihood_against_sklearn():

@@ -17,7 +17,7 @@ def run(network, params, batch, compartments, clamp=True):
         uniform = rng.uniforms(9, batch.address, range(t, t + 1), compartments, network.spec.neurons)[:, 0]
         state, now = networks.step(
             network, params, state, batch.spikes[:, t], uniform.double(),
-            clamp=batch.target[:, t] if clamp else None, alive=batch.alive[:, t],
+            clamp=batch.target[:, t], observed=batch.observed[:, t] & clamp, alive=batch.alive[:, t],
         )  # fmt: skip
         steps.append(now)
     return torch.stack([s.potential for s in steps], 2), torch.stack([s.spikes for s in steps], 2), steps
@@ -68,7 +68,7 @@ def test_local_scores_equal_autograd(topology):
             u = potential(network, leaves, inputs, spikes[0, k], t)
             s = spikes[0, k, t]
             torch.log(torch.where(s > 0, torch.sigmoid(u), 1 - torch.sigmoid(u))).sum().backward()
-            found = networks.local_gradient(network, steps[t])
+            found = networks.local_gradient(network, steps[t], batch.observed[:, t])
             for leaf, score in zip(leaves, found, strict=True):
                 want = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
                 torch.testing.assert_close(score[0, k], want)

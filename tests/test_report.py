@@ -27,7 +27,7 @@ SECTIONS = (
 )
 FIGURES = (
     "Reliability",
-    "More voters",
+    "More compartments",
     "Answering only when sure",
     "While the recording runs",
     "What it takes for what",
@@ -361,3 +361,34 @@ def test_long_recordings_and_long_runs_stay_small(tmp_path):
     spikes = (rng.random((5, 5000, 512 + 10)) < 0.05).astype(np.uint8)
     svg = figures.raster(inputs, spikes[..., :512], spikes[..., 512:], 3, np.array([3, 3, 1, 2, 3]), 1000)
     assert len(svg) + len(render(read_run(run))) < 1_500_000
+
+
+# -- decoders and temperature ------------------------------------------------------------------------------
+
+
+def test_the_page_names_the_decoder_and_the_temperature(run):
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "Decoder: votes (each compartment votes" in text
+    assert "kept aside chose: 1.250 (baseline: 0.950)" in text
+    assert re.search(r"at temperature \d+\.\d\s%, baseline 1\.8\s%", text)
+    assert re.search(r"takes its calibration error from \d+\.\d % to \d+\.\d %, and its surprise", words(run))
+    assert "compartments that vote" in words(run)
+
+    edit(run / "metrics.json", decoder="likelihood")
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "Decoder: likelihood (how probable" in text
+    assert "that vote" not in words(run)
+    assert re.search(r"Asking several (helps|hurts|changes little): one compartment", words(run))
+
+
+def test_a_run_without_a_temperature(run):
+    edit(run / "metrics.json", tempered=None, decoder=None)
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "emperature" not in text
+    assert "Decoder: votes" in text
+
+
+def test_certain_answers_are_told_apart_by_temperature(run):
+    edit(run / "metrics.json", accuracy=0.8, selective=[{"coverage": 1.0, "accuracy": 0.8}])
+    assert "If it abstains on the 20 % it is least sure of, it is right on 95 % of the rest" in words(run)
+    assert "at temperature" in figures.selective_curve([], [{"coverage": 1.0, "accuracy": 0.8}])

@@ -21,7 +21,7 @@ from gemsnn import metrics, optimisers, rng, rules
 from gemsnn.kernels import Learning, block, reference
 from gemsnn.network import Params
 from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RULES, RuleSpec, Signal
+from gemsnn.rules import ONE_HOP, RULES, RuleSpec, Signal
 from gemsnn.types import InputError, collate
 
 PLAIN = OptimiserSpec("sgd", lr=1.0)
@@ -237,6 +237,8 @@ def test_signals_by_hand():
         "iw": [],
         "iw-ovis": [],
         "mb": [],
+        "one-hop": [0.0] * 3,
+        "one-hop-gem": [q - 1 / 3 for q in share.tolist()],
     }
     for k in range(3):
         others = v[:k] + v[k + 1 :]
@@ -251,14 +253,16 @@ def test_signals_by_hand():
 
 def test_one_compartment_has_no_others():
     v = torch.tensor([-7.0])
-    hidden = {"gem": 1.0, "gem-cv": 0.0, "iw": -7.0, "iw-ovis": -7.0, "mb": -7.0}
+    hidden = {"gem": 1.0, "gem-cv": 0.0, "iw": -7.0, "iw-ovis": -7.0, "mb": -7.0} | dict.fromkeys(
+        ONE_HOP, 0.0
+    )
     for name, rule in RULES.items():
         torch.testing.assert_close(rule(v), Signal(torch.ones(1), torch.tensor([hidden[name]])))
 
 
 def test_which_rules_are_global():
     names = typing.get_args(rules.RuleName)
-    assert {name for name in names if rules.is_global(RuleSpec(name))} == set(names) - {"ml"} == set(RULES)
+    assert {name for name in names if rules.is_global(RuleSpec(name))} == set(names) - {"ml"} - ONE_HOP
 
 
 @pytest.mark.parametrize("rule", typing.get_args(rules.RuleName))

@@ -196,6 +196,7 @@ def _batches(case: Case, path: Path) -> list[Batch]:
             length=torch.full((case.batch,), case.steps),
             label=label[rows],
             address=torch.arange(rows.start, rows.stop),
+            begin=torch.zeros(case.batch, dtype=torch.int64),
         )
         for rows in (
             slice(start, start + case.batch)

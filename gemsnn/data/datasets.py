@@ -28,6 +28,8 @@ class DataSpec:
         steps: bins of a presentation; by default the data set's own (nmnist 60, others 80).
         counts: numbers of events instead of their binary OR.
         pad: fill short recordings with empty bins instead of leaving them short.
+        warm_up: share of each recording that a network may take in before its answer counts, in learning as in
+            testing.
         validation: share of the training part that is held back to choose settings (digits has a split of its own).
         scale: mnist-dvs: the digits' scale, 4, 8 or 16.
         deflicker: mnist-dvs: apply the authors' de-flicker and stabilisation step to raw recordings.
@@ -42,6 +44,7 @@ class DataSpec:
     steps: int | None = None
     counts: bool = False
     pad: bool = True
+    warm_up: float = 0.0
     validation: float = 0.1
     scale: Literal[4, 8, 16] = 4
     deflicker: bool = False
@@ -53,6 +56,8 @@ class DataSpec:
             raise InputError(f"--data {self.data} needs --root, the folder or file where it lies")
         if self.limit is not None and self.limit < 2:
             raise InputError(f"limit must be at least 2 presentations, not {self.limit}")
+        if not 0 <= self.warm_up < 1:
+            raise InputError(f"warm_up must be at least 0 and below 1, not {self.warm_up}")
         if not 0 < self.validation < 1:
             raise InputError(f"validation must lie between 0 and 1, not {self.validation}")
 
@@ -74,6 +79,12 @@ def load(spec: DataSpec, *, progress: Progress | None = None) -> Splits:
     Raises:
         InputError: the files are missing, damaged or not what they should be.
     """
+    splits = _load(spec, progress)
+    parts = (splits.train, splits.validation, splits.test)
+    return Splits(*(replace(part, warm_up=spec.warm_up) for part in parts), splits.notes)
+
+
+def _load(spec: DataSpec, progress: Progress | None) -> Splits:
     root = spec.root or Path()
     if spec.data == "digits":
         return load_digits_events(spec.bins(BinSpec()), limit=spec.limit, progress=progress)

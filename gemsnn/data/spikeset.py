@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gemsnn.types import InputError, Layout, Presentation
+from gemsnn.types import InputError, Layout, Presentation, class_target
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class SpikeSet:
         address: int64 ``[n]``, each presentation's own number, which addresses its noise.
         layout: the inputs and classes.
         packed: whether ``values`` holds packed bits.
+        warm_up: share of each recording before the first step at which the target is evidence.
     """
 
     values: NDArray[np.uint8]
@@ -33,6 +34,7 @@ class SpikeSet:
     address: NDArray[np.int64]
     layout: Layout
     packed: bool
+    warm_up: float = 0.0
 
     def __post_init__(self) -> None:
         """Check that the labels fit the classes."""
@@ -75,28 +77,27 @@ class SpikeSet:
         return np.unpackbits(rows, axis=1, count=self.layout.inputs) if self.packed else rows.copy()
 
     def __getitem__(self, position: int) -> Presentation:
-        """One presentation. The target: the visible neuron of the right class spikes at every step."""
+        """One presentation, with the target :func:`~gemsnn.types.class_target`."""
         if not -len(self) <= position < len(self):
             raise IndexError(position)
         position %= len(self)
         spikes = torch.from_numpy(self.bins(position))
         label = int(self.labels[position])
-        target = torch.zeros(len(spikes), self.layout.classes, dtype=torch.uint8)
-        target[:, label] = 1
-        return Presentation(spikes, target, label, int(self.address[position]))
+        target = class_target(label, len(spikes), self.layout.classes)
+        begin = int(self.warm_up * len(spikes))
+        return Presentation(spikes, target, label, int(self.address[position]), begin)
 
     def select(self, positions: NDArray[np.int64] | Sequence[int] | slice) -> SpikeSet:
         """The recordings at these positions, in this order, each keeping its address."""
         chosen = np.arange(len(self))[positions]
         lengths = self.starts[chosen + 1] - self.starts[chosen]
         rows = [self.values[self.starts[i] : self.starts[i + 1]] for i in chosen]
-        return SpikeSet(
+        return replace(
+            self,
             values=np.concatenate(rows) if rows else self.values[:0],
             starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             labels=self.labels[chosen],
             address=self.address[chosen],
-            layout=self.layout,
-            packed=self.packed,
         )
 
     def counts_per_input(self) -> NDArray[np.int64]:
@@ -121,7 +122,7 @@ class SpikeSet:
             for i in range(len(self))
         )
         merged = SpikeSet.from_bins(bins, self.labels.tolist(), layout, counts=not self.packed)
-        return SpikeSet(merged.values, merged.starts, merged.labels, self.address, layout, self.packed)
+        return replace(merged, address=self.address, warm_up=self.warm_up)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Kernel(Protocol):
         seed: int,
         lr: float,
     ) -> Learned:
-        """Run the batch with the visible neurons clamped to its target, and learn from it."""
+        """Run the batch with the visible neurons clamped to its target where observed, and learn from it."""
         ...
 
     def rollout(
@@ -102,7 +102,7 @@ class Kernel(Protocol):
         seed: int,
         clamp: bool,
     ) -> Rollout:
-        """Run the batch with fixed parameters, the visible neurons clamped to the target or free."""
+        """Run the batch with fixed parameters, the visible neurons clamped to the target where observed, or free."""
         ...
 
 
@@ -123,7 +123,7 @@ class Stream(Protocol):
         Args:
             spikes: uint8 ``[B, C, M]``.
             target: uint8 ``[B, C, V]``, to which the visible neurons are clamped and from which is learned; without
-                it they run freely and nothing is read, but log-weights and eligibilities fade.
+                it they are not observed: free, without evidence or reading, while all that fades goes on fading.
 
         Returns:
             What the runs did, C steps of it.

@@ -44,7 +44,7 @@ PENDING_BYTES = 2**30
 
 
 def refuses(network: Network, learning: Learning | None) -> str | None:
-    """The cpu kernel serves block-structured topologies on the CPU, and rules with a global signal."""
+    """The cpu kernel serves block-structured topologies on the CPU, and rules without state for every synapse."""
     if network.mask.device.type != "cpu":
         return f"the network lies on {network.mask.device}, and this kernel runs on the CPU only; use block"
     if learning is not None and learning.rule.rule not in signals.CODES:
@@ -72,13 +72,14 @@ def plan(network: Network, learning: Learning, presentations: int, steps: int, l
     """The plan for learning a batch of presentations of so many steps."""
     rule, every = learning.rule, steps if learning.update_every is None else min(learning.update_every, steps)
     window = rules.memory_of(rule, network.taps.dtype)
-    keep = min(steps, max(every, window))
+    keep = min(steps, max(every, window, network.taps.shape[1]))
     capacity = min(steps, keep + max(every, SEGMENT))
     runs = presentations * learning.compartments
     products_bytes = 2 * (len(network.spec.hidden) + 1) * network.taps.shape[1] * capacity * runs**2
     # only where updates are linear in the direction can they be pending
     online = (
         learning.optimiser.optimiser == "sgd"
+        and rule.rule not in rules.ONE_HOP  # which needs the weights of now, not only products with them
         and every < steps
         and products_bytes <= PENDING_BYTES
         and network.spec.neurons < 2**16  # products of spikes are counted in 16 bits
@@ -91,6 +92,7 @@ def plan(network: Network, learning: Learning, presentations: int, steps: int, l
         fresh_evidence=1 - rule.kappa if rule.average else 1.0,
         fresh_error=1 - rule.gamma if rule.average else 1.0,
         signal=signals.CODES[rule.rule],
+        one_hop=rule.rule in rules.ONE_HOP,
         every=every,
         eta=lr if online else 1.0,
         window=min(capacity, window),
@@ -151,7 +153,7 @@ class Course:
         return self._params
 
     def advance(
-        self, pieces: list[Batch], reads: list[Tensor], updates: Tensor, *, clamp: bool, taught: bool
+        self, pieces: list[Batch], reads: list[Tensor], updates: Tensor, *, clamp: bool
     ) -> Rollout | None:
         """Run all parts for the steps of these batches, and return what they did, if potentials are kept.
 
@@ -159,8 +161,7 @@ class Course:
             pieces: a batch for each part.
             reads: bool ``[B, C]`` for each part, whether directions are read.
             updates: bool ``[C]``, whether steps end with an update.
-            clamp: whether visible neurons are clamped to the target.
-            taught: whether there are errors and evidence.
+            clamp: whether visible neurons are clamped to the target where observed; else they are free.
         """
         rule, memory, capacity = self.way.rule, self.network.taps.shape[1], self.way.capacity
         for at, piece in enumerate(pieces):
@@ -180,9 +181,8 @@ class Course:
                 Block(
                     inputs=inputs[:, : memory + index + stop - done],
                     target=piece.target[:, inside],
-                    clamp=clamp,
                     alive=piece.alive[:, inside],
-                    taught=piece.alive[:, inside] & taught,
+                    observed=piece.observed[:, inside] & clamp,
                     read=read[:, inside],
                     updates=updates[inside],
                     address=piece.address,
@@ -221,12 +221,8 @@ class Course:
         assert self.learning is not None
         assert self.optimiser is not None
         target = torch.zeros_like(self._weight)
-        moved = Small(
-            *(np.sum(leaves, 0) for leaves in zip(*(part.moved for part in self.parts), strict=True))
-        )
-        direction = params_of(target, moved)
-        for part in self.parts:
-            part.fold(target.numpy())
+        moved = [part.fold(target.numpy()) for part in self.parts]
+        direction = params_of(target, Small(*(np.sum(leaves, 0) for leaves in zip(*moved, strict=True))))
         self.optimiser, self._params = optimisers.update(
             self.learning.optimiser, self.optimiser, self._params, direction, lr=self.lr
         )
@@ -263,10 +259,10 @@ def learn(
         network, params, learning, optimiser, way, [len(piece.label) for piece in pieces],
         learning.compartments, seed=seed, lr=lr,
     )  # fmt: skip
-    reads = [rules.read_steps(learning.rule, piece.alive, learning.update_every) for piece in pieces]
+    reads = [rules.read_steps(learning.rule, piece.observed, learning.update_every) for piece in pieces]
     updates = torch.arange(1, steps + 1) % way.rule.every == 0
     updates[-1] = True
-    course.advance(pieces, reads, updates, clamp=True, taught=True)
+    course.advance(pieces, reads, updates, clamp=True)
     after = course.optimiser
     assert after is not None
     if way.rule.online:
@@ -295,7 +291,7 @@ def rollout(
         compartments, seed=seed, potentials=True,
     )  # fmt: skip
     reads = [piece.alive for piece in pieces]
-    done = course.advance(pieces, reads, torch.zeros(steps, dtype=torch.bool), clamp=clamp, taught=False)
+    done = course.advance(pieces, reads, torch.zeros(steps, dtype=torch.bool), clamp=clamp)
     assert done is not None
     return done
 
@@ -345,7 +341,9 @@ class CpuStream:
         presentations, steps, _ = spikes.shape
         silent = torch.zeros(presentations, steps, self._course.network.spec.visible, dtype=torch.uint8)
         length = torch.full((presentations,), steps)
-        batch = Batch(spikes, silent if target is None else target, length, self._address, self._address)
+        batch = Batch(
+            spikes, silent if target is None else target, length, self._address, self._address, 0 * length
+        )
         updates = torch.zeros(steps, dtype=torch.bool)
         read = torch.zeros(presentations, steps, dtype=torch.bool)
         if self._learning is not None and self._learning.update_every is not None:
@@ -353,8 +351,7 @@ class CpuStream:
             updates = step % self._learning.update_every == 0
             if target is not None:
                 read |= updates if self._learning.rule.readout == "last-step" else True
-        taught = target is not None
-        done = self._course.advance([batch], [read], updates, clamp=taught, taught=taught)
+        done = self._course.advance([batch], [read], updates, clamp=target is not None)
         self._clock += steps
         assert done is not None
         return done

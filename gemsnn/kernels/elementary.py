@@ -71,6 +71,19 @@ def sigmoid(potential, out):  # pragma: no cover (compiled)
 
 
 @numba.njit(cache=True, nogil=True)
+def softmax(potential, out):  # pragma: no cover (compiled)
+    """``out[i] = exp(u_i) / (1 + sum_j exp(u_j))``; returns ``-log(1 + sum_j exp(u_j))``."""
+    top = max(0.0, potential.max())
+    total = math.exp(-top)
+    for n in range(len(out)):
+        out[n] = math.exp(potential[n] - top)
+        total += math.exp(potential[n] - top)
+    for n in range(len(out)):
+        out[n] /= total
+    return -top - math.log(total)
+
+
+@numba.njit(cache=True, nogil=True)
 def log_sigmoid(x):  # pragma: no cover (compiled)
     """``log(1 / (1 + exp(-x)))`` without overflow."""
     return min(x, 0.0) - math.log1p(math.exp(-abs(x)))

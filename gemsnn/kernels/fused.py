@@ -30,6 +30,7 @@ class Rule(NamedTuple):
         fresh_evidence: factor of new evidence.
         fresh_error: factor of new scores.
         signal: the learning signal's code in :mod:`.signals`.
+        one_hop: whether hidden neurons learn from :mod:`gemsnn.onehop` too; never online.
         every: steps between updates.
         eta: step size of what is applied within the segment.
         window: steps after which an eligibility is below the resolution.
@@ -43,6 +44,7 @@ class Rule(NamedTuple):
     fresh_evidence: float = 1.0
     fresh_error: float = 1.0
     signal: int = signals.GEM
+    one_hop: bool = False
     every: int = 1
     eta: float = 0.0
     window: int = 0
@@ -58,6 +60,7 @@ class Wiring(NamedTuple):
         taps: ``[L, D]``.
         own_taps: ``[Lf, Df]``.
         own: bool ``[N]``, who feels its own spikes.
+        circuit: whether visible neurons spike in a winner-take-all circuit.
         links: int64 ``[.., 4]``: receivers ``start .. stop`` and the neurons ``first .. last`` they hear, of all
             receivers that hear any.
         stretches: the same in the flat order ``(l, n)`` of a sender's weights.
@@ -71,6 +74,7 @@ class Wiring(NamedTuple):
     taps: NDArray
     own_taps: NDArray
     own: NDArray
+    circuit: bool
     links: NDArray
     stretches: NDArray
     listeners: NDArray
@@ -93,9 +97,8 @@ class Given(NamedTuple):
         drive: ``[B, C, N]``, what the inputs add to the potentials.
         input_gram: ``[C, B, steps, B]``, inner products of the inputs' traces with all of the histories.
         target: ``[C, B, V]``.
-        clamp: whether visible neurons are clamped to it.
         alive: bool ``[C, B]``, false in padding, where everything rests.
-        taught: bool ``[C, B]``, whether there are errors and evidence.
+        observed: bool ``[C, B]``, whether visible neurons are clamped to the target, which is evidence then.
         read: bool ``[C, B]``, whether the direction is read.
         updates: bool ``[C]``, whether the step ends with an update.
         address: uint64 ``[B]``, the presentations' address in the noise.
@@ -107,9 +110,8 @@ class Given(NamedTuple):
     drive: NDArray
     input_gram: NDArray
     target: NDArray
-    clamp: bool
     alive: NDArray
-    taught: NDArray
+    observed: NDArray
     read: NDArray
     updates: NDArray
     address: NDArray
@@ -125,6 +127,7 @@ class Past(NamedTuple):
         coefficient: ``[2, steps * P]``, A of hidden and of visible neurons: what an update has read of
             the errors and traces of each step.
         unread: the same for what has been read, but not yet moved anything.
+        reach: ``[steps, P, H]``, the coefficients of the one-hop signal, where the rule has it.
         log_weights: ``[B, K]``.
         log_likelihood: ``[B, K]``.
         bias: ``[P, N]``, eligibility.
@@ -137,6 +140,7 @@ class Past(NamedTuple):
     error: NDArray
     coefficient: NDArray
     unread: NDArray
+    reach: NDArray
     log_weights: NDArray
     log_likelihood: NDArray
     bias: NDArray
@@ -159,7 +163,8 @@ class Scratch(NamedTuple):
         evidence: ``[P]``.
         signal: ``[2, P]``.
         fade: ``[window]``, ``fresh_error * gamma^age``.
-        direction: feedback and bias directions read since the last update.
+        back: ``[L, H]``, visible errors times the weights of the synapses to visible neurons.
+        direction: feedback and bias directions read since the last update, where the rule is online.
         diagonal: ``[L, N]``, likewise for the diagonal.
     """
 
@@ -173,17 +178,18 @@ class Scratch(NamedTuple):
     evidence: NDArray
     signal: NDArray
     fade: NDArray
+    back: NDArray
     direction: Small
     diagonal: NDArray
 
 
 class Work(NamedTuple):
-    """All of it."""
+    """All of it; ``outgoing [V, L, H]`` are the weights from hidden to visible neurons."""
 
     wiring: Wiring
     weight: NDArray
+    outgoing: NDArray
     small: Small
-    moved: Small
     rule: Rule
     past: Past
     scratch: Scratch
@@ -242,7 +248,7 @@ def run(work: Work, given: Given, t, low, high):  # pragma: no cover (compiled)
             column = (memory + t) * runs + p
             pending.note(work.pending.bits, column, scratch.active[p, : scratch.spiked[p]])
             pending.keep_errors(work.pending, wiring.groups, t, p, runs, len(past.error), past.error[t, p])
-        if rule.learns and given.alive[t - given.start, p // compartments]:
+        if rule.online and given.alive[t - given.start, p // compartments]:
             _blame(work, t, p)
 
 
@@ -365,25 +371,46 @@ def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
     uniform = work.scratch.uniform[p]
     step = np.uint64((given.clock + t) % 2**32)
     rng.fill_row(uniform, given.address[b], step, np.uint64(p % compartments), given.key[0], given.key[1])
-    elementary.sigmoid(potential, error)
-    for n in range(len(spikes)):
+    silent = 0.0
+    if work.wiring.circuit:
+        elementary.sigmoid(potential[:hidden], error[:hidden])
+        silent = elementary.softmax(potential[hidden:], error[hidden:])
+        _choose(uniform[hidden], error[hidden:], spikes[hidden:])
+    else:
+        elementary.sigmoid(potential, error)
+        for n in range(hidden, len(spikes)):
+            spikes[n] = 1 if uniform[n] < error[n] else 0
+    for n in range(hidden):
         spikes[n] = 1 if uniform[n] < error[n] else 0
-    if given.clamp:
+    if given.observed[c, b]:
+        total = 0.0
         spikes[hidden:] = given.target[c, b]
-    if not given.taught[c, b]:
-        error[:] = 0
-        return
+        if work.wiring.circuit:
+            total = silent
+            for n in range(hidden, len(spikes)):
+                total += spikes[n] * potential[n]
+        else:
+            for n in range(hidden, len(spikes)):
+                total += elementary.log_sigmoid((2 * spikes[n] - 1) * potential[n])
+        work.scratch.evidence[p] = total
     for n in range(len(spikes)):
         error[n] = spikes[n] - error[n]
-    total = 0.0
-    for n in range(hidden, len(spikes)):
-        total += elementary.log_sigmoid((2 * spikes[n] - 1) * potential[n])
-    work.scratch.evidence[p] = total
+    if not given.observed[c, b]:
+        error[hidden:] = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _choose(uniform, probability, spikes):  # pragma: no cover (compiled)
+    """Spikes of a circuit: the first neuron i with ``uniform < p_1 + .. + p_i``, if any."""
+    reached = 0.0
+    for n in range(len(spikes)):
+        spikes[n] = 1 if reached <= uniform < reached + probability[n] else 0
+        reached += probability[n]
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _blame(work, t, p):  # pragma: no cover (compiled)
-    """Advance the eligibilities of what is small."""
+    """Advance the eligibilities of what is small, and of the diagonal."""
     dtype = work.weight.dtype.type
     past, scratch, error = work.past, work.scratch, work.past.error[t, p]
     fade, fresh = dtype(work.rule.gamma), dtype(work.rule.fresh_error)
@@ -394,40 +421,70 @@ def _blame(work, t, p):  # pragma: no cover (compiled)
             past.feedback[p, f, n] = (
                 fade * past.feedback[p, f, n] + fresh * error[n] * scratch.own_trace[p, f, n]
             )
-    if work.rule.online:
-        for f in range(past.diagonal.shape[1]):
-            for n in range(len(error)):
-                past.diagonal[p, f, n] = (
-                    fade * past.diagonal[p, f, n] + fresh * error[n] * scratch.self_trace[p, f, n]
-                )
+    for f in range(past.diagonal.shape[1]):
+        for n in range(len(error)):
+            past.diagonal[p, f, n] = (
+                fade * past.diagonal[p, f, n] + fresh * error[n] * scratch.self_trace[p, f, n]
+            )
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def combine(work: Work, given: Given, t):  # pragma: no cover (compiled)
     """The end of step t: learning signals, what is read with them, and perhaps an update."""
     rule, past, scratch = work.rule, work.past, work.scratch
-    runs, hidden, neurons = len(scratch.spiked), work.wiring.hidden, past.error.shape[2]
+    runs = len(scratch.spiked)
     _signals(work, given, t - given.start)
     oldest = max(0, t - rule.window)
     for tau in range(oldest, t + 1):
         scale = scratch.fade[t - tau]
         for kind in range(2):
             elementary.axpy(scale, scratch.signal[kind], past.unread[kind, tau * runs : (tau + 1) * runs])
-    for p in range(runs):
-        for kind in range(2):
-            low, high = (0, hidden) if kind == 0 else (hidden, neurons)
-            scale = scratch.signal[kind, p]
-            if scale != 0:
-                elementary.axpy(scale, past.bias[p, low:high], scratch.direction.bias[low:high])
-                for f in range(past.feedback.shape[1]):
-                    elementary.axpy(
-                        scale, past.feedback[p, f, low:high], scratch.direction.feedback[f, low:high]
-                    )
-                if rule.online:
-                    for f in range(past.diagonal.shape[1]):
-                        elementary.axpy(scale, past.diagonal[p, f, low:high], scratch.diagonal[f, low:high])
+    if rule.one_hop:
+        for p in range(runs):
+            if scratch.signal[1, p] != 0:
+                _reach(work, t, p)
+    if rule.online:
+        for p in range(runs):
+            _collect(work, p)
     if given.updates[t - given.start]:
         _update(work, 0 if rule.every > 1 else oldest, t)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _reach(work, t, p):  # pragma: no cover (compiled)
+    """What the visible errors of step t say of run p's hidden spikes before it."""
+    past, wiring, back = work.past, work.wiring, work.scratch.back
+    hidden, silence = wiring.hidden, len(past.spikes) - len(past.error)
+    count, memory = wiring.taps.shape
+    back[:] = 0
+    for i in range(len(work.outgoing)):
+        elementary.axpy(past.error[t, p, hidden + i], work.outgoing[i].reshape(-1), back.reshape(-1))
+    effect = np.empty(hidden, back.dtype)
+    for d in range(1, min(memory, t) + 1):
+        effect[:] = 0
+        for f in range(count):
+            if wiring.taps[f, d - 1] != 0:
+                elementary.axpy(wiring.taps[f, d - 1], back[f], effect)
+        spikes, error = past.spikes[silence + t - d, p], past.error[t - d, p]
+        out, signal = past.reach[t - d, p], work.scratch.signal[1, p]
+        for j in range(hidden):
+            probability = spikes[j] - error[j]
+            out[j] += signal * effect[j] * probability * (1 - probability)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _collect(work, p):  # pragma: no cover (compiled)
+    """Read run p's eligibilities of what is small, and of the diagonal."""
+    past, scratch, hidden = work.past, work.scratch, work.wiring.hidden
+    for kind in range(2):
+        low, high = (0, hidden) if kind == 0 else (hidden, past.error.shape[2])
+        scale = scratch.signal[kind, p]
+        if scale != 0:
+            elementary.axpy(scale, past.bias[p, low:high], scratch.direction.bias[low:high])
+            for f in range(past.feedback.shape[1]):
+                elementary.axpy(scale, past.feedback[p, f, low:high], scratch.direction.feedback[f, low:high])
+            for f in range(past.diagonal.shape[1]):
+                elementary.axpy(scale, past.diagonal[p, f, low:high], scratch.diagonal[f, low:high])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -456,7 +513,7 @@ def _signals(work, given, c):  # pragma: no cover (compiled)
 
 @numba.njit(cache=True, nogil=True)
 def _update(work, oldest, t):  # pragma: no cover (compiled)
-    """Apply what was read since the last update, or, if nothing is applied within the segment, add it up."""
+    """Apply what was read since the last update; where weights rest, to the coefficients only."""
     past, scratch = work.past, work.scratch
     runs = len(scratch.spiked)
     eta = work.weight.dtype.type(work.rule.eta)
@@ -464,14 +521,15 @@ def _update(work, oldest, t):  # pragma: no cover (compiled)
         unread = past.unread[kind, oldest * runs : (t + 1) * runs]
         elementary.axpy(eta, unread, past.coefficient[kind, oldest * runs : (t + 1) * runs])
         unread[:] = 0
-    target = work.small if work.rule.online else work.moved
-    for n in range(len(target.bias)):
-        target.bias[n] += eta * scratch.direction.bias[n]
+    if not work.rule.online:
+        return
+    small, direction = work.small, scratch.direction
+    for n in range(len(small.bias)):
+        small.bias[n] += eta * direction.bias[n]
         if work.wiring.own[n]:
-            for f in range(len(target.feedback)):
-                target.feedback[f, n] += eta * scratch.direction.feedback[f, n]
-    scratch.direction.bias[:] = 0
-    scratch.direction.feedback[:] = 0
-    if work.rule.online:
-        work.pending.diagonal[:] += eta * scratch.diagonal
-        scratch.diagonal[:] = 0
+            for f in range(len(small.feedback)):
+                small.feedback[f, n] += eta * direction.feedback[f, n]
+    direction.bias[:] = 0
+    direction.feedback[:] = 0
+    work.pending.diagonal[:] += eta * scratch.diagonal
+    scratch.diagonal[:] = 0

@@ -91,6 +91,27 @@ def weigh_errors(error, coefficient, hidden):  # pragma: no cover (compiled)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def small_terms(factor, spikes, own_taps, feedback, bias, low, high):  # pragma: no cover (compiled)
+    """What neurons ``low .. high`` are to be blamed for themselves, into ``feedback [Lf, N]`` and ``bias [N]``.
+
+    ``spikes [silence + steps, P, N]``.
+    """
+    (steps, runs, _), (count, memory) = factor.shape, own_taps.shape
+    silence = len(spikes) - steps
+    trace = np.empty(high - low, factor.dtype)
+    for t in range(steps):
+        for p in range(runs):
+            blame = factor[t, p, low:high]
+            bias[low:high] += blame
+            for f in range(count):
+                trace[:] = 0
+                for d in range(1, memory + 1):
+                    if own_taps[f, d - 1] != 0:
+                        axpy(own_taps[f, d - 1], spikes[silence + t - d, p, low:high], trace)
+                feedback[f, low:high] += trace * blame
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def sum_compartments(factor, presentations):  # pragma: no cover (compiled)
     """Factors summed over compartments, ``[B, steps, N]``: inputs are the same for all of them."""
     steps, runs, neurons = factor.shape

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gemsnn import network as networks
-from gemsnn import optimisers, rng, rules
+from gemsnn import onehop, optimisers, rng, rules
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserState
@@ -34,29 +34,23 @@ class _Course:
         self._state = networks.initial_state(network, len(address), learning.compartments)
         self.rule_state = rules.init(learning.rule, network, params, len(address), learning.compartments)
         self._pending = Params(*(torch.zeros_like(leaf) for leaf in params))
+        self._recent = onehop.start(network, len(address), learning.compartments)
         self._clock = 0
 
     def step(
-        self, spikes: Tensor, target: Tensor | None, alive: Tensor, read: Tensor, update: bool
+        self, spikes: Tensor, target: Tensor, *, alive: Tensor, observed: Tensor, read: Tensor, update: bool
     ) -> tuple[networks.Step, Tensor]:
-        """One step, and its evidence ``[B, K]``; without a target there is neither evidence nor error."""
+        """One step, and its evidence ``[B, K]``."""
         learning, network, t = self.learning, self.network, self._clock
         uniform = rng.uniforms(
             self._seed, self._address, range(t, t + 1), learning.compartments, network.spec.neurons
         )
         self._state, now = networks.step(
-            network,
-            self.params,
-            self._state,
-            spikes,
-            uniform[:, 0].to(network.taps),
-            clamp=target,
-            alive=alive,
-        )
-        evidence = networks.evidence(network, now.spikes, now.potential) * alive[:, None]
-        gradient = networks.local_gradient(network, now)
-        if target is None:
-            evidence, gradient = torch.zeros_like(evidence), Params(*map(torch.zeros_like, gradient))
+            network, self.params, self._state, spikes, uniform[:, 0].to(network.taps),
+            clamp=target, observed=observed, alive=alive,
+        )  # fmt: skip
+        evidence = networks.evidence(network, now.spikes, now.potential) * observed[:, None]
+        gradient = networks.local_gradient(network, now, observed)
         self.rule_state, direction = rules.update(
             learning.rule,
             network,
@@ -67,6 +61,16 @@ class _Course:
             read=read,
         )
         self._pending = Params(*(total + new for total, new in zip(self._pending, direction, strict=True)))
+        if learning.rule.rule in rules.ONE_HOP:
+            signal = rules.learning_signal(learning.rule, network, self.rule_state.log_weights)[..., -1]
+            error = networks.error(network, now.spikes, now.potential)[..., network.spec.hidden_neurons :]
+            direction = onehop.direction(
+                network, self.params, self._recent, error, signal * read[:, None] / len(read)
+            )
+            self._pending = Params(
+                *(total + new for total, new in zip(self._pending, direction, strict=True))
+            )
+            self._recent = onehop.push(network, self._recent, now)
         if update:
             self.optimiser, self.params = optimisers.update(
                 learning.optimiser, self.optimiser, self.params, self._pending, lr=self._lr
@@ -91,13 +95,16 @@ def learn(
     presentations, steps, _ = batch.spikes.shape
     course = _Course(network, params, optimiser, learning, batch.address, seed=seed, lr=lr)
     every = steps if learning.update_every is None else learning.update_every
-    alive = batch.alive
-    read = rules.read_steps(learning.rule, alive, learning.update_every)
+    alive, observed = batch.alive, batch.observed
+    read = rules.read_steps(learning.rule, observed, learning.update_every)
     log_likelihood = network.taps.new_zeros(presentations, learning.compartments)
     hidden_spikes = network.taps.new_zeros(presentations)
     for t in range(steps):
         update = (t + 1) % every == 0 or t + 1 == steps
-        now, evidence = course.step(batch.spikes[:, t], batch.target[:, t], alive[:, t], read[:, t], update)
+        now, evidence = course.step(
+            batch.spikes[:, t], batch.target[:, t],
+            alive=alive[:, t], observed=observed[:, t], read=read[:, t], update=update,
+        )  # fmt: skip
         log_likelihood += evidence
         hidden_spikes += now.spikes[..., : network.spec.hidden_neurons].sum((1, 2))
     chances = batch.length * learning.compartments * max(network.spec.hidden_neurons, 1)
@@ -134,13 +141,16 @@ class ReferenceStream:
         learning = self._course.learning
         every = learning.update_every or 1
         steps: list[networks.Step] = []
+        alive = torch.ones(len(spikes), dtype=torch.bool)
+        observed = alive & (target is not None)
+        silent = torch.zeros(len(spikes), self._course.network.spec.visible)
         for c in range(spikes.shape[1]):
             update = (self._clock + 1) % every == 0
-            alive = torch.ones(len(spikes), dtype=torch.bool)
-            reads = target is not None and (update or learning.rule.readout == "every-step")
             now, _ = self._course.step(
-                spikes[:, c], None if target is None else target[:, c], alive, alive & reads, update
-            )
+                spikes[:, c], silent if target is None else target[:, c],
+                alive=alive, observed=observed, update=update,
+                read=observed & (update or learning.rule.readout == "every-step"),
+            )  # fmt: skip
             steps.append(now)
             self._clock += 1
         return Rollout(
@@ -166,7 +176,8 @@ def rollout(
             state,
             batch.spikes[:, t],
             uniform.to(network.taps),
-            clamp=batch.target[:, t] if clamp else None,
+            clamp=batch.target[:, t],
+            observed=batch.observed[:, t] & clamp,
             alive=alive[:, t],
         )
         spikes.append(now.spikes.to(torch.uint8))

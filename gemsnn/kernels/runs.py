@@ -27,9 +27,8 @@ class Block(NamedTuple):
     Attributes:
         inputs: uint8 ``[B, D + index + C, M]``: the block's inputs, and all that histories still hold.
         target: uint8 ``[B, C, V]``.
-        clamp: whether visible neurons are clamped to it.
         alive: bool ``[B, C]``, false in padding, where everything rests.
-        taught: bool ``[B, C]``, whether there are errors and evidence.
+        observed: bool ``[B, C]``, whether visible neurons are clamped to the target, which is evidence then.
         read: bool ``[B, C]``, whether the direction is read.
         updates: bool ``[C]``, whether the step ends with an update.
         address: int64 ``[B]``.
@@ -38,9 +37,8 @@ class Block(NamedTuple):
 
     inputs: Tensor
     target: Tensor
-    clamp: bool
     alive: Tensor
-    taught: Tensor
+    observed: Tensor
     read: Tensor
     updates: Tensor
     address: Tensor
@@ -60,6 +58,7 @@ def _wiring(network: Network, groups: list[Group]) -> tuple[Wiring, list[tuple[b
         taps=network.taps.numpy(),
         own_taps=network.own_taps.numpy(),
         own=network.own.numpy(),
+        circuit=network.spec.output == "winner-take-all",
         links=merged([(g.start, g.stop, g.first, g.last) for g in groups if g.first < g.last]),
         stretches=merged(
             [
@@ -113,6 +112,7 @@ class Runs:
             error=new(steps, runs, neurons),
             coefficient=new(2, steps * runs),
             unread=new(2, steps * runs),
+            reach=new(steps, runs, self.wiring.hidden) if rule.one_hop else new(0, 0, 0),
             log_weights=new(presentations, compartments),
             log_likelihood=new(presentations, compartments),
             bias=new(runs, neurons),
@@ -132,10 +132,10 @@ class Runs:
             evidence=new(runs),
             signal=new(2, runs),
             fade=(rule.fresh_error * rule.gamma ** np.arange(window + 1)).astype(dtype),
+            back=new(count, self.wiring.hidden),
             direction=Small(new(own_count, neurons), new(neurons)),
             diagonal=new(count, neurons) if rule.online else new(0, 0),
         )
-        self.moved = Small(new(own_count, neurons), new(neurons))
         words = -(-neurons // 64)
         felt = steps * runs if rule.online else 0
         self.pending = Pending(
@@ -178,15 +178,16 @@ class Runs:
             drive=drive,
             input_gram=gram,
             target=_time_first(block.target).astype(weight.dtype),
-            clamp=block.clamp,
             alive=_time_first(block.alive),
-            taught=_time_first(block.taught),
+            observed=_time_first(block.observed),
             read=_time_first(block.read),
             updates=block.updates.numpy(),
             address=rng.index(block.address),
             key=rng.key(block.seed),
         )
-        work = Work(self.wiring, weight, small, self.moved, self.rule, self.past, self.scratch, self.pending)
+        hidden, inputs = self.wiring.hidden, self.wiring.inputs
+        outgoing = np.ascontiguousarray(weight[inputs : inputs + hidden, :, hidden:].transpose(2, 1, 0))
+        work = Work(self.wiring, weight, outgoing, small, self.rule, self.past, self.scratch, self.pending)
         return work, given
 
     def advance(self, weight: NDArray, small: Small, block: Block, *, share: bool) -> None:
@@ -220,8 +221,10 @@ class Runs:
         spikes = self.past.spikes[self.silence :][rows].astype(np.uint8)
         return Rollout(arranged(spikes), arranged(self.scratch.potential[rows]))
 
-    def fold(self, target: NDArray) -> None:
+    def fold(self, target: NDArray) -> Small:
         """Add all terms to ``target [J, L, N]``, weights or a direction, and forget their coefficients.
+
+        Returns what they add to the small parameters, where an online rule has not moved these before.
 
         ``sum_{p, tau} A[p, tau] r[p, tau] phi[p, tau]^T``: errors are filtered backwards, then added where spikes were.
         """
@@ -231,6 +234,19 @@ class Runs:
         memory, rows = taps.shape[1], taps.shape[1] + steps
         target = target.reshape(len(target), -1)
         factor = products.weigh_errors(past.error[:steps], past.coefficient, wiring.hidden)
+        if self.rule.one_hop:
+            factor[:, :, : wiring.hidden] += past.reach[:steps]
+        small = Small(
+            np.zeros((len(wiring.own_taps), factor.shape[2]), factor.dtype), np.zeros_like(factor[0, 0])
+        )
+        if not self.rule.online:
+            threads.each(
+                lambda low, high: products.small_terms(
+                    factor, past.spikes[: self.silence + steps], wiring.own_taps, *small, low, high
+                ),
+                threads.ranges(factor.shape[2]),
+            )
+            small.feedback[:] *= wiring.own
         if len(wiring.listeners):
             shared = products.sum_compartments(factor, presentations)
             filtered = np.empty((presentations, rows, target.shape[1]), factor.dtype)
@@ -257,8 +273,8 @@ class Runs:
         self._stale = True
         past.coefficient[:] = 0
         self.pending.diagonal[:] = 0
-        for leaf in self.moved:
-            leaf[:] = 0
+        past.reach[:] = 0
+        return small
 
     def shift(self, keep: int) -> None:
         """Forget all but the last steps of the histories. Everything read from what is forgotten must be folded."""
@@ -270,6 +286,9 @@ class Runs:
         past.spikes[: self.silence + keep] = past.spikes[gone : self.silence + self.index].copy()
         past.error[:keep] = past.error[gone : self.index].copy()
         past.unread[:, : keep * runs] = past.unread[:, gone * runs : self.index * runs].copy()
+        if self.rule.one_hop:
+            past.reach[:keep] = past.reach[gone : self.index].copy()
+            past.reach[keep:] = 0
         past.error[keep:] = 0
         past.unread[:, keep * runs :] = 0
         self.index, self.clock, self._stale = keep, self.clock + gone, True

@@ -8,8 +8,10 @@ import math
 import numba
 import numpy as np
 
-GEM, GEM_CV, IW, IW_OVIS, MB = range(5)
-CODES = {"gem": GEM, "gem-cv": GEM_CV, "iw": IW, "iw-ovis": IW_OVIS, "mb": MB}
+GEM, GEM_CV, IW, IW_OVIS, MB, ONE_HOP = range(6)
+CODES = {
+    "gem": GEM, "gem-cv": GEM_CV, "iw": IW, "iw-ovis": IW_OVIS, "mb": MB, "one-hop": ONE_HOP, "one-hop-gem": GEM_CV
+}  # fmt: skip
 """Rules by name, as numbers."""
 
 
@@ -28,6 +30,8 @@ def fill(rule, log_weights, hidden, visible):  # pragma: no cover (compiled)
             hidden[k] = share
         elif rule == GEM_CV:
             hidden[k] = share - 1 / count
+        elif rule == ONE_HOP:
+            hidden[k] = 0
         elif count == 1:
             hidden[k] = log_weights[k]
         elif rule == MB:

@@ -141,8 +141,11 @@ def validation_curve(rows: Sequence[Row], chance: float | None) -> str:
 # -- uncertainty -------------------------------------------------------------------------------------------
 
 
-def reliability_diagram(rows: Sequence[Row]) -> str:
-    """Accuracy against confidence with the diagonal of perfect honesty, above the count in each cell."""
+def reliability_diagram(rows: Sequence[Row], tempered: Sequence[Row] | None = None) -> str:
+    """Accuracy against confidence with the diagonal of perfect honesty, above the count in each cell.
+
+    ``tempered`` cells, those at a temperature, are dots without counts.
+    """
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(5, 4.4), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -154,6 +157,10 @@ def reliability_diagram(rows: Sequence[Row]) -> str:
         upper.vlines(claimed, claimed, reached, color=SECOND, linewidth=4, alpha=0.55)
         upper.plot(claimed, reached, "-", color=MAIN, linewidth=1, alpha=0.5)
         upper.scatter(claimed, reached, s=18 + 160 * count / count.max(), color=MAIN, zorder=3)
+        if warm := [row for row in tempered or () if row["count"]]:
+            claimed, reached = 100 * _column(warm, "confidence"), 100 * _column(warm, "accuracy")
+            upper.plot(claimed, reached, "o", color=SECOND, markersize=4, label="at temperature")
+            _legend(upper)
         upper.set(ylabel="actually right, %", ylim=(-4, 104), xlim=(-2, 105))
         # A cell without width holds certainty alone; it gets a bar of its own beyond 100 %.
         width = 100 * min(
@@ -168,7 +175,7 @@ def reliability_diagram(rows: Sequence[Row]) -> str:
 
 
 def by_compartments(rows: Sequence[Row], baseline: Row | None) -> str:
-    """Accuracy and calibration error against the number of voting compartments."""
+    """Accuracy and calibration error against the number of compartments asked."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(5, 4.4), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
@@ -179,7 +186,7 @@ def by_compartments(rows: Sequence[Row], baseline: Row | None) -> str:
         if baseline:
             _reference(upper, baseline.get("accuracy"), BASELINE, "baseline")
         upper.set_ylabel("accuracy, %")
-        lower.set(xlabel="compartments that vote", ylabel="calibration\nerror, %")
+        lower.set(xlabel="compartments asked", ylabel="calibration\nerror, %")
         _from_zero(lower, 100 * _column([*rows, baseline or {}], "ece"))
         if baseline:
             _reference(lower, baseline.get("ece"), BASELINE)
@@ -187,7 +194,7 @@ def by_compartments(rows: Sequence[Row], baseline: Row | None) -> str:
         if baseline:
             _legend(upper)
         figure.align_ylabels()
-    return to_svg(figure, "by-compartments", "Accuracy and calibration error against voting compartments")
+    return to_svg(figure, "by-compartments", "Accuracy and calibration error against compartments asked")
 
 
 def by_time(rows: Sequence[Row], chance: float | None, baseline: Row | None) -> str:
@@ -204,13 +211,17 @@ def by_time(rows: Sequence[Row], chance: float | None, baseline: Row | None) -> 
     return to_svg(figure, "by-time", "Accuracy against elapsed time")
 
 
-def selective_curve(rows: Sequence[Row]) -> str:
-    """Accuracy on the recordings answered, against the share answered."""
+def selective_curve(rows: Sequence[Row], tempered: Sequence[Row] | None = None) -> str:
+    """Accuracy on the recordings answered, against the share answered; also for ``tempered`` confidences."""
     with mpl.rc_context(_STYLE):
         figure, axes = _panel()
         x, y = 100 * _column(rows, "coverage"), 100 * _column(rows, "accuracy")
         few = {"marker": "o", "markersize": 4} if len(rows) <= 40 else {}
         axes.plot(x, y, color=MAIN, **few)
+        if tempered:
+            x_warm, y_warm = 100 * _column(tempered, "coverage"), 100 * _column(tempered, "accuracy")
+            axes.plot(x_warm, y_warm, color=SECOND, linewidth=1.2, label="at temperature")
+            y = np.concatenate([y_warm, y])
         axes.axhline(y[-1], color=MUTED, linestyle="--", linewidth=1.2, label="answering everything")
         axes.set(xlabel="recordings answered (the surest), %", ylabel="accuracy on those, %", xlim=(0, 103))
         _window(axes, np.concatenate([y, [100.0]]))

@@ -9,8 +9,8 @@ from importlib import resources
 from typing import Any
 
 from gemsnn.report import figures
-from gemsnn.report.reading import Run
-from gemsnn.report.words import NBSP, is_number, mistakes, number, percent, summary
+from gemsnn.report.reading import Row, Run
+from gemsnn.report.words import decoder, error_percent, is_number, mistakes, number, percent, summary
 
 
 def render(run: Run) -> str:
@@ -70,9 +70,9 @@ _TILES: tuple[tuple[str, str, str, Callable[[Any], str]], ...] = (
         "ece",
         "Calibration error",
         "how far confidence is from the truth, on average; lower is better",
-        lambda value: f"{100 * value:.1f}{NBSP}%",
+        error_percent,
     ),
-    ("nll", "Surprise (NLL)", "at the true class, in nats, given the votes; lower is better", number),
+    ("nll", "Surprise (NLL)", "at the true class, in nats; lower is better", number),
     ("brier", "Brier score", "squared error of the probabilities, 0 to 2; lower is better", number),
     (
         "log_likelihood",
@@ -91,23 +91,47 @@ def _tiles(run: Run) -> str:
     scores, baseline = run.scores, run.scores.get("baseline") or {}
     body = ""
     for key, name, meaning, show in _TILES:
-        value, other = (show(row[key]) if is_number(row.get(key)) else None for row in (scores, baseline))
+        value, other, warm, other_warm = (
+            show(row[key]) if is_number(row.get(key)) else None
+            for row in (scores, baseline, scores.get("tempered") or {}, baseline.get("tempered") or {})
+        )
         versus = f"baseline {other}" if other else "no baseline"
+        beside = f", baseline {other_warm}" if other_warm else ""
+        tempered = f'<dd class="warm">at temperature {warm}{beside}</dd>' if warm else ""
         body += (
             f'<div class="tile"><dt>{name}</dt><dd class="value">{value or "–"}</dd>'
-            f'<dd class="versus">{versus}</dd><dd class="meaning">{meaning}</dd></div>\n'
+            f'<dd class="versus">{versus}</dd>{tempered}<dd class="meaning">{meaning}</dd></div>\n'
         )
-    note = (
-        f"Baseline: {escape(str(baseline['name']))}." if baseline.get("name") else "The run has no baseline."
-    )
-    return _section("Key figures", note, f'<dl class="tiles">\n{body}</dl>\n')
+    return _section("Key figures", _how_told(scores), f'<dl class="tiles">\n{body}</dl>\n')
+
+
+_DECODERS = {
+    "votes": "votes (each compartment votes for the output neuron that spiked most)",
+    "likelihood": "likelihood (how probable each class’s output spikes are, given the hidden spikes)",
+}
+
+
+def _how_told(scores: Row) -> str:
+    """The decoder, the temperatures and the baseline, in words."""
+    baseline, used = scores.get("baseline") or {}, decoder(scores)
+    name = baseline.get("name")
+    text = f"Baseline: {escape(str(name))}." if name else "The run has no baseline."
+    text += f" Decoder: {_DECODERS.get(used, escape(used))}."
+    warm, other = ((row.get("tempered") or {}).get("temperature") for row in (scores, baseline))
+    if is_number(warm):
+        text += (
+            " At temperature: with the logarithms of the probabilities divided by one number, which recordings kept "
+            f"aside chose: {number(warm)}{f' (baseline: {number(other)})' if is_number(other) else ''}. It "
+            "corrects confidence and leaves the answers as they are."
+        )
+    return text
 
 
 def _uncertainty(run: Run) -> str:
     title = "Does it know what it does not know?"
     if run.scores is None:
         return _section(title, "", _missing("There is no final evaluation to draw."))
-    scores, baseline = run.scores, run.scores.get("baseline")
+    scores, baseline, tempered = run.scores, run.scores.get("baseline"), run.scores.get("tempered") or {}
     classes = scores.get("classes") or 0
     chance = 1 / classes if classes else None
     reliability = [row for row in scores.get("reliability") or () if row.get("count")]
@@ -116,11 +140,11 @@ def _uncertainty(run: Run) -> str:
             reliability,
             "The reliability diagram is missing: no cell holds a recording.",
             lambda: _figure(
-                figures.reliability_diagram(scores["reliability"]),
+                figures.reliability_diagram(scores["reliability"], tempered.get("reliability")),
                 "Reliability",
                 "Each dot gathers recordings of similar confidence; larger dots hold more. On the dashed "
                 "line confidence can be taken at its word; below it the network is too sure. The bar at the "
-                "far right counts unanimous votes.",
+                "far right counts answers given with certainty, as unanimous votes are.",
             ),
         ),
         _part(
@@ -128,7 +152,7 @@ def _uncertainty(run: Run) -> str:
             "Accuracy against the number of compartments was not measured.",
             lambda: _figure(
                 figures.by_compartments(scores["by_compartments"], baseline),
-                "More voters",
+                "More compartments",
                 "The same network asked with fewer or more compartments. Calibration error: distance between "
                 "confidence and accuracy, lower is better.",
             ),
@@ -137,7 +161,7 @@ def _uncertainty(run: Run) -> str:
             scores.get("selective"),
             "Accuracy with abstention was not measured.",
             lambda: _figure(
-                figures.selective_curve(scores["selective"]),
+                figures.selective_curve(scores["selective"], tempered.get("selective")),
                 "Answering only when sure",
                 "Towards the left the network answers only the recordings it is surest of. If it knows what "
                 "it does not know, the line rises to the left.",
@@ -149,7 +173,7 @@ def _uncertainty(run: Run) -> str:
             lambda: _figure(
                 figures.by_time(scores["by_time"], chance, baseline),
                 "While the recording runs",
-                "The votes can be counted at any moment: accuracy if the network had to answer then.",
+                "The network can be asked at any moment: accuracy if it had to answer then.",
             ),
         ),
         _part(
@@ -159,7 +183,7 @@ def _uncertainty(run: Run) -> str:
                 figures.confusion(scores["confusion"]),
                 "What it takes for what",
                 f"{mistakes(scores['confusion'])} Rows are true classes, columns the answers; the stronger "
-                "the colour, the larger the share of the row. Recordings whose votes tie are shared evenly.",
+                "the colour, the larger the share of the row. Answers that tie are shared evenly.",
                 "solo",
             ),
         ),

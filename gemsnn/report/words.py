@@ -19,6 +19,11 @@ def percent(share: float) -> str:
     return f"{value:.{digits}f}{NBSP}%"
 
 
+def error_percent(value: Any) -> str:
+    """A calibration error, ``0.0344`` to ``3.4 %``."""
+    return f"{100 * value:.1f}{NBSP}%"
+
+
 def number(value: Any) -> str:
     """A number for a table, ``–`` where there is none."""
     if not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -112,7 +117,8 @@ def _network_words(run: Run, scores: Row) -> str:
     if is_number(neurons):
         parts.append(plural(neurons, "hidden neuron") if neurons else "no hidden neurons")
     if is_number(scores.get("compartments")):
-        parts.append(f"{plural(scores['compartments'], 'compartment')} that vote")
+        votes = " that vote" if decoder(scores) == "votes" else ""
+        parts.append(f"{plural(scores['compartments'], 'compartment')}{votes}")
     if scores.get("compartments") == 1:
         parts[-1] = "a single compartment"
     return f"The network, with {' and '.join(parts)}," if parts else "The network"
@@ -143,12 +149,23 @@ def _honesty(scores: Row) -> str:
         )
     else:
         text += " On the whole its confidence can be taken at its word."
+    warm = scores.get("tempered") or {}
+    if all(is_number(row.get(key)) for row in (scores, warm) for key in ("ece", "nll")):
+        text += (
+            f" A temperature chosen on recordings kept aside takes its calibration error from "
+            f"{error_percent(scores['ece'])} to {error_percent(warm['ece'])}, and its surprise from "
+            f"{number(scores['nll'])} to {number(warm['nll'])} nats."
+        )
     return text
 
 
 def _abstaining(scores: Row) -> str:
-    curve = [row for row in scores.get("selective") or () if 0.55 <= row["coverage"] <= 0.95]
-    if not curve:
+    # Where certainty alone covers more than that, the confidences at the temperature still tell answers apart.
+    for rows in (scores.get("selective"), (scores.get("tempered") or {}).get("selective")):
+        curve = [row for row in rows or () if 0.55 <= row["coverage"] <= 0.95]
+        if curve:
+            break
+    else:
         return ""
     near = min(curve, key=lambda row: abs(row["coverage"] - 0.8))
     gain = near["accuracy"] - scores["accuracy"]
@@ -172,9 +189,10 @@ def _voting(scores: Row) -> str:
         gain = last["accuracy"] - first["accuracy"]
         verdict = "helps" if gain > 0.005 else "hurts" if gain < -0.005 else "changes little"
         single = first["compartments"] == 1
+        subject = "Voting" if decoder(scores) == "votes" else "Asking several"
         who = "one compartment" if single else plural(first["compartments"], "compartment")
         sentences.append(
-            f"Voting {verdict}: {who} alone would be right {percent(first['accuracy'])} of the time, "
+            f"{subject} {verdict}: {who} alone would be right {percent(first['accuracy'])} of the time, "
             f"{number(last['compartments'])} together {percent(last['accuracy'])}."
         )
     times = _with_accuracy(scores.get("by_time"))
@@ -202,6 +220,11 @@ def mistakes(confusion: Sequence[Sequence[float]]) -> str:
     if count < 2:
         return "No class was mistaken for another more than once."
     return f"Most often, class {true} was taken for class {answer} ({round(count, 1):g} times)."
+
+
+def decoder(scores: Row) -> str:
+    """The decoder of the scores; older runs, which do not name it, voted."""
+    return str(scores.get("decoder") or "votes")
 
 
 def _with_accuracy(rows: Sequence[Row] | None) -> list[Row]:
