@@ -187,7 +187,7 @@ def main() -> int:
     parser.add_argument("--lr", type=float, default=1e-3, help="Adam's step size")
     parser.add_argument("--epochs", type=int, default=50, help="at most so many")
     parser.add_argument(
-        "--patience", type=int, default=8, help="epochs without a better one, after which training ends"
+        "--patience", type=int, default=15, help="epochs without a better one, after which training ends"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="two seeds, two epochs, 256 presentations")

@@ -102,10 +102,9 @@ def class_evidence(network: Network, potential: Tensor, batch: Batch) -> Tensor:
             "the decoder likelihood needs presentations whose targets are those of their classes; "
             "use the decoder votes"
         )
-    hidden, double = network.spec.hidden_neurons, potential.double()
-    scores = []
+    double = potential.double()
+    spikes, scores = torch.zeros_like(double), []
     for c in range(classes):
-        spikes = double.clone()
-        spikes[..., hidden:] = target[:, None, c].to(double)
+        spikes[..., network.spec.hidden_neurons :] = target[:, None, c].to(double)
         scores.append(networks.evidence(network, spikes, double))
     return (torch.stack(scores, -1) * batch.observed[:, None, :, None]).cumsum(2)

@@ -158,10 +158,12 @@ def test_likelihood_answers_approach_the_exact_ones():
         torch.testing.assert_close(got, torch.log_softmax(exact, 0), rtol=0, atol=10 * error)
 
 
+@pytest.mark.parametrize("output", ["independent", "winner-take-all"])
 @pytest.mark.parametrize("name", KERNELS)
-def test_class_evidence_is_what_a_clamped_run_finds(situation: Situation, name):
+def test_class_evidence_is_what_a_clamped_run_finds(situation: Situation, name, output):
     """With the same noise, for no potential depends on visible spikes."""
-    _, network, params, rows = situation
+    network, params = make_network(hidden=(3,), visible=3, feedback="hidden", output=output)
+    rows = [row._replace(begin=i % 3) for i, row in enumerate(situation.rows)]
     kernel, batch = kernels.choose(name, network)[1], collate(rows)
     free = sampling.free(kernel, network, params, batch, 3, seed=5)
     evidence = sampling.class_evidence(network, free.potential, batch)

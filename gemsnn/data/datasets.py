@@ -80,8 +80,10 @@ def load(spec: DataSpec, *, progress: Progress | None = None) -> Splits:
         InputError: the files are missing, damaged or not what they should be.
     """
     splits = _load(spec, progress)
-    parts = (splits.train, splits.validation, splits.test)
-    return Splits(*(replace(part, warm_up=spec.warm_up) for part in parts), splits.notes)
+    train, validation, test = (
+        replace(part, warm_up=spec.warm_up) for part in (splits.train, splits.validation, splits.test)
+    )
+    return Splits(train, validation, test, splits.notes)
 
 
 def _load(spec: DataSpec, progress: Progress | None) -> Splits:

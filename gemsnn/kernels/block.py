@@ -1,166 +1,237 @@
-"""The block kernel: the reference's numbers from a few matrix products a block, in torch.
+"""The block kernel: the reference's numbers from a few matrix products, in torch, on any device.
 
-Between two updates the weights rest, so nothing of the size of the weights needs to exist per compartment.
-An eligibility trace is a sum of rank-one terms, error times trace; a direction read from it is
+An eligibility trace is a sum of rank-one terms, error times trace. So what a segment of steps adds to the weights is
 
-``sum_{k, tau} c[k, i, tau] r[k, i, tau] a[k, j, l, tau]`` with errors r and coefficients
-``c[k, i, tau] = sum_{t >= tau, t read} gamma^(t - tau) signal[k, i, t]``.
+``sum_{p, tau} A[p, i, tau] r[p, i, tau] a[p, j, l, tau]`` with errors r of runs p (a presentation's compartment) and
+coefficients ``A[p, i, tau] = sum_{t >= tau, t read} gamma^(t - tau) signal[p, i, t]``.
+
+While a segment lasts its weights rest, and nothing of their size is touched. Updates that are linear in the direction
+are felt meanwhile through inner products of traces (:mod:`gemsnn.kernels.terms`), where the mask is made of whole
+blocks of synapses; else every update ends a segment.
 
 The inputs' traces are the same for all compartments, so their factors are summed over k first;
 and since filtering is linear, neither the forward product nor the update forms an input trace at all: spikes
 are multiplied with the weights, then filtered (and errors filtered, then multiplied with spikes).
+
+Weights lie sender by sender (``[J, L, N]``) in memory. A ``Params.weight`` that this kernel returns is a view of such
+memory, and is not rearranged when it comes back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gemsnn import basis, glm, optimisers, rng, rules
 from gemsnn import network as networks
+from gemsnn import optimisers, rules
 from gemsnn.kernels.contract import Learned, Learning, Rollout
+from gemsnn.kernels.steps import Segment, bank, begin, sender_major, time_first
+from gemsnn.kernels.terms import Pending, add_terms, fades, grow
+from gemsnn.kernels.wiring import Group, groups_of
 from gemsnn.network import Network, Params
-from gemsnn.optimisers import OptimiserState
+from gemsnn.optimisers import OptimiserSpec, OptimiserState
+from gemsnn.rules import RuleSpec
 from gemsnn.types import Batch
+
+SEGMENT = 128
+"""Steps after which pending terms are added to the weights."""
+
+PASSES = 40
+"""What an update costs for each weight besides its product, in multiplications of a product that take as long."""
+
+PRODUCTS = 2**28
+"""Inner products that pending terms may keep; where they need more, terms are added to the weights at every update."""
+
+SMALL = 2**24
+"""Multiplications of a step below which one thread of the CPU is quicker than waking the others."""
 
 
 def refuses(network: Network, learning: Learning | None) -> str | None:
-    """The block kernel serves every rule, topology and update interval."""
+    """The block kernel serves every topology and update interval, and the global rules."""
+    if learning is not None and not rules.is_global(learning.rule):
+        return f"the rule {learning.rule.rule} keeps state of the size of the weights; use reference"
     return None
 
 
-class _Run(NamedTuple):
-    """A presentation in progress; time is the third dimension, after ``memory`` steps of silence.
+def _pays(network: Network, learning: Learning, presentations: int, steps: int) -> bool:
+    """Whether pending terms are less work than adding terms to the weights at every update, and fit into memory."""
+    spec, (count, memory), runs = network.spec, network.taps.shape, presentations * learning.compartments
+    every, window = learning.update_every or steps, rules.memory_of(learning.rule, network.taps.dtype)
+    held = min(steps, window + max(every, SEGMENT))
+    felt = steps * held / 2 * runs**2 * (2 * spec.neurons + memory**2)
+    terms = (every + min(steps, window + every)) / 2 * (runs * spec.neurons + presentations * spec.inputs)
+    added = steps / every * count * spec.neurons * (terms + PASSES * network.mask.shape[1])
+    return felt < added and memory * held * runs**2 <= PRODUCTS
+
+
+@contextmanager
+def _threads(network: Network, runs: int) -> Iterator[None]:
+    """One thread where steps are small: where others keep the machine busy, a second one is long to be waited for."""
+    usual = torch.get_num_threads()
+    small = runs * network.spec.neurons**2 * len(network.taps) < SMALL
+    torch.set_num_threads(1 if small and network.taps.device.type == "cpu" else usual)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
+
+
+class _Moment(NamedTuple):
+    """A step of :class:`_Scores`.
 
     Attributes:
-        inputs: ``[B, memory + T, M]``.
-        spikes: ``[B, K, memory + T, N]``.
-        error: ``[B, K, T, N]``, zero in the padding.
-        neuron_trace: ``[B, K, T, S, L]`` of the S neurons that somebody listens to.
-        own_trace: ``[B, K, T, N, Lf]``.
-        potential: ``[B, K, T, N]``.
+        keep: how much of the log-weights survives, ``[B, 1]``: all of it in the padding.
+        scale: what learning signals are multiplied with, 0 where no direction is read, ``[B, 1]``.
+        evidence: ``[B, K]``.
+        hidden: learning signals for hidden neurons, ``[B, K]``.
+        visible: those for visible neurons.
     """
 
-    inputs: Tensor
-    spikes: Tensor
-    error: Tensor
-    neuron_trace: Tensor
-    own_trace: Tensor
-    potential: Tensor
+    keep: Tensor
+    scale: Tensor
+    evidence: Tensor
+    hidden: Tensor
+    visible: Tensor
 
 
-def _senders(network: Network) -> slice:
-    """The learnable neurons from the first to the last that somebody listens to."""
-    heard = torch.nonzero(network.mask[:, network.spec.inputs :].any(0)).flatten()
-    return slice(int(heard[0]), int(heard[-1]) + 1) if len(heard) else slice(0, 0)
+class _Scores:
+    """How the compartments of a batch do.
+
+    Attributes:
+        log_weights: ``[B, K]``, those of the last step.
+        evidence: ``[T, B, K]`` as log-weights count it, zero where the visible neurons are not observed.
+        signal: ``[T, 2, B, K]``, learning signals for hidden and for visible neurons, as terms count them.
+    """
+
+    def __init__(self, network: Network, learning: Learning, batch: Batch, size: float) -> None:
+        like, rule, (presentations, steps, _) = network.taps, learning.rule, batch.spikes.shape
+        new_score, self._new_evidence = (1 - rule.gamma, 1 - rule.kappa) if rule.average else (1.0, 1.0)
+        read = rules.read_steps(rule, batch.observed, learning.update_every)
+        scale = time_first(read, like).to(like)[:, :, None] * (size * new_score / presentations)
+        keep = like.new_ones(steps, presentations).masked_fill_(time_first(batch.alive, like), rule.kappa)
+        self._network, self._learning_signal = network, rules.RULES[rule.rule]
+        self._counts = time_first(batch.observed, like).to(like)[:, :, None] * self._new_evidence
+        self.log_weights = like.new_zeros(presentations, learning.compartments)
+        self.evidence = like.new_zeros(steps, *self.log_weights.shape)
+        self.signal = like.new_zeros(steps, 2, *self.log_weights.shape)
+        leaves = (keep[:, :, None], scale, self.evidence, self.signal[:, 0], self.signal[:, 1])
+        self._moments = [_Moment(*views) for views in zip(*(leaf.unbind(0) for leaf in leaves), strict=True)]
+
+    def judge(self, steps: range, spikes: Tensor, potential: Tensor) -> None:
+        """Take in some steps' spikes and potentials, ``[C P, N]``."""
+        some = slice(steps.start, steps.stop)
+        evidence = networks.evidence(self._network, spikes, potential)
+        evidence = evidence.view(len(steps), *self.log_weights.shape)
+        torch.mul(evidence, self._counts[some], out=self.evidence[some])
+        for now in self._moments[some]:
+            # rules.advance_log_weights in one operation
+            self.log_weights = torch.addcmul(now.evidence, self.log_weights, now.keep)
+            signal = self._learning_signal(self.log_weights)
+            torch.mul(signal.hidden, now.scale, out=now.hidden)
+            torch.mul(signal.visible, now.scale, out=now.visible)
+
+    @property
+    def log_likelihood(self) -> Tensor:
+        """The evidence in nats, ``[B, K]``."""
+        return self.evidence.sum(0) / self._new_evidence
 
 
-def _memory(network: Network) -> int:
-    return max(network.taps.shape[1], network.own_taps.shape[1])
+def _run(network: Network, segment: Segment) -> None:
+    """All steps of a segment under its parameters."""
+    with _threads(network, len(segment.trace)):
+        for moment in segment.moments:
+            segment.drive(moment)
+            segment.fire(moment)
 
 
-def _start(network: Network, batch: Batch, compartments: int) -> _Run:
-    presentations, steps, inputs = batch.spikes.shape
-    neurons, memory = network.spec.neurons, _memory(network)
-    senders = _senders(network)
-    new, leading = network.taps.new_zeros, (presentations, compartments)
-    padded = new(presentations, memory + steps, inputs)
-    padded[:, memory:] = batch.spikes * batch.alive[:, :, None]
-    return _Run(
-        inputs=padded,
-        spikes=new(*leading, memory + steps, neurons),
-        error=new(*leading, steps, neurons),
-        neuron_trace=new(*leading, steps, senders.stop - senders.start, network.taps.shape[0]),
-        own_trace=new(*leading, steps, neurons, network.own_taps.shape[0]),
-        potential=new(*leading, steps, neurons),
-    )
+class _Course:
+    """A batch under way.
+
+    Args:
+        network: the network.
+        learning: how it learns.
+        batch: the presentations.
+        seed: of the noise.
+        length: steps of a segment.
+        size: what learning signals are multiplied with.
+    """
+
+    def __init__(
+        self, network: Network, learning: Learning, batch: Batch, *, seed: int, length: int, size: float
+    ) -> None:
+        self.network, self.batch, self.length, self._seed = network, batch, length, seed
+        self.history = begin(network, batch, learning.compartments)
+        self.scores = _Scores(network, learning, batch, size)
+        self.total, self.runs, _ = self.history.error.shape
+        self._window = rules.memory_of(learning.rule, network.taps.dtype)
+        rows = min(self.total, self._window + length)
+        self.fading = fades(learning.rule.gamma, rows, min(length, SEGMENT)).to(network.taps)
+
+    def enter(self, start: int, params: Params) -> tuple[range, Segment, Tensor]:
+        """The steps of the next segment, what it takes, and coefficients ``[R, 2, P]`` of all terms until its end."""
+        steps = range(start, min(start + self.length, self.total))
+        segment = Segment(self.network, params, self.batch, self.history, steps, seed=self._seed, clamp=True)
+        rows = min(steps.stop, self._window + len(steps))
+        return steps, segment, self.network.taps.new_zeros(rows, 2, self.runs)
+
+    def learned(self, params: Params, optimiser: OptimiserState) -> Learned:
+        """What it came to, with these parameters."""
+        hidden, scores = self.network.spec.hidden_neurons, self.scores
+        spikes = self.history.fired[..., :hidden].unflatten(1, scores.log_weights.shape).sum((0, 2, 3))
+        chances = self.batch.length.to(spikes) * scores.log_weights.shape[1] * max(hidden, 1)
+        return Learned(params, optimiser, scores.log_likelihood, scores.log_weights, spikes / chances)
 
 
-def _lag_matrix(taps: Tensor, steps: int) -> Tensor:
-    """``[C, C + D - 1, L]``: entry ``(c, e, l)`` is ``f_l(c - e + D)``, from step e - D of a block to step c."""
-    memory = taps.shape[1]
-    lag = torch.arange(steps)[:, None] - torch.arange(steps + memory - 1)[None, :] + memory
-    inside = (lag >= 1) & (lag <= memory)
-    values = taps.T[(lag.clamp(1, memory) - 1).to(taps.device)]
-    return values * inside[:, :, None].to(values)
+def _learn_at_rest(
+    course: _Course, params: Params, optimiser: OptimiserState, spec: OptimiserSpec, lr: float, whole: bool
+) -> tuple[Params, OptimiserState]:
+    """Every update ends a segment."""
+    history, scores = course.history, course.scores
+    for start in range(0, course.total, course.length):
+        steps, segment, coefficient = course.enter(start, params)
+        _run(course.network, segment)
+        some = slice(steps.start, steps.stop)
+        scores.judge(steps, history.fired[some].flatten(0, 1), history.potential[some].flatten(0, 1))
+        grow(coefficient.flatten(1), scores.signal[some].flatten(1), course.fading)
+        weight = torch.zeros_like(params.weight.permute(1, 2, 0))
+        small = add_terms(course.network, history, coefficient, steps.stop, weight, whole=whole)
+        direction = Params(weight.permute(2, 0, 1), *small)
+        optimiser, params = optimisers.update(spec, optimiser, params, direction, lr=lr)
+    return params, optimiser
 
 
-def _input_drive(network: Network, params: Params, run: _Run, block: range) -> Tensor:
-    """What the inputs add to the potentials of a block, ``[B, C, N]``."""
-    memory, taps = _memory(network), network.taps.shape[1]
-    rows = run.inputs[:, memory + block.start - taps : memory + block.stop - 1]
-    weight = params.weight[:, : network.spec.inputs].permute(1, 2, 0).flatten(1)
-    sent = (rows @ weight).unflatten(-1, (network.taps.shape[0], -1))
-    lag = _lag_matrix(network.taps, len(block))
-    return lag.flatten(1) @ sent.flatten(1, 2)
-
-
-def _advance(
-    network: Network, params: Params, run: _Run, batch: Batch, block: range, *, seed: int, clamp: bool
-) -> None:
-    """Run the steps of a block under fixed parameters, writing into ``run``."""
-    memory, d, d_own = _memory(network), network.taps.shape[1], network.own_taps.shape[1]
-    hidden, senders = network.spec.hidden_neurons, _senders(network)
-    compartments = run.spikes.shape[1]
-    recurrent = params.weight[:, network.spec.inputs :][:, senders]
-    still = _input_drive(network, params, run, block) + params.bias
-    uniform = rng.uniforms(seed, batch.address, block, compartments, network.spec.neurons).to(network.taps)
-    alive = batch.alive.to(network.taps)
-    target = batch.target.to(network.taps)
-    for c, t in enumerate(block):
-        now = memory + t
-        neuron_trace = basis.trace(run.spikes[:, :, now - d : now, senders], network.taps)
-        own_trace = basis.trace(run.spikes[:, :, now - d_own : now], network.own_taps)
-        potential = still[:, c, None] + glm.drive(recurrent, neuron_trace)
-        potential = potential + glm.feedback(params.feedback, own_trace)
-        spikes = glm.spike(uniform[:, c], potential)
-        if clamp:
-            spikes[:, :, hidden:] = target[:, t, None]
-        run.spikes[:, :, now] = spikes * alive[:, t, None, None]
-        run.potential[:, :, t] = potential
-        run.neuron_trace[:, :, t] = neuron_trace
-        run.own_trace[:, :, t] = own_trace
-
-
-def _coefficients(spec: rules.RuleSpec, reading: Tensor, window: range, block: range) -> Tensor:
-    """``c[tau] = sum_{t in block, t >= tau} gamma^(t - tau) reading[t]``, ``[B, K, W, N]`` for tau in the window."""
-    rows = []
-    carried = torch.zeros_like(reading[:, :, 0])
-    for tau in reversed(window):
-        carried = spec.gamma * carried
-        if tau >= block.start:
-            carried = carried + reading[:, :, tau - block.start]
-        rows.append(carried)
-    return torch.stack(rows[::-1], 2)
-
-
-def _direction(network: Network, run: _Run, coefficient: Tensor, window: range) -> Params:
-    """The direction of the factors of a window, summed over presentations and compartments."""
-    memory, taps, m = _memory(network), network.taps.shape[1], network.spec.inputs
-    steps = slice(window.start, window.stop)
-    factor = coefficient * run.error[:, :, steps]
-    shared = factor.sum(1)
-
-    filtered = _lag_matrix(network.taps, len(window)).flatten(1).T @ shared
-    rows = run.inputs[:, memory + window.start - taps : memory + window.stop - 1]
-    filtered = filtered.unflatten(1, (rows.shape[1], -1)).flatten(0, 1).flatten(1)
-    from_inputs = (filtered.T @ rows.flatten(0, 1)).unflatten(0, (network.taps.shape[0], -1))
-
-    flat = factor.flatten(0, 2).T
-    trace = run.neuron_trace[:, :, steps]
-    from_neurons = (flat @ trace.flatten(3).flatten(0, 2)).unflatten(1, trace.shape[3:])
-
-    weight = torch.zeros(network.mask.shape[0], network.mask.shape[1], network.taps.shape[0]).to(flat)
-    weight[:, :m] = from_inputs.permute(1, 2, 0)
-    senders = _senders(network)
-    weight[:, m + senders.start : m + senders.stop] = from_neurons
-    return Params(
-        weight * network.mask[:, :, None],
-        torch.einsum("bktn,bktnl->nl", factor, run.own_trace[:, :, steps]) * network.own[:, None],
-        flat.sum(1),
-    )
+def _learn_pending(
+    course: _Course, params: Params, groups: list[Group], rule: RuleSpec, every: int
+) -> Params:
+    """Updates are felt at once, and added to the weights, in place, at the end of a segment."""
+    scores, total, signal = course.scores, course.total, course.scores.signal.flatten(1)
+    weight = params.weight.permute(1, 2, 0)
+    eligibility = weight.new_zeros(course.runs, len(bank(course.network)), weight.shape[2])
+    for start in range(0, total, course.length):
+        steps, segment, coefficient = course.enter(start, params)
+        pending = Pending(
+            course.network, groups, rule.gamma, course.history, segment, steps, coefficient, eligibility
+        )
+        flat = coefficient.flatten(1)
+        for t, now in zip(steps, segment.moments, strict=True):
+            segment.drive(now)
+            pending.feel(t, now.potential)
+            segment.fire(now)
+            scores.judge(range(t, t + 1), now.spikes, now.potential)
+            pending.add(t, now, signal[t].view(2, -1))
+            if (t + 1) % every == 0 or t + 1 == total:
+                rows = len(flat) - steps.stop + t + 1
+                grow(flat[:rows], signal[t // every * every : t + 1], course.fading)
+                pending.update()
+        feedback, bias = add_terms(
+            course.network, course.history, coefficient, steps.stop, weight, whole=True
+        )
+        params = params._replace(feedback=params.feedback + feedback, bias=params.bias + bias)
+    return params
 
 
 @torch.no_grad()
@@ -176,36 +247,23 @@ def learn(
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     presentations, total, _ = batch.spikes.shape
-    rule, memory = learning.rule, _memory(network)
-    alive = batch.alive
-    read = rules.read_steps(rule, alive, learning.update_every)
-    run = _start(network, batch, learning.compartments)
-    log_weights = network.taps.new_zeros(presentations, learning.compartments)
-    log_likelihood = torch.zeros_like(log_weights)
-    reach = rules.memory_of(rule, network.taps.dtype)
     every = total if learning.update_every is None else learning.update_every
-    for start in range(0, total, every):
-        block = range(start, min(start + every, total))
-        _advance(network, params, run, batch, block, seed=seed, clamp=True)
-        steps = slice(block.start, block.stop)
-        spikes = run.spikes[:, :, memory + block.start : memory + block.stop]
-        potential = run.potential[:, :, steps]
-        evidence = networks.evidence(network, spikes, potential) * alive[:, None, steps]
-        log_likelihood += evidence.sum(2)
-        fresh = 1 - rule.gamma if rule.average else 1.0
-        run.error[:, :, steps] = fresh * glm.error(spikes, potential) * alive[:, None, steps, None]
-        readings = []
-        for c, t in enumerate(block):
-            log_weights = rules.advance_log_weights(rule, log_weights, evidence[:, :, c], alive[:, t])
-            signal = rules.learning_signal(rule, network, log_weights)
-            readings.append(signal * read[:, t, None, None] / presentations)
-        window = range(max(0, block.start - reach), block.stop)
-        coefficient = _coefficients(rule, torch.stack(readings, 2), window, block)
-        direction = _direction(network, run, coefficient, window)
-        optimiser, params = optimisers.update(learning.optimiser, optimiser, params, direction, lr=lr)
-    hidden_spikes = run.spikes[..., : network.spec.hidden_neurons].sum((1, 2, 3))
-    chances = batch.length * learning.compartments * max(network.spec.hidden_neurons, 1)
-    return Learned(params, optimiser, log_likelihood, log_weights, hidden_spikes / chances)
+    groups, spec = groups_of(network), learning.optimiser
+    # only where updates are linear in the direction can they be pending; else the weights rest between two updates
+    linear = spec.optimiser == "sgd" and every < total
+    if groups is not None and linear and _pays(network, learning, presentations, total):
+        with _threads(network, presentations * learning.compartments):
+            weight = sender_major(params.weight)
+            if weight.data_ptr() == params.weight.data_ptr():
+                weight = weight.clone()
+            params = params._replace(weight=weight.permute(2, 0, 1))
+            length = max(every, SEGMENT // every * every)
+            course = _Course(network, learning, batch, seed=seed, length=length, size=lr)
+            params = _learn_pending(course, params, groups, learning.rule, every)
+            return course.learned(params, optimiser._replace(updates=optimiser.updates - (-total // every)))
+    params = params._replace(weight=sender_major(params.weight).permute(2, 0, 1))
+    course = _Course(network, learning, batch, seed=seed, length=every, size=1.0)
+    return course.learned(*_learn_at_rest(course, params, optimiser, spec, lr, groups is not None))
 
 
 @torch.no_grad()
@@ -213,6 +271,12 @@ def rollout(
     network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
-    run = _start(network, batch, compartments)
-    _advance(network, params, run, batch, range(batch.spikes.shape[1]), seed=seed, clamp=clamp)
-    return Rollout(run.spikes[:, :, _memory(network) :].to(torch.uint8), run.potential)
+    history = begin(network, batch, compartments)
+    steps = range(len(history.error))
+    segment = Segment(network, params, batch, history, steps, seed=seed, clamp=clamp)
+    _run(network, segment)
+    spikes, potential = (
+        values.unflatten(1, (-1, compartments)).permute(1, 2, 0, 3).contiguous()
+        for values in (history.fired.to(torch.uint8), history.potential)
+    )
+    return Rollout(spikes, potential)

@@ -36,7 +36,7 @@ from gemsnn.types import Batch
 SEGMENT = 128
 """Steps after which pending terms are added to the weights."""
 
-PARTS = 4
+PARTS = 8
 """Into how many parts a batch is split that may be: a constant, so that sums are the same on every machine."""
 
 PENDING_BYTES = 2**30

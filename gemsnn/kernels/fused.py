@@ -64,7 +64,8 @@ class Wiring(NamedTuple):
         links: int64 ``[.., 4]``: receivers ``start .. stop`` and the neurons ``first .. last`` they hear, of all
             receivers that hear any.
         stretches: the same in the flat order ``(l, n)`` of a sender's weights.
-        listeners: int64 ``[.., 2]``, in that order, the receivers that hear the inputs.
+        listeners: int64 ``[.., 2]``, in that order, stretches with all receivers that hear the inputs.
+        deaf: int64 ``[.., 2]``, ranges of neurons that do not hear them.
         groups: int64 ``[.., 4]``: neurons ``start .. stop``, their ear (see :class:`.pending.Pending`) and
             1 for visible ones; together all neurons.
     """
@@ -78,6 +79,7 @@ class Wiring(NamedTuple):
     links: NDArray
     stretches: NDArray
     listeners: NDArray
+    deaf: NDArray
     groups: NDArray
 
 
@@ -154,7 +156,8 @@ class Scratch(NamedTuple):
 
     Attributes:
         potential: ``[steps or 1, P, N]``.
-        sent: ``[D, P, L, N]``, what the spikes of the last steps send on, step t in slot ``(silence + t) % D``.
+        coming: ``[D, P, X]``, what spikes so far will add to the potentials of the next D steps, step t in slot
+            ``(silence + t) % D``; of the X receivers from the first to the last that hear any neuron.
         active: int64 ``[P, N + 1]``, the neurons that spiked last.
         spiked: int64 ``[P]``, how many.
         uniform: float32 ``[P, N]``.
@@ -169,7 +172,7 @@ class Scratch(NamedTuple):
     """
 
     potential: NDArray
-    sent: NDArray
+    coming: NDArray
     active: NDArray
     spiked: NDArray
     uniform: NDArray
@@ -212,11 +215,12 @@ def advance(work: Work, given: Given, steps, stale):  # pragma: no cover (compil
 def resume(work: Work, start, low, high):  # pragma: no cover (compiled)
     """Send again, under the weights of now, what the last steps' spikes still have to say."""
     memory, silence = work.wiring.taps.shape[1], len(work.past.spikes) - len(work.past.error)
+    work.scratch.coming[:, low:high] = 0
     for t in range(start - memory, start):
         for p in range(low, high):
             _listen(work.past, work.scratch, silence + t, p)
         if t < start - 1:
-            _send(work, silence + t, low, high)
+            _send(work, silence + t, silence + start, low, high)
             if work.rule.online:
                 pending.multiply(work.pending, len(work.scratch.spiked), memory + t, low, high)
 
@@ -228,7 +232,7 @@ def run(work: Work, given: Given, t, low, high):  # pragma: no cover (compiled)
     runs, compartments = len(scratch.spiked), past.log_weights.shape[1]
     now = len(past.spikes) - len(past.error) + t
     memory = wiring.taps.shape[1]
-    _send(work, now - 1, low, high)
+    _send(work, now - 1, now, low, high)
     potential = scratch.potential[t % len(scratch.potential)]
     for p in range(low, high):
         _rest(work, given.drive[p // compartments, t - given.start], now, p, potential[p])
@@ -280,46 +284,50 @@ def _listen(past, scratch, row, p):  # pragma: no cover (compiled)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _send(work, row, low, high):  # pragma: no cover (compiled)
-    """``sent[p, l, n] = sum_j s[p, j] w[n, j, l]`` of the spikes that were listed last."""
-    links, weight, inputs = work.wiring.links, work.weight, work.wiring.inputs
+def _send(work, row, now, low, high):  # pragma: no cover (compiled)
+    """What the spikes listed last, of this row, will add to the potentials from row ``now`` on.
+
+    ``coming[row + d, p, n] += sum_l f_l(d) sum_j s[p, j] w[n, j, l]``.
+    """
+    links, weight, wiring = work.wiring.links, work.weight, work.wiring
     one = weight.dtype.type(1)
-    count, memory = work.wiring.taps.shape
+    count, memory = wiring.taps.shape
     for link in range(len(links)):
-        start, stop = links[link, 0], links[link, 1]
+        start, stop, base = links[link, 0], links[link, 1], links[0, 0]
+        sent = np.empty(stop - start, weight.dtype)
         # filter by filter: so much of the weights stays in the second cache while all runs use it
         for f in range(count):
             for p in range(low, high):
                 heard = work.scratch.active[p, : work.scratch.spiked[p]]
-                heard = heard[np.searchsorted(heard, links[link, 2]) : np.searchsorted(heard, links[link, 3])]
-                out = work.scratch.sent[row % memory, p, f, start:stop]
-                out[:] = 0
+                heard = (
+                    wiring.inputs
+                    + heard[np.searchsorted(heard, links[link, 2]) : np.searchsorted(heard, links[link, 3])]
+                )
+                sent[:] = 0
                 whole = len(heard) // 4 * 4
                 for i in range(0, whole, 4):
-                    a, b = inputs + heard[i], inputs + heard[i + 1]
-                    c, d = inputs + heard[i + 2], inputs + heard[i + 3]
                     elementary.add_four(
-                        weight[a, f, start:stop], weight[b, f, start:stop],
-                        weight[c, f, start:stop], weight[d, f, start:stop], out,
+                        weight[heard[i], f, start:stop], weight[heard[i + 1], f, start:stop],
+                        weight[heard[i + 2], f, start:stop], weight[heard[i + 3], f, start:stop], sent,
                     )  # fmt: skip
                 for i in range(whole, len(heard)):
-                    elementary.axpy(one, weight[inputs + heard[i], f, start:stop], out)
+                    elementary.axpy(one, weight[heard[i], f, start:stop], sent)
+                for d in range(max(1, now - row), memory + 1):
+                    if wiring.taps[f, d - 1] != 0:
+                        out = work.scratch.coming[(row + d) % memory, p, start - base : stop - base]
+                        elementary.axpy(wiring.taps[f, d - 1], sent, out)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _rest(work, drive, now, p, potential):  # pragma: no cover (compiled)
     """The potentials ``[N]`` of run p under the segment's weights, and its neurons' traces of themselves."""
     wiring, scratch, small = work.wiring, work.scratch, work.small
-    count, memory = wiring.taps.shape
     for n in range(len(potential)):
         potential[n] = drive[n] + small.bias[n]
-    for link in range(len(wiring.links)):
-        start, stop = wiring.links[link, 0], wiring.links[link, 1]
-        for d in range(1, memory + 1):
-            sent = scratch.sent[(now - d) % memory, p]
-            for f in range(count):
-                if wiring.taps[f, d - 1] != 0:
-                    elementary.axpy(wiring.taps[f, d - 1], sent[f, start:stop], potential[start:stop])
+    if len(wiring.links) > 0:
+        coming, base = scratch.coming[now % wiring.taps.shape[1], p], wiring.links[0, 0]
+        elementary.axpy(coming.dtype.type(1), coming, potential[base : base + len(coming)])
+        coming[:] = 0
     if wiring.own.any():
         _trace(wiring.own_taps, work.past.spikes, now, p, scratch.own_trace)
         for f in range(len(small.feedback)):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gemsnn.kernels.elementary import axpy, count_ones
 
-TILE = 1024
+TILE = 2048
 """Columns filtered at a time, so that they stay in the fastest cache."""
 
 
@@ -29,7 +29,9 @@ class Pending(NamedTuple):
         hears_inputs: bool ``[E]``, whether it hears the inputs too.
         products: uint16 ``[E, memory, P, rows * P]``: of the spikes of run p at one of the last steps
             (``row % memory``) with those of every run at every row, as far as they are heard.
-        lags: ``[memory, memory]``, ``sum_l f_l(d) f_l(e)``.
+        lags: ``sum_l f_l(d) f_l(e)``, and zeros up to multiples of four.
+        quarters: ``[2, 4, ..]``, scratch of the filter for each of two ranges of runs.
+        from_inputs: ``[2, steps * P]``, likewise the inputs' part of the inner products.
         gram: ``[P, steps * P]``, inner products of the traces of this step's runs with all earlier ones.
         weighted: ``[P * steps * P]``, the same times A; every range of runs uses a stretch of it.
         errors: ``[steps * P * N]``, of every group of neurons a matrix ``[steps * P, group]``.
@@ -42,6 +44,8 @@ class Pending(NamedTuple):
     hears_inputs: NDArray
     products: NDArray
     lags: NDArray
+    quarters: NDArray
+    from_inputs: NDArray
     gram: NDArray
     weighted: NDArray
     errors: NDArray
@@ -85,42 +89,63 @@ def _count(bits, heard, column, first, last, out):  # pragma: no cover (compiled
                 out[x] += np.uint16(count_ones(others[x] & mine))
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _filter(products, p, lags, t, total):  # pragma: no cover (compiled)
-    """Add ``sum_{d, e} G[d, e] <s[tau - d, p'], s[t - e, p]>`` to ``total[tau * P + p']`` for all tau < t.
+@numba.njit(cache=True, nogil=True)
+def _filter(products, p, lags, t, quarters, rest, total):  # pragma: no cover (compiled)
+    """``total[tau P + p'] = rest + sum_{d, e} G[d, e] <s[tau - d, p'], s[t - e, p]>`` for all tau < t.
 
-    ``products [memory, P, rows * P]``.
+    Lags are taken four by four, so that every number is loaded once for sixteen products: in ``quarters [4, ..]``
+    the i-th holds the sums over d = i + 1, i + 5, .. at ``(tau + D + 3 - i) P + p'``.
+
+    ``products [D, P, rows P]``; ``lags`` is G with zeros up to multiples of four.
     """
-    memory, runs = len(lags), products.shape[1]
-    whole = memory // 4 * 4
-    for begin in range(0, len(total), TILE):
-        out = total[begin : begin + TILE]
-        for d in range(1, memory + 1):
-            start = begin + (memory - d) * runs
-            stop = start + len(out)
-            for e in range(1, whole + 1, 4):
-                scale = lags[d - 1, e - 1 : e + 3]
-                if scale.any():
-                    _add_four(
-                        scale,
-                        products[(t - e) % memory, p, start:stop],  # row memory + t - e
-                        products[(t - e - 1) % memory, p, start:stop],
-                        products[(t - e - 2) % memory, p, start:stop],
-                        products[(t - e - 3) % memory, p, start:stop],
-                        out,
-                    )
-            for e in range(whole + 1, memory + 1):
-                if lags[d - 1, e - 1] != 0:
-                    axpy(lags[d - 1, e - 1], products[(t - e) % memory, p, start:stop], out)
+    memory, runs = products.shape[0], products.shape[1]
+    padded, span = len(lags), (memory + t) * runs
+    quarters[:, : span + (padded + 4) * runs] = 0
+    for begin in range(0, span, TILE):
+        end = min(begin + TILE, span)
+        for e in range(0, padded, 4):
+            # the row memory + t - (e + 1), and the three before it; where e is beyond the memory, any will do
+            a = products[(t - e - 1) % memory, p, begin:end]
+            b = products[(t - e - 2) % memory, p, begin:end]
+            c = products[(t - e - 3) % memory, p, begin:end]
+            f = products[(t - e - 4) % memory, p, begin:end]
+            for d in range(0, padded, 4):
+                block, shift = lags[d : d + 4, e : e + 4], (d + 4) * runs
+                if block.any():
+                    _add_sixteen(
+                        block, a, b, c, f,
+                        quarters[0, begin + shift : end + shift], quarters[1, begin + shift : end + shift],
+                        quarters[2, begin + shift : end + shift], quarters[3, begin + shift : end + shift],
+                    )  # fmt: skip
+    start, size = (memory + 3) * runs, len(total)
+    _sum_four(
+        quarters[0, start : start + size], quarters[1, start - runs : start - runs + size],
+        quarters[2, start - 2 * runs : start - 2 * runs + size],
+        quarters[3, start - 3 * runs : start - 3 * runs + size], rest, total,
+    )  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _add_four(scale, a, b, c, d, out):  # pragma: no cover (compiled)
-    """``out += scale[0] a + .. + scale[3] d``: the sum is loaded and stored once for all of them."""
-    of_a, of_b, of_c, of_d = scale[0], scale[1], scale[2], scale[3]
-    cast = out.dtype.type
-    for x in range(len(out)):
-        out[x] += (of_a * cast(a[x]) + of_b * cast(b[x])) + (of_c * cast(c[x]) + of_d * cast(d[x]))
+def _sum_four(a, b, c, d, rest, out):  # pragma: no cover (compiled)
+    """``out = rest + a + b + c + d``."""
+    for n in range(len(out)):
+        out[n] = rest[n] + (a[n] + b[n]) + (c[n] + d[n])
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _add_sixteen(scale, a, b, c, d, one, two, three, four):  # pragma: no cover (compiled)
+    """``one += scale[0, 0] a + .. + scale[0, 3] d``, and so on."""
+    cast = one.dtype.type
+    aa, ab, ac, ad = scale[0, 0], scale[0, 1], scale[0, 2], scale[0, 3]
+    ba, bb, bc, bd = scale[1, 0], scale[1, 1], scale[1, 2], scale[1, 3]
+    ca, cb, cc, cd = scale[2, 0], scale[2, 1], scale[2, 2], scale[2, 3]
+    da, db, dc, dd = scale[3, 0], scale[3, 1], scale[3, 2], scale[3, 3]
+    for n in range(len(one)):
+        w, x, y, z = cast(a[n]), cast(b[n]), cast(c[n]), cast(d[n])
+        one[n] += (aa * w + ab * x) + (ac * y + ad * z)
+        two[n] += (ba * w + bb * x) + (bc * y + bd * z)
+        three[n] += (ca * w + cb * x) + (cc * y + cd * z)
+        four[n] += (da * w + db * x) + (dc * y + dd * z)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -140,22 +165,24 @@ def feel(
     if span == 0:
         return
     size, one = high - low, potential.dtype.type(1)
+    quarters, from_inputs = pending.quarters[int(low > 0)], pending.from_inputs[int(low > 0)]
     own = pending.weighted[low * steps * runs : high * steps * runs]
     weighted = own[: size * span].reshape((size, span))
     for ear in range(len(pending.ears)):
+        if not pending.hears_inputs[ear]:
+            from_inputs[:span] = 0
         for p in range(low, high):
             total = pending.gram[p, :span]
-            if pending.hears_inputs[ear]:
+            if pending.hears_inputs[ear] and (p == low or p % compartments == 0):
+                # the same for all compartments of a presentation
                 shared = input_gram[p // compartments]
                 for tau in range(t):
-                    for b in range(runs // compartments):
-                        total[tau * runs + b * compartments : tau * runs + (b + 1) * compartments] = shared[
-                            tau, b
-                        ]
-            else:
-                total[:] = 0
+                    for other in range(runs):
+                        from_inputs[tau * runs + other] = shared[tau, other // compartments]
             if pending.ears[ear].any():
-                _filter(pending.products[ear], p, pending.lags, t, total)
+                _filter(pending.products[ear], p, pending.lags, t, quarters, from_inputs, total)
+            else:
+                total[:] = from_inputs[:span]
         for kind in range(2):
             ready = False
             for g in range(len(groups)):

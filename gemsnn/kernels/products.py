@@ -12,8 +12,8 @@ import numpy as np
 
 from gemsnn.kernels.elementary import axpy
 
-SENDERS_BYTES = 500_000
-"""Weights of senders that are changed at a time, so that they stay in the second cache."""
+CACHE_BYTES = 500_000
+"""Of weights that are changed at a time, so that they stay in the second cache."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -48,26 +48,28 @@ def find_events(spikes):  # pragma: no cover (compiled)
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def drive(weight, taps, step, value, starts, first, listeners, out):  # pragma: no cover (compiled)
-    """What inputs add to the potentials of one presentation, ``out [C, N]``, which begins at step ``first``.
+    """What inputs add to the potentials, ``out [B, C, N]``, which begins at step ``first``.
 
-    ``out[c, n] = sum_d sum_l f_l(d) sum_m s[m, first + c - d] w[n, m, l]``: multiplied first, then filtered.
-    ``weight [J, L N]``, ``starts [M + 1]``, and ``listeners [.., 2]``, the stretches of those that hear inputs.
+    ``out[b, c, n] = sum_d sum_l f_l(d) sum_m s[b, m, first + c - d] w[n, m, l]``: multiplied first, then filtered.
+    ``weight [J, L N]``, ``starts [B, M + 1]``, and ``listeners [.., 2]``, the stretches of those that hear inputs.
     """
-    (count, memory), (steps, neurons) = taps.shape, out.shape
+    (count, memory), (presentations, steps, neurons) = taps.shape, out.shape
     oldest = max(0, first - memory)
-    sent = np.zeros((first + steps - oldest, weight.shape[1]), weight.dtype)
-    for m in range(len(starts) - 1):
-        for event in range(starts[m], starts[m + 1]):
-            if oldest <= step[event] < first + steps - 1:
-                _add(sent[step[event] - oldest], weight[m], weight.dtype.type(value[event]), listeners)
+    sent = np.zeros((presentations, first + steps - oldest, weight.shape[1]), weight.dtype)
+    # sender by sender, so that a sender's weights are in the first cache for all that it sends
+    for m in range(starts.shape[1] - 1):
+        for b in range(presentations):
+            for event in range(starts[b, m], starts[b, m + 1]):
+                if oldest <= step[event] < first + steps - 1:
+                    _add(sent[b, step[event] - oldest], weight[m], weight.dtype.type(value[event]), listeners)
     out[:] = 0
-    for c in range(steps):
-        for d in range(1, min(memory, first + c) + 1):
-            for f in range(count):
-                if taps[f, d - 1] != 0:
-                    axpy(
-                        taps[f, d - 1], sent[first + c - d - oldest, f * neurons : (f + 1) * neurons], out[c]
-                    )
+    for b in range(presentations):
+        for c in range(steps):
+            for d in range(1, min(memory, first + c) + 1):
+                row = sent[b, first + c - d - oldest]
+                for f in range(count):
+                    if taps[f, d - 1] != 0:
+                        axpy(taps[f, d - 1], row[f * neurons : (f + 1) * neurons], out[b, c])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -98,28 +100,35 @@ def small_terms(factor, spikes, own_taps, feedback, bias, low, high):  # pragma:
     """
     (steps, runs, _), (count, memory) = factor.shape, own_taps.shape
     silence = len(spikes) - steps
-    trace = np.empty(high - low, factor.dtype)
-    for t in range(steps):
-        for p in range(runs):
+    one, trace = factor.dtype.type(1), np.empty(high - low, factor.dtype)
+    for p in range(runs):
+        for t in range(steps):
             blame = factor[t, p, low:high]
-            bias[low:high] += blame
+            axpy(one, blame, bias[low:high])
             for f in range(count):
                 trace[:] = 0
                 for d in range(1, memory + 1):
                     if own_taps[f, d - 1] != 0:
                         axpy(own_taps[f, d - 1], spikes[silence + t - d, p, low:high], trace)
-                feedback[f, low:high] += trace * blame
+                out = feedback[f, low:high]
+                for n in range(len(out)):
+                    out[n] += trace[n] * blame[n]
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def sum_compartments(factor, presentations):  # pragma: no cover (compiled)
-    """Factors summed over compartments, ``[B, steps, N]``: inputs are the same for all of them."""
+def sum_compartments(factor, presentations, deaf):  # pragma: no cover (compiled)
+    """Factors summed over compartments, ``[B, steps, N]``: inputs are the same for all of them.
+
+    Zero for the ranges of neurons that hear no inputs.
+    """
     steps, runs, neurons = factor.shape
     compartments = runs // presentations
     out = np.zeros((presentations, steps, neurons), factor.dtype)
     for t in range(steps):
         for p in range(runs):
-            out[p // compartments, t] += factor[t, p]
+            axpy(factor.dtype.type(1), factor[t, p], out[p // compartments, t])
+    for r in range(len(deaf)):
+        out[:, :, deaf[r, 0] : deaf[r, 1]] = 0
     return out
 
 
@@ -150,7 +159,7 @@ def add_input_terms(out, filtered, step, value, starts, listeners, low, high):  
 
     ``filtered [B, S, L N]``, and events at the same steps.
     """
-    at_once = max(1, SENDERS_BYTES // (out[0].size * out.itemsize))
+    at_once = max(1, CACHE_BYTES // (out[0].size * out.itemsize))
     for begin in range(low, high, at_once):
         for b in range(len(filtered)):
             for m in range(begin, min(begin + at_once, high)):

@@ -17,6 +17,9 @@ from gemsnn.kernels.pending import Pending
 from gemsnn.kernels.wiring import Group, groups_of, merged
 from gemsnn.network import Network
 
+GAP = 64
+"""Weights that do not exist, but cost less to go through than around."""
+
 SHARED = 16
 """Runs from which on threads share every step."""
 
@@ -68,7 +71,10 @@ def _wiring(network: Network, groups: list[Group]) -> tuple[Wiring, list[tuple[b
                 if g.first < g.last
             ]
         ),
-        listeners=merged([(f * n + g.start, f * n + g.stop) for f in each for g in groups if g.inputs]),
+        listeners=merged(
+            [(f * n + g.start, f * n + g.stop) for f in each for g in groups if g.inputs], gap=GAP
+        ),
+        deaf=merged([(g.start, g.stop) for g in groups if not g.inputs]),
         groups=np.array(rows, np.int64),
     )
     return wiring, ears
@@ -120,10 +126,10 @@ class Runs:
             diagonal=new(runs, count, neurons) if rule.online else new(0, 0, 0),
             fired=np.zeros(runs, np.int64),
         )
-        window = min(rule.window, steps)
+        window, links = min(rule.window, steps), self.wiring.links
         self.scratch = Scratch(
             potential=new(steps if potentials else 1, runs, neurons),
-            sent=new(memory, runs, count, neurons),
+            coming=new(memory, runs, links[-1, 1] - links[0, 0] if len(links) else 0),
             active=np.zeros((runs, neurons + 1), np.int64),
             spiked=np.zeros(runs, np.int64),
             uniform=np.zeros((runs, neurons), np.float32),
@@ -143,7 +149,9 @@ class Runs:
             ears=np.array([_bits(range(first, last), words) for _, first, last in ears]),
             hears_inputs=np.array([inputs for inputs, _, _ in ears]),
             products=np.zeros((len(ears), memory, runs, felt + memory * runs if felt else 0), np.uint16),
-            lags=self.wiring.taps.T @ self.wiring.taps,
+            lags=np.pad(self.wiring.taps.T @ self.wiring.taps, (0, -memory % 4)),
+            quarters=new(2, 4, felt + (2 * memory + 8) * runs if felt else 0),
+            from_inputs=new(2, felt),
             gram=new(runs, felt),
             weighted=new(runs * felt),
             errors=new(felt * neurons),
@@ -157,18 +165,8 @@ class Runs:
         steps, memory = block.alive.shape[1], self.wiring.taps.shape[1]
         self._events = step, value, starts = products.find_events(np.ascontiguousarray(block.inputs.numpy()))
         drive = np.zeros((len(starts), steps, weight.shape[2]), weight.dtype)
-        for b, begins in enumerate(starts):
-            first = memory + self.index
-            products.drive(
-                weight.reshape(len(weight), -1),
-                self.wiring.taps,
-                step,
-                value,
-                begins,
-                first,
-                self.wiring.listeners,
-                drive[b],
-            )
+        flat, taps, first = weight.reshape(len(weight), -1), self.wiring.taps, memory + self.index
+        products.drive(flat, taps, step, value, starts, first, self.wiring.listeners, drive)
         gram = drive[None, :0, :0]
         if self.rule.online:
             gram = _input_gram(self.wiring.taps, block.inputs.numpy(), steps)
@@ -200,13 +198,15 @@ class Runs:
         if not share or runs < SHARED:
             fused.advance(work, given, steps, self._stale)
         else:
-            ranges = threads.ranges(runs, 2)
-            if self._stale:
-                threads.each(lambda low, high: fused.resume(work, self.index, low, high), ranges)
-            for t in range(self.index, self.index + steps):
-                threads.each(lambda low, high, t=t: fused.run(work, given, t, low, high), ranges)
-                if self.rule.learns:
-                    fused.combine(work, given, t)
+            half = runs // 2
+            with threads.Partner() as partner:
+                if self._stale:
+                    now = self.index
+                    partner.share(fused.resume, (work, now, half, runs), (work, now, 0, half))
+                for t in range(self.index, self.index + steps):
+                    partner.share(fused.run, (work, given, t, half, runs), (work, given, t, 0, half))
+                    if self.rule.learns:
+                        fused.combine(work, given, t)
         self.index += steps
         self._stale = False
 
@@ -248,7 +248,7 @@ class Runs:
             )
             small.feedback[:] *= wiring.own
         if len(wiring.listeners):
-            shared = products.sum_compartments(factor, presentations)
+            shared = products.sum_compartments(factor, presentations, wiring.deaf)
             filtered = np.empty((presentations, rows, target.shape[1]), factor.dtype)
             threads.each(
                 lambda low, high: products.filter_all_back(shared, taps, filtered, low, high),

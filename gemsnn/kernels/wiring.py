@@ -53,11 +53,11 @@ def groups_of(network: Network) -> list[Group] | None:
     return groups
 
 
-def merged(ranges: list[tuple[int, ...]]) -> NDArray:
-    """Ranges ``(start, stop, ...)`` as rows; neighbours that agree in all else become one."""
+def merged(ranges: list[tuple[int, ...]], gap: int = 0) -> NDArray:
+    """Ranges ``(start, stop, ...)`` as rows; neighbours at most ``gap`` apart that agree in all else become one."""
     rows: list[tuple[int, ...]] = []
     for start, stop, *rest in ranges:
-        if rows and rows[-1][1:] == (start, *rest):
+        if rows and start - rows[-1][1] <= gap and rows[-1][2:] == tuple(rest):
             start = rows.pop()[0]
         rows.append((start, stop, *rest))
     return np.array(rows, np.int64).reshape(len(rows), -1 if rows else 2)
