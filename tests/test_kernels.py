@@ -152,6 +152,18 @@ def test_rollouts_equal_the_reference(name, clamp, case):
     assert not got.spikes[~batch.alive[:, None].expand(-1, case.compartments, -1)].any()
 
 
+@pytest.mark.parametrize("rule", [RULES[1], RuleSpec("one-hop")], ids=lambda rule: rule.rule)
+@pytest.mark.parametrize(
+    "case", [Case((9,), every=1), Case((9,), topology="full", every=4), Case((7,))], ids=str
+)
+def test_two_threads_share_a_step(monkeypatch, rule, case):
+    """The cpu kernel shares the steps of a batch that it may not split; who did what must not matter."""
+    monkeypatch.setattr(runs, "SHARED", 2)
+    test_learning_equals_the_reference("cpu", rule, "sgd", case)
+    test_learning_equals_the_reference("cpu", rule, "adam", case)
+    test_rollouts_equal_the_reference("cpu", False, case)
+
+
 @pytest.fixture
 def poisoned(monkeypatch):
     """Memory that a kernel has not written yet holds NaN, or in whole numbers the largest."""

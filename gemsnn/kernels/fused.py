@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn import rng
-from gemsnn.kernels import elementary, pending, signals
+from gemsnn.kernels import barrier, elementary, pending, signals
 from gemsnn.kernels.pending import Pending
 
 
@@ -209,6 +209,19 @@ def advance(work: Work, given: Given, steps, stale):  # pragma: no cover (compil
         run(work, given, given.start + c, 0, runs)
         if work.rule.learns:
             combine(work, given, given.start + c)
+
+
+@numba.njit(cache=True, nogil=True)
+def advance_half(work: Work, given: Given, steps, stale, low, high, arrived):  # pragma: no cover (compiled)
+    """The same, by two threads at once: this one's runs are ``low .. high``. ``arrived``: int64 ``[1]``, zero."""
+    if stale:
+        resume(work, given.start, low, high)
+    for c in range(steps):
+        run(work, given, given.start + c, low, high)
+        barrier.wait(arrived, 4 * c + 2)
+        if low == 0 and work.rule.learns:
+            combine(work, given, given.start + c)
+        barrier.wait(arrived, 4 * c + 4)
 
 
 @numba.njit(cache=True, nogil=True)

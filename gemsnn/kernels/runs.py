@@ -198,15 +198,11 @@ class Runs:
         if not share or runs < SHARED:
             fused.advance(work, given, steps, self._stale)
         else:
-            half = runs // 2
-            with threads.Partner() as partner:
-                if self._stale:
-                    now = self.index
-                    partner.share(fused.resume, (work, now, half, runs), (work, now, 0, half))
-                for t in range(self.index, self.index + steps):
-                    partner.share(fused.run, (work, given, t, half, runs), (work, given, t, 0, half))
-                    if self.rule.learns:
-                        fused.combine(work, given, t)
+            arrived, half = np.zeros(1, np.int64), runs // 2
+            threads.each(
+                lambda low, high: fused.advance_half(work, given, steps, self._stale, low, high, arrived),
+                [(half, runs), (0, half)],
+            )
         self.index += steps
         self._stale = False
 

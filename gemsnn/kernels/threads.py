@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from queue import SimpleQueue
 
 import numpy as np
 import threadpoolctl
@@ -35,41 +34,6 @@ def each(work: Callable[..., None], arguments: list[tuple]) -> None:
         work(*last)
     for other in others:
         other.result()
-
-
-class Partner:
-    """A thread that does half of many short pieces of work: handing one over costs less than with the pool."""
-
-    def __init__(self) -> None:
-        self._work: SimpleQueue[tuple[Callable[..., None], tuple] | None] = SimpleQueue()
-        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
-
-    def __enter__(self) -> Partner:
-        """Begin to wait for work, on one of the pool's threads."""
-        self._running = _POOL.submit(self._serve)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop."""
-        self._work.put(None)
-        self._running.result()
-
-    def _serve(self) -> None:
-        while (piece := self._work.get()) is not None:
-            try:
-                piece[0](*piece[1])
-            except BaseException as error:
-                self._done.put(error)
-            else:
-                self._done.put(None)
-
-    def share(self, work: Callable[..., None], theirs: tuple, mine: tuple) -> None:
-        """Call ``work`` with both, side by side, and wait."""
-        self._work.put((work, theirs))
-        work(*mine)
-        error = self._done.get()
-        if error is not None:
-            raise error
 
 
 @cache
