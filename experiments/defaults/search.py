@@ -7,22 +7,14 @@ Every finished run is one line of FOLDER/results.jsonl, and a run that stands th
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import json
-import time
+import sys
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from gemsnn import kernels, rng, train
-from gemsnn import network as networks
-from gemsnn.config import Settings
-from gemsnn.data import datasets
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import grid
 
 # name: changes, as "part.key"; the first is the common start
-START = {
+START: grid.Changes = {
     "train.epochs": 10,
     "train.batch": 16,
     "train.schedule": "cosine",
@@ -34,7 +26,7 @@ START = {
     "network.memory": 10,
     "network.hidden": (64,),
 }
-CHANGES: dict[str, dict] = {
+CHANGES: dict[str, grid.Changes] = {
     "start": {},
     "merged polarity": {"data.polarity": "merged"},
     "no hidden neurons": {"network.hidden": ()},
@@ -86,87 +78,5 @@ CHANGES |= {
 }
 
 
-def settings(changes: dict, seed: int) -> Settings:
-    parts = {field.name: getattr(Settings(), field.name) for field in dataclasses.fields(Settings)}
-    for key, value in {**START, **changes, "train.seed": seed}.items():
-        part, name = key.split(".")
-        parts[part] = dataclasses.replace(parts[part], **{name: value})
-    return Settings(**parts)
-
-
-def run(chosen: Settings) -> dict:
-    splits = datasets.load(chosen.data)
-    network = networks.build(chosen.network.spec(splits.train.layout), seed=chosen.train.seed)
-    _, kernel = kernels.choose("auto", network, chosen.learning)
-    began = time.perf_counter()
-    spec = dataclasses.replace(chosen.train, evaluate_every=chosen.train.epochs)
-    learner, _ = train.fit(
-        network,
-        train.start(networks.init(network, spec.seed), chosen.learning),
-        splits.train,
-        splits.validation.select(slice(0, 0)),
-        spec,
-        chosen.learning,
-        kernel,
-    )
-    seconds = time.perf_counter() - began
-    seed = rng.derive(spec.seed, "validation")
-    scores = train.validate(kernel, network, learner.params, splits.validation, 10, seed)
-    return {**scores, "seconds": round(seconds, 1)}
-
-
-def table(results: list[dict]) -> str:
-    lines = [
-        "| change | runs | accuracy | ECE | NLL | log-likelihood | seconds |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name in dict.fromkeys(row["name"] for row in results):
-        rows = [row for row in results if row["name"] == name]
-
-        def cell(key: str, digits: int, rows: list[dict] = rows) -> str:
-            values = np.array([row[key] for row in rows])
-            error = f" ± {values.std(ddof=1) / len(values) ** 0.5:.{digits}f}" if len(values) > 1 else ""
-            return f"{values.mean():.{digits}f}{error}"
-
-        scores = f"{cell('accuracy', 3)} | {cell('ece', 3)} | {cell('nll', 2)} | {cell('log_likelihood', 1)}"
-        lines.append(f"| {name} | {len(rows)} | {scores} | {cell('seconds', 0)} |")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--only", nargs="*")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--part", default="0/1", help="run only every n-th of the runs, e.g. 0/2 and 1/2")
-    parser.add_argument(
-        "--quick", action="store_true", help="two runs on 64 recordings, to see that it works"
-    )
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    START["train.epochs"] = arguments.epochs
-    if arguments.quick:
-        START.update({"train.epochs": 1, "data.limit": 64})
-        arguments.only = ["start", "merged polarity"]
-    part, parts = map(int, arguments.part.split("/"))
-    torch.set_num_threads(max(1, torch.get_num_threads() // parts))
-    path = arguments.out / "results.jsonl"
-
-    def read() -> list[dict]:
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    jobs = [(name, seed) for seed in range(arguments.seeds) for name in arguments.only or CHANGES]
-    for name, seed in jobs[part::parts]:
-        key = {"name": name, "seed": seed, "epochs": START["train.epochs"]}
-        if any(all(row[k] == v for k, v in key.items()) for row in read()):
-            continue
-        row = {**key, **run(settings(CHANGES[name], seed))}
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(row, flush=True)
-    print(table([row for row in read() if row["epochs"] == START["train.epochs"]]))
-
-
 if __name__ == "__main__":
-    main()
+    grid.main(__doc__ or "", START, CHANGES, quick=["start", "merged polarity"])

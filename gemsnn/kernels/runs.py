@@ -48,6 +48,24 @@ class Block(NamedTuple):
     seed: int
 
 
+class _Terms(NamedTuple):
+    """What some steps have learned.
+
+    Attributes:
+        factor: ``[steps, P, N]``, coefficients times errors, and the one-hop signal.
+        shared: ``[B, steps, N]``, their sums over compartments, of those that hear inputs.
+        small: what they add to the small parameters.
+        neuron: who spiked, row by row and run by run, from D steps before the first on.
+        starts: where each row and run begins in ``neuron``.
+    """
+
+    factor: NDArray
+    shared: NDArray
+    small: Small
+    neuron: NDArray
+    starts: NDArray
+
+
 def _wiring(network: Network, groups: list[Group]) -> tuple[Wiring, list[tuple[bool, int, int]]]:
     """The network in arrays, and what each kind of ear hears: inputs?, first, last neuron."""
     hidden, n, each = network.spec.hidden_neurons, network.spec.neurons, range(len(network.taps))
@@ -158,7 +176,7 @@ class Runs:
             diagonal=new(count, neurons) if rule.online else new(0, 0),
         )
         self._events = (np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros((presentations, 1), np.int64))
-        self._stale = True
+        self._stale, self._terms = True, None
 
     def prepare(self, weight: NDArray, small: Small, block: Block) -> tuple[Work, Given]:
         """What can be known of a block before it begins: the inputs' part, for all compartments at once."""
@@ -205,6 +223,8 @@ class Runs:
             )
         self.index += steps
         self._stale = False
+        if self.rule.learns and not self.rule.online and block.updates[-1]:
+            self._terms = self._weigh()  # while the other parts are busy too
 
     def last(self, steps: int) -> Rollout:
         """What the runs did in the last steps."""
@@ -217,6 +237,24 @@ class Runs:
         spikes = self.past.spikes[self.silence :][rows].astype(np.uint8)
         return Rollout(arranged(spikes), arranged(self.scratch.potential[rows]))
 
+    def _weigh(self) -> _Terms:
+        """What the steps so far have learned, before it is multiplied with spikes."""
+        wiring, past, steps = self.wiring, self.past, self.index
+        factor = products.weigh_errors(past.error[:steps], past.coefficient, wiring.hidden)
+        if self.rule.one_hop:
+            factor[:, :, : wiring.hidden] += past.reach[:steps]
+        shared = products.sum_compartments(factor, len(past.log_weights), wiring.deaf)
+        small = Small(
+            np.zeros((len(wiring.own_taps), factor.shape[2]), factor.dtype), np.zeros_like(factor[0, 0])
+        )
+        if not self.rule.online:
+            spikes = past.spikes[: self.silence + steps]
+            products.small_terms(factor, spikes, wiring.own_taps, *small, 0, factor.shape[2])
+            small.feedback[:] *= wiring.own
+        memory = wiring.taps.shape[1]
+        spiked = products.list_spikes(past.spikes[self.silence - memory : self.silence + steps])
+        return _Terms(factor, shared, small, *spiked)
+
     def fold(self, target: NDArray) -> Small:
         """Add all terms to ``target [J, L, N]``, weights or a direction, and forget their coefficients.
 
@@ -224,30 +262,14 @@ class Runs:
 
         ``sum_{p, tau} A[p, tau] r[p, tau] phi[p, tau]^T``: errors are filtered backwards, then added where spikes were.
         """
-        wiring, past = self.wiring, self.past
-        taps, steps = wiring.taps, self.index
-        presentations = len(past.log_weights)
-        memory, rows = taps.shape[1], taps.shape[1] + steps
+        wiring, taps = self.wiring, self.wiring.taps
+        terms = self._weigh() if self._terms is None else self._terms
+        presentations, rows = len(terms.shared), taps.shape[1] + self.index
         target = target.reshape(len(target), -1)
-        factor = products.weigh_errors(past.error[:steps], past.coefficient, wiring.hidden)
-        if self.rule.one_hop:
-            factor[:, :, : wiring.hidden] += past.reach[:steps]
-        small = Small(
-            np.zeros((len(wiring.own_taps), factor.shape[2]), factor.dtype), np.zeros_like(factor[0, 0])
-        )
-        if not self.rule.online:
-            threads.each(
-                lambda low, high: products.small_terms(
-                    factor, past.spikes[: self.silence + steps], wiring.own_taps, *small, low, high
-                ),
-                threads.ranges(factor.shape[2]),
-            )
-            small.feedback[:] *= wiring.own
         if len(wiring.listeners):
-            shared = products.sum_compartments(factor, presentations, wiring.deaf)
-            filtered = np.empty((presentations, rows, target.shape[1]), factor.dtype)
+            filtered = np.empty((presentations, rows, target.shape[1]), target.dtype)
             threads.each(
-                lambda low, high: products.filter_all_back(shared, taps, filtered, low, high),
+                lambda low, high: products.filter_all_back(terms.shared, taps, filtered, low, high),
                 threads.ranges(presentations),
             )
             step, value, begins = self._events
@@ -258,19 +280,25 @@ class Runs:
                 threads.ranges(wiring.inputs),
             )
         if len(wiring.links):
-            spikes = past.spikes[self.silence - memory : self.silence + steps]
-            neuron, starts = products.list_spikes(spikes)
             threads.each(
                 lambda low, high: products.add_neuron_terms(
-                    target, wiring.inputs, taps, neuron, starts, factor, wiring.stretches, low, high
+                    target,
+                    wiring.inputs,
+                    taps,
+                    terms.neuron,
+                    terms.starts,
+                    terms.factor,
+                    wiring.stretches,
+                    low,
+                    high,
                 ),
-                threads.ranges(factor.shape[2]),
+                threads.ranges(terms.factor.shape[2]),
             )
-        self._stale = True
-        past.coefficient[:] = 0
+        self._stale, self._terms = True, None
+        self.past.coefficient[:] = 0
         self.pending.diagonal[:] = 0
-        past.reach[:] = 0
-        return small
+        self.past.reach[:] = 0
+        return terms.small
 
     def shift(self, keep: int) -> None:
         """Forget all but the last steps of the histories. Everything read from what is forgotten must be folded."""

@@ -1,0 +1,112 @@
+"""A written grid of settings: one change at a time from a common start, scored on the validation part.
+
+Every finished run is one line of OUT/results.jsonl, and a run that stands there is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gemsnn import kernels, rng, train
+from gemsnn import network as networks
+from gemsnn.config import Settings
+from gemsnn.data import datasets
+
+Changes = dict[str, object]
+"""Values by ``part.key`` of the settings."""
+
+
+def settings(changes: Changes, seed: int) -> Settings:
+    """The default settings with these changes."""
+    parts = {field.name: getattr(Settings(), field.name) for field in dataclasses.fields(Settings)}
+    for key, value in {**changes, "train.seed": seed}.items():
+        part, name = key.split(".")
+        parts[part] = dataclasses.replace(parts[part], **{name: value})
+    return Settings(**parts)
+
+
+def run(chosen: Settings) -> dict:
+    """Train, and score on the validation part with ten compartments."""
+    splits = datasets.load(chosen.data)
+    network = networks.build(chosen.network.spec(splits.train.layout), seed=chosen.train.seed)
+    _, kernel = kernels.choose("auto", network, chosen.learning)
+    began = time.perf_counter()
+    spec = dataclasses.replace(chosen.train, evaluate_every=chosen.train.epochs)
+    learner, _ = train.fit(
+        network,
+        train.start(networks.init(network, spec.seed), chosen.learning),
+        splits.train,
+        splits.validation.select(slice(0, 0)),
+        spec,
+        chosen.learning,
+        kernel,
+    )
+    seconds = time.perf_counter() - began
+    seed = rng.derive(spec.seed, "validation")
+    scores = train.validate(kernel, network, learner.params, splits.validation, 10, seed)
+    return {**scores, "seconds": round(seconds, 1)}
+
+
+def table(results: list[dict]) -> str:
+    """Mean and standard error over seeds, one row for each name."""
+    lines = [
+        "| change | runs | accuracy | ECE | NLL | log-likelihood | seconds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in dict.fromkeys(row["name"] for row in results):
+        rows = [row for row in results if row["name"] == name]
+
+        def cell(key: str, digits: int, rows: list[dict] = rows) -> str:
+            values = np.array([row[key] for row in rows])
+            error = f" ± {values.std(ddof=1) / len(values) ** 0.5:.{digits}f}" if len(values) > 1 else ""
+            return f"{values.mean():.{digits}f}{error}"
+
+        scores = f"{cell('accuracy', 3)} | {cell('ece', 3)} | {cell('nll', 2)} | {cell('log_likelihood', 1)}"
+        lines.append(f"| {name} | {len(rows)} | {scores} | {cell('seconds', 0)} |")
+    return "\n".join(lines)
+
+
+def main(what: str, start: Changes, grid: dict[str, Changes], *, quick: list[str]) -> None:
+    """The command line of a grid: what it is about, its common start, the changes by name, and two for ``--quick``."""
+    parser = argparse.ArgumentParser(description=what, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--root", type=Path, help="where the data set lies, if it is not built in")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--part", default="0/1", help="run only every n-th of the runs, e.g. 0/2 and 1/2")
+    parser.add_argument(
+        "--quick", action="store_true", help="two runs on 64 recordings, to see that it works"
+    )
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    start = start | {"train.epochs": arguments.epochs}
+    if arguments.root is not None:
+        start |= {"data.root": arguments.root}
+    if arguments.quick:
+        start |= {"train.epochs": 1, "data.limit": 64}
+        arguments.only = quick
+    part, parts = map(int, arguments.part.split("/"))
+    torch.set_num_threads(max(1, torch.get_num_threads() // parts))
+    path = arguments.out / "results.jsonl"
+
+    def read() -> list[dict]:
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    jobs = [(name, seed) for seed in range(arguments.seeds) for name in arguments.only or grid]
+    for name, seed in jobs[part::parts]:
+        key = {"name": name, "seed": seed, "epochs": start["train.epochs"]}
+        if any(all(row[k] == v for k, v in key.items()) for row in read()):
+            continue
+        row = {**key, **run(settings(start | grid[name], seed))}
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(row, flush=True)
+    print(table([row for row in read() if row["epochs"] == start["train.epochs"]]))

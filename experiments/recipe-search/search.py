@@ -1,0 +1,41 @@
+"""Which rule, outputs, target coding and memory learn best on emulated MNIST images, scored on the validation part.
+
+    python experiments/recipe-search/search.py --root IMAGES.npz --out FOLDER [--seeds 3] [--epochs 4] [--only NAME ...]
+
+Every finished run is one line of FOLDER/results.jsonl, and a run that stands there is not repeated.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import grid
+
+# the default settings, on the first 2,000 presentations
+START: grid.Changes = {"data.data": "images", "data.limit": 2000, "network.hidden": (128,)}
+ONE_HOP: grid.Changes = {"rule.rule": "one-hop"}
+CIRCUIT: grid.Changes = {"network.output": "winner-take-all"}
+LATE: grid.Changes = {"data.warm_up": 0.5}
+LONG: grid.Changes = {"network.memory": 40}
+CHANGES: dict[str, grid.Changes] = {
+    "gem-cv": {},
+    "no hidden neurons": {"network.hidden": ()},
+    "one-hop": ONE_HOP,
+    "one-hop-gem": {"rule.rule": "one-hop-gem"},
+    "one-hop, circuit": ONE_HOP | CIRCUIT,
+    "one-hop, late": ONE_HOP | LATE,
+    "one-hop, long": ONE_HOP | LONG,
+    "one-hop, circuit, late": ONE_HOP | CIRCUIT | LATE,
+    "one-hop, circuit, late, long": ONE_HOP | CIRCUIT | LATE | LONG,
+    "gem-cv, circuit, late, long": CIRCUIT | LATE | LONG,
+    "all, hidden 256": ONE_HOP | CIRCUIT | LATE | LONG | {"network.hidden": (256,)},
+    "all, one compartment": ONE_HOP | CIRCUIT | LATE | LONG | {"train.compartments": 1},
+    "all, feedforward": ONE_HOP | CIRCUIT | LATE | LONG | {"network.topology": "feedforward"},
+    "all, lr 0.001": ONE_HOP | CIRCUIT | LATE | LONG | {"optimiser.lr": 1e-3},
+}
+
+
+if __name__ == "__main__":
+    grid.main(__doc__ or "", START, CHANGES, quick=["gem-cv", "one-hop, circuit, late, long"])
