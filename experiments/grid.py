@@ -26,9 +26,12 @@ Changes = dict[str, object]
 def settings(changes: Changes, seed: int) -> Settings:
     """The default settings with these changes."""
     parts = {field.name: getattr(Settings(), field.name) for field in dataclasses.fields(Settings)}
+    wanted: dict[str, dict[str, object]] = {}
     for key, value in {**changes, "train.seed": seed}.items():
         part, name = key.split(".")
-        parts[part] = dataclasses.replace(parts[part], **{name: value})
+        wanted.setdefault(part, {})[name] = value
+    for part, values in wanted.items():
+        parts[part] = dataclasses.replace(parts[part], **values)
     return Settings(**parts)
 
 
