@@ -26,9 +26,9 @@ from torch import Tensor
 from gemsnn import optimisers, rules
 from gemsnn.kernels import signals, threads
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
-from gemsnn.kernels.fused import Rule, Small
 from gemsnn.kernels.runs import Block, Runs
 from gemsnn.kernels.wiring import groups_of
+from gemsnn.kernels.work import Rule, Small
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserState
 from gemsnn.types import Batch

@@ -12,9 +12,9 @@ from torch import Tensor
 from gemsnn import rng
 from gemsnn.kernels import fused, products, threads
 from gemsnn.kernels.contract import Rollout
-from gemsnn.kernels.fused import Given, Past, Rule, Scratch, Small, Wiring, Work
 from gemsnn.kernels.pending import Pending
 from gemsnn.kernels.wiring import Group, groups_of, merged
+from gemsnn.kernels.work import Given, Past, Rule, Scratch, Small, Wiring, Work
 from gemsnn.network import Network
 
 GAP = 64
