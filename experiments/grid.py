@@ -84,6 +84,7 @@ def main(what: str, start: Changes, grid: dict[str, Changes], *, quick: list[str
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--limit", type=int, help="only the first presentations of the training and validation parts")
     parser.add_argument("--part", default="0/1", help="run only every n-th of the runs, e.g. 0/2 and 1/2")
     parser.add_argument(
         "--quick", action="store_true", help="two runs on 64 recordings, to see that it works"
@@ -91,6 +92,8 @@ def main(what: str, start: Changes, grid: dict[str, Changes], *, quick: list[str
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     start = start | {"train.epochs": arguments.epochs}
+    if arguments.limit is not None:
+        start |= {"data.limit": arguments.limit}
     if arguments.root is not None:
         start |= {"data.root": arguments.root}
     if arguments.quick:
@@ -105,11 +108,12 @@ def main(what: str, start: Changes, grid: dict[str, Changes], *, quick: list[str
 
     jobs = [(name, seed) for seed in range(arguments.seeds) for name in arguments.only or grid]
     for name, seed in jobs[part::parts]:
-        key = {"name": name, "seed": seed, "epochs": start["train.epochs"]}
-        if any(all(row[k] == v for k, v in key.items()) for row in read()):
+        key = {"name": name, "seed": seed, "epochs": start["train.epochs"], "limit": start.get("data.limit")}
+        if any(all(row.get(k) == v for k, v in key.items()) for row in read()):
             continue
         row = {**key, **run(settings(start | grid[name], seed))}
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(row, flush=True)
-    print(table([row for row in read() if row["epochs"] == start["train.epochs"]]))
+    same = {"epochs": start["train.epochs"], "limit": start.get("data.limit")}
+    print(table([row for row in read() if all(row.get(k) == v for k, v in same.items())]))

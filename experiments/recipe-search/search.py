@@ -13,11 +13,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import grid
 
-# the default settings, on the first 2,000 presentations
-START: grid.Changes = {"data.data": "images", "data.limit": 2000, "network.hidden": (128,)}
+# the default settings
+START: grid.Changes = {"data.data": "images", "network.hidden": (128,)}
 ONE_HOP: grid.Changes = {"rule.rule": "one-hop"}
 CIRCUIT: grid.Changes = {"network.output": "winner-take-all"}
 LATE: grid.Changes = {"data.warm_up": 0.5}
+BIG: grid.Changes = {"network.hidden": (256,), "train.compartments": 2}
 LONG: grid.Changes = {"network.memory": 40}
 CHANGES: dict[str, grid.Changes] = {
     "gem-cv": {},
@@ -38,6 +39,17 @@ CHANGES: dict[str, grid.Changes] = {
     "all, hidden 256": ONE_HOP | CIRCUIT | LATE | LONG | {"network.hidden": (256,)},
     "all, one compartment": ONE_HOP | CIRCUIT | LATE | LONG | {"train.compartments": 1},
     "all, feedforward": ONE_HOP | CIRCUIT | LATE | LONG | {"network.topology": "feedforward"},
+    "late, 256": ONE_HOP | LATE | BIG,
+    "late, 256, lr 0.01": ONE_HOP | LATE | BIG | {"optimiser.lr": 1e-2},
+    "late, 256, lr 0.001": ONE_HOP | LATE | BIG | {"optimiser.lr": 1e-3},
+    "late, 256, feedforward": ONE_HOP | LATE | BIG | {"network.topology": "feedforward"},
+    "late, 256, circuit": ONE_HOP | LATE | BIG | CIRCUIT,
+    "late, 256, long": ONE_HOP | LATE | BIG | LONG,
+    "late, 256, batch 64": ONE_HOP | LATE | BIG | {"train.batch": 64},
+    "late, 256, rate 0.3": ONE_HOP | LATE | BIG | {"network.hidden_rate": 0.3},
+    "late, 256, rate 0.03": ONE_HOP | LATE | BIG | {"network.hidden_rate": 0.03},
+    "later, 256": ONE_HOP | BIG | {"data.warm_up": 0.75},
+    "late, 256, merged": ONE_HOP | LATE | BIG | {"data.polarity": "merged"},
     "all, lr 0.001": ONE_HOP | CIRCUIT | LATE | LONG | {"optimiser.lr": 1e-3},
 }
 

@@ -84,9 +84,20 @@ def softmax(potential, out):  # pragma: no cover (compiled)
 
 
 @numba.njit(cache=True, nogil=True)
-def log_sigmoid(x):  # pragma: no cover (compiled)
-    """``log(1 / (1 + exp(-x)))`` without overflow."""
-    return min(x, 0.0) - math.log1p(math.exp(-abs(x)))
+def log_bernoulli(spikes, potential):  # pragma: no cover (compiled)
+    """``sum_n log p(s_n | u_n)`` of independent neurons, in double precision and without overflow.
+
+    ``log sigmoid(x) = min(x, 0) - log(1 + exp(-|x|))``, with one logarithm of a product for many factors in (1, 2].
+    """
+    total, product = 0.0, 1.0
+    for n in range(len(spikes)):
+        x = numba.float64((2 * spikes[n] - 1) * potential[n])
+        total += min(x, 0.0)
+        product *= 1.0 + exp_of_negative(-abs(x))
+        if n % 512 == 511:
+            total -= math.log(product)
+            product = 1.0
+    return total - math.log(product)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
@@ -101,3 +112,44 @@ def add_four(a, b, c, d, out):  # pragma: no cover (compiled)
     """``out += a + b + c + d`` for vectors: the sum is loaded and stored once for all of them."""
     for n in range(len(out)):
         out[n] += (a[n] + b[n]) + (c[n] + d[n])
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def add_scaled(values, first, rows, scale, out):  # pragma: no cover (compiled)
+    """``out += sum_i scale[i] * values[rows[i], first : first + len(out)]`` for a contiguous ``values``.
+
+    Four at a time: the sum is loaded and stored once for them.
+    """
+    flat, width, size = values.reshape(-1), values.shape[1], len(out)
+    whole = len(rows) // 4 * 4
+    for i in range(0, whole, 4):
+        at = first + rows[i] * width
+        a = flat[at : at + size]
+        at = first + rows[i + 1] * width
+        b = flat[at : at + size]
+        at = first + rows[i + 2] * width
+        c = flat[at : at + size]
+        at = first + rows[i + 3] * width
+        d = flat[at : at + size]
+        p, q, r, s = scale[i], scale[i + 1], scale[i + 2], scale[i + 3]
+        for n in range(size):
+            out[n] += (p * a[n] + q * b[n]) + (r * c[n] + s * d[n])
+    for i in range(whole, len(rows)):
+        at = first + rows[i] * width
+        axpy(scale[i], flat[at : at + size], out)
+
+
+@numba.njit(cache=True, nogil=True)
+def add_filtered(values, first, tap, at, sign, rows, where, out):  # pragma: no cover (compiled)
+    """``out[n] += sum_d f(d) values[at + sign * d, first + n]``, for those of ``rows`` rows that exist.
+
+    Scratch: ``where``, int64 with a place for every lag.
+    """
+    low, high = 0, len(tap)
+    while low < high and not (tap[low] != 0 and 0 <= at + sign * (low + 1) < rows):
+        low += 1
+    while low < high and not (tap[high - 1] != 0 and 0 <= at + sign * high < rows):
+        high -= 1
+    for d in range(low, high):
+        where[d] = at + sign * (d + 1)
+    add_scaled(values, first, where[low:high], tap[low:high], out)

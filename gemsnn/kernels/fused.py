@@ -65,8 +65,9 @@ def run(work: Work, given: Given, t, low, high):  # pragma: no cover (compiled)
     memory = wiring.taps.shape[1]
     _send(work, now - 1, now, low, high)
     potential = scratch.potential[t % len(scratch.potential)]
+    where = np.empty(len(past.spikes) - len(past.error), np.int64)
     for p in range(low, high):
-        _rest(work, given.drive[p // compartments, t - given.start], now, p, potential[p])
+        _rest(work, given.drive[p // compartments, t - given.start], now, p, where, potential[p])
     if rule.online:
         pending.multiply(work.pending, runs, memory + t - 1, low, high)
         input_gram = given.input_gram[t - given.start]
@@ -122,7 +123,7 @@ def _send(work, row, now, low, high):  # pragma: no cover (compiled)
     """
     links, weight, wiring = work.wiring.links, work.weight, work.wiring
     one = weight.dtype.type(1)
-    count, memory = wiring.taps.shape
+    m, (count, memory) = wiring.inputs, wiring.taps.shape
     for link in range(len(links)):
         start, stop, base = links[link, 0], links[link, 1], links[0, 0]
         sent = np.empty(stop - start, weight.dtype)
@@ -130,19 +131,16 @@ def _send(work, row, now, low, high):  # pragma: no cover (compiled)
         for f in range(count):
             for p in range(low, high):
                 heard = work.scratch.active[p, : work.scratch.spiked[p]]
-                heard = (
-                    wiring.inputs
-                    + heard[np.searchsorted(heard, links[link, 2]) : np.searchsorted(heard, links[link, 3])]
-                )
+                heard = heard[np.searchsorted(heard, links[link, 2]) : np.searchsorted(heard, links[link, 3])]
                 sent[:] = 0
                 whole = len(heard) // 4 * 4
                 for i in range(0, whole, 4):
                     elementary.add_four(
-                        weight[heard[i], f, start:stop], weight[heard[i + 1], f, start:stop],
-                        weight[heard[i + 2], f, start:stop], weight[heard[i + 3], f, start:stop], sent,
+                        weight[m + heard[i], f, start:stop], weight[m + heard[i + 1], f, start:stop],
+                        weight[m + heard[i + 2], f, start:stop], weight[m + heard[i + 3], f, start:stop], sent,
                     )  # fmt: skip
                 for i in range(whole, len(heard)):
-                    elementary.axpy(one, weight[heard[i], f, start:stop], sent)
+                    elementary.axpy(one, weight[m + heard[i], f, start:stop], sent)
                 for d in range(max(1, now - row), memory + 1):
                     if wiring.taps[f, d - 1] != 0:
                         out = work.scratch.coming[(row + d) % memory, p, start - base : stop - base]
@@ -150,7 +148,7 @@ def _send(work, row, now, low, high):  # pragma: no cover (compiled)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _rest(work, drive, now, p, potential):  # pragma: no cover (compiled)
+def _rest(work, drive, now, p, where, potential):  # pragma: no cover (compiled)
     """The potentials ``[N]`` of run p under the segment's weights, and its neurons' traces of themselves."""
     wiring, scratch, small = work.wiring, work.scratch, work.small
     for n in range(len(potential)):
@@ -160,25 +158,21 @@ def _rest(work, drive, now, p, potential):  # pragma: no cover (compiled)
         elementary.axpy(coming.dtype.type(1), coming, potential[base : base + len(coming)])
         coming[:] = 0
     if wiring.own.any():
-        _trace(wiring.own_taps, work.past.spikes, now, p, scratch.own_trace)
+        _trace(wiring.own_taps, work.past.spikes, now, p, where, scratch.own_trace)
         for f in range(len(small.feedback)):
             for n in range(len(potential)):
                 potential[n] += small.feedback[f, n] * scratch.own_trace[p, f, n]
     if work.rule.online:
-        _trace(wiring.taps, work.past.spikes, now, p, scratch.self_trace)
+        _trace(wiring.taps, work.past.spikes, now, p, where, scratch.self_trace)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _trace(taps, spikes, now, p, out):  # pragma: no cover (compiled)
+def _trace(taps, spikes, now, p, where, out):  # pragma: no cover (compiled)
     """Neurons' traces of their own spikes before row ``now``, into ``out[p]``."""
-    count, memory = taps.shape
+    history = spikes.reshape(len(spikes), -1)
     out[p] = 0
-    for d in range(1, memory + 1):
-        for f in range(count):
-            scale = taps[f, d - 1]
-            if scale != 0:
-                for n in range(out.shape[2]):
-                    out[p, f, n] += scale * spikes[now - d, p, n]
+    for f in range(len(taps)):
+        elementary.add_filtered(history, p * out.shape[2], taps[f], now, -1, now, where, out[p, f])
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
@@ -229,8 +223,7 @@ def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
             for n in range(hidden, len(spikes)):
                 total += spikes[n] * potential[n]
         else:
-            for n in range(hidden, len(spikes)):
-                total += elementary.log_sigmoid((2 * spikes[n] - 1) * potential[n])
+            total = elementary.log_bernoulli(spikes[hidden:], potential[hidden:])
         work.scratch.evidence[p] = total
     for n in range(len(spikes)):
         error[n] = spikes[n] - error[n]

@@ -1,83 +1,100 @@
 # pyright: reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
 """Compiled products with spikes for the cpu kernel: what inputs send, and what is added to weights afterwards.
 
-Weights are sender by sender, ``[J, L N]``. Functions with ``low, high`` fill or change that range only, so that
-several threads can share the work. Compiled at first use, then read from the disk cache beside this file.
+Weights are sender by sender, ``[J, L, N]``; a sender's ``(l, n)`` in that order are its columns. Functions with ``low,
+high`` do these filters only, so that threads can share the work, and what is gone through at random fits a cache.
+Compiled at first use, then read from the disk cache beside this file.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
-from gemsnn.kernels.elementary import axpy
+from gemsnn.kernels.elementary import add_filtered, add_scaled, axpy
 
-CACHE_BYTES = 500_000
-"""Of weights that are changed at a time, so that they stay in the second cache."""
+
+class Events(NamedTuple):
+    """The inputs that are not zero in ``[B, S, M]``, in two orders.
+
+    Attributes:
+        sender: who, row by row; a row is a presentation's step, ``b * S + s``.
+        size: its value.
+        rows: int64 ``[B * S + 1]``, where each row begins.
+        row: at which row, sender by sender.
+        row_size: its value.
+        senders: int64 ``[M + 1]``, where each sender begins.
+    """
+
+    sender: NDArray
+    size: NDArray
+    rows: NDArray
+    row: NDArray
+    row_size: NDArray
+    senders: NDArray
 
 
 @numba.njit(cache=True, nogil=True)
-def find_events(spikes):  # pragma: no cover (compiled)
-    """The non-zero inputs of uint8 ``[B, S, M]``, sender by sender.
-
-    Returns:
-        Steps and values of all events, and ``starts [B, M + 1]``: where each sender's begin.
-    """
+def find_events(spikes, one):  # pragma: no cover (compiled)
+    """The events of uint8 ``[B, S, M]``, contiguous; their values have the type of ``one``."""
     presentations, steps, inputs = spikes.shape
-    starts = np.zeros((presentations, inputs + 1), np.int64)
+    flat, kind = spikes.reshape(-1), type(one)
     total = 0
-    for b in range(presentations):
-        for t in range(steps):
-            for m in range(inputs):
-                starts[b, m + 1] += spikes[b, t, m] != 0
-        starts[b, 0] = total
-        for m in range(inputs):
-            starts[b, m + 1] += starts[b, m]
-        total = starts[b, inputs]
-    step, value = np.empty(total, np.int64), np.empty(total, np.uint8)
-    for b in range(presentations):
-        at = starts[b, :inputs].copy()
-        for t in range(steps):
-            for m in range(inputs):
-                if spikes[b, t, m] != 0:
-                    step[at[m]] = t
-                    value[at[m]] = spikes[b, t, m]
-                    at[m] += 1
-    return step, value, starts
+    for i in range(len(flat)):
+        total += flat[i] != 0
+    sender, size = np.empty(total + 1, np.int64), np.empty(total, kind)
+    rows, senders = np.zeros(presentations * steps + 1, np.int64), np.zeros(inputs + 1, np.int64)
+    found = 0
+    for row in range(presentations * steps):
+        values = flat[row * inputs : (row + 1) * inputs]
+        for m in range(inputs):  # without a branch, which would be guessed wrong at every event
+            sender[found] = m
+            found += values[m] != 0
+        rows[row + 1] = found
+        for event in range(rows[row], found):
+            size[event] = kind(values[sender[event]])
+            senders[sender[event] + 1] += 1
+    for m in range(inputs):
+        senders[m + 1] += senders[m]
+    at = senders[:inputs].copy()
+    by_row, by_size = np.empty(total, np.int64), np.empty(total, kind)
+    for row in range(presentations * steps):
+        for event in range(rows[row], rows[row + 1]):
+            m = sender[event]
+            by_row[at[m]] = row
+            by_size[at[m]] = size[event]
+            at[m] += 1
+    return Events(sender, size, rows, by_row, by_size, senders)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def drive(weight, taps, step, value, starts, first, listeners, out):  # pragma: no cover (compiled)
+@numba.njit(cache=True, nogil=True)
+def drive(weight, taps, events, first, listeners, out):  # pragma: no cover (compiled)
     """What inputs add to the potentials, ``out [B, C, N]``, which begins at step ``first``.
 
     ``out[b, c, n] = sum_d sum_l f_l(d) sum_m s[b, m, first + c - d] w[n, m, l]``: multiplied first, then filtered.
-    ``weight [J, L N]``, ``starts [B, M + 1]``, and ``listeners [.., 2]``, the stretches of those that hear inputs.
+    ``weight [J, L, N]``; ``listeners [.., 2]``, ranges with all neurons that hear inputs.
     """
     (count, memory), (presentations, steps, neurons) = taps.shape, out.shape
-    oldest = max(0, first - memory)
-    sent = np.zeros((presentations, first + steps - oldest, weight.shape[1]), weight.dtype)
-    # sender by sender, so that a sender's weights are in the first cache for all that it sends
-    for m in range(starts.shape[1] - 1):
-        for b in range(presentations):
-            for event in range(starts[b, m], starts[b, m + 1]):
-                if oldest <= step[event] < first + steps - 1:
-                    _add(sent[b, step[event] - oldest], weight[m], weight.dtype.type(value[event]), listeners)
+    by_sender = weight.reshape(len(weight), -1)
+    all_rows = (len(events.rows) - 1) // presentations
+    where = np.empty(memory, np.int64)
     out[:] = 0
-    for b in range(presentations):
-        for c in range(steps):
-            for d in range(1, min(memory, first + c) + 1):
-                row = sent[b, first + c - d - oldest]
-                for f in range(count):
-                    if taps[f, d - 1] != 0:
-                        axpy(taps[f, d - 1], row[f * neurons : (f + 1) * neurons], out[b, c])
-
-
-@numba.njit(cache=True, nogil=True)
-def _add(total, term, scale, stretches):  # pragma: no cover (compiled)
-    """``total += scale * term`` for stretches of two vectors."""
-    for r in range(len(stretches)):
-        low, high = stretches[r, 0], stretches[r, 1]
-        axpy(scale, term[low:high], total[low:high])
+    for r in range(len(listeners)):
+        start, stop = listeners[r]
+        sent = np.empty((all_rows, stop - start), weight.dtype)
+        for f in range(count):
+            column = f * neurons + start
+            for b in range(presentations):
+                for s in range(max(0, first - memory), first + steps - 1):
+                    sent[s] = 0
+                    low, high = events.rows[b * all_rows + s], events.rows[b * all_rows + s + 1]
+                    add_scaled(by_sender, column, events.sender[low:high], events.size[low:high], sent[s])
+                for c in range(steps):
+                    to = out[b, c, start:stop]
+                    add_filtered(sent, 0, taps[f], first + c, -1, first + steps - 1, where, to)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
@@ -98,18 +115,18 @@ def small_terms(factor, spikes, own_taps, feedback, bias, low, high):  # pragma:
 
     ``spikes [silence + steps, P, N]``.
     """
-    (steps, runs, _), (count, memory) = factor.shape, own_taps.shape
-    silence = len(spikes) - steps
-    one, trace = factor.dtype.type(1), np.empty(high - low, factor.dtype)
+    (steps, runs, neurons), (count, memory) = factor.shape, own_taps.shape
+    silence, history = len(spikes) - steps, spikes.reshape(len(spikes), -1)
+    one, trace, where = factor.dtype.type(1), np.empty(high - low, factor.dtype), np.empty(memory, np.int64)
     for p in range(runs):
         for t in range(steps):
             blame = factor[t, p, low:high]
             axpy(one, blame, bias[low:high])
             for f in range(count):
                 trace[:] = 0
-                for d in range(1, memory + 1):
-                    if own_taps[f, d - 1] != 0:
-                        axpy(own_taps[f, d - 1], spikes[silence + t - d, p, low:high], trace)
+                add_filtered(
+                    history, p * neurons + low, own_taps[f], silence + t, -1, len(history), where, trace
+                )
                 out = feedback[f, low:high]
                 for n in range(len(out)):
                     out[n] += trace[n] * blame[n]
@@ -132,40 +149,39 @@ def sum_compartments(factor, presentations, deaf):  # pragma: no cover (compiled
     return out
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def filter_back(factor, taps, out):  # pragma: no cover (compiled)
-    """``out[D + t, (l, n)] = sum_d f_l(d) factor[t + d, n]``: what a spike at step t >= -D is to be blamed for."""
-    (count, memory), (steps, neurons) = taps.shape, factor.shape
-    out[:] = 0
+@numba.njit(cache=True, nogil=True)
+def filter_back(factor, tap, first, last, out, column):  # pragma: no cover (compiled)
+    """``out[D + t, n] = sum_d f(d) factor[t + d, n]``: what a spike at step t >= -D is to be blamed for.
+
+    For neurons ``first .. last``, into columns that begin at ``column``.
+    """
+    where = np.empty(len(tap), np.int64)
     for row in range(len(out)):
-        for d in range(1, memory + 1):
-            t = row - memory + d
-            if 0 <= t < steps:
-                for f in range(count):
-                    if taps[f, d - 1] != 0:
-                        axpy(taps[f, d - 1], factor[t], out[row, f * neurons : (f + 1) * neurons])
+        to = out[row, column : column + last - first]
+        to[:] = 0
+        add_filtered(factor, first, tap, row - len(tap), 1, len(factor), where, to)
 
 
 @numba.njit(cache=True, nogil=True)
-def filter_all_back(factor, taps, out, low, high):  # pragma: no cover (compiled)
-    """:func:`filter_back` for presentations ``low .. high`` of ``[B, ..]``."""
-    for b in range(low, high):
-        filter_back(factor[b], taps, out[b])
+def add_input_terms(out, shared, taps, events, stretches, low, high):  # pragma: no cover (compiled)
+    """Add to ``out [J, L N]`` what events are to be blamed for, under the filters ``low .. high``.
 
-
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def add_input_terms(out, filtered, step, value, starts, listeners, low, high):  # pragma: no cover (compiled)
-    """Add to ``out [J, L N]`` what events of inputs ``low .. high`` are to be blamed for.
-
-    ``filtered [B, S, L N]``, and events at the same steps.
+    ``shared [B, steps, N]``; events begin D steps earlier. ``stretches [.., 2]``: columns under these filters that hold
+    all neurons that hear inputs; factors of others are zero.
     """
-    at_once = max(1, CACHE_BYTES // (out[0].size * out.itemsize))
-    for begin in range(low, high, at_once):
-        for b in range(len(filtered)):
-            for m in range(begin, min(begin + at_once, high)):
-                for event in range(starts[b, m], starts[b, m + 1]):
-                    if step[event] < filtered.shape[1]:
-                        _add(out[m], filtered[b, step[event]], out.dtype.type(value[event]), listeners)
+    presentations, _, neurons = shared.shape
+    all_rows = (len(events.rows) - 1) // presentations
+    filtered = np.empty((presentations * all_rows, (high - low) * neurons), out.dtype)
+    for f in range(low, high):
+        for b in range(presentations):
+            back = filtered[b * all_rows : (b + 1) * all_rows]
+            filter_back(shared[b], taps[f], 0, neurons, back, (f - low) * neurons)
+    for m in range(len(events.senders) - 1):
+        begin, end = events.senders[m], events.senders[m + 1]
+        row, size = events.row[begin:end], events.row_size[begin:end]
+        for r in range(len(stretches)):
+            start, stop = stretches[r]
+            add_scaled(filtered, start - low * neurons, row, size, out[m, start:stop])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -188,28 +204,33 @@ def list_spikes(spikes):  # pragma: no cover (compiled)
     return neuron, starts
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@numba.njit(cache=True, nogil=True)
 def add_neuron_terms(
-    out, inputs, taps, neuron, starts, factor, links, low, high
+    out, inputs, taps, neuron, starts, factor, links, stretches, low, high
 ):  # pragma: no cover (compiled)
-    """Add to ``out [J, L N]`` what spikes of the neurons ``low .. high`` are to be blamed for.
+    """Add to ``out [J, L N]`` what the neurons' spikes are to be blamed for, under the filters ``low .. high``.
 
-    ``factor [steps, P, N]``; spikes begin D steps earlier. Synapses of neurons with themselves stay zero.
+    ``factor [steps, P, N]``; spikes begin D steps earlier. ``links [.., 4]``: receivers' first and last, senders'
+    first and last; ``stretches``: the same with receivers' columns under these filters. Synapses of neurons with
+    themselves stay zero.
     """
-    (steps, runs, neurons), (count, memory) = factor.shape, taps.shape
+    (steps, runs, neurons), memory = factor.shape, taps.shape[1]
     one = out.dtype.type(1)
     own = np.empty((steps, neurons), out.dtype)
-    filtered = np.empty((memory + steps, count * neurons), out.dtype)
+    filtered = np.empty((memory + steps, len(taps) * neurons), out.dtype)
     for p in range(runs):
         own[:] = factor[:, p]
-        filter_back(own, taps, filtered)
+        for link in range(len(links)):
+            for f in range(low, high):
+                start, stop = links[link, 0], links[link, 1]
+                filter_back(own, taps[f], start, stop, filtered, f * neurons + start)
         # what happened at the last step is felt only later
         for row in range(memory + steps - 1):
             spiked = neuron[starts[row * runs + p] : starts[row * runs + p + 1]]
-            for n in spiked[np.searchsorted(spiked, low) : np.searchsorted(spiked, high)]:
-                for link in range(len(links)):
-                    start, stop = links[link, 0], links[link, 1]
-                    if links[link, 2] <= n < links[link, 3]:
-                        axpy(one, filtered[row, start:stop], out[inputs + n, start:stop])
-    for n in range(low, high):
-        out[inputs + n, n::neurons] = 0
+            for stretch in range(len(stretches)):
+                start, stop, first, last = stretches[stretch]
+                for n in spiked[np.searchsorted(spiked, first) : np.searchsorted(spiked, last)]:
+                    axpy(one, filtered[row, start:stop], out[inputs + n, start:stop])
+    for n in range(neurons):
+        for f in range(low, high):
+            out[inputs + n, f * neurons + n] = 0

@@ -13,12 +13,15 @@ from gemsnn import rng
 from gemsnn.kernels import fused, products, threads
 from gemsnn.kernels.contract import Rollout
 from gemsnn.kernels.pending import Pending
-from gemsnn.kernels.wiring import Group, groups_of, merged
+from gemsnn.kernels.wiring import Group, columns, groups_of, merged
 from gemsnn.kernels.work import Given, Past, Rule, Scratch, Small, Wiring, Work
 from gemsnn.network import Network
 
 GAP = 64
 """Weights that do not exist, but cost less to go through than around."""
+
+FILTERED_BYTES = 500_000
+"""Of filtered factors that are gone through at random, so that they stay in the second cache."""
 
 SHARED = 16
 """Runs from which on threads share every step."""
@@ -68,7 +71,7 @@ class _Terms(NamedTuple):
 
 def _wiring(network: Network, groups: list[Group]) -> tuple[Wiring, list[tuple[bool, int, int]]]:
     """The network in arrays, and what each kind of ear hears: inputs?, first, last neuron."""
-    hidden, n, each = network.spec.hidden_neurons, network.spec.neurons, range(len(network.taps))
+    hidden = network.spec.hidden_neurons
     ears = list(dict.fromkeys((group.inputs, group.first, group.last) for group in groups))
     rows = [
         (g.start, g.stop, ears.index((g.inputs, g.first, g.last)), int(g.start >= hidden)) for g in groups
@@ -81,17 +84,7 @@ def _wiring(network: Network, groups: list[Group]) -> tuple[Wiring, list[tuple[b
         own=network.own.numpy(),
         circuit=network.spec.output == "winner-take-all",
         links=merged([(g.start, g.stop, g.first, g.last) for g in groups if g.first < g.last]),
-        stretches=merged(
-            [
-                (f * n + g.start, f * n + g.stop, g.first, g.last)
-                for f in each
-                for g in groups
-                if g.first < g.last
-            ]
-        ),
-        listeners=merged(
-            [(f * n + g.start, f * n + g.stop) for f in each for g in groups if g.inputs], gap=GAP
-        ),
+        listeners=merged([(g.start, g.stop) for g in groups if g.inputs], gap=GAP),
         deaf=merged([(g.start, g.stop) for g in groups if not g.inputs]),
         groups=np.array(rows, np.int64),
     )
@@ -175,16 +168,18 @@ class Runs:
             errors=new(felt * neurons),
             diagonal=new(count, neurons) if rule.online else new(0, 0),
         )
-        self._events = (np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros((presentations, 1), np.int64))
+        silent = np.zeros((presentations, memory, network.spec.inputs), np.uint8)
+        self._events = products.find_events(silent, dtype.type(1))
         self._stale, self._terms = True, None
 
     def prepare(self, weight: NDArray, small: Small, block: Block) -> tuple[Work, Given]:
         """What can be known of a block before it begins: the inputs' part, for all compartments at once."""
         steps, memory = block.alive.shape[1], self.wiring.taps.shape[1]
-        self._events = step, value, starts = products.find_events(np.ascontiguousarray(block.inputs.numpy()))
-        drive = np.zeros((len(starts), steps, weight.shape[2]), weight.dtype)
-        flat, taps, first = weight.reshape(len(weight), -1), self.wiring.taps, memory + self.index
-        products.drive(flat, taps, step, value, starts, first, self.wiring.listeners, drive)
+        one = weight.dtype.type(1)
+        self._events = products.find_events(np.ascontiguousarray(block.inputs.numpy()), one)
+        drive = np.empty((len(block.alive), steps, weight.shape[2]), weight.dtype)
+        taps, listeners = self.wiring.taps, self.wiring.listeners
+        products.drive(weight, taps, self._events, memory + self.index, listeners, drive)
         gram = drive[None, :0, :0]
         if self.rule.online:
             gram = _input_gram(self.wiring.taps, block.inputs.numpy(), steps)
@@ -213,7 +208,7 @@ class Runs:
         """
         work, given = self.prepare(weight, small, block)
         steps, runs = block.alive.shape[1], len(self.scratch.spiked)
-        if not share or runs < SHARED:
+        if not share or runs < SHARED or threads.WORKERS == 1:
             fused.advance(work, given, steps, self._stale)
         else:
             arrived, half = np.zeros(1, np.int64), runs // 2
@@ -264,35 +259,28 @@ class Runs:
         """
         wiring, taps = self.wiring, self.wiring.taps
         terms = self._weigh() if self._terms is None else self._terms
-        presentations, rows = len(terms.shared), taps.shape[1] + self.index
         target = target.reshape(len(target), -1)
-        if len(wiring.listeners):
-            filtered = np.empty((presentations, rows, target.shape[1]), target.dtype)
-            threads.each(
-                lambda low, high: products.filter_all_back(terms.shared, taps, filtered, low, high),
-                threads.ranges(presentations),
-            )
-            step, value, begins = self._events
-            threads.each(
-                lambda low, high: products.add_input_terms(
-                    target, filtered, step, value, begins, wiring.listeners, low, high
-                ),
-                threads.ranges(wiring.inputs),
-            )
+        shared, (_, _, neurons) = terms.shared, terms.factor.shape
+        filters = max(1, FILTERED_BYTES // (len(self._events.rows) * neurons * target.itemsize))
+        threads.each(
+            lambda low, high: products.add_input_terms(
+                target,
+                shared,
+                taps,
+                self._events,
+                columns(wiring.listeners, neurons, low, high, GAP),
+                low,
+                high,
+            ),
+            threads.ranges(len(taps), max(threads.WORKERS, -(-len(taps) // filters))),
+        )
         if len(wiring.links):
+            given = (target, wiring.inputs, taps, terms.neuron, terms.starts, terms.factor, wiring.links)
             threads.each(
                 lambda low, high: products.add_neuron_terms(
-                    target,
-                    wiring.inputs,
-                    taps,
-                    terms.neuron,
-                    terms.starts,
-                    terms.factor,
-                    wiring.stretches,
-                    low,
-                    high,
+                    *given, columns(wiring.links, neurons, low, high), low, high
                 ),
-                threads.ranges(terms.factor.shape[2]),
+                threads.ranges(len(taps)),
             )
         self._stale, self._terms = True, None
         self.past.coefficient[:] = 0

@@ -15,7 +15,8 @@ import threadpoolctl
 import torch
 
 WORKERS = torch.get_num_threads()
-_POOL = ThreadPoolExecutor(WORKERS, thread_name_prefix="gemsnn")
+_POOL = ThreadPoolExecutor(max(1, WORKERS - 1), thread_name_prefix="gemsnn")
+"""Beside the calling thread, which works too."""
 
 
 def ranges(total: int, parts: int = WORKERS) -> list[tuple[int, int]]:
@@ -25,15 +26,20 @@ def ranges(total: int, parts: int = WORKERS) -> list[tuple[int, int]]:
 
 
 def each(work: Callable[..., None], arguments: list[tuple]) -> None:
-    """Call ``work`` with each of these, side by side, and wait: the last of them in this very thread.
+    """Call ``work`` with each of these, side by side, this very thread helping, and wait.
 
     Not to be called from within.
     """
-    others = [_POOL.submit(work, *each) for each in arguments[:-1]]
-    for last in arguments[-1:]:
-        work(*last)
-    for other in others:
-        other.result()
+    left = iter(arguments)  # whose next() is one step under the interpreter's lock
+
+    def take() -> None:
+        for given in left:
+            work(*given)
+
+    helpers = [_POOL.submit(take) for _ in range(min(WORKERS, len(arguments)) - 1)]
+    take()
+    for helper in helpers:
+        helper.result()
 
 
 @cache

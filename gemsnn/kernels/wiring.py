@@ -54,10 +54,22 @@ def groups_of(network: Network) -> list[Group] | None:
 
 
 def merged(ranges: list[tuple[int, ...]], gap: int = 0) -> NDArray:
-    """Ranges ``(start, stop, ...)`` as rows; neighbours at most ``gap`` apart that agree in all else become one."""
+    """Ranges ``(start, stop, ...)`` as sorted rows; neighbours at most ``gap`` apart that agree in all else become one."""
     rows: list[tuple[int, ...]] = []
-    for start, stop, *rest in ranges:
+    for start, stop, *rest in sorted(ranges):
         if rows and start - rows[-1][1] <= gap and rows[-1][2:] == tuple(rest):
             start = rows.pop()[0]
         rows.append((start, stop, *rest))
     return np.array(rows, np.int64).reshape(len(rows), -1 if rows else 2)
+
+
+def columns(ranges: NDArray, neurons: int, low: int, high: int, gap: int = 0) -> NDArray:
+    """Ranges of receivers, under the filters ``low .. high``, as stretches of a sender's weights in the order ``(l, n)``."""
+    return merged(
+        [
+            (f * neurons + start, f * neurons + stop, *rest)
+            for f in range(low, high)
+            for start, stop, *rest in ranges.tolist()
+        ],
+        gap,
+    )

@@ -57,8 +57,7 @@ class Wiring(NamedTuple):
         circuit: whether visible neurons spike in a winner-take-all circuit.
         links: int64 ``[.., 4]``: receivers ``start .. stop`` and the neurons ``first .. last`` they hear, of all
             receivers that hear any.
-        stretches: the same in the flat order ``(l, n)`` of a sender's weights.
-        listeners: int64 ``[.., 2]``, in that order, stretches with all receivers that hear the inputs.
+        listeners: int64 ``[.., 2]``, ranges with all neurons that hear the inputs.
         deaf: int64 ``[.., 2]``, ranges of neurons that do not hear them.
         groups: int64 ``[.., 4]``: neurons ``start .. stop``, their ear (see :class:`.pending.Pending`) and
             1 for visible ones; together all neurons.
@@ -71,7 +70,6 @@ class Wiring(NamedTuple):
     own: NDArray
     circuit: bool
     links: NDArray
-    stretches: NDArray
     listeners: NDArray
     deaf: NDArray
     groups: NDArray
