@@ -83,16 +83,14 @@ def adam(
     assert state.first is not None
     assert state.second is not None
     updates = state.updates + 1
-    slopes = zip(state.first, state.second, direction, strict=True)
-    moments = [(torch.lerp(d, m, spec.beta1), torch.lerp(d * d, v, spec.beta2)) for m, v, d in slopes]
-    first, second = Params(*(m for m, _ in moments)), Params(*(v for _, v in moments))
     mean, power = 1 - spec.beta1**updates, 1 - spec.beta2**updates
-    moved = Params(
-        *(
-            leaf + (lr / mean) * m / ((v / power).sqrt() + spec.epsilon)
-            for leaf, m, v in zip(params, first, second, strict=True)
-        )
-    )
+    leaves = []
+    for leaf, m, v, d in zip(params, state.first, state.second, direction, strict=True):
+        m = torch.lerp(d, m, spec.beta1)
+        v = (spec.beta2 * v).addcmul_(d, d, value=1 - spec.beta2)
+        width = (v / power).sqrt_().add_(spec.epsilon)  # in place: fresh memory costs more than arithmetic
+        leaves.append((torch.addcdiv(leaf, m, width, value=lr / mean), m, v))
+    moved, first, second = (Params(*part) for part in zip(*leaves, strict=True))
     return OptimiserState(updates, first, second), moved
 
 

@@ -20,6 +20,9 @@ CIRCUIT: grid.Changes = {"network.output": "winner-take-all"}
 LATE: grid.Changes = {"data.warm_up": 0.5}
 BIG: grid.Changes = {"network.hidden": (256,), "train.compartments": 2}
 LONG: grid.Changes = {"network.memory": 40}
+FORWARD: grid.Changes = (
+    ONE_HOP | LATE | BIG | {"network.topology": "feedforward", "optimiser.lr": 1e-3}
+)
 CHANGES: dict[str, grid.Changes] = {
     "gem-cv": {},
     "no hidden neurons": {"network.hidden": ()},
@@ -50,6 +53,22 @@ CHANGES: dict[str, grid.Changes] = {
     "late, 256, rate 0.03": ONE_HOP | LATE | BIG | {"network.hidden_rate": 0.03},
     "later, 256": ONE_HOP | BIG | {"data.warm_up": 0.75},
     "late, 256, merged": ONE_HOP | LATE | BIG | {"data.polarity": "merged"},
+    "forward": FORWARD,
+    "forward, lr 0.0005": FORWARD | {"optimiser.lr": 5e-4},
+    "forward, lr 0.002": FORWARD | {"optimiser.lr": 2e-3},
+    "forward, hidden 512": FORWARD | {"network.hidden": (512,)},
+    "forward, early": FORWARD | {"data.warm_up": 0.0},
+    "forward, circuit": FORWARD | CIRCUIT,
+    "forward, long": FORWARD | LONG,
+    "forward, short": FORWARD | {"network.memory": 10},
+    "forward, one compartment": FORWARD | {"train.compartments": 1},
+    "forward, gem-cv": FORWARD | {"rule.rule": "gem-cv", "train.compartments": 5},
+    "forward, one-hop-gem": FORWARD | {"rule.rule": "one-hop-gem", "train.compartments": 5},
+    "forward, two groups": FORWARD | {"network.hidden": (256, 128)},
+    "forward, batch 64": FORWARD | {"train.batch": 64, "optimiser.lr": 2e-3},
+    "forward, rate 0.3": FORWARD | {"network.hidden_rate": 0.3},
+    "forward, no feedback": FORWARD | {"network.feedback": "none"},
+    "layered, lr 0.001": ONE_HOP | LATE | BIG | {"optimiser.lr": 1e-3},
     "all, lr 0.001": ONE_HOP | CIRCUIT | LATE | LONG | {"optimiser.lr": 1e-3},
 }
 

@@ -130,17 +130,18 @@ def work(job: Job) -> Outcome:
         return Outcome(refused=refused)
     params = networks.init(network, 0)
     batches = _batches(job.case, Path(job.bins))
+    learning = None if job.case is None else job.case.learning
+    state = None if learning is None else optimisers.init(learning.optimiser, params)
     idle = peak_mb()
 
     def once(chosen: list[Batch]) -> float:
+        nonlocal params, state  # a training under way, which every repeat carries on
         began = time.perf_counter()
-        if job.case is not None and job.case.learning is not None:
-            learning, now = job.case.learning, params
-            state = optimisers.init(learning.optimiser, params)
+        if learning is not None and state is not None:
             for batch in chosen:
                 lr = learning.optimiser.lr
-                learned = kernel.learn(network, now, state, learning, batch, seed=0, lr=lr)
-                now, state = learned.params, learned.optimiser
+                learned = kernel.learn(network, params, state, learning, batch, seed=0, lr=lr)
+                params, state = learned.params, learned.optimiser
         elif job.case is not None:
             for batch in chosen:
                 kernel.rollout(network, params, batch, job.case.compartments, seed=0, clamp=False)

@@ -26,7 +26,7 @@ from torch import Tensor
 from gemsnn import optimisers, rules
 from gemsnn.kernels import signals, threads
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
-from gemsnn.kernels.runs import Block, Runs
+from gemsnn.kernels.runs import Block, Runs, add_terms
 from gemsnn.kernels.wiring import groups_of
 from gemsnn.kernels.work import Rule, Small
 from gemsnn.network import Network, Params
@@ -213,16 +213,24 @@ class Course:
 
     def _settle(self) -> None:
         """Add pending terms to the weights."""
-        for part in self.parts:
-            part.fold(self._weight.numpy())
+        self._fold(self._weight)
+
+    def _fold(self, target: Tensor) -> list[Small]:
+        """Add all parts' terms to weights or a direction; threads share the filters, so that sums keep their order."""
+        count, terms = len(self.network.taps), [part.terms() for part in self.parts]
+        threads.each(
+            lambda low, high: add_terms(self.parts, terms, target.numpy(), low, high),
+            threads.ranges(count, max(threads.WORKERS, -(-count // self.parts[0].filters_at_once()))),
+        )
+        return [part.forget() for part in self.parts]
 
     def _update(self) -> None:
         """Form the direction of all parts and let the optimiser move the parameters."""
         assert self.learning is not None
         assert self.optimiser is not None
         target = torch.zeros_like(self._weight)
-        moved = [part.fold(target.numpy()) for part in self.parts]
-        direction = params_of(target, Small(*(np.sum(leaves, 0) for leaves in zip(*moved, strict=True))))
+        moved = zip(*self._fold(target), strict=True)
+        direction = params_of(target, Small(*(np.sum(leaves, 0) for leaves in moved)))
         self.optimiser, self._params = optimisers.update(
             self.learning.optimiser, self.optimiser, self._params, direction, lr=self.lr
         )

@@ -16,6 +16,9 @@ from gemsnn.kernels import barrier, elementary, pending, signals
 from gemsnn.kernels.pending import Pending
 from gemsnn.kernels.work import Given, Past, Scratch, Wiring, Work
 
+NARROW = 256
+"""Weights of a sender that are worked on at once, filters side by side."""
+
 
 @numba.njit(cache=True, nogil=True)
 def advance(work: Work, given: Given, steps, stale):  # pragma: no cover (compiled)
@@ -23,10 +26,12 @@ def advance(work: Work, given: Given, steps, stale):  # pragma: no cover (compil
     runs = len(work.scratch.spiked)
     if stale:
         resume(work, given.start, 0, runs)
-    for c in range(steps):
-        run(work, given, given.start + c, 0, runs)
+    for t in range(given.start, given.start + steps):
+        run(work, given, t, 0, runs)
         if work.rule.learns:
-            combine(work, given, given.start + c)
+            combine(work, given, t)
+    if work.rule.learns and not work.rule.online:
+        _credit(work, given, steps)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -40,6 +45,8 @@ def advance_half(work: Work, given: Given, steps, stale, low, high, arrived):  #
         if low == 0 and work.rule.learns:
             combine(work, given, given.start + c)
         barrier.wait(arrived, 4 * c + 4)
+    if low == 0 and work.rule.learns and not work.rule.online:
+        _credit(work, given, steps)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -121,30 +128,35 @@ def _send(work, row, now, low, high):  # pragma: no cover (compiled)
 
     ``coming[row + d, p, n] += sum_l f_l(d) sum_j s[p, j] w[n, j, l]``.
     """
-    links, weight, wiring = work.wiring.links, work.weight, work.wiring
-    one = weight.dtype.type(1)
-    m, (count, memory) = wiring.inputs, wiring.taps.shape
+    links, taps, weight = work.wiring.links, work.wiring.taps, work.sending
+    one, (count, memory), (senders, _, width) = weight.dtype.type(1), taps.shape, weight.shape
+    flat = weight.reshape(senders, -1)
     for link in range(len(links)):
         start, stop, base = links[link, 0], links[link, 1], links[0, 0]
-        sent = np.empty(stop - start, weight.dtype)
         # filter by filter: so much of the weights stays in the second cache while all runs use it
-        for f in range(count):
+        at_once = count if stop - start == width and count * width <= NARROW else 1
+        sent = np.empty((at_once, stop - start), weight.dtype)
+        total = sent.reshape(-1)
+        for first in range(0, count, at_once):
+            column = first * width + start - work.origin
+            end = column + len(total)
             for p in range(low, high):
                 heard = work.scratch.active[p, : work.scratch.spiked[p]]
                 heard = heard[np.searchsorted(heard, links[link, 2]) : np.searchsorted(heard, links[link, 3])]
-                sent[:] = 0
+                total[:] = 0
                 whole = len(heard) // 4 * 4
                 for i in range(0, whole, 4):
                     elementary.add_four(
-                        weight[m + heard[i], f, start:stop], weight[m + heard[i + 1], f, start:stop],
-                        weight[m + heard[i + 2], f, start:stop], weight[m + heard[i + 3], f, start:stop], sent,
+                        flat[heard[i], column:end], flat[heard[i + 1], column:end],
+                        flat[heard[i + 2], column:end], flat[heard[i + 3], column:end], total,
                     )  # fmt: skip
                 for i in range(whole, len(heard)):
-                    elementary.axpy(one, weight[m + heard[i], f, start:stop], sent)
-                for d in range(max(1, now - row), memory + 1):
-                    if wiring.taps[f, d - 1] != 0:
-                        out = work.scratch.coming[(row + d) % memory, p, start - base : stop - base]
-                        elementary.axpy(wiring.taps[f, d - 1], sent, out)
+                    elementary.axpy(one, flat[heard[i], column:end], total)
+                for f in range(at_once):
+                    for d in range(max(1, now - row), memory + 1):
+                        if taps[first + f, d - 1] != 0:
+                            out = work.scratch.coming[(row + d) % memory, p, start - base : stop - base]
+                            elementary.axpy(taps[first + f, d - 1], sent[f], out)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
@@ -262,28 +274,53 @@ def _blame(work, t, p):  # pragma: no cover (compiled)
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def combine(work: Work, given: Given, t):  # pragma: no cover (compiled)
-    """The end of step t: learning signals, what is read with them, and perhaps an update."""
+    """The end of step t: learning signals, what is read with them online, and perhaps an update."""
     rule, past, scratch = work.rule, work.past, work.scratch
-    runs = len(scratch.spiked)
-    _signals(work, given, t - given.start)
-    oldest = max(0, t - rule.window)
-    for tau in range(oldest, t + 1):
-        scale = scratch.fade[t - tau]
-        for kind in range(2):
-            elementary.axpy(scale, scratch.signal[kind], past.unread[kind, tau * runs : (tau + 1) * runs])
+    runs, signal = len(scratch.spiked), scratch.signal[t % len(scratch.signal)]
+    _signals(work, given, t - given.start, signal)
     if rule.one_hop:
         for p in range(runs):
-            if scratch.signal[1, p] != 0:
-                _reach(work, t, p)
+            if signal[1, p] != 0:
+                _reach(work, t, p, signal[1, p])
     if rule.online:
+        oldest = max(0, t - rule.window)
+        for tau in range(oldest, t + 1):
+            scale = scratch.fade[t - tau]
+            for kind in range(2):
+                elementary.axpy(scale, signal[kind], past.unread[kind, tau * runs : (tau + 1) * runs])
         for p in range(runs):
-            _collect(work, p)
-    if given.updates[t - given.start]:
-        _update(work, 0 if rule.every > 1 else oldest, t)
+            _collect(work, p, signal)
+        if given.updates[t - given.start]:
+            _update(work, 0 if rule.every > 1 else oldest, t)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _reach(work, t, p):  # pragma: no cover (compiled)
+def _credit(work, given, steps):  # pragma: no cover (compiled)
+    """What all steps of a block have read of every step's eligibility, and perhaps the update at its end.
+
+    The direction read at t holds ``gamma^(t - tau)`` of step tau, so with signals c a step is credited with
+    ``C[tau] = c[tau] + gamma C[tau + 1]``.
+    """
+    rule, past, scratch = work.rule, work.past, work.scratch
+    runs, start = len(scratch.spiked), given.start
+    gamma, fresh = work.weight.dtype.type(rule.gamma), work.weight.dtype.type(rule.fresh_error)
+    for kind in range(2):
+        credit = np.zeros(runs, past.unread.dtype)
+        for t in range(start + steps - 1, start - 1, -1):
+            signal = scratch.signal[t % len(scratch.signal), kind]
+            for p in range(runs):
+                credit[p] = signal[p] + gamma * credit[p]
+            elementary.axpy(fresh, credit, past.unread[kind, t * runs : (t + 1) * runs])
+        for tau in range(max(0, start - rule.window), start):
+            elementary.axpy(
+                scratch.fade[start - tau], credit, past.unread[kind, tau * runs : (tau + 1) * runs]
+            )
+    if given.updates[steps - 1]:
+        _update(work, 0, start + steps - 1)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _reach(work, t, p, signal):  # pragma: no cover (compiled)
     """What the visible errors of step t say of run p's hidden spikes before it."""
     past, wiring, back = work.past, work.wiring, work.scratch.back
     hidden, silence = wiring.hidden, len(past.spikes) - len(past.error)
@@ -298,19 +335,19 @@ def _reach(work, t, p):  # pragma: no cover (compiled)
             if wiring.taps[f, d - 1] != 0:
                 elementary.axpy(wiring.taps[f, d - 1], back[f], effect)
         spikes, error = past.spikes[silence + t - d, p], past.error[t - d, p]
-        out, signal = past.reach[t - d, p], work.scratch.signal[1, p]
+        out = past.reach[t - d, p]
         for j in range(hidden):
             probability = spikes[j] - error[j]
             out[j] += signal * effect[j] * probability * (1 - probability)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _collect(work, p):  # pragma: no cover (compiled)
+def _collect(work, p, signal):  # pragma: no cover (compiled)
     """Read run p's eligibilities of what is small, and of the diagonal."""
     past, scratch, hidden = work.past, work.scratch, work.wiring.hidden
     for kind in range(2):
         low, high = (0, hidden) if kind == 0 else (hidden, past.error.shape[2])
-        scale = scratch.signal[kind, p]
+        scale = signal[kind, p]
         if scale != 0:
             elementary.axpy(scale, past.bias[p, low:high], scratch.direction.bias[low:high])
             for f in range(past.feedback.shape[1]):
@@ -320,12 +357,11 @@ def _collect(work, p):  # pragma: no cover (compiled)
 
 
 @numba.njit(cache=True, nogil=True)
-def _signals(work, given, c):  # pragma: no cover (compiled)
+def _signals(work, given, c, signal):  # pragma: no cover (compiled)
     """Log-weights and the learning signals ``[2, P]`` of hidden and visible neurons."""
     rule, past, scratch = work.rule, work.past, work.scratch
-    presentations, compartments = past.log_weights.shape
-    dtype = work.weight.dtype.type
-    scratch.signal[:] = 0
+    (presentations, compartments), dtype = past.log_weights.shape, work.weight.dtype.type
+    signal[:] = 0
     for b in range(presentations):
         if not given.alive[c, b]:
             continue
@@ -337,7 +373,7 @@ def _signals(work, given, c):  # pragma: no cover (compiled)
                 dtype(rule.kappa) * past.log_weights[b, k] + dtype(rule.fresh_evidence) * new
             )
         if given.read[c, b]:
-            hidden, visible = scratch.signal[0, low:high], scratch.signal[1, low:high]
+            hidden, visible = signal[0, low:high], signal[1, low:high]
             signals.fill(rule.signal, past.log_weights[b], hidden, visible)
             hidden /= rule.batch
             visible /= rule.batch

@@ -206,13 +206,13 @@ def list_spikes(spikes):  # pragma: no cover (compiled)
 
 @numba.njit(cache=True, nogil=True)
 def add_neuron_terms(
-    out, inputs, taps, neuron, starts, factor, links, stretches, low, high
+    out, taps, neuron, starts, factor, links, stretches, low, high
 ):  # pragma: no cover (compiled)
-    """Add to ``out [J, L N]`` what the neurons' spikes are to be blamed for, under the filters ``low .. high``.
+    """Add to ``out [N, L N]`` what the neurons' spikes are to be blamed for, under the filters ``low .. high``.
 
     ``factor [steps, P, N]``; spikes begin D steps earlier. ``links [.., 4]``: receivers' first and last, senders'
-    first and last; ``stretches``: the same with receivers' columns under these filters. Synapses of neurons with
-    themselves stay zero.
+    first and last; ``stretches``: the same with receivers' columns under these filters. Receivers may be counted from
+    another neuron than senders are.
     """
     (steps, runs, neurons), memory = factor.shape, taps.shape[1]
     one = out.dtype.type(1)
@@ -230,7 +230,4 @@ def add_neuron_terms(
             for stretch in range(len(stretches)):
                 start, stop, first, last = stretches[stretch]
                 for n in spiked[np.searchsorted(spiked, first) : np.searchsorted(spiked, last)]:
-                    axpy(one, filtered[row, start:stop], out[inputs + n, start:stop])
-    for n in range(neurons):
-        for f in range(low, high):
-            out[inputs + n, f * neurons + n] = 0
+                    axpy(one, filtered[row, start:stop], out[n, start:stop])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -105,6 +106,8 @@ class Runs:
     Attributes:
         index: steps that histories hold by now.
         clock: steps that have been shifted out.
+        events: the inputs that histories hold.
+        receivers: the neurons that hear neurons, where these are few; else ``None``.
     """
 
     def __init__(
@@ -138,16 +141,19 @@ class Runs:
             fired=np.zeros(runs, np.int64),
         )
         window, links = min(rule.window, steps), self.wiring.links
+        receivers = slice(int(links[0, 0]), int(links[-1, 1])) if len(links) else slice(0, 0)
+        few = count * (receivers.stop - receivers.start) <= fused.NARROW
+        self.receivers = receivers if few else None
         self.scratch = Scratch(
             potential=new(steps if potentials else 1, runs, neurons),
-            coming=new(memory, runs, links[-1, 1] - links[0, 0] if len(links) else 0),
+            coming=new(memory, runs, receivers.stop - receivers.start),
             active=np.zeros((runs, neurons + 1), np.int64),
             spiked=np.zeros(runs, np.int64),
             uniform=np.zeros((runs, neurons), np.float32),
             own_trace=new(runs, own_count, neurons),
             self_trace=new(runs, count, neurons) if rule.online else new(0, 0, 0),
             evidence=new(runs),
-            signal=new(2, runs),
+            signal=new(1 if rule.online else steps, 2, runs),
             fade=(rule.fresh_error * rule.gamma ** np.arange(window + 1)).astype(dtype),
             back=new(count, self.wiring.hidden),
             direction=Small(new(own_count, neurons), new(neurons)),
@@ -169,17 +175,17 @@ class Runs:
             diagonal=new(count, neurons) if rule.online else new(0, 0),
         )
         silent = np.zeros((presentations, memory, network.spec.inputs), np.uint8)
-        self._events = products.find_events(silent, dtype.type(1))
+        self.events = products.find_events(silent, dtype.type(1))
         self._stale, self._terms = True, None
 
     def prepare(self, weight: NDArray, small: Small, block: Block) -> tuple[Work, Given]:
         """What can be known of a block before it begins: the inputs' part, for all compartments at once."""
         steps, memory = block.alive.shape[1], self.wiring.taps.shape[1]
         one = weight.dtype.type(1)
-        self._events = products.find_events(np.ascontiguousarray(block.inputs.numpy()), one)
+        self.events = products.find_events(np.ascontiguousarray(block.inputs.numpy()), one)
         drive = np.empty((len(block.alive), steps, weight.shape[2]), weight.dtype)
         taps, listeners = self.wiring.taps, self.wiring.listeners
-        products.drive(weight, taps, self._events, memory + self.index, listeners, drive)
+        products.drive(weight, taps, self.events, memory + self.index, listeners, drive)
         gram = drive[None, :0, :0]
         if self.rule.online:
             gram = _input_gram(self.wiring.taps, block.inputs.numpy(), steps)
@@ -198,7 +204,21 @@ class Runs:
         )
         hidden, inputs = self.wiring.hidden, self.wiring.inputs
         outgoing = np.ascontiguousarray(weight[inputs : inputs + hidden, :, hidden:].transpose(2, 1, 0))
-        work = Work(self.wiring, weight, outgoing, small, self.rule, self.past, self.scratch, self.pending)
+        sending, origin = weight[inputs:], 0
+        if self.receivers is not None:
+            sending, origin = np.ascontiguousarray(sending[:, :, self.receivers]), self.receivers.start
+        work = Work(
+            self.wiring,
+            weight,
+            outgoing,
+            sending,
+            origin,
+            small,
+            self.rule,
+            self.past,
+            self.scratch,
+            self.pending,
+        )
         return work, given
 
     def advance(self, weight: NDArray, small: Small, block: Block, *, share: bool) -> None:
@@ -218,6 +238,7 @@ class Runs:
             )
         self.index += steps
         self._stale = False
+        self._terms = None
         if self.rule.learns and not self.rule.online and block.updates[-1]:
             self._terms = self._weigh()  # while the other parts are busy too
 
@@ -250,46 +271,30 @@ class Runs:
         spiked = products.list_spikes(past.spikes[self.silence - memory : self.silence + steps])
         return _Terms(factor, shared, small, *spiked)
 
-    def fold(self, target: NDArray) -> Small:
-        """Add all terms to ``target [J, L, N]``, weights or a direction, and forget their coefficients.
+    def filters_at_once(self) -> int:
+        """Under how many filters :func:`add_terms` should work at a time, so that a cache holds what it needs."""
+        neurons = self.past.error.shape[2] * self.past.error.itemsize
+        return max(1, FILTERED_BYTES // (len(self.events.rows) * neurons))
+
+    def terms(self) -> _Terms:
+        """What is to be added, before it is multiplied with spikes. Not to be called by two threads at once."""
+        if self._terms is None:
+            self._terms = self._weigh()
+        return self._terms
+
+    def forget(self) -> Small:
+        """Forget the terms' coefficients, once they are added.
 
         Returns what they add to the small parameters, where an online rule has not moved these before.
-
-        ``sum_{p, tau} A[p, tau] r[p, tau] phi[p, tau]^T``: errors are filtered backwards, then added where spikes were.
         """
-        wiring, taps = self.wiring, self.wiring.taps
-        terms = self._weigh() if self._terms is None else self._terms
-        target = target.reshape(len(target), -1)
-        shared, (_, _, neurons) = terms.shared, terms.factor.shape
-        filters = max(1, FILTERED_BYTES // (len(self._events.rows) * neurons * target.itemsize))
-        threads.each(
-            lambda low, high: products.add_input_terms(
-                target,
-                shared,
-                taps,
-                self._events,
-                columns(wiring.listeners, neurons, low, high, GAP),
-                low,
-                high,
-            ),
-            threads.ranges(len(taps), max(threads.WORKERS, -(-len(taps) // filters))),
-        )
-        if len(wiring.links):
-            given = (target, wiring.inputs, taps, terms.neuron, terms.starts, terms.factor, wiring.links)
-            threads.each(
-                lambda low, high: products.add_neuron_terms(
-                    *given, columns(wiring.links, neurons, low, high), low, high
-                ),
-                threads.ranges(len(taps)),
-            )
-        self._stale, self._terms = True, None
+        small, self._terms, self._stale = self.terms().small, None, True
         self.past.coefficient[:] = 0
         self.pending.diagonal[:] = 0
         self.past.reach[:] = 0
-        return terms.small
+        return small
 
     def shift(self, keep: int) -> None:
-        """Forget all but the last steps of the histories. Everything read from what is forgotten must be folded."""
+        """Forget all but the last steps of the histories. What was read of it must have been added."""
         keep = min(keep, self.index)
         gone, runs = self.index - keep, len(self.scratch.spiked)
         if gone == 0:
@@ -306,6 +311,35 @@ class Runs:
         self.index, self.clock, self._stale = keep, self.clock + gone, True
         if self.rule.online:
             fused.recall(self.wiring, past, self.scratch, self.pending, keep)
+
+
+def add_terms(
+    parts: Sequence[Runs], all_terms: Sequence[_Terms], target: NDArray, low: int, high: int
+) -> None:
+    """Add all terms of all parts to ``target [J, L, N]``, weights or a direction, under the filters ``low .. high``.
+
+    ``sum_{p, tau} A[p, tau] r[p, tau] phi[p, tau]^T``: errors are filtered backwards, then added where spikes were.
+    """
+    wiring, receivers, neurons = parts[0].wiring, parts[0].receivers, target.shape[2]
+    taps, links, flat = wiring.taps, wiring.links, target.reshape(len(target), -1)
+    listeners = columns(wiring.listeners, neurons, low, high, GAP)
+    for part, terms in zip(parts, all_terms, strict=True):
+        products.add_input_terms(flat, terms.shared, taps, part.events, listeners, low, high)
+    if not len(links):
+        return
+    out = target[wiring.inputs :]
+    if receivers is not None:  # where they are few, in a copy with their filters side by side
+        links = links - [receivers.start, receivers.start, 0, 0]
+        out = np.zeros((len(out), len(taps), receivers.stop - receivers.start), out.dtype)
+    flat, stretches = out.reshape(len(out), -1), columns(links, out.shape[2], low, high)
+    for terms in all_terms:
+        factor = terms.factor if receivers is None else np.ascontiguousarray(terms.factor[:, :, receivers])
+        spikes = (terms.neuron, terms.starts)
+        products.add_neuron_terms(flat, taps, *spikes, factor, links, stretches, low, high)
+    if receivers is not None:
+        target[wiring.inputs :, low:high, receivers] += out[:, low:high]
+    own = np.arange(neurons)
+    target[wiring.inputs + own, low:high, own] = 0  # no neuron has a synapse with itself
 
 
 def _bits(members: range, words: int) -> NDArray:

@@ -54,7 +54,7 @@ def groups_of(network: Network) -> list[Group] | None:
 
 
 def merged(ranges: list[tuple[int, ...]], gap: int = 0) -> NDArray:
-    """Ranges ``(start, stop, ...)`` as sorted rows; neighbours at most ``gap`` apart that agree in all else become one."""
+    """Ranges ``(start, stop, ...)`` as sorted rows; neighbours ``gap`` or less apart that else agree become one."""
     rows: list[tuple[int, ...]] = []
     for start, stop, *rest in sorted(ranges):
         if rows and start - rows[-1][1] <= gap and rows[-1][2:] == tuple(rest):
@@ -64,7 +64,7 @@ def merged(ranges: list[tuple[int, ...]], gap: int = 0) -> NDArray:
 
 
 def columns(ranges: NDArray, neurons: int, low: int, high: int, gap: int = 0) -> NDArray:
-    """Ranges of receivers, under the filters ``low .. high``, as stretches of a sender's weights in the order ``(l, n)``."""
+    """Ranges of receivers, under the filters ``low .. high``, as stretches of a sender's weights ``(l, n)``."""
     return merged(
         [
             (f * neurons + start, f * neurons + stop, *rest)

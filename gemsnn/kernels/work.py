@@ -156,7 +156,7 @@ class Scratch(NamedTuple):
         own_trace: ``[P, Lf, N]``, neurons' traces of themselves through their feedback filters.
         self_trace: ``[P, L, N]``, likewise through the synapses' filters.
         evidence: ``[P]``.
-        signal: ``[2, P]``.
+        signal: ``[steps, 2, P]``, of one step where directions are read online.
         fade: ``[window]``, ``fresh_error * gamma^age``.
         back: ``[L, H]``, visible errors times the weights of the synapses to visible neurons.
         direction: feedback and bias directions read since the last update, where the rule is online.
@@ -184,6 +184,8 @@ class Work(NamedTuple):
     wiring: Wiring
     weight: NDArray
     outgoing: NDArray
+    sending: NDArray
+    origin: int
     small: Small
     rule: Rule
     past: Past
