@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json as json_module
 import signal
 import sys
@@ -15,18 +16,22 @@ from typing import Any, Literal, NamedTuple
 import torch
 import tyro
 
-from gemsnn import baseline, config, console, evaluate, kernels, metrics, report, train
+from gemsnn import baseline, config, console, evaluate, kernels, metrics, recipes, report, train
 from gemsnn import network as networks
 from gemsnn.bench import figures as bench_figures
 from gemsnn.bench import suite as bench_suite
-from gemsnn.config import Settings
+from gemsnn.config import Groups, Settings
 from gemsnn.data import datasets
 from gemsnn.data.readers import describe
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.evaluate import Answers, Decoder, Prediction
 from gemsnn.kernels import Kernel
 from gemsnn.network import Network, Params
+from gemsnn.recipes import RecipeName
 from gemsnn.records import RunFolder, provenance
+from gemsnn.reproduce import figures as sweep_figures
+from gemsnn.reproduce import k_sweep
+from gemsnn.reproduce.k_sweep import SweepSpec
 from gemsnn.train import Learner, Watcher
 from gemsnn.types import InputError, Layout
 
@@ -287,6 +292,30 @@ def _bench(
     return 0
 
 
+QUICK_SWEEP = SweepSpec(compartments=(1, 3), seeds=2, votes=6)
+"""A sweep to see that all works."""
+
+
+def _reproduce(settings: Settings, sweep: SweepSpec, out: Path, quick: bool) -> int:
+    if quick:
+        sweep = dataclasses.replace(QUICK_SWEEP, jobs=sweep.jobs)
+        settings = dataclasses.replace(
+            settings,
+            data=dataclasses.replace(settings.data, limit=settings.data.limit or 64),
+            train=dataclasses.replace(settings.train, epochs=1),
+        )
+    splits = datasets.load(settings.data, progress=console.bar)  # made here once, then read by every part
+    for part in ("train", "validation", "test"):
+        _part(splits, part)
+    with console.status("compiling and running; a line for every part that is done"):
+        results = k_sweep.run(settings, sweep, out, say=console.say)
+    print(k_sweep.table(results))
+    for path in sweep_figures.draw(results, out):
+        print(f"figure: {path}")
+    print(f"numbers: {out / 'results.json'}")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 2 for bad input, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -304,18 +333,22 @@ def _dispatch(words: list[str]) -> int:
     defaults = Settings()
     if words[:1] == ["train"]:
         defaults = _settings_of(words)
+    elif words[:1] == ["reproduce"]:
+        defaults = _settings_of(words, "paper")
 
     def train_command(
         settings: Settings = defaults,
         out: Path | None = None,
         config: Path | None = None,
+        recipe: RecipeName | None = None,
     ) -> int:
         """Train a network, score it on the test part and write a report.
 
         Args:
-            settings: every setting; a TOML file gives them in tables, flags override it.
+            settings: every setting; a recipe or a TOML file gives them, flags override it.
             out: the run folder to make; by default runs/ and the time.
             config: a TOML file of settings.
+            recipe: settings that have been measured, by name.
         """
         return _train(settings, out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
 
@@ -387,6 +420,37 @@ def _dispatch(words: list[str]) -> int:
         """
         return _bench(task, kernels, json, repeat, quick, figures, with_peers)
 
+    def reproduce_command(
+        experiment: tyro.conf.Positional[Literal["k-sweep"]],
+        settings: Settings = defaults,
+        compartments_list: Groups = SweepSpec.compartments,
+        seeds: int = SweepSpec.seeds,
+        votes: int = SweepSpec.votes,
+        jobs: int = SweepSpec.jobs,
+        out: Path = Path("runs") / "k-sweep",
+        config: Path | None = None,
+        recipe: RecipeName = "paper",
+        quick: bool = False,
+    ) -> int:
+        """Run an experiment of the paper: train with K compartments, answer with K_I, over several seeds.
+
+        A sweep that was stopped goes on where the same command finds its folder.
+
+        Args:
+            experiment: which one.
+            settings: every setting; a recipe or a TOML file gives them, flags override it. Compartments and seed are
+                the sweep's.
+            compartments_list: the K of training, with commas between them.
+            seeds: how many seeds, from 0 on.
+            votes: the largest K_I.
+            jobs: networks trained at a time, each with one thread.
+            out: the folder of parts, results.json and figures.
+            config: a TOML file of settings.
+            recipe: settings that have been measured, by name.
+            quick: two K, two seeds, few presentations, to see that it works.
+        """
+        return _reproduce(settings, SweepSpec(compartments_list, seeds, votes, jobs), out, quick)
+
     return tyro.extras.subcommand_cli_from_dict(
         {
             "train": train_command,
@@ -394,6 +458,7 @@ def _dispatch(words: list[str]) -> int:
             "info": info_command,
             "report": report_command,
             "bench": bench_command,
+            "reproduce": reproduce_command,
         },
         prog="gemsnn",
         description="Probabilistic spiking neural networks that learn online and know what they do not know.",
@@ -402,11 +467,23 @@ def _dispatch(words: list[str]) -> int:
     )
 
 
-def _settings_of(words: list[str]) -> Settings:
-    """The settings of the TOML file that ``--config`` names, which flags then override."""
+def _settings_of(words: list[str], recipe: RecipeName | None = None) -> Settings:
+    """The settings of the TOML file that ``--config`` names or of the recipe, which flags then override."""
+    named = _word_after("--config", words)
+    if named is not None:
+        return config.load(Path(named))
+    wanted = _word_after("--recipe", words) or recipe
+    if wanted is None:
+        return Settings()
+    if wanted not in recipes.RECIPES:
+        raise InputError(f"there is no recipe {wanted!r}; choose from {', '.join(recipes.RECIPES)}")
+    return recipes.load(wanted)
+
+
+def _word_after(flag: str, words: list[str]) -> str | None:
     for position, word in enumerate(words):
-        if word.startswith("--config="):
-            return config.load(Path(word.partition("=")[2]))
-        if word == "--config" and position + 1 < len(words):
-            return config.load(Path(words[position + 1]))
-    return Settings()
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2]
+        if word == flag and position + 1 < len(words):
+            return words[position + 1]
+    return None

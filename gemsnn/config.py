@@ -160,12 +160,25 @@ def load(path: Path) -> Settings:
         InputError: the file is missing or no TOML, or a key or a value is not one of ours.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give an existing TOML file") from None
     except ValueError as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
-    return from_tables(tables, str(path))
+    return parse(content, str(path))
+
+
+def parse(content: str, where: str) -> Settings:
+    """Settings from TOML; ``where`` names its source in errors.
+
+    Raises:
+        InputError: it is no TOML, or a key or a value is not one of ours.
+    """
+    try:
+        tables = tomllib.loads(content)
+    except ValueError as error:
+        raise InputError(f"{where} is not valid TOML: {error}") from None
+    return from_tables(tables, where)
 
 
 def from_tables(tables: dict[str, Any], where: str) -> Settings:

@@ -7,8 +7,8 @@ import gemsnn
 
 ORDER = [
     "types", "rng", "metrics", "records", "basis", "topology", "data", "baseline", "glm", "network", "onehop", "rules",
-    "optimisers", "kernels", "sampling", "evaluate", "train", "report", "config", "console", "bench",
-    "cli",
+    "optimisers", "kernels", "sampling", "evaluate", "train", "report", "config", "recipes", "console", "bench",
+    "reproduce", "cli",
 ]  # fmt: skip
 NOT_DATA = {
     "glm",

@@ -1,0 +1,294 @@
+"""The sweep over compartments: networks trained with K of them, answering with K_I of them, over several seeds.
+
+The claim (H. Jang and O. Simeone, arXiv 2102.03280): more compartments give a higher log-likelihood, a higher
+accuracy and better calibration. Every part (K, seed) is a process of its own and a file of its own; a sweep that
+was stopped goes on with the parts that are missing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gemsnn import config
+from gemsnn.config import Settings
+from gemsnn.records import atomic_write, provenance
+from gemsnn.reproduce.part import Job
+from gemsnn.types import InputError
+
+METRICS = {"log_likelihood": +1, "accuracy": +1, "ece": -1, "nll": -1}
+"""What is compared, and whether more of it is better."""
+
+CLAIMED = ("log_likelihood", "accuracy", "ece")
+"""What the paper claims to improve with compartments."""
+
+
+@dataclass(frozen=True)
+class SweepSpec:
+    """What a sweep varies.
+
+    Attributes:
+        compartments: the K of training.
+        seeds: how many, from 0 on.
+        votes: the largest K_I of inference.
+        jobs: parts at a time, each with one thread.
+    """
+
+    compartments: tuple[int, ...] = (1, 2, 5, 10, 20)
+    seeds: int = 3
+    votes: int = 50
+    jobs: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the numbers once."""
+        if not self.compartments or min(self.compartments) < 1:
+            raise InputError(f"compartments must be numbers from 1 on, not {self.compartments}")
+        for name in ("seeds", "votes", "jobs"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if max(self.compartments) > self.votes:
+            raise InputError(
+                f"votes must be at least the largest number of compartments, {max(self.compartments)}, not {self.votes}"
+            )
+
+
+def run(
+    settings: Settings,
+    spec: SweepSpec,
+    out: Path,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Run the parts that are missing in ``out``, then write and return ``results.json``.
+
+    Raises:
+        InputError: ``out`` holds a sweep of other settings, or a part failed.
+    """
+    given = config.dump(_without_part(settings))
+    _claim(out, given)
+    jobs = [
+        Job(given, k, seed, spec.votes, str(out / "parts" / f"K{k:02d}-seed{seed}.json"))
+        for seed in range(spec.seeds)
+        # the longest ones first, so that no thread waits long for the last one
+        for k in sorted(spec.compartments, reverse=True)
+    ]
+    missing = [job for job in jobs if not _is_done(job)]
+    if len(missing) < len(jobs):
+        say(f"{len(jobs) - len(missing)} of {len(jobs)} parts are there already")
+    _run_all(missing, spec.jobs, say)
+    results = summary([json.loads(Path(job.path).read_text()) for job in jobs])
+    results = {"settings": given, **provenance(), **results}
+    atomic_write(out / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+    return results
+
+
+def _without_part(settings: Settings) -> Settings:
+    """The settings with what every part sets itself at fixed values, so that sweeps compare."""
+    return dataclasses.replace(settings, train=dataclasses.replace(settings.train, compartments=1, seed=0))
+
+
+def _claim(out: Path, given: str) -> None:
+    """Make the folder, or see that it holds this very sweep."""
+    marker = out / "settings.toml"
+    if marker.is_file():
+        if marker.read_text() != given:
+            raise InputError(f"{out} holds a sweep of other settings; choose another --out")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists already and is no sweep; choose another --out")
+    try:
+        (out / "parts").mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made ({error.strerror}); choose another --out") from error
+    atomic_write(marker, given)
+
+
+def _is_done(job: Job) -> bool:
+    try:
+        part = json.loads(Path(job.path).read_text())
+    except (OSError, ValueError):
+        return False
+    return len(part["by_compartments"]) >= job.votes
+
+
+def _run_all(jobs: Sequence[Job], at_once: int, say: Callable[[str], None]) -> None:
+    """Run jobs side by side, each a process with one thread; none outlives a stop."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    running: set[subprocess.Popen[bytes]] = set()
+
+    def one(job: Job) -> int:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gemsnn.reproduce.part"],
+            stdin=subprocess.PIPE,
+            env=environment,
+        )
+        running.add(process)
+        process.communicate(msgspec.json.encode(job))
+        running.discard(process)
+        return process.returncode
+
+    with ThreadPoolExecutor(at_once) as pool:
+        waiting = {pool.submit(one, job): job for job in jobs}
+        try:
+            for number, future in enumerate(as_completed(waiting), 1):
+                job, code = waiting[future], future.result()
+                name = f"K = {job.compartments}, seed {job.seed}"
+                if code:
+                    raise InputError(
+                        f"the part {name} failed (code {code}); run the same command again to go on"
+                    )
+                part = json.loads(Path(job.path).read_text())
+                own = part["by_compartments"][job.compartments - 1]
+                say(
+                    f"{number}/{len(jobs)}  {name}: K_I = K: {own['accuracy']:.1%} right, ECE {own['ece']:.3f}, "
+                    f"log-likelihood {own['log_likelihood']:.1f}, {sum(part['seconds'].values()):.0f} s"
+                )
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            for process in list(running):
+                process.terminate()
+            raise
+
+
+def summary(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means and standard errors over seeds.
+
+    Returns:
+        ``rows``: for every K and K_I, mean and standard error of each metric over seeds; ``claims``: for each
+        claimed metric, by how many standard errors K = K_I = 10 (or the largest K) is better than K = K_I = 1,
+        and whether the means on the diagonal K_I = K are monotone within error; ``reliability`` of K_I = K and
+        ``course``, by K; ``digest`` of all parts.
+    """
+    values = sorted({part["compartments"] for part in parts})
+    rows = []
+    for k in values:
+        mine = [part["by_compartments"] for part in parts if part["compartments"] == k]
+        for votes in range(1, min(map(len, mine)) + 1):
+            scores = {
+                name: _mean([each[votes - 1][name] for each in mine]) for name in METRICS
+            }  # fmt: skip
+            scores["tempered_ece"] = _mean([each[votes - 1]["tempered"]["ece"] for each in mine])
+            rows.append({"compartments": k, "votes": votes, **scores})
+    text = json.dumps(list(parts), sort_keys=True)
+    return {
+        "seeds": sorted({part["seed"] for part in parts}),
+        "presentations": parts[0]["presentations"],
+        "claims": {name: _claims(rows, name, values) for name in CLAIMED},
+        "rows": rows,
+        "reliability": {k: _pooled([p for p in parts if p["compartments"] == k]) for k in values},
+        "course": {k: _course([p["course"] for p in parts if p["compartments"] == k]) for k in values},
+        "seconds": sum(sum(part["seconds"].values()) for part in parts),
+        "digest": hashlib.sha256(text.encode()).hexdigest(),
+    }
+
+
+def _mean(values: Sequence[float]) -> dict[str, float | None]:
+    error = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "error": error}
+
+
+def diagonal(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with K_I = K."""
+    return [row for row in rows if row["votes"] == row["compartments"]]
+
+
+def _claims(rows: Sequence[dict[str, Any]], name: str, values: Sequence[int]) -> dict[str, Any]:
+    own = {row["compartments"]: row[name] for row in diagonal(rows)}
+    few, many = values[0], 10 if 10 in values else values[-1]
+    gain = METRICS[name] * (own[many]["mean"] - own[few]["mean"])
+    errors = [own[k]["error"] for k in (few, many)]
+    error = None if None in errors else float(np.hypot(*errors))
+    steps = [
+        (
+            METRICS[name] * (own[b]["mean"] - own[a]["mean"]),
+            np.hypot(own[a]["error"] or 0, own[b]["error"] or 0),
+        )
+        for a, b in pairwise(values)
+    ]
+    return {
+        "from": few,
+        "to": many,
+        "gain": gain,
+        "error": error,
+        "errors": gain / error if error else None,
+        "monotone": all(step >= -2 * wide for step, wide in steps),
+    }
+
+
+def _pooled(parts: Sequence[dict[str, Any]]) -> list[dict[str, float | None]]:
+    """The reliability cells of K_I = K, all seeds together."""
+    cells = [part["by_compartments"][part["compartments"] - 1]["reliability"] for part in parts]
+    pooled = []
+    for same in zip(*cells, strict=True):
+        count = sum(cell["count"] for cell in same)
+        sums = {
+            name: sum(cell["count"] * (cell[name] or 0) for cell in same)
+            for name in ("confidence", "accuracy")
+        }
+        means = {name: value / count if count else None for name, value in sums.items()}
+        pooled.append({"low": same[0]["low"], "high": same[0]["high"], **means, "count": count})
+    return pooled
+
+
+def _course(courses: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, float]]:
+    """The means over seeds of what was recorded along the training."""
+    return [
+        {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        for rows in zip(*courses, strict=True)
+    ]
+
+
+def table(results: dict[str, Any]) -> str:
+    """The diagonal K_I = K, then accuracy, ECE and log-likelihood over K and K_I, as text."""
+    rows = results["rows"]
+
+    def cell(value: dict[str, float | None], digits: int) -> str:
+        error = "" if value["error"] is None else f" ± {value['error']:.{digits}f}"
+        return f"{value['mean']:.{digits}f}{error}"
+
+    shown = {"log_likelihood": 2, "accuracy": 3, "ece": 3, "tempered_ece": 3, "nll": 3}
+    titles = {
+        "log_likelihood": "log-likelihood",
+        "accuracy": "accuracy",
+        "ece": "ECE",
+        "tempered_ece": "ECE at temperature",
+        "nll": "NLL",
+    }
+    lines = [f"{'K = K_I':>8}  " + "  ".join(f"{titles[name]:>18}" for name in shown)]
+    for row in diagonal(rows):
+        cells = (f"{cell(row[name], digits):>18}" for name, digits in shown.items())
+        lines.append(f"{row['compartments']:>8}  " + "  ".join(cells))
+    wanted = [votes for votes in (1, 2, 5, 10, 20, 50) if any(row["votes"] == votes for row in rows)]
+    for name in CLAIMED:
+        lines += ["", f"{titles[name]}, K (down) and K_I (across)"]
+        lines.append(f"{'':>8}  " + "  ".join(f"{votes:>16}" for votes in wanted))
+        for k in dict.fromkeys(row["compartments"] for row in rows):
+            mine = {row["votes"]: row for row in rows if row["compartments"] == k}
+            cells = (
+                f"{cell(mine[votes][name], shown[name]) if votes in mine else '':>16}" for votes in wanted
+            )
+            lines.append(f"{k:>8}  " + "  ".join(cells))
+    lines.append("")
+    for name in CLAIMED:
+        claim = results["claims"][name]
+        far = "" if claim["errors"] is None else f", {claim['errors']:.1f} standard errors"
+        order = "monotone within error" if claim["monotone"] else "not monotone"
+        lines.append(
+            f"{titles[name]}: K = K_I = {claim['to']} is better than {claim['from']} by {claim['gain']:.3f}{far}; "
+            f"{order}"
+        )
+    return "\n".join(lines)

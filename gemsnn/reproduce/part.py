@@ -1,0 +1,123 @@
+"""One network of a sweep: trained with K compartments from one seed, scored with up to K_I of them.
+
+``python -m gemsnn.reproduce.part`` reads a job from standard input and writes its part to the file it names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from gemsnn import config, evaluate, kernels, metrics, train
+from gemsnn import network as networks
+from gemsnn.config import Settings
+from gemsnn.data import datasets
+from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.records import atomic_write
+from gemsnn.train import Watcher
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One part's work.
+
+    Attributes:
+        settings: TOML of all settings but those below.
+        compartments: K, in training.
+        seed: of the weights, the order and all noise.
+        votes: the largest K_I.
+        path: where the part goes.
+    """
+
+    settings: str
+    compartments: int
+    seed: int
+    votes: int
+    path: str
+
+
+def settings_of(job: Job) -> Settings:
+    """All settings of a part."""
+    given = config.parse(job.settings, "the sweep's settings")
+    spec = dataclasses.replace(given.train, compartments=job.compartments, seed=job.seed)
+    spec = dataclasses.replace(spec, evaluate_every=spec.epochs)
+    return dataclasses.replace(given, train=spec)
+
+
+def work(job: Job) -> dict[str, Any]:
+    """Train and score one network on the test part.
+
+    Returns:
+        ``compartments``, ``seed``; ``by_compartments``: the scores of K_I = 1, 2, .. answers, each with its
+        ``reliability`` rows where K_I is 1 or K; ``course``: the K-sample bound of presentations that were yet to
+        be learned, along the training; ``seconds`` of training and of scoring.
+    """
+    settings = settings_of(job)
+    splits = datasets.load(settings.data)
+    dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
+    spec, learning = settings.train, settings.learning
+    network = networks.build(settings.network.spec(splits.train.layout), seed=spec.seed, dtype=dtype)
+    evaluate.check_decoder(settings.evaluate.decoder, network)
+    name, kernel = kernels.choose(settings.network.kernel, network, learning)
+    course: list[dict[str, Any]] = []
+    began = time.perf_counter()
+    learner, _ = train.fit(
+        network,
+        train.start(networks.init(network, spec.seed), learning),
+        splits.train,
+        splits.validation.select([]),
+        spec,
+        learning,
+        kernel,
+        watcher=Watcher(record=course.append),
+    )
+    trained = time.perf_counter()
+    given = (kernel, network, learner.params)
+
+    def answers(part: SpikeSet) -> evaluate.Prediction:
+        decoder = settings.evaluate.decoder
+        return evaluate.predict(*given, part, job.votes, seed=spec.seed, decoder=decoder)
+
+    found = answers(splits.test)
+    weights = evaluate.log_likelihood(*given, splits.test, job.votes, seed=spec.seed)
+    scores = evaluate.score(
+        network,
+        found,
+        weights,
+        bin_us=splits.test.layout.bin_us,
+        temperatures=evaluate.fitted_temperatures(answers(splits.validation)),
+    )
+    by_compartments = scores["by_compartments"]
+    for votes in {1, job.compartments}:
+        answers_then = found.by_compartments.at(votes - 1).probabilities
+        by_compartments[votes - 1]["reliability"] = metrics.reliability(answers_then, found.labels).rows()
+    return {
+        "compartments": job.compartments,
+        "seed": job.seed,
+        "kernel": name,
+        "presentations": _sizes(splits),
+        "by_compartments": by_compartments,
+        "course": [
+            {name: row[name] for name in ("presentations", "bound", "hidden_rate", "ess")} for row in course
+        ],
+        "costs": scores["costs"] | {"scalars_per_step": evaluate.scalars_per_step(network, job.compartments)},
+        "seconds": {
+            "train": round(trained - began, 1),
+            "evaluate": round(time.perf_counter() - trained, 1),
+        },
+    }
+
+
+def _sizes(splits: Splits) -> dict[str, int]:
+    return {name: len(getattr(splits, name)) for name in ("train", "validation", "test")}
+
+
+if __name__ == "__main__":
+    given_job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    atomic_write(Path(given_job.path), json.dumps(work(given_job), allow_nan=False) + "\n")
