@@ -24,6 +24,10 @@ L with that mean in place of ``v[k]``; ``Z_k``, the mean of their ``exp v``. Non
 score has zero mean, so subtracting them changes no expectation. At K = 1 there are no others and they count as 0;
 ``gem-cv`` then teaches hidden neurons nothing.
 
+Three more rules look at single hidden spikes, through :mod:`gemsnn.onehop`: ``one-hop`` (visible neurons as in
+``gem``; hidden ones learn from that module's signal alone, with bias), ``one-hop-gem`` (that signal on top of
+``gem-cv``) and ``one-hop-cv`` (``gem-cv`` with a control variate: its expectation, and less variance).
+
 A direction is read at certain steps (``readout``) and the sum of what was read since the last update moves
 the parameters. ``"every-step"`` reads at every step. ``"last-step"`` reads once, at the last step before an
 update; with ``kappa = gamma = 1`` and one update a presentation that is the exact batch rule, for ``gem`` the
@@ -42,12 +46,15 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from gemsnn import glm
+from gemsnn import glm, onehop
 from gemsnn.metrics import log_mean_exp
-from gemsnn.network import Network, Params, Step
+from gemsnn.network import Network, Params, Step, local_gradient
+from gemsnn.network import error as error_of
+from gemsnn.network import evidence as evidence_of
+from gemsnn.onehop import Control, Recent
 from gemsnn.types import InputError
 
-RuleName = Literal["gem", "gem-cv", "iw", "iw-ovis", "mb", "ml", "one-hop", "one-hop-gem"]
+RuleName = Literal["gem", "gem-cv", "iw", "iw-ovis", "mb", "ml", "one-hop", "one-hop-gem", "one-hop-cv"]
 Readout = Literal["every-step", "last-step"]
 
 
@@ -130,11 +137,15 @@ class RuleState(NamedTuple):
         log_weights: ``[B, K]``, in nats.
         eligibility: Params with leading dimensions ``[B, K]``.
         baseline: of the rule ml; ``None`` for the global rules.
+        recent: the last steps, for the one-hop rules.
+        control: the control variate of the rule one-hop-cv.
     """
 
     log_weights: Tensor
     eligibility: Params
     baseline: Baseline | None = None
+    recent: Recent | None = None
+    control: Control | None = None
 
 
 def gem(log_weights: Tensor) -> Signal:
@@ -213,11 +224,28 @@ RULES: dict[RuleName, Callable[[Tensor], Signal]] = {
     "mb": mb,
     "one-hop": one_hop,
     "one-hop-gem": gem_cv,
+    "one-hop-cv": gem_cv,
 }
 """The rules with a learning signal for each compartment."""
 
 ONE_HOP: frozenset[RuleName] = frozenset({"one-hop", "one-hop-gem"})
 """Those that add the signal of :mod:`gemsnn.onehop`, weighted by the visible neurons' learning signal."""
+
+CONTROLLED: frozenset[RuleName] = frozenset({"one-hop-cv"})
+"""Those that subtract what :mod:`gemsnn.onehop` foresees of the evidence, and add its mean."""
+
+
+def lever(log_weights: Tensor) -> Tensor:
+    """By how much a compartment's share would follow its log-weight, ``q (1 - q)``, as the others see it, ``[.., K]``.
+
+    With the others' mean in place of the compartment's own log-weight, so that its own noise has no part in it.
+    """
+    compartments = log_weights.shape[-1]
+    if compartments == 1:
+        return torch.zeros_like(log_weights)
+    mean = (log_weights.sum(-1, keepdim=True) - log_weights) / (compartments - 1)
+    share = torch.softmax(_replaced(log_weights, mean), -1).diagonal(dim1=-2, dim2=-1)
+    return share * (1 - share)
 
 
 def is_global(spec: RuleSpec) -> bool:
@@ -226,7 +254,7 @@ def is_global(spec: RuleSpec) -> bool:
     Such a rule needs one number a step, compartment and kind of neuron. The others (ml) keep state of the size of
     the weights for every compartment; a kernel that holds none of that refuses them.
     """
-    return spec.rule in RULES and spec.rule not in ONE_HOP
+    return spec.rule in RULES and spec.rule not in ONE_HOP | CONTROLLED
 
 
 def advance_log_weights(spec: RuleSpec, log_weights: Tensor, evidence: Tensor, alive: Tensor) -> Tensor:
@@ -304,7 +332,74 @@ def init(spec: RuleSpec, network: Network, params: Params, batch: int, compartme
 
     hidden = network.spec.hidden_neurons
     baseline = None if spec.rule in RULES else Baseline(zeros(hidden), zeros(hidden), zeros(hidden))
-    return RuleState(network.taps.new_zeros(batch, compartments), zeros(network.spec.neurons), baseline)
+    looks_back = spec.rule in ONE_HOP | CONTROLLED
+    return RuleState(
+        network.taps.new_zeros(batch, compartments),
+        zeros(network.spec.neurons),
+        baseline,
+        onehop.start(network, batch, compartments) if looks_back else None,
+        onehop.start_control(network, params, batch, compartments) if spec.rule in CONTROLLED else None,
+    )
+
+
+def advance(
+    spec: RuleSpec,
+    network: Network,
+    params: Params,
+    state: RuleState,
+    now: Step,
+    *,
+    observed: Tensor,
+    alive: Tensor,
+    read: Tensor,
+) -> tuple[RuleState, Params]:
+    """One step of any rule, from what the network did: :func:`update`, and what the one-hop rules add to it.
+
+    Args:
+        spec: the rule.
+        network: the network.
+        params: its parameters.
+        state: what the rule remembers.
+        now: the step.
+        observed: bool ``[B]``, whether the visible neurons' spikes are evidence.
+        alive: bool ``[B]``.
+        read: bool ``[B]``, whether this step's direction is read.
+
+    Returns:
+        The new state, and the direction to climb, averaged over presentations.
+    """
+    evidence = evidence_of(network, now.spikes, now.potential) * observed[:, None]
+    gradient = local_gradient(network, now, observed)
+    after, direction = update(
+        spec, network, state, reward(spec, network, evidence, now), gradient, alive=alive, read=read
+    )
+    if state.recent is None:
+        return after, direction
+    hidden, weight = network.spec.hidden_neurons, read[:, None] / len(read)
+    error = error_of(network, now.spikes, now.potential)[..., hidden:] * observed[:, None, None]
+    if state.control is None:
+        signal = RULES[spec.rule](after.log_weights).visible
+        hop = onehop.direction(network, params, state.recent, error, signal * weight)
+        direction = _each(torch.add, direction, hop)
+    else:
+        control = onehop.advance_control(
+            network,
+            params,
+            state.recent,
+            state.control,
+            error,
+            kappa=spec.kappa,
+            gamma=spec.gamma,
+            alive=alive,
+        )
+        fresh = (1 - spec.kappa) * (1 - spec.gamma) if spec.average else 1.0
+        share = fresh * lever(after.log_weights) * weight
+        for out, e, mean in zip(direction, after.eligibility, control.mean, strict=True):
+            scale = 1 - spec.gamma if spec.average else 1.0  # of the eligibility, whose share of fresh it has
+            out[:hidden] -= torch.einsum("bk,bk...->...", share * control.surrogate / scale, e[:, :, :hidden])
+            out[:hidden] += torch.einsum("bk,bk...->...", share, mean)
+        after = after._replace(control=control)
+    return after._replace(recent=onehop.push(network, state.recent, now)), direction
 
 
 def update(
@@ -338,7 +433,7 @@ def update(
     if state.baseline is None:
         signal = learning_signal(spec, network, log_weights) * read[:, None, None] / len(read)
         direction = _each(lambda leaf: torch.einsum("bkn,bkn...->n...", signal, leaf), eligibility)
-        return RuleState(log_weights, eligibility), direction
+        return state._replace(log_weights=log_weights, eligibility=eligibility), direction
     baseline = advance_baseline(spec, state.baseline, log_weights, eligibility, score, alive)
     weight = read[:, None].to(log_weights).expand_as(log_weights) / log_weights.numel()
 
@@ -347,7 +442,8 @@ def update(
         single = torch.cat([_like(log_weights, hidden) * hidden - subtracted, visible], 2)
         return torch.einsum("bk,bk...->...", weight, single)
 
-    return RuleState(log_weights, eligibility, baseline), _each(teach, eligibility, baseline.trace)
+    after = state._replace(log_weights=log_weights, eligibility=eligibility, baseline=baseline)
+    return after, _each(teach, eligibility, baseline.trace)
 
 
 def advance_baseline(

@@ -23,6 +23,11 @@ LONG: grid.Changes = {"network.memory": 40}
 FORWARD: grid.Changes = (
     ONE_HOP | LATE | BIG | {"network.topology": "feedforward", "optimiser.lr": 1e-3}
 )
+CANDIDATE: grid.Changes = FORWARD | CIRCUIT | {
+    "data.warm_up": 0.0,
+    "network.memory": 10,
+    "train.compartments": 1,
+}
 CHANGES: dict[str, grid.Changes] = {
     "gem-cv": {},
     "no hidden neurons": {"network.hidden": ()},
@@ -68,6 +73,16 @@ CHANGES: dict[str, grid.Changes] = {
     "forward, batch 64": FORWARD | {"train.batch": 64, "optimiser.lr": 2e-3},
     "forward, rate 0.3": FORWARD | {"network.hidden_rate": 0.3},
     "forward, no feedback": FORWARD | {"network.feedback": "none"},
+    "candidate": CANDIDATE,
+    "candidate, late": CANDIDATE | LATE,
+    "candidate, independent": CANDIDATE | {"network.output": "independent"},
+    "candidate, two compartments": CANDIDATE | {"train.compartments": 2},
+    "candidate, five compartments": CANDIDATE | {"train.compartments": 5},
+    "candidate, no feedback": CANDIDATE | {"network.feedback": "none"},
+    "candidate, lr 0.002": CANDIDATE | {"optimiser.lr": 2e-3},
+    "candidate, batch 32": CANDIDATE | {"train.batch": 32, "optimiser.lr": 2e-3},
+    "candidate, gem-cv": CANDIDATE | {"rule.rule": "gem-cv", "train.compartments": 5},
+    "candidate, layered": CANDIDATE | {"network.topology": "layered"},
     "layered, lr 0.001": ONE_HOP | LATE | BIG | {"optimiser.lr": 1e-3},
     "all, lr 0.001": ONE_HOP | CIRCUIT | LATE | LONG | {"optimiser.lr": 1e-3},
 }

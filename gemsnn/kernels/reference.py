@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gemsnn import network as networks
-from gemsnn import onehop, optimisers, rng, rules
+from gemsnn import optimisers, rng, rules
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserState
@@ -34,7 +34,6 @@ class _Course:
         self._state = networks.initial_state(network, len(address), learning.compartments)
         self.rule_state = rules.init(learning.rule, network, params, len(address), learning.compartments)
         self._pending = Params(*(torch.zeros_like(leaf) for leaf in params))
-        self._recent = onehop.start(network, len(address), learning.compartments)
         self._clock = 0
 
     def step(
@@ -50,27 +49,17 @@ class _Course:
             clamp=target, observed=observed, alive=alive,
         )  # fmt: skip
         evidence = networks.evidence(network, now.spikes, now.potential) * observed[:, None]
-        gradient = networks.local_gradient(network, now, observed)
-        self.rule_state, direction = rules.update(
+        self.rule_state, direction = rules.advance(
             learning.rule,
             network,
+            self.params,
             self.rule_state,
-            rules.reward(learning.rule, network, evidence, now),
-            gradient,
+            now,
+            observed=observed,
             alive=alive,
             read=read,
         )
         self._pending = Params(*(total + new for total, new in zip(self._pending, direction, strict=True)))
-        if learning.rule.rule in rules.ONE_HOP:
-            signal = rules.learning_signal(learning.rule, network, self.rule_state.log_weights)[..., -1]
-            error = networks.error(network, now.spikes, now.potential)[..., network.spec.hidden_neurons :]
-            direction = onehop.direction(
-                network, self.params, self._recent, error, signal * read[:, None] / len(read)
-            )
-            self._pending = Params(
-                *(total + new for total, new in zip(self._pending, direction, strict=True))
-            )
-            self._recent = onehop.push(network, self._recent, now)
         if update:
             self.optimiser, self.params = optimisers.update(
                 learning.optimiser, self.optimiser, self.params, self._pending, lr=self._lr
