@@ -84,7 +84,9 @@ def main(what: str, start: Changes, grid: dict[str, Changes], *, quick: list[str
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--limit", type=int, help="only the first presentations of the training and validation parts")
+    parser.add_argument(
+        "--limit", type=int, help="only the first presentations of the training and validation parts"
+    )
     parser.add_argument("--part", default="0/1", help="run only every n-th of the runs, e.g. 0/2 and 1/2")
     parser.add_argument(
         "--quick", action="store_true", help="two runs on 64 recordings, to see that it works"

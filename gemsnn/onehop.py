@@ -98,10 +98,17 @@ def direction(network: Network, params: Params, recent: Recent, error: Tensor, s
     """
     found = effect(network, params, error)
     per_compartment = _with_traces(network, recent, recent.slope * found)
-    out = Params(*map(torch.zeros_like, params))
-    for whole, part in zip(out, per_compartment, strict=True):
-        whole[: network.spec.hidden_neurons] = torch.einsum("bk,bk...->...", signal, part)
-    return out
+    return of_hidden(params, signal, per_compartment)
+
+
+def of_hidden(params: Params, signal: Tensor, part: Params) -> Params:
+    """``sum_{b, k} signal[b, k] part[b, k]`` for hidden neurons, and zero for visible ones."""
+
+    def whole(leaf: Tensor, hidden: Tensor) -> Tensor:
+        found = torch.einsum("bk,bk...->...", signal, hidden)
+        return torch.cat([found, torch.zeros_like(leaf[len(found) :])])
+
+    return Params(*map(whole, params, part))
 
 
 def effect(network: Network, params: Params, error: Tensor) -> Tensor:

@@ -392,12 +392,11 @@ def advance(
             gamma=spec.gamma,
             alive=alive,
         )
-        fresh = (1 - spec.kappa) * (1 - spec.gamma) if spec.average else 1.0
-        share = fresh * lever(after.log_weights) * weight
-        for out, e, mean in zip(direction, after.eligibility, control.mean, strict=True):
-            scale = 1 - spec.gamma if spec.average else 1.0  # of the eligibility, whose share of fresh it has
-            out[:hidden] -= torch.einsum("bk,bk...->...", share * control.surrogate / scale, e[:, :, :hidden])
-            out[:hidden] += torch.einsum("bk,bk...->...", share, mean)
+        share = lever(after.log_weights) * weight * ((1 - spec.kappa) if spec.average else 1.0)
+        known = _each(lambda leaf: leaf[:, :, :hidden], after.eligibility)
+        taken = onehop.of_hidden(params, -share * control.surrogate, known)
+        given = onehop.of_hidden(params, share * ((1 - spec.gamma) if spec.average else 1.0), control.mean)
+        direction = _each(lambda a, b, c: a + b + c, direction, taken, given)
         after = after._replace(control=control)
     return after._replace(recent=onehop.push(network, state.recent, now)), direction
 

@@ -21,12 +21,15 @@ from torch import Tensor
 from gemsnn import glm, rng, rules
 from gemsnn import network as networks
 from gemsnn.basis import BasisSpec
-from gemsnn.network import Network, NetworkSpec, Params
+from gemsnn.network import Network, NetworkSpec, Params, Step
 from gemsnn.rules import RuleSpec
 
 CONFIG = {"networks": 10, "draws": 20_000, "compartments": [1, 2, 5, 10, 20], "steps": 5}
 SYNAPSE = BasisSpec(count=2, taps=3)
 SPEC = NetworkSpec(2, 1, (2,), "full", synapse=SYNAPSE, weight_scale=3.0, hidden_rate=0.3)
+
+
+BY_PATH = ("spikes", "potential", "neuron_trace", "own_trace")
 
 
 class Problem(NamedTuple):
@@ -37,6 +40,7 @@ class Problem(NamedTuple):
     prior: Tensor  # [P], p(h || x)
     evidence: Tensor  # [P, T]
     scores: Params  # leading dimensions [P, T]
+    happened: list[Step]  # of each step t, its leaves [P, ..] but for the inputs' traces, [1, ..]
     exact: Tensor  # [W]
 
 
@@ -55,38 +59,43 @@ def make(seed: int, steps: int) -> Problem:
     hidden, alive = SPEC.hidden_neurons, torch.tensor([True])
     paths = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * (steps * hidden)).reshape(-1, steps, hidden)
     state = networks.initial_state(network, 1, len(paths))
-    log_probs, scores = [], []
+    log_probs, scores, happened = [], [], []
     for t in range(steps):
         # a uniform number of 0 makes a neuron spike, one of 1 keeps it silent
         uniform = torch.nn.functional.pad(1 - paths[None, :, t], (0, SPEC.visible))
         state, now = networks.step(
-            network, params, state, inputs[:, t], uniform, clamp=target[:, t], alive=alive
+            network, params, state, inputs[:, t], uniform, clamp=target[:, t], observed=alive, alive=alive
         )
         log_probs.append(glm.log_prob(now.spikes, now.potential)[0])
-        scores.append([leaf[0] for leaf in networks.local_gradient(network, now)])
+        scores.append([leaf[0] for leaf in networks.local_gradient(network, now, alive)])
+        happened.append(now._replace(**{name: getattr(now, name)[0] for name in BY_PATH}))
     log_prob = torch.stack(log_probs, 1)
     stacked = Params(*(torch.stack(leaf, 1) for leaf in zip(*scores, strict=True)))
     prior, evidence = log_prob[..., :hidden].sum((1, 2)), log_prob[..., hidden:].sum(2)
     # grad log p(x) = E grad log p(x, h) over the posterior of h
     exact = torch.softmax(prior + evidence.sum(1), 0) @ hidden_weights(network, stacked).sum(1)
-    return Problem(network, params, prior.exp(), evidence, stacked, exact)
+    return Problem(network, params, prior.exp(), evidence, stacked, happened, exact)
 
 
 def by_rule(rule: rules.RuleName, problem: Problem, drawn: Tensor) -> Tensor:
     """The rule's batch direction for each of R draws of K paths (``drawn [R, K]``), ``[R, W]``."""
-    spec, steps = RuleSpec(rule, kappa=1.0, gamma=1.0, readout="last-step"), problem.evidence.shape[1]
-    start, alive = rules.init(spec, *problem[:2], 1, drawn.shape[1]), torch.tensor([True])
+    network, params, steps = problem.network, problem.params, len(problem.happened)
+    as_it_comes = rule in rules.ONE_HOP  # read at every step
+    spec = RuleSpec(rule, kappa=1.0, gamma=1.0, readout="every-step" if as_it_comes else "last-step")
+    start, true = rules.init(spec, network, params, 1, drawn.shape[1]), torch.tensor([True])
 
-    def one(evidence: Tensor, scores: Params) -> Tensor:
-        state, direction = start, problem.params
-        for t in range(steps):
-            now, read = Params(*(leaf[None, :, t] for leaf in scores)), torch.tensor([t == steps - 1])
-            state, direction = rules.update(
-                spec, problem.network, state, evidence[None, :, t], now, alive=alive, read=read
+    def one(chosen: Tensor) -> Tensor:
+        state, total = start, torch.zeros_like(problem.exact)
+        for t, now in enumerate(problem.happened):
+            taken = now._replace(**{name: getattr(now, name)[None, chosen] for name in BY_PATH})
+            read = torch.tensor([as_it_comes or t == steps - 1])
+            state, direction = rules.advance(
+                spec, network, params, state, taken, observed=true, alive=true, read=read
             )
-        return hidden_weights(problem.network, direction)
+            total = total + hidden_weights(network, direction)
+        return total
 
-    return torch.vmap(one)(problem.evidence[drawn], Params(*(leaf[drawn] for leaf in problem.scores)))
+    return torch.vmap(one)(drawn)
 
 
 def whole_trace(present: int, problem: Problem, drawn: Tensor) -> Tensor:
@@ -100,9 +109,10 @@ def whole_trace(present: int, problem: Problem, drawn: Tensor) -> Tensor:
     return single[drawn].mean(1)
 
 
+BY_RULE: tuple[rules.RuleName, ...] = ("gem", "gem-cv", "one-hop-cv", "one-hop", "iw", "iw-ovis", "mb", "ml")
 Estimator = Callable[[Problem, Tensor], Tensor]
 ESTIMATORS: dict[str, Estimator] = {
-    **{rule: partial(by_rule, rule) for rule in ("gem", "gem-cv", "iw", "iw-ovis", "mb", "ml")},
+    **{rule: partial(by_rule, rule) for rule in BY_RULE},
     "(v[t] - b[t-1]) e": partial(whole_trace, 0),
     "(v[t] - b[t]) e": partial(whole_trace, 1),
 }

@@ -20,14 +20,16 @@ CIRCUIT: grid.Changes = {"network.output": "winner-take-all"}
 LATE: grid.Changes = {"data.warm_up": 0.5}
 BIG: grid.Changes = {"network.hidden": (256,), "train.compartments": 2}
 LONG: grid.Changes = {"network.memory": 40}
-FORWARD: grid.Changes = (
-    ONE_HOP | LATE | BIG | {"network.topology": "feedforward", "optimiser.lr": 1e-3}
+FORWARD: grid.Changes = ONE_HOP | LATE | BIG | {"network.topology": "feedforward", "optimiser.lr": 1e-3}
+CANDIDATE: grid.Changes = (
+    FORWARD
+    | CIRCUIT
+    | {
+        "data.warm_up": 0.0,
+        "network.memory": 10,
+        "train.compartments": 1,
+    }
 )
-CANDIDATE: grid.Changes = FORWARD | CIRCUIT | {
-    "data.warm_up": 0.0,
-    "network.memory": 10,
-    "train.compartments": 1,
-}
 CHANGES: dict[str, grid.Changes] = {
     "gem-cv": {},
     "no hidden neurons": {"network.hidden": ()},
