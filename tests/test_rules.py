@@ -305,7 +305,9 @@ def test_one_compartment_has_no_others():
 
 def test_which_rules_are_global():
     names = typing.get_args(rules.RuleName)
-    assert {name for name in names if rules.is_global(RuleSpec(name))} == set(names) - {"ml"} - ONE_HOP - CONTROLLED
+    assert {name for name in names if rules.is_global(RuleSpec(name))} == set(names) - {
+        "ml"
+    } - ONE_HOP - CONTROLLED
 
 
 @pytest.mark.parametrize("rule", typing.get_args(rules.RuleName))
