@@ -56,10 +56,18 @@ def path_log_probs(network: Network, params: Params, presentation: Presentation)
             p = 1 / (1 + torch.exp(-u))
             log_p = torch.log(torch.where(spikes[t] > 0, p, 1 - p))
             prior = prior + log_p[:hidden].sum()
-            likelihood = likelihood + log_p[hidden:].sum()
+            likelihood = likelihood + _visible(network, spikes[t, hidden:], u[hidden:], log_p[hidden:])
         priors.append(prior)
         likelihoods.append(likelihood)
     return torch.stack(priors), torch.stack(likelihoods)
+
+
+def _visible(network: Network, spikes: Tensor, u: Tensor, log_p: Tensor) -> Tensor:
+    """``log p(x | u)``: independent, or in a circuit one of the neurons or none, with odds ``exp(u)`` to 1."""
+    if network.spec.output == "independent":
+        return log_p.sum()
+    assert spikes.sum() <= 1
+    return (spikes * u).sum() - torch.log(1 + torch.exp(u).sum())
 
 
 def log_likelihood(network: Network, params: Params, presentation: Presentation) -> Tensor:
