@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 demo: $(VENV)/.installed
 	rm -rf runs/demo
-	$(BIN)/gemsnn train --out runs/demo
+	$(BIN)/gemsnn train --recipe best --out runs/demo
 
 test: lint types
 	$(BIN)/python -m pytest -n 2 --dist worksteal
