@@ -32,7 +32,7 @@ from gemsnn.records import RunFolder, provenance
 from gemsnn.reproduce import figures as sweep_figures
 from gemsnn.reproduce import k_sweep
 from gemsnn.reproduce.k_sweep import SweepSpec
-from gemsnn.train import Learner, Watcher
+from gemsnn.train import Progress, Watcher
 from gemsnn.types import InputError, Layout
 
 INTERRUPTED = 130
@@ -50,7 +50,7 @@ class Model(NamedTuple):
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """While inside, the first Ctrl-C only raises a flag, which the yielded function tells; the second one ends all."""
+    """While inside, the first Ctrl-C or SIGTERM only raises a flag, which is told; the second one ends all."""
     raised = False
 
     def handle(number: int, frame: Any) -> None:
@@ -60,11 +60,12 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         raised = True
         console.say("stopping after this batch (Ctrl-C again to stop at once)")
 
-    before = signal.signal(signal.SIGINT, handle)
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: raised
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _now() -> str:
@@ -73,50 +74,108 @@ def _now() -> str:
 
 def _train(settings: Settings, out: Path) -> int:
     RunFolder.check_free(out)
+    return _run_training(settings, out, None)
+
+
+def _resume(out: Path) -> int:
+    run = RunFolder.open(out)
+    manifest = run.read_json("manifest.json")
+    if manifest.get("status") == "finished":
+        raise InputError(f"{out} is finished; there is nothing to resume")
+    return _run_training(config.load(out / "config.toml"), out, manifest)
+
+
+def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) -> int:
+    """Train in the folder ``out``, from the start or, with the manifest of ``before``, from its last checkpoint."""
     began = time.perf_counter()
     splits = datasets.load(settings.data, progress=console.bar)
     for note in splits.notes:
         console.say(f"note: {note}")
     for part in ("train", "validation", "test"):
         _part(splits, part)
+    digest = splits.train.digest()
+    if before is not None and before.get("data_sha256") != digest:
+        raise InputError(
+            f"the training data is not what {out} began with; restore it under {settings.data.root or 'the cache'}"
+        )
     loaded = time.perf_counter()
 
     dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
     seed, layout = settings.train.seed, splits.train.layout
     network = networks.build(settings.network.spec(layout), seed=seed, dtype=dtype)
     evaluate.check_decoder(settings.evaluate.decoder, network)
-    name, kernel = kernels.choose(settings.network.kernel, network, settings.learning)
+    wanted = settings.network.kernel if before is None else before["kernel"]
+    name, kernel = kernels.choose(wanted, network, settings.learning)
     with console.status(
         f"preparing the {name} kernel (its first use compiles it, which takes half a minute)"
     ):
         kernels.warm_up(kernel, dtype)
-    learner = train.start(networks.init(network, seed), settings.learning)
 
-    run = RunFolder.create(out)
-    run.write("config.toml", config.dump(settings))
-    manifest = {
-        **provenance(),
-        "seed": seed,
-        "kernel": name,
-        "decoder": settings.evaluate.decoder,
-        "presentations": {
-            "train": len(splits.train),
-            "validation": len(splits.validation),
-            "test": len(splits.test),
-        },
-        "layout": layout._asdict(),
-        "started": _now(),
-        "finished": None,
-        "status": "running",
-        "seconds": {"data": round(loaded - began, 3)},
-        "notes": list(splits.notes),
-    }
-    run.write_json("manifest.json", manifest)
+    run = RunFolder.create(out) if before is None else RunFolder.open(out)
+    with run.locked():
+        if before is None:
+            run.write("config.toml", config.dump(settings))
+            manifest = {
+                **provenance(),
+                "seed": seed,
+                "kernel": name,
+                "decoder": settings.evaluate.decoder,
+                "presentations": {
+                    "train": len(splits.train),
+                    "validation": len(splits.validation),
+                    "test": len(splits.test),
+                },
+                "layout": layout._asdict(),
+                "data_sha256": digest,
+                "started": _now(),
+                "finished": None,
+                "status": "running",
+                "seconds": {"data": round(loaded - began, 3)},
+                "notes": list(splits.notes),
+            }
+        else:
+            manifest = before | {"status": "running", "resumed": [*before.get("resumed", []), _now()]}
+        progress = _progress(run, settings, network)
+        run.write_json("manifest.json", manifest)
+        return _train_in(
+            run, manifest, settings, splits, Model(network, progress.learner.params, kernel, name), progress
+        )
 
-    def save(learner: Learner) -> None:
+
+def _progress(run: RunFolder, settings: Settings, network: Network) -> Progress:
+    """What the last checkpoint of a run holds, or the beginning."""
+    checkpoint = run.path / "checkpoint"
+    if not checkpoint.is_dir() or not any(checkpoint.glob("*.json")):
+        run.cut_metrics(0)
+        return Progress(train.start(networks.init(network, settings.train.seed), settings.learning))
+    tensors, facts = run.load_checkpoint(note=console.say)
+    run.cut_metrics(facts["metrics_bytes"])
+    learner = train.learner_from(tensors, batches=facts["batches"], updates=facts["updates"])
+    console.say(f"going on after batch {learner.batches}")
+    return Progress(learner, tuple(facts["window"]), facts["seconds"])
+
+
+def _train_in(
+    run: RunFolder,
+    manifest: dict[str, Any],
+    settings: Settings,
+    splits: Splits,
+    model: Model,
+    progress: Progress,
+) -> int:
+    network, kernel, seed, started = model.network, model.kernel, settings.train.seed, time.perf_counter()
+
+    def save(progress: Progress) -> None:
+        learner = progress.learner
         run.save_checkpoint(
             {**train.learner_tensors(learner), "mask": network.mask.to(torch.uint8)},
-            {"batches": learner.batches, "updates": learner.optimiser.updates, "seed": seed},
+            {
+                "batches": learner.batches,
+                "updates": learner.optimiser.updates,
+                "seed": seed,
+                "window": list(progress.window),
+                "seconds": progress.seconds,
+            },
         )
 
     with interruptible() as stopped:
@@ -124,11 +183,11 @@ def _train(settings: Settings, out: Path) -> int:
         with console.training_display(settings.train, per_epoch) as display:
             watcher = Watcher(run.append, display.show, save, stopped)
             learner, finished = train.fit(
-                network, learner, splits.train, splits.validation, settings.train, settings.learning, kernel,
+                network, progress, splits.train, splits.validation, settings.train, settings.learning, kernel,
                 decoder=settings.evaluate.decoder, watcher=watcher,
             )  # fmt: skip
         trained = time.perf_counter()
-        model = Model(network, learner.params, kernel, name)
+        model = model._replace(params=learner.params)
         scores = _scores(
             model, splits, "test", settings.evaluate.vote_compartments, settings.evaluate.decoder, seed
         )
@@ -138,12 +197,12 @@ def _train(settings: Settings, out: Path) -> int:
         run.write_json("metrics.json", scores)
         _save_example(run, model, splits, settings.evaluate.vote_compartments, seed)
         manifest["seconds"] |= {
-            "train": round(trained - loaded, 3),
+            "train": round(progress.seconds + trained - started, 3),
             "evaluate": round(time.perf_counter() - trained, 3),
         }
         manifest |= {"finished": _now(), "status": scores["status"]}
         run.write_json("manifest.json", manifest)
-        page = report.write_report(out)
+        page = report.write_report(run.path)
     _print_scores(scores)
     print(f"report: {page}")
     return 0 if finished else INTERRUPTED
@@ -324,6 +383,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"gemsnn: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"gemsnn: {error.strerror or error}{where}; what was written before is whole", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("gemsnn: stopped", file=sys.stderr)
         return INTERRUPTED
@@ -341,6 +404,7 @@ def _dispatch(words: list[str]) -> int:
         out: Path | None = None,
         config: Path | None = None,
         recipe: RecipeName | None = None,
+        resume: Path | None = None,
     ) -> int:
         """Train a network, score it on the test part and write a report.
 
@@ -349,7 +413,12 @@ def _dispatch(words: list[str]) -> int:
             out: the run folder to make; by default runs/ and the time.
             config: a TOML file of settings.
             recipe: settings that have been measured, by name.
+            resume: a run folder whose training was stopped: go on to its end, with its settings.
         """
+        if resume is not None:
+            if len(words) > 3 or out is not None:
+                raise InputError("--resume takes all settings from the run; leave out the other flags")
+            return _resume(resume)
         return _train(settings, out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
 
     def evaluate_command(

@@ -6,7 +6,8 @@
     manifest.json    versions, seed, commit, kernel, machine, times, status
     metrics.jsonl    one line a training record or validation
     metrics.json     the scores on the test part
-    checkpoint/      checkpoint.json, and the safetensors file it names
+    checkpoint/      checkpoint.json and the one before it, previous.json, each with the safetensors file it names
+    .lock            held by the process that writes the folder
     example.safetensors   one recording's raster
     report.html
 """
@@ -20,11 +21,13 @@ import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import filelock
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -32,11 +35,13 @@ from torch import Tensor
 from gemsnn.types import InputError
 
 CHECKPOINT_FORMAT = 1
+CHECKPOINT, NEWEST, PREVIOUS = "checkpoint", "checkpoint.json", "previous.json"
+METRICS = "metrics.jsonl"
 _PACKAGES = ("gemsnn", "torch", "numpy", "numba", "scikit-learn", "safetensors")
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:
-    """Replace a file's content as a whole: written beside it, synced, renamed over it."""
+    """Replace a file's content as a whole: written beside it, synced, renamed over it, and the folder synced."""
     data = content.encode() if isinstance(content, str) else content
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -49,6 +54,17 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make renames in a folder last through a loss of power, where the system can do that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @dataclass(frozen=True)
@@ -59,8 +75,10 @@ class RunFolder:
 
     @staticmethod
     def check_free(path: Path) -> None:
-        """Raise :class:`InputError` if there is something at ``path`` already."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        """Raise :class:`InputError` if there is something at ``path`` already, but for a run that never began."""
+        if path.exists() and (
+            not path.is_dir() or any(not _before_the_start(file.name) for file in path.iterdir())
+        ):
             raise InputError(f"{path} exists already; choose another --out or remove it first")
 
     @staticmethod
@@ -118,46 +136,114 @@ class RunFolder:
         """Write tensors as one safetensors file, with facts in its header."""
         self.write(name, safetensors.torch.save({key: t.contiguous() for key, t in tensors.items()}, facts))
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for writing; the system lets go of it when the process ends, however it ends.
+
+        Raises:
+            InputError: another process holds it.
+        """
+        lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise InputError(f"{self.path} is in use by another process; wait for it or stop it") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     def append(self, record: dict[str, Any]) -> None:
         """Append one line to ``metrics.jsonl``."""
-        with (self.path / "metrics.jsonl").open("a") as file:
+        with (self.path / METRICS).open("a") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
 
+    def cut_metrics(self, size: int) -> None:
+        """Cut ``metrics.jsonl`` back to the size it had when a checkpoint was written."""
+        path = self.path / METRICS
+        if size > 0 or path.exists():
+            with path.open("r+b") as file:
+                file.truncate(size)
+
     def save_checkpoint(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Write a checkpoint; until its JSON file is replaced, the one before it is what counts."""
-        folder = self.path / "checkpoint"
+        """Write a checkpoint and keep the one before it; at every moment one of the two is whole."""
+        folder = self.path / CHECKPOINT
         folder.mkdir(exist_ok=True)
+        metrics = self.path / METRICS
+        metrics.touch()
+        with metrics.open("rb") as file:
+            os.fsync(file.fileno())
         content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
         digest = hashlib.sha256(content).hexdigest()
         name = f"tensors-{digest[:16]}.safetensors"
-        atomic_write(folder / name, content)
-        record = {"format": CHECKPOINT_FORMAT, "tensors": name, "sha256": digest, **facts}
-        atomic_write(folder / "checkpoint.json", json.dumps(record, indent=2) + "\n")
-        for stale in folder.glob("tensors-*.safetensors"):
-            if stale.name != name:
-                stale.unlink()
+        record = {
+            "format": CHECKPOINT_FORMAT,
+            "tensors": name,
+            "sha256": digest,
+            "metrics_bytes": metrics.stat().st_size,
+            **facts,
+        }
+        record["facts_sha256"] = _digest(record)
+        if not (folder / name).exists() or (folder / name).read_bytes() != content:
+            atomic_write(folder / name, content)
+        newest = folder / NEWEST
+        if newest.exists():
+            newest.replace(folder / PREVIOUS)
+        atomic_write(newest, json.dumps(record, indent=2) + "\n")
+        for path in folder.glob("tensors-*.safetensors"):
+            if path.name not in (name, self._tensors_of(PREVIOUS)):
+                path.unlink()
 
-    def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The tensors and facts of the checkpoint.
+    def _tensors_of(self, checkpoint: str) -> str | None:
+        try:
+            return str(json.loads((self.path / CHECKPOINT / checkpoint).read_text())["tensors"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def load_checkpoint(
+        self, *, note: Callable[[str], None] = lambda _: None
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The tensors and facts of the last checkpoint that is whole; ``note`` hears of a damaged one.
 
         Raises:
-            InputError: there is none, it is damaged, or a newer version wrote it.
+            InputError: there is none, those there are are damaged, or a newer version wrote them.
         """
-        facts = self.read_json("checkpoint/checkpoint.json")
-        where = self.path / "checkpoint"
+        try:
+            return self._load(NEWEST)
+        except InputError as error:
+            if not (self.path / CHECKPOINT / PREVIOUS).is_file():
+                raise
+            loaded = self._load(PREVIOUS)
+            note(f"{error}; going on from the checkpoint before it")
+            return loaded
+
+    def _load(self, checkpoint: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        facts, where = self.read_json(f"{CHECKPOINT}/{checkpoint}"), self.path / CHECKPOINT
         if not isinstance(facts, dict) or facts.get("format") != CHECKPOINT_FORMAT:
             found = facts.get("format") if isinstance(facts, dict) else None
             raise InputError(
                 f"{where} has checkpoint format {found}, this gemsnn reads format {CHECKPOINT_FORMAT}; update gemsnn"
             )
+        claimed = facts.pop("facts_sha256", None)
+        if claimed is not None and claimed != _digest(facts):
+            raise InputError(f"{where / checkpoint} is damaged (its own SHA-256 differs); train again")
         path = where / Path(str(facts.get("tensors"))).name
         try:
             content = path.read_bytes()
         except OSError:
             raise InputError(f"{path} is missing; the checkpoint cannot be used, train again") from None
         if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
-            raise InputError(f"{path} is damaged (its SHA-256 differs from checkpoint.json); train again")
+            raise InputError(f"{path} is damaged (its SHA-256 differs from {checkpoint}); train again")
         return safetensors.torch.load(content), facts
+
+
+def _before_the_start(name: str) -> bool:
+    """Whether a run folder may hold this file before its manifest."""
+    return name == "config.toml" or name.startswith(".")
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def provenance() -> dict[str, Any]:

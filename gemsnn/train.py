@@ -32,6 +32,7 @@ class TrainSpec:
         update_every: steps between updates, or ``"presentation"`` for one update at the end.
         schedule: the step size over the whole training: constant, or falling to zero along a cosine.
         evaluate_every: epochs between two scorings of the validation part.
+        checkpoint_every: batches between two checkpoints; there is one at the end of every epoch as well.
         seed: addresses all randomness of the run.
     """
 
@@ -41,11 +42,12 @@ class TrainSpec:
     update_every: int | Literal["presentation"] = "presentation"
     schedule: Schedule = "cosine"
     evaluate_every: int = 5
+    checkpoint_every: int = 100
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the numbers once."""
-        for name in ("compartments", "epochs", "batch", "evaluate_every"):
+        for name in ("compartments", "epochs", "batch", "evaluate_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.update_every != "presentation" and self.update_every < 1:
@@ -168,25 +170,42 @@ def validate(
     }
 
 
+Numbers = dict[str, float]
+
+
+class Progress(NamedTuple):
+    """How far a training has come: all that it takes to go on as if it had never stopped.
+
+    Attributes:
+        learner: what has been learned.
+        window: the numbers of the batches since the last training record.
+        seconds: what it has taken so far.
+    """
+
+    learner: Learner
+    window: tuple[Numbers, ...] = ()
+    seconds: float = 0.0
+
+
 class Watcher(NamedTuple):
     """What :func:`fit` tells the outside.
 
     Attributes:
         record: takes every line of ``metrics.jsonl``.
         show: takes every update, and the validation's scores when there are new ones.
-        checkpoint: takes the learner at the end of every epoch, and at a stop.
+        checkpoint: takes the progress every so many batches, at the end of every epoch, and at a stop.
         stop: asked after every batch; true ends the training.
     """
 
     record: Callable[[dict[str, Any]], None] = lambda _: None
     show: Callable[[Update, dict[str, float] | None], None] = lambda *_: None
-    checkpoint: Callable[[Learner], None] = lambda _: None
+    checkpoint: Callable[[Progress], None] = lambda _: None
     stop: Callable[[], bool] = lambda: False
 
 
 def fit(
     network: Network,
-    learner: Learner,
+    progress: Progress | Learner,
     presentations: PresentationSequence,
     validation: PresentationSequence,
     spec: TrainSpec,
@@ -202,17 +221,24 @@ def fit(
         The learner, and whether training came to its end.
 
     Raises:
-        InputError: there is nothing to train on, or the decoder cannot serve the network.
+        InputError: there is nothing to train on, the decoder cannot serve the network, or the weights are no
+            longer finite.
     """
     if not len(presentations):
         raise InputError("there is nothing to train on: the training part is empty")
     evaluate.check_decoder(decoder, network)
     watcher = watcher or Watcher()
-    began = time.perf_counter()
-    window: list[Update] = []
+    learner, window, before = progress if isinstance(progress, Progress) else Progress(progress)
+    window, began = list(window), time.perf_counter()
+    kept = learner.batches
+
+    def seconds() -> float:
+        return round(before + time.perf_counter() - began, 3)
+
     for update in updates(network, learner, presentations, spec, learning, kernel):
+        _check_finite(update, learning, kept)
         learner = update.learner
-        window.append(update)
+        window.append({name: getattr(update, name) for name in RECORDED})
         at = {
             "update": learner.optimiser.updates,
             "epoch": update.epoch,
@@ -220,33 +246,21 @@ def fit(
         }
         scores = None
         stopping = watcher.stop()
-        if len(window) == RECORD_EVERY or update.ends_epoch or stopping:
-            watcher.record(
-                {"kind": "train", **at, **_mean(window), "seconds": round(time.perf_counter() - began, 3)}
-            )
+        if len(window) == RECORD_EVERY or update.ends_epoch:
+            watcher.record({"kind": "train", **at, **_mean(window), "seconds": seconds()})
             window.clear()
         last = update.epoch == spec.epochs
-        if (
-            update.ends_epoch
-            and len(validation)
-            and not stopping
-            and (last or update.epoch % spec.evaluate_every == 0)
-        ):
+        if update.ends_epoch and len(validation) and (last or update.epoch % spec.evaluate_every == 0):
             seed = rng.derive(spec.seed, "validation")
             scores = validate(kernel, network, learner.params, validation, spec.compartments, seed, decoder)
             watcher.record(
-                {
-                    "kind": "evaluation",
-                    "split": "validation",
-                    **at,
-                    **scores,
-                    "seconds": round(time.perf_counter() - began, 3),
-                }
+                {"kind": "evaluation", "split": "validation", **at, **scores, "seconds": seconds()}
             )
         watcher.show(update, scores)
-        if update.ends_epoch or stopping:
-            watcher.checkpoint(learner)
-        if stopping:
+        if update.ends_epoch or stopping or learner.batches % spec.checkpoint_every == 0:
+            watcher.checkpoint(Progress(learner, tuple(window), seconds()))
+            kept = learner.batches
+        if stopping and not (last and update.ends_epoch):
             return learner, False
     return learner, True
 
@@ -255,11 +269,25 @@ RECORD_EVERY = 20
 """Batches that one training record averages over."""
 
 
-def _mean(window: list[Update]) -> dict[str, float]:
+RECORDED = ("loss", "bound", "hidden_rate", "ess")
+
+
+def _mean(window: list[Numbers]) -> Numbers:
     return {
-        name: float(torch.tensor([getattr(update, name) for update in window], dtype=torch.float64).mean())
-        for name in ("loss", "bound", "hidden_rate", "ess")
+        name: float(torch.tensor([numbers[name] for numbers in window], dtype=torch.float64).mean())
+        for name in RECORDED
     }
+
+
+def _check_finite(update: Update, learning: Learning, kept: int) -> None:
+    """Stop before numbers that are none spoil a checkpoint."""
+    if all(leaf.sum().isfinite() for leaf in update.learner.params) and math.isfinite(update.loss):
+        return
+    raise InputError(
+        f"the weights are no longer finite after batch {update.learner.batches} (epoch {update.epoch}, rule "
+        f"{learning.rule.rule}, {learning.optimiser.optimiser} with lr {learning.optimiser.lr:g}); the last good "
+        f"checkpoint is that of batch {kept}; train again with a smaller --lr"
+    )
 
 
 def learner_tensors(learner: Learner) -> dict[str, Tensor]:

@@ -37,7 +37,7 @@ def trained(recordings, tmp_path_factory):
 def test_a_run_folder_holds_everything(trained):
     names = {path.name for path in trained.iterdir()}
     assert names == {
-        "config.toml", "manifest.json", "metrics.jsonl", "metrics.json", "checkpoint", "example.safetensors",
+        "config.toml", "manifest.json", "metrics.jsonl", "metrics.json", "checkpoint", "example.safetensors", ".lock",
         "report.html",
     }  # fmt: skip
     manifest = json.loads((trained / "manifest.json").read_text())

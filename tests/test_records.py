@@ -12,10 +12,11 @@ TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])}
 def test_a_run_folder_is_made_once(tmp_path):
     run = RunFolder.create(tmp_path / "deep" / "run")
     run.write("config.toml", "")
-    with pytest.raises(InputError, match="exists already"):
-        RunFolder.create(run.path)
     with pytest.raises(InputError, match=r"not a run folder"):
         RunFolder.open(run.path)
+    run.write("manifest.json", "{}")
+    with pytest.raises(InputError, match="exists already"):
+        RunFolder.create(run.path)
     run.write_json("manifest.json", {"seed": 1})
     assert RunFolder.open(run.path).read_json("manifest.json") == {"seed": 1}
     with pytest.raises(InputError, match="not a folder"):
@@ -48,7 +49,61 @@ def test_checkpoints_come_back(tmp_path):
     found, facts = run.load_checkpoint()
     assert facts["batches"] == 2
     assert all(torch.equal(found[name], TENSORS[name]) for name in TENSORS)
-    assert len(list((run.path / "checkpoint").iterdir())) == 2
+    names = {path.name for path in (run.path / "checkpoint").iterdir() if path.suffix == ".json"}
+    assert names == {"checkpoint.json", "previous.json"}
+    run.save_checkpoint(TENSORS, {"batches": 3})  # the last two are kept, and here have the same tensors
+    assert len(list((run.path / "checkpoint").glob("*.safetensors"))) == 1
+
+
+@pytest.mark.parametrize(
+    "damage", ["tensors flipped", "tensors cut", "tensors gone", "facts flipped", "facts cut", "facts gone"]
+)
+def test_the_checkpoint_before_a_damaged_one_is_used(tmp_path, damage):
+    run = RunFolder.create(tmp_path / "run")
+    run.save_checkpoint(TENSORS, {"batches": 1})
+    run.save_checkpoint({"a": torch.zeros(9)}, {"batches": 2})
+    folder = run.path / "checkpoint"
+    newest = json.loads((folder / "checkpoint.json").read_text())["tensors"]
+    file = folder / (newest if damage.startswith("tensors") else "checkpoint.json")
+    content = file.read_bytes()
+    if damage.endswith("gone"):
+        file.unlink()
+    elif damage.endswith("cut"):
+        file.write_bytes(content[: len(content) // 2])
+    else:
+        where = content.index(b'"batches": 2') + 11 if b'"batches"' in content else len(content) // 2
+        file.write_bytes(content[:where] + bytes([content[where] ^ 1]) + content[where + 1 :])
+    heard = []
+    found, facts = run.load_checkpoint(note=heard.append)
+    assert facts["batches"] == 1
+    assert all(torch.equal(found[name], TENSORS[name]) for name in TENSORS)
+    (words,) = heard
+    assert "going on from the checkpoint before it" in words
+    # the next checkpoint makes both whole again
+    run.save_checkpoint({"a": torch.ones(9)}, {"batches": 3})
+    assert run.load_checkpoint(note=heard.append)[1]["batches"] == 3
+
+
+def test_a_folder_in_use_is_locked(tmp_path):
+    run = RunFolder.create(tmp_path / "run")
+    with (
+        run.locked(),
+        pytest.raises(InputError, match="in use by another process"),
+        RunFolder(run.path).locked(),
+    ):
+        pass
+    with RunFolder(run.path).locked():
+        pass
+
+
+def test_a_run_that_never_began_may_be_begun(tmp_path):
+    run = RunFolder.create(tmp_path / "run")
+    with run.locked():
+        run.write("config.toml", "")
+    RunFolder.check_free(run.path)
+    run.write("manifest.json", "{}")
+    with pytest.raises(InputError, match="exists already"):
+        RunFolder.check_free(run.path)
 
 
 def test_damage_is_named(tmp_path):
@@ -80,7 +135,9 @@ def test_a_checkpoint_cannot_name_a_file_elsewhere(tmp_path):
     (file,) = (run.path / "checkpoint").glob("*.safetensors")
     file.rename(tmp_path / file.name)
     facts = run.path / "checkpoint" / "checkpoint.json"
-    facts.write_text(facts.read_text().replace(file.name, f"../../{file.name}"))
+    kept = json.loads(facts.read_text())
+    del kept["facts_sha256"]
+    facts.write_text(json.dumps(kept | {"tensors": f"../../{file.name}"}))
     with pytest.raises(InputError, match="is missing"):
         run.load_checkpoint()
 

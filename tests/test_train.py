@@ -87,7 +87,52 @@ def test_a_stop_leaves_a_checkpoint():
     )
     assert not finished
     assert stopped.batches == 5
-    assert [state.batches for state in saved] == [3, 5]
+    assert [state.learner.batches for state in saved] == [3, 5]
+
+
+def test_a_training_goes_on_as_if_it_had_never_stopped():
+    """Stopped after every possible batch, through the tensors of a checkpoint: the same weights and records."""
+    network, learner = start()
+    spec = dataclasses.replace(SPEC, checkpoint_every=1)
+    fit = (easy(10), easy(4), spec, LEARNING, KERNEL)
+
+    def plain(records):
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in records]
+
+    whole, saved = [], []
+    wanted, finished = train.fit(
+        network, learner, *fit, watcher=Watcher(record=whole.append, checkpoint=saved.append)
+    )
+    assert finished
+    assert len(saved) == wanted.batches == 9
+    for kept in saved:
+        before = []
+        for row in whole:  # what a checkpoint knows to be in the file
+            if row["update"] <= kept.learner.optimiser.updates:
+                before.append(row)
+        tensors = {name: leaf.clone() for name, leaf in train.learner_tensors(kept.learner).items()}
+        again = train.learner_from(
+            tensors, batches=kept.learner.batches, updates=kept.learner.optimiser.updates
+        )
+        records = list(before)
+        found, _ = train.fit(
+            network, train.Progress(again, kept.window, 5.0), *fit, watcher=Watcher(record=records.append)
+        )
+        assert plain(records) == plain(whole)
+        assert all(
+            torch.equal(leaf, train.learner_tensors(wanted)[name])
+            for name, leaf in train.learner_tensors(found).items()
+        )
+
+
+def test_weights_that_are_none_stop_the_training():
+    network, learner = start()
+    learning = dataclasses.replace(LEARNING, optimiser=OptimiserSpec("sgd", lr=1e308))
+    learner = train.start(learner.params, learning)
+    with pytest.raises(
+        InputError, match=r"no longer finite after batch \d+ .*last good checkpoint is that of batch 0"
+    ):
+        train.fit(network, learner, easy(10), easy(4), SPEC, learning, KERNEL)
 
 
 def test_seeds_decide_everything():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -86,6 +87,13 @@ class SpikeSet:
         target = class_target(label, len(spikes), self.layout.classes)
         begin = int(self.warm_up * len(spikes))
         return Presentation(spikes, target, label, int(self.address[position]), begin)
+
+    def digest(self) -> str:
+        """SHA-256 of all spikes and labels: equal where two sets hold the same recordings in the same order."""
+        found = hashlib.sha256()
+        for part in (self.values, self.starts, self.labels, self.address):
+            found.update(np.ascontiguousarray(part).data)
+        return found.hexdigest()
 
     def select(self, positions: NDArray[np.int64] | Sequence[int] | slice) -> SpikeSet:
         """The recordings at these positions, in this order, each keeping its address."""

@@ -139,8 +139,12 @@ class Course:
         ]
         inputs, memory = network.spec.inputs, network.taps.shape[1]
         self._inputs = [torch.zeros(size, memory, inputs, dtype=torch.uint8) for size in presentations]
-        self._params = params
-        weight = sender_major(params.weight)
+        # one order in memory from the first update on, for sums round as the order has it
+        self._params = laid_out(params)
+        if optimiser is not None:
+            moments = (None if each is None else laid_out(each) for each in optimiser[1:])
+            self.optimiser = OptimiserState(optimiser.updates, *moments)
+        weight = sender_major(self._params.weight)
         self._weight = weight.clone() if way.rule.online else weight
         self._small = small_of(params)
 
@@ -382,6 +386,11 @@ def split(batch: Batch, parts: int) -> list[Batch]:
 def sender_major(weight: Tensor) -> Tensor:
     """``[N, J, L]`` as ``[J, L, N]``, contiguous: a view where memory already lies so, else a copy."""
     return weight.permute(1, 2, 0).contiguous()
+
+
+def laid_out(params: Params) -> Params:
+    """The same parameters, their weights a view of sender-major memory."""
+    return params._replace(weight=sender_major(params.weight).permute(2, 0, 1))
 
 
 def small_of(params: Params) -> Small:
