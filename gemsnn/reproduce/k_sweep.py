@@ -91,7 +91,7 @@ def run(
     _run_all(missing, spec.jobs, say)
     results = summary([json.loads(Path(job.path).read_text()) for job in jobs])
     results = {"settings": given, **provenance(), **results}
-    atomic_write(out / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+    atomic_write(out / "results.json", json.dumps(results, allow_nan=False) + "\n")
     return results
 
 
