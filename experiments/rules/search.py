@@ -22,7 +22,9 @@ START: grid.Changes = {
     "optimiser.lr": 1e-3,
 }
 RULES = ("gem", "gem-cv", "iw", "iw-ovis", "mb", "one-hop", "one-hop-gem")
-CHANGES: dict[str, grid.Changes] = {"no hidden neurons": {"network.hidden": (), "network.topology": "layered"}}
+CHANGES: dict[str, grid.Changes] = {
+    "no hidden neurons": {"network.hidden": (), "network.topology": "layered"}
+}
 CHANGES |= {rule: {"rule.rule": rule} for rule in RULES}
 CHANGES |= {f"{rule}, lr 0.003": {"rule.rule": rule, "optimiser.lr": 3e-3} for rule in RULES}
 
