@@ -375,7 +375,7 @@ def advance(
     )
     if state.recent is None:
         return after, direction
-    hidden, weight = network.spec.hidden_neurons, read[:, None] / len(read)
+    hidden, weight = network.spec.hidden_neurons, read[:, None].to(after.log_weights) / len(read)
     error = error_of(network, now.spikes, now.potential)[..., hidden:] * observed[:, None, None]
     if state.control is None:
         signal = RULES[spec.rule](after.log_weights).visible
