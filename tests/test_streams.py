@@ -137,7 +137,14 @@ def test_a_restored_stream_goes_on_to_the_bit(monkeypatch, make, rule, optimiser
     def new():
         state = optimisers.init(spec, params) if learning else None
         return make(
-            network, params, 3, address=torch.tensor([4, 9]), seed=3, learning=learning, optimiser=state, lr=0.05
+            network,
+            params,
+            3,
+            address=torch.tensor([4, 9]),
+            seed=3,
+            learning=learning,
+            optimiser=state,
+            lr=0.05,
         )
 
     spikes, target = (part.split([steps for steps, _ in CHUNKS], 1) for part in spikes_and_targets(43))

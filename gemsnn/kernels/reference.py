@@ -75,7 +75,11 @@ class _Course:
 
     def state(self) -> dict[str, Tensor]:
         """A copy of all that goes on."""
-        return {path: leaf for name, tree in self._trees().items() for path, leaf in states.flat(name, tree).items()}
+        return {
+            path: leaf
+            for name, tree in self._trees().items()
+            for path, leaf in states.flat(name, tree).items()
+        }
 
     def restore(self, leaves: dict[str, Tensor]) -> None:
         """Go on from what :meth:`state` has returned.
@@ -150,9 +154,7 @@ class ReferenceStream:
     ) -> None:
         if learning is not None:
             check_endless(learning)
-        self._course = _Course(
-            network, params, optimiser, learning, compartments, address, seed=seed, lr=lr
-        )
+        self._course = _Course(network, params, optimiser, learning, compartments, address, seed=seed, lr=lr)
         self._clock = 0
 
     @property

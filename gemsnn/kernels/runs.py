@@ -305,7 +305,10 @@ class Runs:
         return {
             "past": self.past,
             **{f"scratch.{name}": getattr(scratch, name) for name in sorted(kept)},
-            **{f"pending.{name}": getattr(pending, name) for name in ("bits", "products", "errors", "diagonal")},
+            **{
+                f"pending.{name}": getattr(pending, name)
+                for name in ("bits", "products", "errors", "diagonal")
+            },
         }
 
     def state(self) -> dict[str, Tensor]:
@@ -322,7 +325,9 @@ class Runs:
         """
         for name, tree in self._going_on().items():
             states.filled(name, tree, leaves)
-        self.index, self.clock, stale = (states.filled(name, 0, leaves) for name in ("index", "past_steps", "stale"))
+        self.index, self.clock, stale = (
+            states.filled(name, 0, leaves) for name in ("index", "past_steps", "stale")
+        )
         if not 0 <= self.index <= len(self.past.error) or self.clock < 0:
             raise InputError("the saved state's counters are out of range; it is damaged")
         self._stale, self._terms = bool(stale), None

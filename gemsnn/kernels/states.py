@@ -35,7 +35,7 @@ def filled(name: str, tree: Tree, leaves: dict[str, Tensor]) -> Tree:
     """
     like: Any = tree
     if like is None:
-        return like
+        return tree
     if not isinstance(like, (Tensor, np.ndarray, int)):
         pairs = zip(like._fields, like, strict=True)
         return type(like)(*(filled(f"{name}.{field}", part, leaves) for field, part in pairs))
@@ -53,7 +53,7 @@ def filled(name: str, tree: Tree, leaves: dict[str, Tensor]) -> Tree:
     found = leaf.numpy()
     _check(name, found, like.shape, like.dtype)
     like[...] = found
-    return like  # pyright: ignore[reportReturnType]
+    return tree
 
 
 def _check(name: str, found: Any, shape: tuple[int, ...], dtype: Any) -> None:
