@@ -12,7 +12,7 @@ from typing import Literal
 
 import tyro
 
-from gemsnn import config, console, evaluate, recipes, report, running
+from gemsnn import config, console, evaluate, recipes, report, running, streaming
 from gemsnn.bench import figures as bench_figures
 from gemsnn.bench import suite as bench_suite
 from gemsnn.config import Groups, Settings
@@ -24,6 +24,7 @@ from gemsnn.records import RunFolder
 from gemsnn.reproduce import figures as sweep_figures
 from gemsnn.reproduce import k_sweep
 from gemsnn.reproduce.k_sweep import SweepSpec
+from gemsnn.streaming import StreamSpec
 from gemsnn.types import InputError
 
 
@@ -212,6 +213,20 @@ def _dispatch(words: list[str]) -> int:
         """
         return _bench(task, kernels, json, repeat, quick, figures, with_peers)
 
+    def stream_command(
+        model: Path,
+        input: str,
+        stream: StreamSpec = StreamSpec(),  # noqa: B008
+    ) -> int:
+        """Run a trained network on events as they come, a line of JSON an answer.
+
+        Args:
+            model: the run folder of a training.
+            input: a file of events, - for lines of text on standard input, or udp://127.0.0.1:PORT.
+            stream: how.
+        """
+        return streaming.run(model, input, stream)
+
     def reproduce_command(
         experiment: tyro.conf.Positional[Literal["k-sweep"]],
         settings: Settings = defaults,
@@ -247,6 +262,7 @@ def _dispatch(words: list[str]) -> int:
         {
             "train": train_command,
             "evaluate": evaluate_command,
+            "stream": stream_command,
             "info": info_command,
             "report": report_command,
             "bench": bench_command,

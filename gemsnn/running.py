@@ -21,7 +21,7 @@ from gemsnn.evaluate import Answers, Decoder, Prediction
 from gemsnn.kernels import Kernel
 from gemsnn.network import Network, Params
 from gemsnn.records import RunFolder, provenance
-from gemsnn.train import Progress, Watcher
+from gemsnn.train import Learner, Progress, Watcher
 from gemsnn.types import InputError, Layout
 
 INTERRUPTED = 130
@@ -38,8 +38,8 @@ class Model(NamedTuple):
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """While inside, the first Ctrl-C or SIGTERM only raises a flag, which is told; the second one ends all."""
+def interruptible(what: str) -> Iterator[Callable[[], bool]]:
+    """While inside, the first Ctrl-C or SIGTERM only raises a flag, and says what is waited for; a second ends all."""
     raised = False
 
     def handle(number: int, frame: Any) -> None:
@@ -47,7 +47,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         if raised:
             raise KeyboardInterrupt
         raised = True
-        console.say("stopping after this batch (Ctrl-C again to stop at once)")
+        console.say(f"stopping after this {what} (Ctrl-C again to stop at once)")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -168,7 +168,7 @@ def _train_in(
             },
         )
 
-    with interruptible() as stopped:
+    with interruptible("batch") as stopped:
         per_epoch = -(-len(splits.train) // settings.train.batch)
         with console.training_display(settings.train, per_epoch) as display:
             watcher = Watcher(run.append, display.show, save, stopped)
@@ -284,8 +284,20 @@ def print_scores(scores: dict[str, Any]) -> None:
         )
 
 
-def load_model(run: RunFolder, settings: Settings) -> Model:
-    """The network of a run folder's checkpoint."""
+class Trained(NamedTuple):
+    """What a run folder's checkpoint holds."""
+
+    network: Network
+    learner: Learner
+    layout: Layout
+
+
+def load_trained(run: RunFolder, settings: Settings) -> Trained:
+    """The network of a run folder's checkpoint, and what it has learned.
+
+    Raises:
+        InputError: the checkpoint is missing, damaged, or not one of this network.
+    """
     tensors, facts = run.load_checkpoint()
     manifest = run.read_json("manifest.json")
     layout = Layout(**manifest["layout"])
@@ -293,6 +305,12 @@ def load_model(run: RunFolder, settings: Settings) -> Model:
     network = networks.build(
         settings.network.spec(layout), mask=tensors["mask"].bool(), dtype=learner.params.weight.dtype
     )
+    return Trained(network, learner, layout)
+
+
+def load_model(run: RunFolder, settings: Settings) -> Model:
+    """The network of a run folder's checkpoint, ready to run."""
+    network, learner, _ = load_trained(run, settings)
     name, kernel = kernels.choose(settings.network.kernel, network)
     with console.status(f"preparing the {name} kernel"):
         kernels.warm_up(kernel, learner.params.weight.dtype)

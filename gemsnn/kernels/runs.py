@@ -266,7 +266,8 @@ class Runs:
             factor[:, :, : wiring.hidden] += past.reach[:steps]
         shared = products.sum_compartments(factor, len(past.log_weights), wiring.deaf)
         small = Small(
-            np.zeros((len(wiring.own_taps), factor.shape[2]), factor.dtype), np.zeros_like(factor[0, 0])
+            np.zeros((len(wiring.own_taps), factor.shape[2]), factor.dtype),
+            np.zeros(factor.shape[2], factor.dtype),
         )
         if not self.rule.online:
             spikes = past.spikes[: self.silence + steps]
