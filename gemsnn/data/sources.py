@@ -212,7 +212,10 @@ class Pipe(_Queue):
         labels: list[Label] = []
         for line in lines:
             number += 1
-            if not line.strip() or (number == 1 and not any(48 <= byte <= 57 for byte in line)):
+            heading = (
+                number == 1 and len(line) <= wire.LONGEST_LINE and not any(48 <= byte <= 57 for byte in line)
+            )
+            if heading or not line.strip():
                 continue
             try:
                 if line.startswith(wire.LABEL):
