@@ -6,9 +6,9 @@ from pathlib import Path
 import gemsnn
 
 ORDER = [
-    "types", "rng", "metrics", "records", "basis", "topology", "data", "baseline", "glm", "network", "onehop", "rules",
-    "optimisers", "kernels", "sampling", "evaluate", "train", "report", "config", "recipes", "console", "bench",
-    "reproduce", "cli",
+    "types", "parsing", "rng", "metrics", "records", "basis", "topology", "data", "baseline", "glm", "network",
+    "onehop", "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "report", "config", "recipes",
+    "console", "bench", "reproduce", "cli",
 ]  # fmt: skip
 NOT_DATA = {
     "glm",
