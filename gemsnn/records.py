@@ -28,10 +28,12 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from gemsnn import parsing
 from gemsnn.types import InputError
 
 CHECKPOINT_FORMAT = 1
@@ -116,21 +118,18 @@ class RunFolder:
         """Write a JSON file of the run as a whole. NaN and infinity are refused: JSON has none."""
         self.write(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
-    def read_json(self, name: str) -> Any:
-        """Read a JSON file of the run.
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a JSON file of the run, which holds one object.
 
         Raises:
             InputError: it is missing or damaged.
         """
         path = self.path / name
-        try:
-            return json.loads(path.read_text())
-        except FileNotFoundError:
-            raise InputError(
-                f"{path} is missing; the run may have been stopped before it was written"
-            ) from None
-        except ValueError as error:
-            raise InputError(f"{path} is damaged ({error}); train again or restore it") from None
+        if not path.exists():
+            raise InputError(f"{path} is missing; the run may have been stopped before it was written")
+        return parsing.conform(
+            parsing.parse_json(parsing.read_text(path), str(path)), dict[str, Any], str(path)
+        )
 
     def save_tensors(self, name: str, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
         """Write tensors as one safetensors file, with facts in its header."""
@@ -158,10 +157,19 @@ class RunFolder:
         with (self.path / METRICS).open("a") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
 
-    def cut_metrics(self, size: int) -> None:
-        """Cut ``metrics.jsonl`` back to the size it had when a checkpoint was written."""
+    def cut_metrics(self, size: Any) -> None:
+        """Cut ``metrics.jsonl`` back to the size it had when a checkpoint was written.
+
+        Raises:
+            InputError: it is no size that the file can be cut to.
+        """
         path = self.path / METRICS
-        if size > 0 or path.exists():
+        held = path.stat().st_size if path.exists() else 0
+        if not isinstance(size, int) or not 0 <= size <= held:
+            raise InputError(
+                f"{path} has {held} bytes where the checkpoint tells of {size}; restore it or train again"
+            )
+        if path.exists():
             with path.open("r+b") as file:
                 file.truncate(size)
 
@@ -219,10 +227,10 @@ class RunFolder:
 
     def _load(self, checkpoint: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         facts, where = self.read_json(f"{CHECKPOINT}/{checkpoint}"), self.path / CHECKPOINT
-        if not isinstance(facts, dict) or facts.get("format") != CHECKPOINT_FORMAT:
-            found = facts.get("format") if isinstance(facts, dict) else None
+        if facts.get("format") != CHECKPOINT_FORMAT:
             raise InputError(
-                f"{where} has checkpoint format {found}, this gemsnn reads format {CHECKPOINT_FORMAT}; update gemsnn"
+                f"{where} has checkpoint format {facts.get('format')}, this gemsnn reads format "
+                f"{CHECKPOINT_FORMAT}; update gemsnn"
             )
         claimed = facts.pop("facts_sha256", None)
         if claimed is not None and claimed != _digest(facts):
@@ -234,7 +242,10 @@ class RunFolder:
             raise InputError(f"{path} is missing; the checkpoint cannot be used, train again") from None
         if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
             raise InputError(f"{path} is damaged (its SHA-256 differs from {checkpoint}); train again")
-        return safetensors.torch.load(content), facts
+        try:
+            return safetensors.torch.load(content), facts
+        except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise InputError(f"{path} holds no tensors that can be read ({error}); train again") from None
 
 
 def _before_the_start(name: str) -> bool:
