@@ -11,12 +11,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import torch
 import tyro
 
-from gemsnn import baseline, config, console, evaluate, kernels, metrics, recipes, report, train
+from gemsnn import (
+    baseline,
+    config,
+    console,
+    evaluate,
+    kernels,
+    metrics,
+    optimisers,
+    parsing,
+    recipes,
+    report,
+    train,
+)
 from gemsnn import network as networks
 from gemsnn.bench import figures as bench_figures
 from gemsnn.bench import suite as bench_suite
@@ -32,8 +44,18 @@ from gemsnn.records import RunFolder, provenance
 from gemsnn.reproduce import figures as sweep_figures
 from gemsnn.reproduce import k_sweep
 from gemsnn.reproduce.k_sweep import SweepSpec
-from gemsnn.train import Progress, Watcher
-from gemsnn.types import InputError, Layout
+from gemsnn.train import Learner, Progress, Watcher
+from gemsnn.types import InputError, layout_from
+
+
+class Begun(TypedDict):
+    """What going on needs of a run's manifest."""
+
+    status: str
+    kernel: str
+    data_sha256: str
+    seconds: dict[str, float]
+
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
@@ -79,10 +101,10 @@ def _train(settings: Settings, out: Path) -> int:
 
 def _resume(out: Path) -> int:
     run = RunFolder.open(out)
-    manifest = run.read_json("manifest.json")
+    manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
     if manifest.get("status") == "finished":
         raise InputError(f"{out} is finished; there is nothing to resume")
-    return _run_training(config.load(out / "config.toml"), out, manifest)
+    return _run_training(config.load(out / "config.toml"), out, dict(manifest))
 
 
 def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) -> int:
@@ -149,10 +171,12 @@ def _progress(run: RunFolder, settings: Settings, network: Network) -> Progress:
         run.cut_metrics(0)
         return Progress(train.start(networks.init(network, settings.train.seed), settings.learning))
     tensors, facts = run.load_checkpoint(note=console.say)
-    run.cut_metrics(facts["metrics_bytes"])
-    learner = train.learner_from(tensors, batches=facts["batches"], updates=facts["updates"])
-    console.say(f"going on after batch {learner.batches}")
-    return Progress(learner, tuple(facts["window"]), facts["seconds"])
+    progress = train.progress_from(tensors, facts)
+    networks.check_params(network, progress.learner.params)
+    optimisers.check_state(settings.optimiser, progress.learner.optimiser, progress.learner.params)
+    run.cut_metrics(facts.get("metrics_bytes"))
+    console.say(f"going on after batch {progress.learner.batches}")
+    return progress
 
 
 def _train_in(
@@ -291,15 +315,27 @@ def _print_scores(scores: dict[str, Any]) -> None:
         )
 
 
+def restore(run: RunFolder, settings: Settings) -> tuple[Network, Learner]:
+    """The network and the learner of a run folder's checkpoint.
+
+    Raises:
+        InputError: the checkpoint is damaged, or does not belong to the settings and the manifest.
+    """
+    tensors, facts = run.load_checkpoint()
+    learner, mask = train.progress_from(tensors, facts).learner, tensors.get("mask")
+    if mask is None:
+        raise InputError(f"the checkpoint in {run.path} lacks the mask of the network; train again")
+    manifest = run.read_json("manifest.json")
+    layout = layout_from(manifest.get("layout"), f"the layout in {run.path / 'manifest.json'}")
+    dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
+    network = networks.build(settings.network.spec(layout), mask=mask.bool(), dtype=dtype)
+    networks.check_params(network, learner.params)
+    return network, learner
+
+
 def load_model(run: RunFolder, settings: Settings) -> Model:
     """The network of a run folder's checkpoint."""
-    tensors, facts = run.load_checkpoint()
-    manifest = run.read_json("manifest.json")
-    layout = Layout(**manifest["layout"])
-    learner = train.learner_from(tensors, batches=facts["batches"], updates=facts["updates"])
-    network = networks.build(
-        settings.network.spec(layout), mask=tensors["mask"].bool(), dtype=learner.params.weight.dtype
-    )
+    network, learner = restore(run, settings)
     name, kernel = kernels.choose(settings.network.kernel, network)
     with console.status(f"preparing the {name} kernel"):
         kernels.warm_up(kernel, learner.params.weight.dtype)
@@ -386,6 +422,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         print(f"gemsnn: {error.strerror or error}{where}; what was written before is whole", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("gemsnn: this needs more memory than there is; take fewer or smaller parts", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("gemsnn: stopped", file=sys.stderr)
