@@ -16,6 +16,7 @@ from torch import Tensor
 from gemsnn.types import InputError
 
 BasisKind = Literal["raised-cosine", "exponential"]
+LARGEST = 2**20
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,13 @@ class BasisSpec:
         """Check the numbers once."""
         if not 1 <= self.count <= self.taps:
             raise InputError(f"a basis needs 1 <= count <= taps, not count {self.count} and taps {self.taps}")
-        if not self.offset > -1:
-            raise InputError(f"basis offset must be above -1, not {self.offset}")
+        if self.count * self.taps > LARGEST:
+            raise InputError(
+                f"a basis of {self.count} functions over {self.taps} steps is too large (the product may be "
+                f"{LARGEST}); shorten the memory"
+            )
+        if not -1 < self.offset < math.inf:
+            raise InputError(f"basis offset must be finite and above -1, not {self.offset}")
 
 
 def raised_cosine(count: int, taps: int, offset: float = 1.0) -> Tensor:

@@ -106,8 +106,8 @@ class Checkpoints:
             raise InputError(f"{path} is damaged (its SHA-256 differs from {checkpoint}); train again")
         try:
             tensors = safetensors.torch.load(content)
-        except (safetensors.SafetensorError, KeyError, ValueError) as error:
-            raise InputError(f"{path} is no safetensors file ({error}); train again") from None
+        except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise InputError(f"{path} holds no tensors that can be read ({error}); train again") from None
         while facts["format"] < FORMAT:
             tensors, facts = MIGRATIONS[facts["format"]](tensors, facts)
         return tensors, facts

@@ -109,6 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f" ({error.filename})" if error.filename else ""
         print(f"gemsnn: {error.strerror or error}{where}; what was written before is whole", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("gemsnn: this needs more memory than there is; take fewer or smaller parts", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("gemsnn: stopped", file=sys.stderr)
         return running.INTERRUPTED

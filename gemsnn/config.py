@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import sys
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import msgspec
 import tomli_w
 from tyro.constructors import PrimitiveConstructorSpec
 
+from gemsnn import parsing
 from gemsnn.basis import BasisKind, BasisSpec
 from gemsnn.data.datasets import DataSpec
 from gemsnn.evaluate import Decoder
@@ -27,13 +27,8 @@ from gemsnn.network import FeedbackOf, NetworkSpec, Output
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
 from gemsnn.topology import TopologyName
-from gemsnn.train import TrainSpec
+from gemsnn.train import MOST, TrainSpec
 from gemsnn.types import InputError, Layout
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 
 def _sizes(words: Sequence[str]) -> tuple[int, ...]:
@@ -87,6 +82,10 @@ class NetworkChoice:
     dtype: Literal["float32", "float64"] = "float32"
     kernel: KernelName = "auto"
 
+    def __post_init__(self) -> None:
+        """Check now, on the smallest data, what any network of these settings needs."""
+        self.spec(Layout(1, 1, 1, 1, 1))
+
     def spec(self, layout: Layout) -> NetworkSpec:
         """The network for inputs and classes of this layout."""
         return NetworkSpec(
@@ -118,8 +117,10 @@ class EvaluateSpec:
 
     def __post_init__(self) -> None:
         """Check the number."""
-        if self.vote_compartments < 1:
-            raise InputError(f"vote_compartments must be at least 1, not {self.vote_compartments}")
+        if not 1 <= self.vote_compartments <= MOST:
+            raise InputError(
+                f"vote_compartments must be at least 1 and at most {MOST}, not {self.vote_compartments}"
+            )
 
 
 @dataclass(frozen=True)
@@ -159,13 +160,7 @@ def load(path: Path) -> Settings:
     Raises:
         InputError: the file is missing or no TOML, or a key or a value is not one of ours.
     """
-    try:
-        content = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give an existing TOML file") from None
-    except ValueError as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from None
-    return parse(content, str(path))
+    return parse(parsing.read_text(path), str(path))
 
 
 def parse(content: str, where: str) -> Settings:
@@ -174,11 +169,7 @@ def parse(content: str, where: str) -> Settings:
     Raises:
         InputError: it is no TOML, or a key or a value is not one of ours.
     """
-    try:
-        tables = tomllib.loads(content)
-    except ValueError as error:
-        raise InputError(f"{where} is not valid TOML: {error}") from None
-    return from_tables(tables, where)
+    return from_tables(parsing.parse_toml(content, where), where)
 
 
 def from_tables(tables: dict[str, Any], where: str) -> Settings:
@@ -203,13 +194,15 @@ def _part_type(name: str) -> type:
 
 
 def _decode(kind: type, value: Any) -> Any:
-    if issubclass(kind, Path) and isinstance(value, str):
-        return Path(value)
-    raise NotImplementedError(kind)
+    if not (issubclass(kind, Path) and isinstance(value, str) and "\0" not in value):
+        raise TypeError(f"Expected a path, got {value!r}")
+    return Path(value)
 
 
 def _check_keys(found: dict[str, Any], known: list[str], where: str, what: str) -> None:
     for key in found:
         if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-            raise InputError(f"{where} has an unknown {what} {key!r}; the nearest valid one is {nearest!r}")
+            nearest = difflib.get_close_matches(key[:80], known, n=1, cutoff=0.0)[0]
+            raise InputError(
+                f"{where} has an unknown {what} {key[:80]!r}; the nearest valid one is {nearest!r}"
+            )

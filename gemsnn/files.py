@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import filelock
 
+from gemsnn import parsing
 from gemsnn.types import InputError
 
 
@@ -60,15 +60,12 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds one object.
 
     Raises:
         InputError: it is missing or damaged.
     """
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; the run may have been stopped before it was written") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged ({error}); train again or restore it") from None
+    if not path.exists():
+        raise InputError(f"{path} is missing; the run may have been stopped before it was written")
+    return parsing.conform(parsing.parse_json(parsing.read_text(path), str(path)), dict[str, Any], str(path))

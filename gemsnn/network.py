@@ -8,6 +8,7 @@ spikes at step t is heard from step t + 1 on.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -21,6 +22,8 @@ from gemsnn.types import InputError
 
 FeedbackOf = Literal["hidden", "all", "none"]
 Output = Literal["independent", "winner-take-all"]
+LARGEST_WEIGHTS = 2**30
+"""A network of more is refused: with the moments of its optimiser it would not fit a common machine's memory."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,14 @@ class NetworkSpec:
             )
         if not 0 < self.density <= 1:
             raise InputError(f"density must lie in (0, 1], not {self.density}")
-        if not self.weight_scale >= 0:
-            raise InputError(f"weight_scale must not be negative, not {self.weight_scale}")
+        if not 0 <= self.weight_scale < math.inf:
+            raise InputError(f"weight_scale must be finite and not negative, not {self.weight_scale}")
+        weights = self.neurons * (self.inputs + self.neurons) * self.synapse.count
+        if weights > LARGEST_WEIGHTS:
+            raise InputError(
+                f"a network of {self.inputs} inputs and {self.neurons} neurons would have {weights} weights, more than "
+                f"{LARGEST_WEIGHTS}; make it smaller"
+            )
         for name, rate in (("hidden_rate", self.hidden_rate), ("visible_rate", self.visible_rate)):
             if rate is not None and not 0 < rate < 1:
                 raise InputError(f"{name} must lie between 0 and 1, not {rate}")
@@ -161,14 +170,17 @@ def build(
     """Make the network of a spec; ``mask`` (bool ``[N, J]``) replaces the named topology.
 
     Raises:
-        InputError: the mask has the wrong shape or type.
+        InputError: the mask has the wrong shape.
     """
     if mask is None:
         mask = topology.mask(
             spec.topology, spec.inputs, spec.hidden, spec.visible, density=spec.density, seed=seed
         )
-    elif mask.shape[0] != spec.neurons:
-        raise InputError(f"the mask has {mask.shape[0]} rows where the network has {spec.neurons} neurons")
+    elif mask.shape != (spec.neurons, spec.inputs + spec.neurons):
+        raise InputError(
+            f"the mask has the shape {list(mask.shape)} where the network needs [{spec.neurons}, "
+            f"{spec.inputs + spec.neurons}]; give the settings and the checkpoint of one run"
+        )
     own = torch.zeros(spec.neurons, dtype=torch.bool)
     own[: {"hidden": spec.hidden_neurons, "all": spec.neurons, "none": 0}[spec.feedback]] = True
     return Network(
@@ -178,6 +190,24 @@ def build(
         taps=basis.bank(spec.synapse).to(device, dtype),
         own_taps=basis.bank(spec.self_filter).to(device, dtype),
     )
+
+
+def check_params(network: Network, params: Params) -> None:
+    """Raise :class:`InputError` unless parameters have the shapes and the type of the network, and finite values."""
+    spec = network.spec
+    shapes = (
+        (*network.mask.shape, spec.synapse.count),
+        (spec.neurons, spec.self_filter.count),
+        (spec.neurons,),
+    )
+    for name, leaf, shape in zip(Params._fields, params, shapes, strict=True):
+        if leaf.shape != shape or leaf.dtype != network.taps.dtype:
+            raise InputError(
+                f"the parameter {name} is {leaf.dtype} {list(leaf.shape)} where the network needs "
+                f"{network.taps.dtype} {list(shape)}; give the settings and the checkpoint of one run"
+            )
+        if not leaf.isfinite().all():
+            raise InputError(f"the parameter {name} is not finite; train again")
 
 
 def init(network: Network, seed: int) -> Params:

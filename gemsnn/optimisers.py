@@ -6,6 +6,7 @@ J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015), with state per 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -38,8 +39,10 @@ class OptimiserSpec:
 
     def __post_init__(self) -> None:
         """Check the numbers once."""
-        if not self.lr >= 0:
-            raise InputError(f"lr must not be negative, not {self.lr}")
+        if not 0 <= self.lr < math.inf:
+            raise InputError(f"lr must be finite and not negative, not {self.lr}")
+        if not 0 < self.epsilon < math.inf:
+            raise InputError(f"epsilon must be finite and above 0, not {self.epsilon}")
         for name, value in (("beta1", self.beta1), ("beta2", self.beta2)):
             if not 0 <= value < 1:
                 raise InputError(f"{name} must lie in [0, 1), not {value}")
@@ -59,6 +62,17 @@ def init(spec: OptimiserSpec, params: Params) -> OptimiserState:
         return OptimiserState(0, None, None)
     zeros = Params(*(torch.zeros_like(leaf) for leaf in params))
     return OptimiserState(0, zeros, zeros)
+
+
+def check_state(spec: OptimiserSpec, state: OptimiserState, params: Params) -> None:
+    """Raise :class:`InputError` unless a state is one of this optimiser, for these parameters."""
+    moments = [leaf for moment in (state.first, state.second) if moment is not None for leaf in moment]
+    if len(moments) != (0 if spec.optimiser == "sgd" else 2 * len(params)):
+        raise InputError(f"the checkpoint was not written by the optimiser {spec.optimiser}; train again")
+    if any(
+        m.shape != p.shape or m.dtype != p.dtype for m, p in zip(moments, [*params, *params], strict=False)
+    ):
+        raise InputError("the optimiser's state in the checkpoint does not fit the parameters; train again")
 
 
 def update(

@@ -87,8 +87,8 @@ class RunFolder:
         """Write a JSON file of the run as a whole. NaN and infinity are refused: JSON has none."""
         self.write(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
-    def read_json(self, name: str) -> Any:
-        """Read a JSON file of the run.
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a JSON file of the run, which holds one object.
 
         Raises:
             InputError: it is missing or damaged.
@@ -108,10 +108,19 @@ class RunFolder:
         with (self.path / METRICS).open("a") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
 
-    def cut_metrics(self, size: int) -> None:
-        """Cut ``metrics.jsonl`` back to the size it had when a checkpoint was written."""
+    def cut_metrics(self, size: Any) -> None:
+        """Cut ``metrics.jsonl`` back to the size it had when a checkpoint was written.
+
+        Raises:
+            InputError: it is no size that the file can be cut to.
+        """
         path = self.path / METRICS
-        if size > 0 or path.exists():
+        held = path.stat().st_size if path.exists() else 0
+        if not isinstance(size, int) or not 0 <= size <= held:
+            raise InputError(
+                f"{path} has {held} bytes where the checkpoint tells of {size}; restore it or train again"
+            )
+        if path.exists():
             with path.open("r+b") as file:
                 file.truncate(size)
 

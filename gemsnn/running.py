@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import torch
 
-from gemsnn import baseline, config, console, evaluate, kernels, metrics, report, train
+from gemsnn import baseline, config, console, evaluate, kernels, metrics, optimisers, parsing, report, train
 from gemsnn import network as networks
 from gemsnn.config import Settings
 from gemsnn.data import datasets
@@ -22,7 +22,17 @@ from gemsnn.kernels import Kernel
 from gemsnn.network import Network, Params
 from gemsnn.records import RunFolder, provenance
 from gemsnn.train import Learner, Progress, Watcher
-from gemsnn.types import InputError, Layout
+from gemsnn.types import InputError, Layout, layout_from
+
+
+class Begun(TypedDict):
+    """What going on needs of a run's manifest."""
+
+    status: str
+    kernel: str
+    data_sha256: str
+    seconds: dict[str, float]
+
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
@@ -70,10 +80,10 @@ def start_training(settings: Settings, out: Path) -> int:
 def resume(out: Path) -> int:
     """Go on with a run that was stopped, to its end; the exit code."""
     run = RunFolder.open(out)
-    manifest = run.read_json("manifest.json")
+    manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
     if manifest.get("status") == "finished":
         raise InputError(f"{out} is finished; there is nothing to resume")
-    return _run_training(config.load(out / "config.toml"), out, manifest)
+    return _run_training(config.load(out / "config.toml"), out, dict(manifest))
 
 
 def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) -> int:
@@ -139,10 +149,12 @@ def _progress(run: RunFolder, settings: Settings, network: Network) -> Progress:
         run.cut_metrics(0)
         return Progress(train.start(networks.init(network, settings.train.seed), settings.learning))
     tensors, facts = run.load_checkpoint(note=console.say)
-    run.cut_metrics(facts["metrics_bytes"])
-    learner = train.learner_from(tensors, batches=facts["batches"], updates=facts["updates"])
-    console.say(f"going on after batch {learner.batches}")
-    return Progress(learner, tuple(facts["window"]), facts["seconds"])
+    progress = train.progress_from(tensors, facts)
+    networks.check_params(network, progress.learner.params)
+    optimisers.check_state(settings.optimiser, progress.learner.optimiser, progress.learner.params)
+    run.cut_metrics(facts.get("metrics_bytes"))
+    console.say(f"going on after batch {progress.learner.batches}")
+    return progress
 
 
 def _train_in(
@@ -299,12 +311,14 @@ def load_trained(run: RunFolder, settings: Settings) -> Trained:
         InputError: the checkpoint is missing, damaged, or not one of this network.
     """
     tensors, facts = run.load_checkpoint()
+    learner, mask = train.progress_from(tensors, facts).learner, tensors.get("mask")
+    if mask is None:
+        raise InputError(f"the checkpoint in {run.path} lacks the mask of the network; train again")
     manifest = run.read_json("manifest.json")
-    layout = Layout(**manifest["layout"])
-    learner = train.learner_from(tensors, batches=facts["batches"], updates=facts["updates"])
-    network = networks.build(
-        settings.network.spec(layout), mask=tensors["mask"].bool(), dtype=learner.params.weight.dtype
-    )
+    layout = layout_from(manifest.get("layout"), f"the layout in {run.path / 'manifest.json'}")
+    dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
+    network = networks.build(settings.network.spec(layout), mask=mask.bool(), dtype=dtype)
+    networks.check_params(network, learner.params)
     return Trained(network, learner, layout)
 
 

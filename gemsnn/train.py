@@ -6,8 +6,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -19,6 +20,8 @@ from gemsnn.optimisers import OptimiserState
 from gemsnn.types import InputError, PresentationSequence, collate
 
 Schedule = Literal["constant", "cosine"]
+MOST = 10**9
+"""No number of a training is larger."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,14 @@ class TrainSpec:
     def __post_init__(self) -> None:
         """Check the numbers once."""
         for name in ("compartments", "epochs", "batch", "evaluate_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.update_every != "presentation" and self.update_every < 1:
+            if not 1 <= getattr(self, name) <= MOST:
+                raise InputError(f"{name} must be at least 1 and at most {MOST}, not {getattr(self, name)}")
+        if self.update_every != "presentation" and not 1 <= self.update_every <= MOST:
             raise InputError(
-                f'update_every must be a number of steps or "presentation", not {self.update_every}'
+                f'update_every must be a number of steps up to {MOST} or "presentation", not {self.update_every}'
             )
-        if self.seed < 0:
-            raise InputError(f"seed must not be negative, not {self.seed}")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed must lie in 0 .. 2^63 - 1, not {self.seed}")
 
     @property
     def update_steps(self) -> int | None:
@@ -301,6 +304,33 @@ def learner_tensors(learner: Learner) -> dict[str, Tensor]:
     }
 
 
+class _Facts(msgspec.Struct):
+    """What a checkpoint tells beside its tensors, as far as training goes on from it."""
+
+    batches: Annotated[int, msgspec.Meta(ge=0)]
+    updates: Annotated[int, msgspec.Meta(ge=0)]
+    window: tuple[dict[str, float], ...] = ()
+    seconds: float = 0.0
+
+
+def progress_from(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Progress:
+    """The progress that a checkpoint's tensors and facts tell of.
+
+    Raises:
+        InputError: a tensor or a fact is missing, or is not what it should be.
+    """
+    try:
+        told = msgspec.convert(facts, _Facts)
+    except msgspec.ValidationError as error:
+        raise InputError(f"the checkpoint's facts are damaged ({error}); train again") from None
+    if any(numbers.keys() != set(RECORDED) for numbers in told.window):
+        raise InputError(
+            "the checkpoint's facts are damaged (a number of its window is missing); train again"
+        )
+    learner = learner_from(tensors, batches=told.batches, updates=told.updates)
+    return Progress(learner, told.window, told.seconds)
+
+
 def learner_from(tensors: dict[str, Tensor], *, batches: int, updates: int) -> Learner:
     """The learner of a checkpoint's tensors.
 
@@ -311,6 +341,7 @@ def learner_from(tensors: dict[str, Tensor], *, batches: int, updates: int) -> L
     for group in ("params", "first", "second"):
         found = {name: tensors[f"{group}.{name}"] for name in Params._fields if f"{group}.{name}" in tensors}
         groups[group] = Params(**found) if len(found) == len(Params._fields) else None
-    if groups["params"] is None:
+    params, first, second = groups.values()
+    if params is None or (first is None) != (second is None):
         raise InputError("the checkpoint lacks some of the network's parameters; train again")
-    return Learner(groups["params"], OptimiserState(updates, groups["first"], groups["second"]), batches)
+    return Learner(params, OptimiserState(updates, first, second), batches)

@@ -28,12 +28,28 @@ Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 """Wraps an iterable, given its length and what its items are, to show how far the work has come."""
 
 
+LONGEST_MESSAGE = 900
+
+
+def one_line(text: object) -> str:
+    """Text that may come from a file, made fit for a message: one line, printable, its middle left out if long."""
+    line = "".join(
+        letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in str(text)
+    )
+    if len(line) <= LONGEST_MESSAGE:
+        return line
+    return f"{line[: 2 * LONGEST_MESSAGE // 3]} .. {line[-LONGEST_MESSAGE // 3 + 4 :]}"
+
+
 class InputError(Exception):
     """Something a user gave cannot be used.
 
     The message is one sentence that says what is wrong, where, and what to do;
     the command line prints it and ends with exit code 2.
     """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(one_line(message))
 
 
 class Layout(NamedTuple):
@@ -53,6 +69,24 @@ class Layout(NamedTuple):
     def inputs(self) -> int:
         """The number of exogenous inputs ``M``."""
         return self.channels * self.height * self.width
+
+
+LARGEST_SIDE = 2**15
+"""No sensor has more pixels in a row, and no data set more classes."""
+
+
+def layout_from(fields: Any, where: str) -> Layout:
+    """A layout from a JSON object; ``where`` names it in errors.
+
+    Raises:
+        InputError: a field is missing or is no positive whole number of sensible size.
+    """
+    most = {"bin_us": 10**9}
+    for name in Layout._fields:
+        value = fields.get(name) if isinstance(fields, dict) else None
+        if type(value) is not int or not 1 <= value <= most.get(name, LARGEST_SIDE):
+            raise InputError(f"{where} is damaged ({name} is {value!r}); restore the file or train again")
+    return Layout(**{name: fields[name] for name in Layout._fields})
 
 
 class Presentation(NamedTuple):

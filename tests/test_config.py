@@ -65,7 +65,7 @@ def test_bad_settings_are_named(tmp_path, text, words):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"nothing\.toml cannot be read"):
+    with pytest.raises(InputError, match=r"nothing\.toml is missing"):
         config.load(tmp_path / "nothing.toml")
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import gemsnn
 
 ORDER = [
-    "types", "rng", "metrics", "files", "checkpoints", "records", "basis", "topology", "data", "baseline", "glm",
-    "network", "onehop", "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "online", "report",
+    "types", "rng", "metrics", "parsing", "files", "checkpoints", "records", "basis", "topology", "data", "baseline",
+    "glm", "network", "onehop", "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "online", "report",
     "config", "recipes", "console", "bench", "reproduce", "running", "streaming", "cli",
 ]  # fmt: skip
 NOT_DATA = {

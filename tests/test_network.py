@@ -119,5 +119,5 @@ def test_bad_specs_are_refused(numbers):
 
 
 def test_a_mask_of_the_wrong_size_is_refused():
-    with pytest.raises(InputError, match="rows"):
+    with pytest.raises(InputError, match="mask has the shape"):
         networks.build(NetworkSpec(inputs=2, visible=2, hidden=()), mask=torch.ones(3, 5, dtype=torch.bool))

@@ -17,6 +17,9 @@ from gemsnn.data.events import Events
 from gemsnn.types import InputError
 
 Polarity = Literal["two", "merged"]
+LONGEST_BIN_US, MOST_STEPS = 10**9, 10**6
+LARGEST_BINNED = 2**29
+"""A recording of more bins times inputs is refused: its times are false, or its bins too fine."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,10 @@ class BinSpec:
 
     def __post_init__(self) -> None:
         """Check the numbers once."""
-        if self.bin_us < 1:
-            raise InputError(f"bin_us must be at least 1 microsecond, not {self.bin_us}")
-        if self.steps is not None and self.steps < 1:
-            raise InputError(f"steps must be at least 1, not {self.steps}")
+        if not 1 <= self.bin_us <= LONGEST_BIN_US:
+            raise InputError(f"bin_us must lie in 1 .. {LONGEST_BIN_US} microseconds, not {self.bin_us}")
+        if self.steps is not None and not 1 <= self.steps <= MOST_STEPS:
+            raise InputError(f"steps must lie in 1 .. {MOST_STEPS}, not {self.steps}")
         if self.crop is not None and (min(self.crop[:2]) < 0 or min(self.crop[2:]) < 1):
             raise InputError(f"crop must be (x0, y0, width, height) with a positive size, not {self.crop}")
 
@@ -83,6 +86,12 @@ def bin_events(events: Events, spec: BinSpec, *, width: int, height: int) -> NDA
     inputs = spec.channels * crop_width * crop_height
     last = int(events["t"][-1]) // spec.bin_us + 1 if len(events) else 1
     steps = last if spec.steps is None else (spec.steps if spec.pad else min(last, spec.steps))
+
+    if steps * inputs > LARGEST_BINNED:
+        raise InputError(
+            f"a recording of {steps} bins of {spec.bin_us} microseconds and {inputs} inputs is too large; take wider "
+            "bins, fewer steps or a crop"
+        )
 
     x, y = events["x"].astype(np.int64) - x0, events["y"].astype(np.int64) - y0
     inside = (x >= 0) & (x < crop_width) & (y >= 0) & (y < crop_height) & (events["t"] < steps * spec.bin_us)

@@ -123,7 +123,7 @@ def load(path: Path) -> SpikeSet | None:
         if metadata["checksum"] != _checksum(arrays, facts):
             return None
         return SpikeSet(**arrays, layout=Layout(**facts["layout"]), packed=facts["packed"])
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, InputError):
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError, InputError):
         return None
 
 

@@ -65,8 +65,8 @@ class DataSpec:
         """The data set's usual bins with what was chosen otherwise."""
         return replace(
             usual,
-            bin_us=self.bin_us or usual.bin_us,
-            steps=self.steps or usual.steps,
+            bin_us=usual.bin_us if self.bin_us is None else self.bin_us,
+            steps=usual.steps if self.steps is None else self.steps,
             polarity=self.polarity,
             counts=self.counts,
             pad=self.pad,

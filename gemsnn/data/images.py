@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import math
 import struct
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -117,19 +119,27 @@ def _read_npz(path: Path) -> tuple[NDArray, NDArray]:
     """The arrays ``images`` and ``labels``."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-            if not {"images", "labels"} <= set(names):
-                raise InputError(
-                    f"{path}: needs the arrays 'images' and 'labels', but holds {', '.join(names) or 'none'}"
-                )
+            names = archive.namelist()
+            if not {"images.npy", "labels.npy"} <= set(names):
+                held = ", ".join(name.removesuffix(".npy") for name in names) or "none"
+                raise InputError(f"{path}: needs the arrays 'images' and 'labels', but holds {held}")
             images, labels = (_read_npy(archive, name, path) for name in ("images", "labels"))
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except DAMAGED_ZIP as error:
         raise InputError(f"{path}: the file is damaged and cannot be read as .npz ({error})") from error
     return images, labels
 
 
-_EXPANSION = 1032
+DAMAGED_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, ValueError),
+)
+"""What opening a damaged zip or reading one of its members raises."""
+
+EXPANSION = 1032
 """DEFLATE makes data at most this many times smaller, so larger claims are false."""
+
+LARGEST_ARRAY = 2**30
+"""Arrays of more bytes are refused: MNIST has 47 million."""
 
 
 def _read_npy(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray:
@@ -140,12 +150,22 @@ def _read_npy(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray:
             version = npy.read_magic(file)
             read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
             shape, _, dtype = read_header(file)
-        except (ValueError, KeyError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            SyntaxError,
+            TokenError,
+            RecursionError,
+            MemoryError,
+        ) as error:
             raise InputError(f"{path}: the array '{name}' has a damaged header") from error
+        if not all(0 <= length <= LARGEST_ARRAY for length in shape):
+            raise InputError(f"{path}: the array '{name}' has the impossible shape {shape}")
         if dtype.hasobject:
             raise InputError(f"{path}: the array '{name}' holds Python objects; save plain numbers")
         _afford(
-            math.prod(shape) * dtype.itemsize, min(entry.file_size, entry.compress_size * _EXPANSION), path
+            math.prod(shape) * dtype.itemsize, min(entry.file_size, entry.compress_size * EXPANSION), path
         )
     with archive.open(entry) as file:
         return npy.read_array(file, allow_pickle=False)
@@ -156,6 +176,10 @@ def _afford(promised: int, at_most: int, path: Path) -> None:
     if promised > at_most:
         raise InputError(
             f"{path}: the header announces {promised} bytes of data but the file holds at most {at_most}"
+        )
+    if promised > LARGEST_ARRAY:
+        raise InputError(
+            f"{path}: an array of {promised} bytes is too large, {LARGEST_ARRAY} are the limit; give fewer images"
         )
 
 
@@ -172,7 +196,7 @@ def _labels_beside(path: Path) -> Path:
 def _read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """An IDX file of unsigned bytes: magic ``0 0 8 dimensions``, one big-endian uint32 a dimension, the data."""
     size = path.stat().st_size
-    at_most = size * _EXPANSION if path.suffix == ".gz" else size
+    at_most = size * EXPANSION if path.suffix == ".gz" else size
     try:
         with path.open("rb") as plain:
             file = gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from gemsnn.data.events import Events, make_events
-from gemsnn.data.readers.files import one_line
-from gemsnn.types import InputError
+from gemsnn.types import InputError, one_line
 
 SUFFIXES = (".aedat4", ".raw", ".dat", ".es")
 

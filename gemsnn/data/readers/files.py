@@ -17,11 +17,6 @@ MAGIC_HDF5 = b"\x89HDF\r\n\x1a\n"
 MAGIC_ZIP = b"PK\x03\x04"
 
 
-def one_line(text: object) -> str:
-    """Text from inside a file, such as a name, made fit for a message of one line."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
-
-
 def first_bytes(path: Path, count: int = 16) -> bytes:
     """The first bytes of a file, to tell its format.
 

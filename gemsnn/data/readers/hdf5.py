@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn.data.events import Recording, check_events, make_events
-from gemsnn.data.readers.files import one_line
+from gemsnn.data.images import EXPANSION
 from gemsnn.types import InputError
 
 CROPPED = 26
@@ -41,13 +41,27 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """Open for reading; what the HDF5 library finds wrong with the file becomes an :class:`InputError`."""
     try:
         with h5py.File(path, "r") as file:
+            _refuse_links_elsewhere(file, str(path))
             yield file
     except InputError:
         raise
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise InputError(
-            f"{path}: this HDF5 file cannot be read ({one_line(error)}); it is damaged, so copy it again"
+            f"{path}: this HDF5 file cannot be read ({error}); it is damaged, so copy it again"
         ) from error
+
+
+def _refuse_links_elsewhere(file: h5py.File, where: str) -> None:
+    """A file may link to others of the machine; what it holds is all that counts."""
+    for name in ("train", "test"):
+        link = file.get(name, getlink=True)
+        links = [link]
+        if isinstance(link, h5py.HardLink) and isinstance(group := file.get(name), h5py.Group):
+            links += [group.get(key, getlink=True) for key in group]
+        if any(isinstance(found, h5py.ExternalLink) for found in links):
+            raise InputError(
+                f"{where}: /{name} links to another file; write the recordings into the file itself"
+            )
 
 
 def read_part(file: h5py.File, name: str, where: str) -> Part | None:
@@ -76,19 +90,18 @@ def read_part(file: h5py.File, name: str, where: str) -> Part | None:
         raise InputError(
             f"{where}: /{name} has {len(names)} recordings but {count} labels; write the file again"
         )
-    return Part(names, tuple(int(label) for label in np.asarray(labels[()]).ravel()))
+    return Part(names, tuple(int(label) for label in _stored(labels, where).ravel()))
 
 
 def read_array(file: h5py.File, name: str, where: str) -> NDArray[np.int64]:
     """The ``[n, 4]`` numbers of one recording, unchecked but for shape, type and size."""
     data = file.get(name)
-    whole = (
-        isinstance(data, h5py.Dataset)
-        and data.dtype.kind in "iu"
-        and len(data.shape) == 2
-        and data.shape[1] == 4
-    )
-    if not whole or not isinstance(data, h5py.Dataset):
+    if (
+        not isinstance(data, h5py.Dataset)
+        or data.dtype.kind not in "iu"
+        or len(data.shape) != 2
+        or data.shape[1] != 4
+    ):
         raise InputError(
             f"{where}: /{name} is not an array [n, 4] of whole numbers t, x, y, polarity; write it again"
         )
@@ -96,7 +109,27 @@ def read_array(file: h5py.File, name: str, where: str) -> NDArray[np.int64]:
         raise InputError(
             f"{where}: /{name} has {data.shape[0]} events, not 1 .. {LARGEST_RECORDING}; leave it out"
         )
-    return np.asarray(data[()]).astype(np.int64)
+    array = _stored(data, where)
+    if array.dtype.kind == "u" and array.max() > np.iinfo(np.int64).max:
+        raise InputError(f"{where}: /{name} holds numbers beyond 63 bits, so it is damaged; write it again")
+    return array.astype(np.int64)
+
+
+def _stored(data: h5py.Dataset, where: str) -> NDArray:
+    """The numbers of a dataset that lie in the file itself, no more of them than it can hold.
+
+    A dataset may name other files of the machine as its storage, and may claim any size without storing anything.
+    """
+    if data.is_virtual or data.external:
+        raise InputError(
+            f"{where}: {data.name} takes its numbers from other files; write the numbers into the file itself"
+        )
+    held = data.id.get_storage_size()
+    if data.size * data.dtype.itemsize > held * EXPANSION:
+        raise InputError(
+            f"{where}: {data.name} claims {data.size} numbers but the file holds {held} bytes of them; write it again"
+        )
+    return np.asarray(data[()])
 
 
 def sensor_side(largest: int, where: str) -> int:

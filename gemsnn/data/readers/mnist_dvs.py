@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -16,8 +15,9 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
 from gemsnn.data.events import Recording
+from gemsnn.data.images import DAMAGED_ZIP
 from gemsnn.data.readers.aedat2 import read_aedat2
-from gemsnn.data.readers.files import one_line, read_bytes
+from gemsnn.data.readers.files import read_bytes
 from gemsnn.types import InputError
 
 NAME = re.compile(r"mnist_(\d)_scale(\d\d)_(\d{4})\.aedat")
@@ -25,6 +25,10 @@ NAME = re.compile(r"mnist_(\d)_scale(\d\d)_(\d{4})\.aedat")
 
 LARGEST_MEMBER = 64 * 2**20
 """Files in a zip that unpack to more bytes are refused; a recording has about 0.2 million."""
+
+LARGEST_EXPANSION = 100
+"""A zip whose recordings unpack to more than this many times its size, and to more than one member may, is refused:
+events compress about five times, so its entries are false (as are entries that overlap)."""
 
 KINDS = ("raw", "processed_polarity", "processed")
 """As recorded; after the authors' ``process_mnist.m`` with ON and OFF kept; and with ON and OFF merged."""
@@ -57,7 +61,7 @@ class DvsFile(NamedTuple):
     @property
     def where(self) -> str:
         """The location, for messages."""
-        return f"{self.path}" if self.member is None else f"{self.path}:{one_line(self.member)}"
+        return f"{self.path}" if self.member is None else f"{self.path}:{self.member}"
 
 
 def find_mnist_dvs(root: str | Path, scale: int | None = 4) -> list[DvsFile]:
@@ -133,10 +137,12 @@ def read_files(entries: Iterable[DvsFile]) -> Iterator[Recording]:
     """Read recordings one by one; each zip is opened once and nothing is unpacked to disk.
 
     Raises:
-        InputError: a damaged file or zip, or a member larger than :data:`LARGEST_MEMBER`; the file is named.
+        InputError: a damaged file or zip, a member larger than :data:`LARGEST_MEMBER`, or a zip that expands more
+            than :data:`LARGEST_EXPANSION` times; the file is named.
     """
     with ExitStack() as stack:
         zips: dict[Path, zipfile.ZipFile] = {}
+        unpacked: Counter[Path] = Counter()
         for entry in entries:
             if entry.member is None:
                 data = read_bytes(entry.path)
@@ -144,6 +150,13 @@ def read_files(entries: Iterable[DvsFile]) -> Iterator[Recording]:
                 if entry.path not in zips:
                     zips[entry.path] = stack.enter_context(_open_zip(entry.path))
                 data = _read_member(zips[entry.path], entry)
+                unpacked[entry.path] += len(data)
+                size = entry.path.stat().st_size
+                if unpacked[entry.path] > max(LARGEST_MEMBER, LARGEST_EXPANSION * size):
+                    raise InputError(
+                        f"{entry.where}: a zip of {size} bytes that unpacks to more than {unpacked[entry.path]} holds "
+                        "no recordings; download it again"
+                    )
             yield read_aedat2(data, entry.where)
 
 
@@ -181,9 +194,9 @@ def _entry(inner: PurePath, path: Path, member: str | None) -> list[DvsFile]:
 def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+    except DAMAGED_ZIP as error:
         raise InputError(
-            f"{path}: this zip file cannot be opened ({one_line(error)}); download it again or move it away"
+            f"{path}: this zip file cannot be opened ({error}); download it again or move it away"
         ) from error
 
 
@@ -200,17 +213,9 @@ def _read_member(archive: zipfile.ZipFile, entry: DvsFile) -> bytes:
             data = file.read(
                 LARGEST_MEMBER + 1
             )  # the size that the zip states may be false, so it is not relied on
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        RuntimeError,
-        NotImplementedError,
-        ValueError,
-    ) as error:
+    except DAMAGED_ZIP as error:
         raise InputError(
-            f"{entry.where}: this zip member cannot be read ({one_line(error)}); download the zip again"
+            f"{entry.where}: this zip member cannot be read ({error}); download the zip again"
         ) from error
     if len(data) > LARGEST_MEMBER:
         raise InputError(

@@ -1,0 +1,125 @@
+"""What the report takes from each file of a run folder, as types: everything may be missing or null, nothing is odd."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from msgspec import Meta
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Real = Annotated[float, Meta(ge=-1e15, le=1e15)]
+Positive = Annotated[float, Meta(ge=0, le=1e15)]
+Count = Annotated[int, Meta(ge=0, le=10**15)]
+
+
+class Cell(TypedDict):
+    """A cell of a reliability diagram; a cell without recordings has neither confidence nor accuracy."""
+
+    low: Share
+    high: Positive
+    confidence: Share | None
+    accuracy: Share | None
+    count: Count
+
+
+class Kept(TypedDict):
+    """Accuracy among the recordings that are answered."""
+
+    coverage: Share
+    accuracy: Share
+
+
+class Numbers(TypedDict, total=False):
+    """What measures answers."""
+
+    accuracy: Share | None
+    ece: Share | None
+    nll: Positive | None
+    brier: Positive | None
+    log_likelihood: Real | None
+
+
+class AtCompartments(Numbers):
+    """Numbers of the first compartments."""
+
+    compartments: Count
+
+
+class AtTime(Numbers):
+    """Numbers of early answers."""
+
+    ms: Positive
+
+
+class Tempered(Numbers, total=False):
+    """Numbers at a temperature."""
+
+    temperature: Positive | None
+    reliability: list[Cell] | None
+    selective: list[Kept] | None
+
+
+class Baseline(Numbers, total=False):
+    """The other method."""
+
+    name: str | None
+    tempered: Tempered | None
+
+
+class Costs(TypedDict, total=False):
+    """What a step costs."""
+
+    spikes_per_neuron_step: dict[str, Positive | None] | None
+    synaptic_operations_per_step: Positive | None
+    scalars_per_step: dict[str, Positive | None] | None
+
+
+class Scores(Numbers, total=False):
+    """``metrics.json``."""
+
+    presentations: Count
+    compartments: Count | None
+    classes: Count
+    split: str | None
+    decoder: str | None
+    tempered: Tempered | None
+    baseline: Baseline | None
+    by_compartments: list[AtCompartments] | None
+    by_time: list[AtTime] | None
+    reliability: list[Cell] | None
+    selective: list[Kept] | None
+    confusion: list[list[Positive]] | None
+    costs: Costs | None
+
+
+class Record(TypedDict, total=False):
+    """A line of ``metrics.jsonl``."""
+
+    kind: str | None
+    presentations: Count
+    loss: Real | None
+    bound: Real | None
+    hidden_rate: Share | None
+    ess: Positive | None
+    accuracy: Share | None
+    ece: Share | None
+
+
+class Manifest(TypedDict, total=False):
+    """``manifest.json``."""
+
+    notes: list[str] | None
+    seconds: dict[str, Positive | None] | None
+
+
+class ConfigNetwork(TypedDict, total=False):
+    """The network's table in ``config.toml``."""
+
+    hidden: list[Count] | Count
+
+
+class Config(TypedDict, total=False):
+    """``config.toml``."""
+
+    data: dict[str, Any]
+    network: ConfigNetwork

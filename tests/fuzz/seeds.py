@@ -1,0 +1,199 @@
+"""Small valid inputs, made by code, from which the mutations start.
+
+An input is one string of bytes. A target that reads several files gets them in one, see :func:`bundle`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import struct
+import tempfile
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import safetensors.torch
+import torch
+from event_files import aedat2, dvs_name, hdf5, nmnist, random_events
+from synthetic_run import write_run
+
+from gemsnn import config, train
+from gemsnn import network as networks
+from gemsnn.config import Settings
+from gemsnn.types import Layout
+
+SEAM = b"\n\0--next file--\0\n"
+LAYOUT = Layout(channels=1, height=2, width=3, classes=3, bin_us=1000)
+
+SETTINGS = """
+[data]
+data = "nmnist"
+root = "some/where"
+limit = 50
+[network]
+hidden = [4, 3]
+[rule]
+kappa = 1
+gamma = 0.5
+[optimiser]
+lr = 1e-3
+[train]
+update_every = 5
+seed = 3
+[evaluate]
+vote_compartments = 4
+"""
+
+
+def bundle(*files: bytes) -> bytes:
+    """Several files as one input."""
+    return SEAM.join(files)
+
+
+def unbundle(data: bytes, count: int) -> list[bytes | None]:
+    """The files of a bundle; ``None`` for those that it lacks."""
+    found: list[bytes | None] = [*data.split(SEAM)]
+    return [*found[:count], *[None] * (count - len(found))]
+
+
+@lru_cache
+def aedat2_files() -> list[bytes]:
+    random = np.random.default_rng(1)
+    events = random_events(random, 40, 128, 100_000)
+    return [aedat2(events), aedat2(events[:5], origin_us=2**32 - 30_000), aedat2(events[:1])]
+
+
+@lru_cache
+def nmnist_files() -> list[bytes]:
+    random = np.random.default_rng(2)
+    return [nmnist(random_events(random, count, 34, 300_000)) for count in (40, 1)]
+
+
+@lru_cache
+def npz_files() -> list[bytes]:
+    random = np.random.default_rng(3)
+    pixels, labels = random.integers(0, 256, (12, 4, 5), np.uint8), np.arange(12) % 3
+    found = []
+    for images, save in ((pixels, np.savez), (pixels / 255, np.savez_compressed)):
+        buffer = io.BytesIO()
+        save(buffer, images=images, labels=labels)
+        found.append(buffer.getvalue())
+    return found
+
+
+@lru_cache
+def idx_files() -> list[bytes]:
+    """The images and the labels, each plain."""
+    random = np.random.default_rng(4)
+    images = b"\0\0\x08\x03" + struct.pack(">3I", 12, 4, 5) + random.bytes(240)
+    labels = b"\0\0\x08\x01" + struct.pack(">I", 12) + bytes(n % 3 for n in range(12))
+    return [bundle(images, labels), bundle(gzip.compress(images, mtime=0), gzip.compress(labels, mtime=0))]
+
+
+@lru_cache
+def settings_files() -> list[bytes]:
+    return [SETTINGS.encode(), config.dump(Settings()).encode()]
+
+
+def archive(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as file:
+        for name, content in members.items():
+            file.writestr(zipfile.ZipInfo(name), content, method)
+    return buffer.getvalue()
+
+
+def dvs_members() -> dict[str, bytes]:
+    return {f"grabbed_data{d}/scale4/{dvs_name(d, d + 1)}": aedat2_files()[d] for d in (0, 1)}
+
+
+@lru_cache
+def zip_files() -> list[bytes]:
+    return [archive(dvs_members()), archive(dvs_members(), zipfile.ZIP_STORED)]
+
+
+@lru_cache
+def hdf5_files() -> list[bytes]:
+    random = np.random.default_rng(5)
+    with tempfile.TemporaryDirectory() as folder:
+        plain, packed = Path(folder, "plain.h5"), Path(folder, "packed.h5")
+        made = [(label % 3, random_events(random, 12, 26, 100_000)) for label in range(6)]
+        hdf5(plain, made[:4], made[4:])
+        with h5py.File(packed, "w") as file:
+            for i, (_, e) in enumerate(made):
+                columns = np.stack([e["t"], e["x"], e["y"], e["on"]], axis=1)
+                file.create_dataset(f"train/{i}", data=columns, compression="gzip", chunks=(6, 4))
+            file["train/labels"] = np.array([label for label, _ in made])
+        return [plain.read_bytes(), packed.read_bytes()]
+
+
+def facts_digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def sealed(facts: Any, tensors: bytes) -> bytes:
+    """Facts whose digests fit themselves and the tensors, so that a mutation comes past the digests."""
+    if not isinstance(facts, dict):
+        return json.dumps(facts).encode()
+    facts = {key: value for key, value in facts.items() if key != "facts_sha256"}
+    if "sha256" in facts:
+        facts["sha256"] = hashlib.sha256(tensors).hexdigest()
+    return json.dumps(facts | {"facts_sha256": facts_digest(facts)}).encode()
+
+
+@lru_cache
+def model_files() -> list[bytes]:
+    """Settings, manifest, and the facts and tensors of a checkpoint."""
+    found = []
+    for optimiser in ("adam", "sgd"):
+        settings = config.parse(
+            SETTINGS.replace("[optimiser]", f'[optimiser]\noptimiser = "{optimiser}"'), "seed"
+        )
+        network = networks.build(settings.network.spec(LAYOUT))
+        learner = train.start(networks.init(network, 0), settings.learning)
+        named = {**train.learner_tensors(learner), "mask": network.mask.to(torch.uint8)}
+        tensors = safetensors.torch.save({name: tensor.clone() for name, tensor in named.items()})
+        facts = {
+            "format": 1,
+            "tensors": "tensors.safetensors",
+            "sha256": "",
+            "metrics_bytes": 0,
+            "batches": 3,
+            "updates": 3,
+            "seed": 3,
+            "window": [{"loss": 1.0, "bound": -1.0, "hidden_rate": 0.1, "ess": 2.0}],
+            "seconds": 1.5,
+        }
+        manifest = json.dumps({"status": "interrupted", "layout": LAYOUT._asdict(), "kernel": "reference"})
+        found.append(
+            bundle(config.dump(settings).encode(), manifest.encode(), sealed(facts, tensors), tensors)
+        )
+    return found
+
+
+RUN_FILES = ("manifest.json", "metrics.json", "metrics.jsonl", "config.toml", "example.safetensors")
+
+
+@lru_cache
+def run_files() -> list[bytes]:
+    """The files of :data:`RUN_FILES`."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = write_run(Path(folder, "run"), compartments=3, presentations=20, updates=8)
+        small = {
+            "inputs": torch.ones(4, 6, dtype=torch.uint8),
+            "hidden": torch.ones(3, 4, 2, dtype=torch.uint8),
+            "visible": torch.ones(3, 4, 10, dtype=torch.uint8),
+            "label": torch.tensor([3]),
+            "votes": torch.tensor([3, 3, 1]),
+        }
+        safetensors.torch.save_file(small, run / "example.safetensors", {"bin_us": "25000", "index": "17"})
+        scores = json.loads((run / "metrics.json").read_text())
+        scores["by_time"] = scores["by_time"][::20]
+        (run / "metrics.json").write_text(json.dumps(scores))
+        return [bundle(*((run / name).read_bytes() for name in RUN_FILES))]
