@@ -12,16 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gemsnn import console
+from gemsnn import console, metrics
 from gemsnn.checkpoints import Checkpoints
 from gemsnn.data.sources import Arrival, Source
 from gemsnn.online import Decision
 from gemsnn.streaming.labels import Labels
 from gemsnn.streaming.spec import StreamSpec, Task
 from gemsnn.types import InputError
-
-QUIET, SATURATED = 0.001, 0.95
-"""Spikes per bin: hidden neurons below or above tell nothing."""
 
 
 class Session:
@@ -236,11 +233,5 @@ class Session:
             )
         if trouble.first is not None:
             found.append(f"the first of what could not be used: {trouble.first}")
-        if rates is not None and len(rates):
-            quiet, saturated = int((rates < QUIET).sum()), int((rates > SATURATED).sum())
-            if quiet or saturated:
-                found.append(
-                    f"of {len(rates)} hidden neurons {quiet} hardly ever spike and {saturated} nearly always do; "
-                    "they tell nothing"
-                )
-        return found
+        warning = None if rates is None else metrics.mute(rates).warning(len(rates))
+        return found if warning is None else [*found, warning]
