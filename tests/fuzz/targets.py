@@ -128,11 +128,11 @@ def _run(names: tuple[str, ...], data: bytes) -> Path:
     return run
 
 
-_MODEL = ("config.toml", "manifest.json", "checkpoint/checkpoint.json", "checkpoint/tensors.safetensors")
+MODEL = ("config.toml", "manifest.json", "checkpoint/checkpoint.json", "checkpoint/tensors.safetensors")
 
 
 def _checkpoint(data: bytes) -> None:
-    run = RunFolder.open(_run(_MODEL, data))
+    run = RunFolder.open(_run(MODEL, data))
     tensors, facts = run.load_checkpoint()
     train.progress_from(tensors, facts)
     run.cut_metrics(facts.get("metrics_bytes"))
@@ -140,7 +140,7 @@ def _checkpoint(data: bytes) -> None:
 
 def _model(data: bytes) -> None:
     """All that ``gemsnn evaluate`` and ``gemsnn train --resume`` read of a run folder."""
-    run = RunFolder.open(_run(_MODEL, data))
+    run = RunFolder.open(_run(MODEL, data))
     settings = config.load(run.path / "config.toml")
     network, learner = cli.restore(run, settings)
     assert learner.params.weight.shape == (*network.mask.shape, network.taps.shape[0])
