@@ -237,9 +237,11 @@ class RunFolder:
             raise InputError(f"{where / checkpoint} is damaged (its own SHA-256 differs); train again")
         path = where / Path(str(facts.get("tensors"))).name
         try:
-            content = path.read_bytes()
+            content = path.read_bytes() if path.is_file() else None
         except OSError:
-            raise InputError(f"{path} is missing; the checkpoint cannot be used, train again") from None
+            content = None
+        if content is None:
+            raise InputError(f"{path} is missing; the checkpoint cannot be used, train again")
         if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
             raise InputError(f"{path} is damaged (its SHA-256 differs from {checkpoint}); train again")
         try:
