@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from gemsnn.types import InputError
+from gemsnn.types import LARGEST_SIDE, InputError
 
 
 class Images(NamedTuple):
@@ -104,6 +104,8 @@ def _checked(images: NDArray, labels: NDArray, path: Path) -> Images:
         raise InputError(f"{path}: there are {counts}; each image needs one label")
     if labels.min() < 0:
         raise InputError(f"{path}: label {labels.min()} is negative; number the classes from 0")
+    if labels.max() >= LARGEST_SIDE:
+        raise InputError(f"{path}: label {labels.max()} is too large; number the classes from 0 without gaps")
     if np.issubdtype(images.dtype, np.floating):
         if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
             raise InputError(f"{path}: images of floating-point numbers must lie in 0 .. 1, without NaN")
