@@ -149,7 +149,7 @@ def npz(path, images, labels=None):
         (np.full((2, 3, 3), -0.1), "0 .. 1"),
         (np.full((2, 3, 3), -1), "0 .. 255"),
         (np.full((2, 3, 3), 256), "0 .. 255"),
-        (np.zeros((2, 3)), "shape"),
+        (np.zeros((2, 3)), "must have the shape"),
         (np.zeros((2, 3, 3, 3)), "shape"),
         (np.zeros((2, 0, 3)), "shape"),
         (np.array([[["a"]]]), "must be numbers"),
@@ -162,6 +162,13 @@ def test_images_that_are_none(tmp_path, images, words, capsys):
         load_images(path)
     assert main(["info", str(path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_label_asks_for_no_memory(tmp_path):
+    for label, words in ((2**62, "too large"), (-1, "negative"), (2**64 - 1, "too large")):
+        path = npz(tmp_path / "x.npz", np.zeros((1, 2, 2)), np.array([label]))
+        with pytest.raises(InputError, match=words):
+            load_images(path)
 
 
 class Bomb:
@@ -485,7 +492,9 @@ def test_a_layout_of_absurd_size_asks_for_no_memory(model_run, capsys):
     assert "make it smaller" in evaluate(model_run, capsys)
 
 
-@pytest.mark.parametrize("name", ["../../outside.safetensors", "/dev/zero", "..", "", "checkpoint.json"])
+@pytest.mark.parametrize(
+    "name", ["../../outside.safetensors", "/dev/zero", "..", "", "a\0b", "checkpoint.json"]
+)
 def test_a_checkpoint_reads_no_file_elsewhere(model_run, name, capsys):
     content = (model_run / "checkpoint" / "tensors.safetensors").read_bytes()
     (model_run.parent / "outside.safetensors").write_bytes(content)

@@ -97,7 +97,7 @@ def nmnist_events(random: Random, data: bytes) -> bytes:
 def odd_value(random: Random) -> Any:
     """A value that should not be where it is put."""
     return random.choice(
-        (None, True, "", "text", "\ud800", "../../../etc/passwd", "a\nb", "x" * 3000, [], {}, [[]], [None], {"a": {}},
+        (None, True, "", "text", "\ud800", "../../x", "a\0b", "a\nb", "x" * 3000, [], {}, [[]], [None], {"a": {}},
          0, -1, 1, 3, 0.5, 1.5, -0.5, 10**10, 2**63 - 1, 2**63, -(2**63), 10**30, 10**400, 1e308, -1e308, 1e-320,
          float("nan"), float("inf"), [1, 2], ["a"], [1e308] * 3, {"count": 3}, [{"count": 3}])
     )  # fmt: skip
@@ -485,3 +485,11 @@ def run_folder(random: Random, data: bytes) -> bytes:
         ]
         parts[at] = change(random, parts[at])
     return seeds.bundle(*parts)
+
+
+def parts(random: Random, data: bytes) -> bytes:
+    """One part of a sweep is another."""
+    files = data.split(seeds.SEAM)
+    at = random.randrange(len(files))
+    files[at] = change_json(random, files[at])
+    return seeds.bundle(*files)

@@ -197,3 +197,24 @@ def run_files() -> list[bytes]:
         scores["by_time"] = scores["by_time"][::20]
         (run / "metrics.json").write_text(json.dumps(scores))
         return [bundle(*((run / name).read_bytes() for name in RUN_FILES))]
+
+
+@lru_cache
+def part_files() -> list[bytes]:
+    """Two parts of a sweep, K = 2 with two seeds."""
+    empty = {"low": 0.0, "high": 0.5, "confidence": None, "accuracy": None, "count": 0}
+    full = {"low": 0.5, "high": 1.0, "confidence": 0.8, "accuracy": 0.6, "count": 3}
+    score = {"log_likelihood": -9.0, "accuracy": 0.5, "ece": 0.1, "nll": 1.0, "tempered": {"ece": 0.05}}
+    record = {"presentations": 10, "bound": -5.0, "hidden_rate": 0.1, "ess": 1.0}
+    made = [
+        {
+            "compartments": 2,
+            "seed": seed,
+            "presentations": {"train": 20},
+            "by_compartments": [score | {"reliability": [empty, full]}] * 2,
+            "course": [record, record],
+            "seconds": {"train": 1.0},
+        }
+        for seed in (0, 1)
+    ]
+    return [bundle(*(json.dumps(part).encode() for part in made))]

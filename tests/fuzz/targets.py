@@ -27,6 +27,7 @@ from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
 from gemsnn.data.recordings import load_hdf5, load_mnist_dvs
 from gemsnn.records import RunFolder
 from gemsnn.report import page
+from gemsnn.reproduce import k_sweep, part
 from gemsnn.types import InputError, Layout
 
 
@@ -156,6 +157,15 @@ def _words(data: bytes) -> None:
         page.render(report.read_run(_run(seeds.RUN_FILES, data))).encode()
 
 
+def _sweep(data: bytes) -> None:
+    """All that a sweep reads of the parts that are there."""
+    found = []
+    for seed, content in enumerate(seeds.unbundle(data, 2)):
+        path = _file(f"{seed}.json", content or b"")
+        found.append(part.read(part.Job("", 2, seed, 2, str(path))))
+    k_sweep.table(k_sweep.summary(found))
+
+
 _NAMES = (
     "x.aedat",
     "x.bin",
@@ -192,6 +202,7 @@ TARGETS: dict[str, Target] = {
     "model": Target(_model, seeds.model_files, (mutations.model,), 4),
     "words": Target(_words, seeds.run_files, (mutations.run_folder,), 4),
     "describe": Target(_describe, _any_file, (), 4),
+    "sweep": Target(_sweep, seeds.part_files, (mutations.parts,), 3),
     "zip": Target(_zip, seeds.zip_files, (mutations.dvs_zip,), 2),
     "hdf5": Target(_hdf5, seeds.hdf5_files, (mutations.hdf5,), 1),
     "report": Target(_report, seeds.run_files, (mutations.run_folder,), 0.01),
