@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from event_files import aedat2, dvs_name, nmnist, random_events, raw_aedat2
+from event_files import aedat2, dvs_name, nmnist, nmnist_folder, random_events, raw_aedat2
 from fuzz import seeds, targets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,7 +26,7 @@ from safetensors.torch import save
 from synthetic_run import write_run
 
 import gemsnn
-from gemsnn import config
+from gemsnn import cli, config
 from gemsnn.cli import main
 from gemsnn.data.events import make_events
 from gemsnn.data.images import load_images
@@ -75,6 +75,7 @@ def test_an_input_has_an_address():
         ]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_the_runner_sees_crashes_hangs_deaths_and_allocations(tmp_path):
     """The runner itself, on targets that fail on purpose."""
     script = f"""
@@ -314,6 +315,11 @@ def _virtual(file):
     file.create_virtual_dataset("train/0", layout)
 
 
+def _link_through_a_link(file):
+    file["elsewhere"] = h5py.ExternalLink("secret.h5", "/")
+    file["train/0"] = h5py.SoftLink("/elsewhere/x")
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -322,11 +328,12 @@ def _virtual(file):
             "from other files",
         ),
         (_virtual, "from other files"),
-        (lambda f: f.__setitem__("train/0", h5py.ExternalLink("secret.h5", "x")), "links to another file"),
+        (lambda f: f.__setitem__("train/0", h5py.ExternalLink("secret.h5", "x")), "holds links"),
         (
             lambda f: f.create_dataset("train/0", (10**6, 4), "i8", maxshape=(None, 4)),
             "claims 4000000 numbers",
         ),
+        (_link_through_a_link, "holds links"),
         (lambda f: f.create_dataset("train/0", (2**50, 4), "i8", maxshape=(None, 4)), "events"),
         (lambda f: f.__setitem__("train/0", np.full((1, 4), 2**63, "u8")), "beyond 63 bits"),
     ],
@@ -431,9 +438,10 @@ def reseal(run, change_tensors=lambda _: None, **facts):
 def evaluate(run, capsys) -> str:
     """What ``gemsnn evaluate`` says of a run that it must refuse."""
     assert main(["evaluate", str(run)]) == 2
-    words = capsys.readouterr().err
-    assert words.count("\n") == 1
-    return words
+    lines = capsys.readouterr().err.splitlines()  # progress may stand before the refusal
+    assert [line.startswith("gemsnn: ") for line in lines].count(True) == 1
+    assert lines[-1].startswith("gemsnn: ")
+    return lines[-1]
 
 
 @pytest.mark.parametrize(
@@ -501,6 +509,32 @@ def test_a_checkpoint_reads_no_file_elsewhere(model_run, name, capsys):
     reseal(model_run, tensors=name)
     (model_run / "checkpoint" / "tensors.safetensors").unlink()
     assert "is missing" in evaluate(model_run, capsys) or name == "checkpoint.json"
+
+
+def test_data_of_another_layout_is_not_evaluated(model_run, capsys):
+    settings_file = model_run / "config.toml"
+    text = settings_file.read_text().replace('data = "nmnist"\n', 'data = "nmnist"\nlimit = 8\n')
+    nmnist_folder(
+        model_run.parent / "data", [(digit, 10 * n + digit) for digit in range(2) for n in range(6)]
+    )
+    text = re.sub(r'root = ".*"', f"root = '{model_run.parent / 'data'}'", re.sub(r"limit = \d+\n", "", text))
+    settings_file.write_text(text)
+    assert "the data has 2312 inputs and 10 classes where" in evaluate(model_run, capsys)
+
+
+@pytest.mark.parametrize(
+    "problem", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_too_little_memory_is_told_in_a_sentence(monkeypatch, problem, capsys):
+    def dispatch(words):
+        raise problem
+
+    monkeypatch.setattr(cli, "_dispatch", dispatch)
+    assert main(["info", "x"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "gemsnn: this needs more memory than there is; take fewer or smaller parts\n"
+    )
 
 
 @pytest.mark.parametrize("size", [-1, 10**12, "x", None, 1.5])
