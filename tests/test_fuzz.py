@@ -215,6 +215,14 @@ def test_npy_headers_that_lie(tmp_path, shape, words):
         load_images(path)
 
 
+def test_an_npy_of_nothing_has_a_shape_too(tmp_path):
+    content = npy_claiming((2**62, 2**62)).replace(b"'|u1'", b"'|V0'")
+    path = tmp_path / "x.npz"
+    path.write_bytes(seeds.archive({"images.npy": content, "labels.npy": content}))
+    with pytest.raises(InputError, match="too large"):
+        load_images(path)
+
+
 def test_an_npz_bomb_is_refused_before_it_unpacks(tmp_path):
     path, size = tmp_path / "x.npz", 2**30 + 1
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
