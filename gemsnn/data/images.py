@@ -178,9 +178,8 @@ def _afford(shape: tuple[int, ...], itemsize: int, at_most: int, path: Path) -> 
         raise InputError(
             f"{path}: the header announces {promised} bytes of data but the file holds at most {at_most}"
         )
-    if (
-        math.prod(max(length, 1) for length in shape) * max(itemsize, 1) > LARGEST_ARRAY
-    ):  # with or without a side of 0
+    claimed = math.prod(max(length, 1) for length in shape) * max(itemsize, 1)  # sides of 0 hide no others
+    if claimed > LARGEST_ARRAY:
         raise InputError(
             f"{path}: an array of the shape {list(shape)} is too large, {LARGEST_ARRAY} bytes are the limit; give "
             "fewer images"
