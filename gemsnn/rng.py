@@ -4,7 +4,8 @@ The generator is Philox4x32-10 (J. Salmon et al., "Parallel Random Numbers: As E
 a block function from a 128-bit counter and a 64-bit key to 128 random bits. Here
 
 * key = the seed (64 bits),
-* counter = (neuron // 4, compartment, step, presentation), each 32 bits,
+* counter = (neuron // 4, compartment, step, presentation), each 32 bits; a stream that has run for more than 2^32
+  steps goes on with the step's remainder and the next presentation,
 * the neuron takes word ``neuron % 4`` of the block.
 
 So the noise of compartment ``k`` depends neither on how many compartments there are nor on batching, on
@@ -60,6 +61,7 @@ def to_unit(word):
 def fill_row(out, presentation, step, compartment, key_0, key_1):
     """The uniforms of all neurons of one compartment at one step, into float32 ``out [N]``; words are uint64."""
     whole = len(out) // 4
+    presentation, step = (presentation + (step >> _SHIFT)) & _LOW, step & _LOW
     for quad in range(whole):
         a, b, c, d = philox(np.uint64(quad), compartment, step, presentation, key_0, key_1)
         out[4 * quad] = to_unit(a)

@@ -64,12 +64,25 @@ def votes(visible: Tensor, batch: Batch, *, seed: int) -> Tensor:
     Returns:
         int64 ``[B, K, T]``.
     """
-    presentations, compartments, steps, classes = visible.shape
+    presentations, compartments, steps, _ = visible.shape
     counts = (visible * batch.observed[:, None, :, None]).to(torch.float32).cumsum(2)
-    ties = rng.uniforms(seed, batch.address, range(steps), compartments, classes).transpose(1, 2)
-    chosen = (counts + ties.to(counts.device)).argmax(-1)
+    chosen = most(counts, batch.address, range(steps), seed=seed)
     last = torch.minimum(torch.arange(steps, device=visible.device), batch.length[:, None] - 1)
     return chosen.gather(2, last[:, None].expand(presentations, compartments, steps))
+
+
+def most(counts: Tensor, address: Tensor, steps: range, *, seed: int) -> Tensor:
+    """The neuron with most spikes, ties broken at random: int64 ``[B, K, C]`` of float32 ``[B, K, C, V]``.
+
+    Args:
+        counts: whole numbers, at C steps.
+        address: int64 ``[B]``.
+        steps: those C steps; with the address and the seed they address the ties' random numbers.
+        seed: see above.
+    """
+    _, compartments, _, classes = counts.shape
+    ties = rng.uniforms(seed, address, steps, compartments, classes).transpose(1, 2)
+    return (counts + ties.to(counts.device)).argmax(-1)
 
 
 def deaf_to_visible(network: Network) -> bool:

@@ -6,9 +6,9 @@ from pathlib import Path
 import gemsnn
 
 ORDER = [
-    "types", "parsing", "rng", "metrics", "records", "basis", "topology", "data", "baseline", "glm", "network",
-    "onehop", "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "report", "config", "recipes",
-    "console", "bench", "reproduce", "cli",
+    "types", "rng", "metrics", "parsing", "files", "checkpoints", "records", "basis", "topology", "data", "baseline",
+    "glm", "network", "onehop", "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "online", "report",
+    "config", "recipes", "console", "bench", "reproduce", "running", "streaming", "cli",
 ]  # fmt: skip
 NOT_DATA = {
     "glm",

@@ -10,7 +10,7 @@ import pytest
 
 from gemsnn import cli, config, recipes
 from gemsnn.config import Settings
-from gemsnn.records import atomic_write
+from gemsnn.files import atomic_write
 from gemsnn.reproduce import figures, k_sweep, part
 from gemsnn.reproduce.k_sweep import SweepSpec
 from gemsnn.types import InputError

@@ -76,3 +76,9 @@ def test_children_of_a_seed():
     assert len(set(paths)) == len(paths)
     assert all(0 <= child < 2**64 for child in paths)
     assert np.array_equal(rng.generator(3, "x").random(4), rng.generator(3, "x").random(4))
+
+
+def test_steps_beyond_32_bits_go_on_in_the_next_presentation():
+    late = rng.uniforms(7, 5, range(2**32 - 2, 2**32 + 2), 2, 6)
+    expected = [rng.uniforms(7, 5, range(2**32 - 2, 2**32), 2, 6), rng.uniforms(7, 6, range(2), 2, 6)]
+    assert torch.equal(late, torch.cat(expected, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Literal, cast
 
@@ -10,13 +11,25 @@ import torch
 from gemsnn import network as networks
 from gemsnn import optimisers
 from gemsnn.kernels import block, cpu, reference
-from gemsnn.kernels.contract import Kernel, Learned, Learning, Rollout
+from gemsnn.kernels.contract import Kernel, Learned, Learning, Rollout, Stream
 from gemsnn.network import Network, NetworkSpec
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
 from gemsnn.types import InputError, Presentation, collate
 
-__all__ = ["KERNELS", "Kernel", "KernelName", "Learned", "Learning", "Rollout", "choose", "warm_up"]
+__all__ = [
+    "KERNELS",
+    "STREAMS",
+    "Kernel",
+    "KernelName",
+    "Learned",
+    "Learning",
+    "Rollout",
+    "Stream",
+    "choose",
+    "choose_stream",
+    "warm_up",
+]
 
 KernelName = Literal["auto", "reference", "block", "cpu"]
 
@@ -42,6 +55,26 @@ def choose(name: KernelName, network: Network, learning: Learning | None = None)
         if name == candidate:
             raise InputError(f"the kernel {name!r} cannot serve this case: {refusal}")
     raise InputError("no kernel serves this case")
+
+
+STREAMS: dict[str, Callable[..., Stream]] = {"cpu": cpu.CpuStream, "reference": reference.ReferenceStream}
+"""Kernels that run without end, fastest first."""
+
+
+def choose_stream(
+    name: KernelName, network: Network, learning: Learning | None = None
+) -> tuple[str, Callable[..., Stream]]:
+    """The stream of the kernel of this name, or for ``"auto"`` the fastest that serves the case, with its name.
+
+    Raises:
+        InputError: the named kernel has no stream, or cannot serve the case.
+    """
+    if name not in ("auto", *STREAMS):
+        raise InputError(f"the kernel {name!r} has no stream; choose one of auto, {', '.join(STREAMS)}")
+    chosen, _ = choose(name, network, learning)
+    if chosen not in STREAMS:  # what cpu refuses, block would take
+        chosen, _ = choose("reference", network, learning)
+    return chosen, STREAMS[chosen]
 
 
 def warm_up(kernel: Kernel, dtype: torch.dtype) -> None:

@@ -114,7 +114,12 @@ class Stream(Protocol):
 
     @property
     def params(self) -> Params:
-        """The parameters reached by now."""
+        """A copy of the parameters reached by now; looking at them changes nothing, not even a rounding."""
+        ...
+
+    @property
+    def optimiser(self) -> OptimiserState | None:
+        """The optimiser's state by now; ``None`` where nothing is learned."""
         ...
 
     def advance(self, spikes: Tensor, target: Tensor | None = None) -> Rollout:
@@ -130,6 +135,18 @@ class Stream(Protocol):
         """
         ...
 
+    def state(self) -> dict[str, Tensor]:
+        """A copy of all that goes on, to the bit: of this very kernel, network and learning."""
+        ...
+
+    def restore(self, leaves: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state` has returned.
+
+        Raises:
+            InputError: it is the state of another stream, or damaged.
+        """
+        ...
+
 
 def check_endless(learning: Learning) -> None:
     """Whether a stream can learn like this.
@@ -139,5 +156,7 @@ def check_endless(learning: Learning) -> None:
     """
     if learning.update_every is None:
         raise InputError("a stream has no end at which to update: set update_every to a number of steps")
-    if learning.rule.gamma == 1:
-        raise InputError("a stream cannot hold eligibilities that never fade: choose gamma below 1")
+    for name, decay in (("gamma", learning.rule.gamma), ("kappa", learning.rule.kappa)):
+        if decay == 1:
+            what = "eligibilities" if name == "gamma" else "log-weights"
+            raise InputError(f"a stream cannot hold {what} that never fade: choose {name} below 1")

@@ -24,14 +24,14 @@ import torch
 from torch import Tensor
 
 from gemsnn import optimisers, rules
-from gemsnn.kernels import signals, threads
+from gemsnn.kernels import signals, states, threads
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
 from gemsnn.kernels.runs import Block, Runs, add_terms
 from gemsnn.kernels.wiring import groups_of
 from gemsnn.kernels.work import Rule, Small
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserState
-from gemsnn.types import Batch
+from gemsnn.types import Batch, InputError
 
 SEGMENT = 128
 """Steps after which pending terms are added to the weights."""
@@ -150,11 +150,17 @@ class Course:
 
     @property
     def params(self) -> Params:
-        """The parameters reached, with all that is pending."""
+        """A copy of the parameters reached, with all that is pending, which stays pending."""
+        weight = self._weight.clone()
+        if self.way.rule.online:
+            self._add(weight)
+        return params_of(weight, Small(*(leaf.copy() for leaf in self._small)))
+
+    def finish(self) -> Params:
+        """The parameters reached, without a copy. The course ends here."""
         if self.way.rule.online:
             self._settle()
-            self._params = params_of(self._weight, self._small)
-        return self._params
+        return params_of(self._weight, self._small)
 
     def advance(
         self, pieces: list[Batch], reads: list[Tensor], updates: Tensor, *, clamp: bool
@@ -220,13 +226,17 @@ class Course:
         self._fold(self._weight)
 
     def _fold(self, target: Tensor) -> list[Small]:
+        """Add all parts' terms to weights or a direction, and forget them; what they add to the small parameters."""
+        self._add(target)
+        return [part.forget() for part in self.parts]
+
+    def _add(self, target: Tensor) -> None:
         """Add all parts' terms to weights or a direction; threads share the filters, so that sums keep their order."""
         count, terms = len(self.network.taps), [part.terms() for part in self.parts]
         threads.each(
             lambda low, high: add_terms(self.parts, terms, target.numpy(), low, high),
             threads.ranges(count, max(threads.WORKERS, -(-count // self.parts[0].filters_at_once()))),
         )
-        return [part.forget() for part in self.parts]
 
     def _update(self) -> None:
         """Form the direction of all parts and let the optimiser move the parameters."""
@@ -239,6 +249,39 @@ class Course:
             self.learning.optimiser, self.optimiser, self._params, direction, lr=self.lr
         )
         self._weight, self._small = sender_major(self._params.weight), small_of(self._params)
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of all that goes on, of a course with one part."""
+        (runs,) = self.parts
+        return {
+            "inputs": self._inputs[0].clone(),
+            **states.flat("weight", self._weight),
+            **states.flat("small", self._small),
+            **states.flat("optimiser", self.optimiser),
+            **runs.state(),
+        }
+
+    def restore(self, leaves: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state` has returned.
+
+        Raises:
+            InputError: it is the state of something else.
+        """
+        (runs,) = self.parts
+        self._weight = states.filled("weight", self._weight, leaves)
+        self._small = states.filled("small", self._small, leaves)
+        self.optimiser = states.filled("optimiser", self.optimiser, leaves)
+        if self.optimiser is not None:
+            moments = (None if each is None else laid_out(each) for each in self.optimiser[1:])
+            self.optimiser = OptimiserState(self.optimiser.updates, *moments)
+        self._params = params_of(self._weight, Small(*(leaf.copy() for leaf in self._small)))
+        inputs, (presentations, memory, width) = leaves.get("inputs"), self._inputs[0].shape
+        runs.restore(leaves)
+        shape = (presentations, memory + runs.index, width)
+        if inputs is None or inputs.dtype != torch.uint8 or tuple(inputs.shape) != shape:
+            raise InputError("the saved state's inputs are missing or have another shape; it is damaged")
+        self._inputs[0] = inputs.clone()
+        runs.see(self._inputs[0])
 
     def _shift(self) -> int:
         """Make room in the histories; how many steps they still hold."""
@@ -283,7 +326,7 @@ def learn(
     fired = np.concatenate([each.fired.reshape(-1, learning.compartments).sum(1) for each in past])
     chances = batch.length * learning.compartments * max(network.spec.hidden_neurons, 1)
     return Learned(
-        course.params,
+        course.finish(),
         after,
         torch.from_numpy(np.concatenate([each.log_likelihood for each in past])),
         torch.from_numpy(np.concatenate([each.log_weights for each in past])),
@@ -344,8 +387,13 @@ class CpuStream:
 
     @property
     def params(self) -> Params:
-        """The parameters reached by now."""
+        """See :meth:`gemsnn.kernels.contract.Stream.params`."""
         return self._course.params
+
+    @property
+    def optimiser(self) -> OptimiserState | None:
+        """See :meth:`gemsnn.kernels.contract.Stream.optimiser`."""
+        return self._course.optimiser
 
     @torch.no_grad()
     def advance(self, spikes: Tensor, target: Tensor | None = None) -> Rollout:
@@ -367,6 +415,15 @@ class CpuStream:
         self._clock += steps
         assert done is not None
         return done
+
+    def state(self) -> dict[str, Tensor]:
+        """See :meth:`gemsnn.kernels.contract.Stream.state`."""
+        return {"clock": torch.tensor(self._clock), **self._course.state()}
+
+    def restore(self, leaves: dict[str, Tensor]) -> None:
+        """See :meth:`gemsnn.kernels.contract.Stream.restore`."""
+        self._clock = states.filled("clock", 0, leaves)
+        self._course.restore(leaves)
 
 
 def join(pieces: list[Rollout], dimension: int) -> Rollout:

@@ -214,7 +214,7 @@ def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
         error[:] = 0
         return
     uniform = work.scratch.uniform[p]
-    step = np.uint64((given.clock + t) % 2**32)
+    step = np.uint64(given.clock + t)
     rng.fill_row(uniform, given.address[b], step, np.uint64(p % compartments), given.key[0], given.key[1])
     silent = 0.0
     if work.wiring.circuit:

@@ -6,11 +6,14 @@ every compartment, as the equations say. Every other kernel is tested against it
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from gemsnn import network as networks
 from gemsnn import optimisers, rng, rules
+from gemsnn.kernels import states
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserState
@@ -26,13 +29,13 @@ class _Course:
     """Presentations under way, with the parameters they have reached."""
 
     def __init__(
-        self, network: Network, params: Params, optimiser: OptimiserState, learning: Learning, address: Tensor,
-        *, seed: int, lr: float,
+        self, network: Network, params: Params, optimiser: OptimiserState | None, learning: Learning | None,
+        compartments: int, address: Tensor, *, seed: int, lr: float,
     ) -> None:  # fmt: skip
         self.network, self.params, self.optimiser, self.learning = network, params, optimiser, learning
-        self._address, self._seed, self._lr = address, seed, lr
-        self._state = networks.initial_state(network, len(address), learning.compartments)
-        self.rule_state = rules.init(learning.rule, network, params, len(address), learning.compartments)
+        self._address, self._seed, self._lr, self._compartments = address, seed, lr, compartments
+        self._state = networks.initial_state(network, len(address), compartments)
+        self.rule_state = learning and rules.init(learning.rule, network, params, len(address), compartments)
         self._pending = Params(*(torch.zeros_like(leaf) for leaf in params))
         self._clock = 0
 
@@ -42,13 +45,16 @@ class _Course:
         """One step, and its evidence ``[B, K]``."""
         learning, network, t = self.learning, self.network, self._clock
         uniform = rng.uniforms(
-            self._seed, self._address, range(t, t + 1), learning.compartments, network.spec.neurons
+            self._seed, self._address, range(t, t + 1), self._compartments, network.spec.neurons
         )
         self._state, now = networks.step(
             network, self.params, self._state, spikes, uniform[:, 0].to(network.taps),
             clamp=target, observed=observed, alive=alive,
         )  # fmt: skip
+        self._clock += 1
         evidence = networks.evidence(network, now.spikes, now.potential) * observed[:, None]
+        if learning is None or self.rule_state is None or self.optimiser is None:
+            return now, evidence
         self.rule_state, direction = rules.advance(
             learning.rule,
             network,
@@ -65,8 +71,34 @@ class _Course:
                 learning.optimiser, self.optimiser, self.params, self._pending, lr=self._lr
             )
             self._pending = Params(*(torch.zeros_like(leaf) for leaf in self.params))
-        self._clock += 1
         return now, evidence
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of all that goes on."""
+        return {
+            path: leaf
+            for name, tree in self._trees().items()
+            for path, leaf in states.flat(name, tree).items()
+        }
+
+    def restore(self, leaves: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state` has returned.
+
+        Raises:
+            InputError: it is the state of something else.
+        """
+        trees = {name: states.filled(name, tree, leaves) for name, tree in self._trees().items()}
+        self._clock, self.params, self.optimiser, self._state, self.rule_state, self._pending = trees.values()
+
+    def _trees(self) -> dict[str, Any]:
+        return {
+            "clock": self._clock,
+            "params": self.params,
+            "optimiser": self.optimiser,
+            "network": self._state,
+            "rule": self.rule_state,
+            "pending": self._pending,
+        }
 
 
 @torch.no_grad()
@@ -82,7 +114,9 @@ def learn(
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     presentations, steps, _ = batch.spikes.shape
-    course = _Course(network, params, optimiser, learning, batch.address, seed=seed, lr=lr)
+    course = _Course(
+        network, params, optimiser, learning, learning.compartments, batch.address, seed=seed, lr=lr
+    )
     every = steps if learning.update_every is None else learning.update_every
     alive, observed = batch.alive, batch.observed
     read = rules.read_steps(learning.rule, observed, learning.update_every)
@@ -97,55 +131,71 @@ def learn(
         log_likelihood += evidence
         hidden_spikes += now.spikes[..., : network.spec.hidden_neurons].sum((1, 2))
     chances = batch.length * learning.compartments * max(network.spec.hidden_neurons, 1)
+    assert course.rule_state is not None
+    assert course.optimiser is not None
     log_weights = course.rule_state.log_weights
     return Learned(course.params, course.optimiser, log_likelihood, log_weights, hidden_spikes / chances)
 
 
 class ReferenceStream:
-    """See :class:`gemsnn.kernels.contract.Stream`; it learns in any case."""
+    """See :class:`gemsnn.kernels.contract.Stream`; without ``learning``, parameters stay as they are."""
 
     def __init__(
         self,
         network: Network,
         params: Params,
+        compartments: int,
         *,
         address: Tensor,
         seed: int,
-        learning: Learning,
-        optimiser: OptimiserState,
-        lr: float,
+        learning: Learning | None = None,
+        optimiser: OptimiserState | None = None,
+        lr: float = 0.0,
     ) -> None:
-        check_endless(learning)
-        self._course = _Course(network, params, optimiser, learning, address, seed=seed, lr=lr)
+        if learning is not None:
+            check_endless(learning)
+        self._course = _Course(network, params, optimiser, learning, compartments, address, seed=seed, lr=lr)
         self._clock = 0
 
     @property
     def params(self) -> Params:
-        """The parameters reached by now."""
-        return self._course.params
+        """See :meth:`gemsnn.kernels.contract.Stream.params`."""
+        return self._course.params  # which are never moved in place
+
+    @property
+    def optimiser(self) -> OptimiserState | None:
+        """See :meth:`gemsnn.kernels.contract.Stream.optimiser`."""
+        return self._course.optimiser
 
     @torch.no_grad()
     def advance(self, spikes: Tensor, target: Tensor | None = None) -> Rollout:
         """See :meth:`gemsnn.kernels.contract.Stream.advance`."""
-        learning = self._course.learning
-        every = learning.update_every or 1
-        steps: list[networks.Step] = []
+        learning, steps = self._course.learning, []
         alive = torch.ones(len(spikes), dtype=torch.bool)
         observed = alive & (target is not None)
         silent = torch.zeros(len(spikes), self._course.network.spec.visible)
         for c in range(spikes.shape[1]):
-            update = (self._clock + 1) % every == 0
+            self._clock += 1
+            update = learning is not None and self._clock % (learning.update_every or 1) == 0
             now, _ = self._course.step(
                 spikes[:, c], silent if target is None else target[:, c],
                 alive=alive, observed=observed, update=update,
-                read=observed & (update or learning.rule.readout == "every-step"),
+                read=observed & (update or (learning is not None and learning.rule.readout == "every-step")),
             )  # fmt: skip
             steps.append(now)
-            self._clock += 1
         return Rollout(
             torch.stack([now.spikes for now in steps], 2).to(torch.uint8),
             torch.stack([now.potential for now in steps], 2),
         )
+
+    def state(self) -> dict[str, Tensor]:
+        """See :meth:`gemsnn.kernels.contract.Stream.state`."""
+        return {"steps": torch.tensor(self._clock), **self._course.state()}
+
+    def restore(self, leaves: dict[str, Tensor]) -> None:
+        """See :meth:`gemsnn.kernels.contract.Stream.restore`."""
+        self._clock = states.filled("steps", 0, leaves)
+        self._course.restore(leaves)
 
 
 @torch.no_grad()

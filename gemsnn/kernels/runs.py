@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gemsnn import rng
-from gemsnn.kernels import fused, products, threads
+from gemsnn.kernels import fused, products, states, threads
 from gemsnn.kernels.contract import Rollout
 from gemsnn.kernels.pending import Pending
 from gemsnn.kernels.wiring import Group, columns, groups_of, merged
 from gemsnn.kernels.work import Given, Past, Rule, Scratch, Small, Wiring, Work
 from gemsnn.network import Network
+from gemsnn.types import InputError
 
 GAP = 64
 """Weights that do not exist, but cost less to go through than around."""
@@ -181,8 +182,7 @@ class Runs:
     def prepare(self, weight: NDArray, small: Small, block: Block) -> tuple[Work, Given]:
         """What can be known of a block before it begins: the inputs' part, for all compartments at once."""
         steps, memory = block.alive.shape[1], self.wiring.taps.shape[1]
-        one = weight.dtype.type(1)
-        self.events = products.find_events(np.ascontiguousarray(block.inputs.numpy()), one)
+        self.see(block.inputs)
         drive = np.empty((len(block.alive), steps, weight.shape[2]), weight.dtype)
         taps, listeners = self.wiring.taps, self.wiring.listeners
         products.drive(weight, taps, self.events, memory + self.index, listeners, drive)
@@ -220,6 +220,11 @@ class Runs:
             self.pending,
         )
         return work, given
+
+    def see(self, inputs: Tensor) -> None:
+        """Take note of the inputs of the histories and of what comes, uint8 ``[B, rows, M]``."""
+        one = self.wiring.taps.dtype.type(1)
+        self.events = products.find_events(np.ascontiguousarray(inputs.numpy()), one)
 
     def advance(self, weight: NDArray, small: Small, block: Block, *, share: bool) -> None:
         """Run a block of steps under ``weight`` and ``small``, which an online rule moves on the way.
@@ -261,7 +266,8 @@ class Runs:
             factor[:, :, : wiring.hidden] += past.reach[:steps]
         shared = products.sum_compartments(factor, len(past.log_weights), wiring.deaf)
         small = Small(
-            np.zeros((len(wiring.own_taps), factor.shape[2]), factor.dtype), np.zeros_like(factor[0, 0])
+            np.zeros((len(wiring.own_taps), factor.shape[2]), factor.dtype),
+            np.zeros(factor.shape[2], factor.dtype),
         )
         if not self.rule.online:
             spikes = past.spikes[: self.silence + steps]
@@ -292,6 +298,40 @@ class Runs:
         self.pending.diagonal[:] = 0
         self.past.reach[:] = 0
         return small
+
+    def _going_on(self) -> dict[str, Any]:
+        """What one step leaves to the next; the rest of the scratch means nothing between steps."""
+        scratch, pending = self.scratch, self.pending
+        kept = {"coming", "active", "spiked", "own_trace", "self_trace", "signal", "direction", "diagonal"}
+        return {
+            "past": self.past,
+            **{f"scratch.{name}": getattr(scratch, name) for name in sorted(kept)},
+            **{
+                f"pending.{name}": getattr(pending, name)
+                for name in ("bits", "products", "errors", "diagonal")
+            },
+        }
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of all that goes on."""
+        numbers = {"index": self.index, "past_steps": self.clock, "stale": int(self._stale)}
+        trees = self._going_on() | numbers
+        return {path: leaf for name, tree in trees.items() for path, leaf in states.flat(name, tree).items()}
+
+    def restore(self, leaves: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state` has returned.
+
+        Raises:
+            InputError: it is the state of something else.
+        """
+        for name, tree in self._going_on().items():
+            states.filled(name, tree, leaves)
+        self.index, self.clock, stale = (
+            states.filled(name, 0, leaves) for name in ("index", "past_steps", "stale")
+        )
+        if not 0 <= self.index <= len(self.past.error) or self.clock < 0:
+            raise InputError("the saved state's counters are out of range; it is damaged")
+        self._stale, self._terms = bool(stale), None
 
     def shift(self, keep: int) -> None:
         """Forget all but the last steps of the histories. What was read of it must have been added."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gemsnn.records import atomic_write
+from gemsnn.files import atomic_write
 from gemsnn.report.page import render
 from gemsnn.report.reading import Run, read_run
 from gemsnn.report.words import summary

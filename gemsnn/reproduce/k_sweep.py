@@ -25,7 +25,8 @@ import numpy as np
 
 from gemsnn import config, parsing
 from gemsnn.config import Settings
-from gemsnn.records import atomic_write, provenance
+from gemsnn.files import atomic_write
+from gemsnn.records import provenance
 from gemsnn.reproduce.part import COURSE, Job, read
 from gemsnn.types import InputError
 

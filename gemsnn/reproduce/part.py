@@ -20,7 +20,7 @@ from gemsnn import network as networks
 from gemsnn.config import Settings
 from gemsnn.data import datasets
 from gemsnn.data.spikeset import SpikeSet, Splits
-from gemsnn.records import atomic_write
+from gemsnn.files import atomic_write
 from gemsnn.report import schema
 from gemsnn.train import Watcher
 from gemsnn.types import InputError

@@ -5,6 +5,7 @@ An input is one string of bytes. A target that reads several files gets them in 
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import io
@@ -26,6 +27,9 @@ from synthetic_run import write_run
 from gemsnn import config, train
 from gemsnn import network as networks
 from gemsnn.config import Settings
+from gemsnn.data import wire
+from gemsnn.data.arrivals import ArrivalSpec
+from gemsnn.online import OnlineLearner, OnlineSpec
 from gemsnn.types import Layout
 
 SEAM = b"\n\0--next file--\0\n"
@@ -218,3 +222,36 @@ def part_files() -> list[bytes]:
         for seed in (0, 1)
     ]
     return [bundle(*(json.dumps(part).encode() for part in made))]
+
+
+@lru_cache
+def datagrams() -> list[bytes]:
+    random = np.random.default_rng(6)
+    return [wire.write_datagram(random_events(random, count, 3, 100_000)) for count in (20, 1)]
+
+
+def lines() -> list[bytes]:
+    return [b"1200,3,4,1", b"label,1000,2", b"label,,", b"0, 0, 0, 0"]
+
+
+def stream_learner() -> OnlineLearner:
+    """A stream of the network in :func:`model_files`, that learns."""
+    settings = config.parse(SETTINGS, "seed")
+    network = networks.build(settings.network.spec(LAYOUT))
+    learning = dataclasses.replace(settings.learning, rule=dataclasses.replace(settings.rule, kappa=0.5))
+    return OnlineLearner(
+        network,
+        networks.init(network, 0),
+        OnlineSpec(compartments=learning.compartments),
+        arrivals=ArrivalSpec(LAYOUT),
+        learning=learning,
+        kernel="reference",
+    )
+
+
+@lru_cache
+def state_files() -> list[bytes]:
+    """The facts and tensors of a stream's saved state."""
+    tensors = safetensors.torch.save({k: tensor.clone() for k, tensor in stream_learner().state().items()})
+    facts = {"format": 1, "kind": "stream", "tensors": "tensors.safetensors", "sha256": ""}
+    return [bundle(sealed(facts, tensors), tensors)]

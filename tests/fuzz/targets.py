@@ -18,7 +18,10 @@ import numpy as np
 
 from fuzz import mutations, seeds
 from fuzz.mutations import Mutation
-from gemsnn import cli, config, report, train
+from gemsnn import config, report, running, train
+from gemsnn.checkpoints import Checkpoints
+from gemsnn.data import wire
+from gemsnn.data.arrivals import ArrivalSpec, EventBins
 from gemsnn.data.binning import BinSpec, bin_events
 from gemsnn.data.events import Recording, check_events
 from gemsnn.data.images import load_images
@@ -143,8 +146,9 @@ def _model(data: bytes) -> None:
     """All that ``gemsnn evaluate`` and ``gemsnn train --resume`` read of a run folder."""
     run = RunFolder.open(_run(MODEL, data))
     settings = config.load(run.path / "config.toml")
-    network, learner = cli.restore(run, settings)
-    assert learner.params.weight.shape == (*network.mask.shape, network.taps.shape[0])
+    trained = running.load_trained(run, settings)
+    network = trained.network
+    assert trained.learner.params.weight.shape == (*network.mask.shape, network.taps.shape[0])
 
 
 def _report(data: bytes) -> None:
@@ -164,6 +168,30 @@ def _sweep(data: bytes) -> None:
         path = _file(f"{seed}.json", content or b"")
         found.append(part.read(part.Job("", 2, seed, 2, str(path))))
     k_sweep.table(k_sweep.summary(found))
+
+
+_ARRIVALS = ArrivalSpec(seeds.LAYOUT)
+
+
+def _datagram(data: bytes) -> None:
+    """One datagram, and all the bins that its events open and close."""
+    bins = EventBins(_ARRIVALS)
+    for block in (*bins.push(wire.read_datagram(data).events), *bins.finish()):
+        assert block.shape[1] == seeds.LAYOUT.inputs
+
+
+def _line(data: bytes) -> None:
+    if data.startswith(wire.LABEL):
+        wire.read_label(data)
+    else:
+        wire.events_of([wire.read_event(data)])
+
+
+def _state(data: bytes) -> None:
+    """All that a stream takes up of a saved state."""
+    run = _run(("checkpoint/checkpoint.json", "checkpoint/tensors.safetensors"), data)
+    tensors, _ = Checkpoints(run / "checkpoint").load()
+    seeds.stream_learner().restore(tensors)
 
 
 _NAMES = (
@@ -195,13 +223,16 @@ TARGETS: dict[str, Target] = {
     "nmnist": Target(
         lambda data: _whole(read_nmnist(data, "x")), seeds.nmnist_files, (mutations.nmnist_events,), 20
     ),
-    "settings": Target(_settings, seeds.settings_files, (mutations.change_toml,), 12),
+    "settings": Target(_settings, seeds.settings_files, (mutations.change_toml,), 10),
     "npz": Target(lambda data: _images(_file("x.npz", data)), seeds.npz_files, (mutations.npz,), 10),
     "idx": Target(_idx, seeds.idx_files, (mutations.idx,), 10),
     "checkpoint": Target(_checkpoint, seeds.model_files, (mutations.model,), 8),
     "model": Target(_model, seeds.model_files, (mutations.model,), 4),
-    "words": Target(_words, seeds.run_files, (mutations.run_folder,), 4),
+    "words": Target(_words, seeds.run_files, (mutations.run_folder,), 3),
     "describe": Target(_describe, _any_file, (), 4),
+    "datagram": Target(_datagram, seeds.datagrams, (mutations.datagram,), 8),
+    "line": Target(_line, seeds.lines, (mutations.fields,), 8),
+    "state": Target(_state, seeds.state_files, (mutations.state,), 0.5),
     "sweep": Target(_sweep, seeds.part_files, (mutations.parts,), 3),
     "zip": Target(_zip, seeds.zip_files, (mutations.dvs_zip,), 2),
     "hdf5": Target(_hdf5, seeds.hdf5_files, (mutations.hdf5,), 1),

@@ -1,0 +1,57 @@
+"""Event files that the library faery decodes, piece by piece: AEDAT 4, EVT 2 and 3 (``.raw``), DAT, ES.
+
+faery comes with the extra ``events`` (https://github.com/aestream/faery).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gemsnn.data.events import Events, make_events
+from gemsnn.types import InputError, one_line
+
+SUFFIXES = (".aedat4", ".raw", ".dat", ".es")
+
+_FAR = np.iinfo(np.int16).max
+
+
+def read_chunks(path: Path) -> tuple[tuple[int, int], Iterator[Events]]:
+    """The sensor's width and height, and the events of a file, some thousands at a time, in its own microseconds.
+
+    Raises:
+        InputError: faery is not installed, or it cannot read the file (this may turn out on the way).
+    """
+    try:
+        import faery
+    except ImportError:
+        raise InputError(
+            f"{path}: files of this kind are read by faery, which is not installed; "
+            "run pip install 'gemsnn[events]'"
+        ) from None
+    try:
+        stream = faery.events_stream_from_file(path)
+        width, height = stream.dimensions()
+    except Exception as error:  # faery's decoders raise exceptions of many kinds
+        raise _unreadable(path, error) from error
+    return (int(width), int(height)), _decoded(stream, path)
+
+
+def _decoded(stream: Iterable[Any], path: Path) -> Iterator[Events]:
+    pieces = iter(stream)
+    while True:
+        try:
+            raw = next(pieces)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise _unreadable(path, error) from error
+        x, y = (np.minimum(raw[name], _FAR) for name in ("x", "y"))
+        yield make_events(np.minimum(raw["t"], np.iinfo(np.int64).max), x, y, raw["on"])
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: faery cannot read this file ({one_line(error)}); copy it again")

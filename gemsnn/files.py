@@ -1,0 +1,71 @@
+"""Files written as a whole, and folders held by one process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from gemsnn import parsing
+from gemsnn.types import InputError
+
+
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """Replace a file's content as a whole: written beside it, synced, renamed over it, and the folder synced."""
+    data = content.encode() if isinstance(content, str) else content
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make renames in a folder last through a loss of power, where the system can do that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for writing; the system lets go of it when the process ends, however it ends.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    lock = filelock.FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise InputError(f"{folder} is in use by another process; wait for it or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds one object.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    if not path.exists():
+        raise InputError(f"{path} is missing; the run may have been stopped before it was written")
+    return parsing.conform(parsing.parse_json(parsing.read_text(path), str(path)), dict[str, Any], str(path))

@@ -1,0 +1,322 @@
+"""A network beside a sensor: it runs without end, answers as it goes, and learns when it is told the class.
+
+Time is cut into bins. In every bin all K compartments advance by one step; each votes for the class whose visible
+neuron has spiked most in the last ``window`` bins, and the shares of the votes are the class probabilities
+(:mod:`gemsnn.evaluate` has the same for presentations that end). While a class is told, the visible neurons are
+clamped to it, and their votes are the spikes that they would have fired: drawn from their potentials before the
+step's update, with the very noise of a free run. Where no neuron hears the visible ones, an answer while learning is
+thus the answer that there would have been without the teacher.
+
+What a learner holds does not grow with time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gemsnn import kernels, metrics, optimisers, rng, sampling
+from gemsnn import network as networks
+from gemsnn.data.arrivals import ArrivalSpec, Clock, Counts, EventBins
+from gemsnn.data.events import Events
+from gemsnn.kernels import KernelName, Learning, states
+from gemsnn.network import Network, Params
+from gemsnn.optimisers import OptimiserState
+from gemsnn.types import InputError, class_target
+
+RATES_OVER = 1000
+"""Bins over which the hidden neurons' rates are averaged."""
+
+
+@dataclass(frozen=True)
+class OnlineSpec:
+    """How a learner answers.
+
+    Attributes:
+        compartments: K.
+        window: bins whose output spikes are counted for a vote.
+        every: bins from one answer to the next.
+        seed: addresses all noise.
+        address: which of the noises of that seed.
+    """
+
+    compartments: int = 10
+    window: int = 80
+    every: int = 1
+    seed: int = 0
+    address: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the numbers once."""
+        for name in ("compartments", "window", "every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.address < 2**32:
+            raise InputError(f"address must lie in 0 .. 2^32 - 1, not {self.address}")
+
+
+class Decision(NamedTuple):
+    """One answer.
+
+    Attributes:
+        bin: the last bin that it rests on, counted from 0.
+        label: the class with most votes, the first of them at a tie.
+        probabilities: float64 ``[V]``, the shares of the votes.
+        entropy: theirs, in nats: 0 where all compartments agree, ``log V`` at most.
+        votes: int64 ``[K]``.
+        hidden_rate: spikes per hidden neuron, compartment and bin, since the answer before.
+        target: the class that was told in this bin, or ``None``.
+    """
+
+    bin: int
+    label: int
+    probabilities: Tensor
+    entropy: float
+    votes: Tensor
+    hidden_rate: float
+    target: int | None
+
+
+class Passed(NamedTuple):
+    """How far a learner has come.
+
+    Attributes:
+        bins: that have passed, skipped ones with them.
+        steps: that the network has made.
+        skipped: bins that have passed without it.
+        spikes: of hidden neurons since the last answer.
+        chances: bins since then.
+    """
+
+    bins: int = 0
+    steps: int = 0
+    skipped: int = 0
+    spikes: int = 0
+    chances: int = 0
+
+
+class OnlineLearner:
+    """A network that runs without end.
+
+    Args:
+        network: the network.
+        params: parameters to begin with.
+        spec: how it answers.
+        arrivals: how events become bins, where :meth:`step` is given events.
+        learning: how it learns, with ``update_every`` steps, ``gamma < 1`` and ``kappa < 1``; without
+            it, it never does.
+        optimiser: the optimiser's state to begin with, by default a fresh one.
+        kernel: the code that runs it; auto takes the fastest that serves the case.
+
+    Attributes:
+        passed: how far it has come.
+        bins: its open bins, or ``None``.
+
+    Raises:
+        InputError: the settings do not fit one another, or no stream serves the case.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        params: Params,
+        spec: OnlineSpec | None = None,
+        *,
+        arrivals: ArrivalSpec | None = None,
+        learning: Learning | None = None,
+        optimiser: OptimiserState | None = None,
+        kernel: KernelName = "auto",
+    ) -> None:
+        self.network, self.spec, self.learning = network, spec or OnlineSpec(), learning
+        if arrivals is not None and arrivals.layout.inputs != network.spec.inputs:
+            raise InputError(
+                f"the bins have {arrivals.layout.inputs} inputs and the network {network.spec.inputs}; "
+                "give the layout it was trained with"
+            )
+        compartments = self.spec.compartments
+        if learning is not None and learning.compartments != compartments:
+            raise InputError(
+                f"it cannot answer with {compartments} compartments and learn with {learning.compartments}; "
+                "give both the same number"
+            )
+        if learning is not None and optimiser is None:
+            optimiser = optimisers.init(learning.optimiser, params)
+        self.kernel, make = kernels.choose_stream(kernel, network, learning)
+        self._seed = rng.derive(self.spec.seed, "stream")
+        self._ties = rng.derive(self.spec.seed, "stream", "ties")
+        self._address = torch.tensor([self.spec.address])
+        self._stream = make(
+            network, params, compartments, address=self._address, seed=self._seed, learning=learning,
+            optimiser=optimiser, lr=0.0 if learning is None else learning.optimiser.lr,
+        )  # fmt: skip
+        self.bins = None if arrivals is None else EventBins(arrivals)
+        self.passed = Passed()
+        visible, hidden = network.spec.visible, network.spec.hidden_neurons
+        self._recent = torch.zeros(compartments, self.spec.window, visible, dtype=torch.uint8)
+        self._rates = torch.zeros(hidden, dtype=torch.float64)
+
+    @property
+    def params(self) -> Params:
+        """The parameters by now; looking at them changes nothing."""
+        return self._stream.params
+
+    @property
+    def optimiser(self) -> OptimiserState | None:
+        """The optimiser's state by now."""
+        return self._stream.optimiser
+
+    def step(self, arrived: Events | Tensor, target: int | None = None) -> list[Decision]:
+        """Advance by the bins that have passed.
+
+        Args:
+            arrived: events (:data:`gemsnn.data.events.EVENT`), which close bins by their times, or the spikes of bins
+                that have passed, uint8 ``[C, M]`` (or ``[M]`` for one).
+            target: the class of all these bins; without it they are not learned.
+
+        Returns:
+            The answers that were due.
+
+        Raises:
+            InputError: wrong shapes or types, or the weights are no longer finite.
+        """
+        if isinstance(arrived, Tensor):
+            return self._advance(arrived[None] if arrived.dim() == 1 else arrived, target)
+        if self.bins is None:
+            raise InputError("a learner that is given events needs to know their bins: make it with arrivals")
+        return self._through(self.bins.push(arrived), target)
+
+    def tick(self, elapsed_us: int, target: int | None = None) -> list[Decision]:
+        """So many microseconds have passed since the last events: advance by the bins that close even in silence."""
+        return [] if self.bins is None else self._through(self.bins.tick(elapsed_us), target)
+
+    def skip(self, bins: int) -> None:
+        """Let bins pass without the network: it stands still. For a computer that cannot keep up."""
+        self.passed = self.passed._replace(bins=self.passed.bins + bins, skipped=self.passed.skipped + bins)
+
+    def hidden_rates(self) -> Tensor | None:
+        """Spikes per bin of each hidden neuron, float64 ``[H]``, averaged with weights that fade over 1000 bins.
+
+        ``None`` before 1000 steps have been made.
+        """
+        if self.passed.steps < RATES_OVER:
+            return None
+        return self._rates / (1 - math.exp(-self.passed.steps / RATES_OVER))
+
+    def _through(self, blocks: Iterable, target: int | None) -> list[Decision]:
+        return [answer for block in blocks for answer in self._advance(torch.from_numpy(block), target)]
+
+    def _advance(self, spikes: Tensor, target: int | None) -> list[Decision]:
+        visible = self.network.spec.visible
+        if spikes.dim() != 2 or spikes.shape[1] != self.network.spec.inputs or spikes.dtype != torch.uint8:
+            raise InputError(
+                f"spikes must be uint8 [C, {self.network.spec.inputs}], not {spikes.dtype} {list(spikes.shape)}"
+            )
+        if target is not None and not 0 <= target < visible:
+            raise InputError(f"the class {target} is out of range: classes are 0 .. {visible - 1}")
+        if not len(spikes):
+            return []
+        taught = target is not None and self.learning is not None
+        clamp = class_target(target, len(spikes), visible)[None] if taught and target is not None else None
+        done = self._stream.advance(spikes[None], clamp)
+        first, count = self.passed.steps, len(spikes)
+        if not done.potential.isfinite().all():
+            raise InputError(self._not_finite(first))
+        fired = done.spikes[0]
+        if taught:
+            uniform = rng.uniforms(
+                self._seed, self._address, range(first, first + count), self.spec.compartments,
+                self.network.spec.neurons,
+            )  # fmt: skip
+            would = networks.spike(self.network, uniform[0].transpose(0, 1), done.potential[0])
+            fired = would.to(torch.uint8)
+        votes = self._vote(fired[..., self.network.spec.hidden_neurons :], first)
+        return self._answers(votes, done.spikes[0, ..., : self.network.spec.hidden_neurons], target)
+
+    def _vote(self, fired: Tensor, first: int) -> Tensor:
+        """The votes after each step, int64 ``[K, C]``, of visible spikes ``[K, C, V]``."""
+        window, count = self.spec.window, fired.shape[1]
+        known = torch.cat([self._recent, fired], 1)
+        self._recent = known[:, count:].clone()
+        sums = torch.cat([torch.zeros_like(known[:, :1]), known], 1).to(torch.int64).cumsum(1)
+        counts = (sums[:, window + 1 :] - sums[:, 1 : count + 1]).to(torch.float32)
+        return sampling.most(counts[None], self._address, range(first, first + count), seed=self._ties)[0]
+
+    def _answers(self, votes: Tensor, hidden: Tensor, target: int | None) -> list[Decision]:
+        """Take note of the hidden spikes ``[K, C, H]``, and answer where an answer is due."""
+        count, every, passed = votes.shape[1], self.spec.every, self.passed
+        fade = torch.exp(-torch.arange(count - 1, -1, -1, dtype=torch.float64) / RATES_OVER)
+        mean = hidden.to(torch.float64).mean(0)
+        fresh = (1 - math.exp(-1 / RATES_OVER)) * (fade @ mean)
+        self._rates = math.exp(-count / RATES_OVER) * self._rates + fresh
+        spikes = hidden.sum((0, 2), dtype=torch.int64).tolist()
+        answers, since, chances = [], passed.spikes, passed.chances
+        each = self.spec.compartments * max(hidden.shape[2], 1)
+        shares = metrics.vote_shares(votes.T, self.network.spec.visible)
+        for c in range(count):
+            since, chances = since + spikes[c], chances + 1
+            if (passed.bins + c + 1) % every:
+                continue
+            p = shares[c]
+            answers.append(
+                Decision(
+                    bin=passed.bins + c,
+                    label=int(p.argmax()),
+                    probabilities=p,
+                    entropy=max(0.0, -float(torch.xlogy(p, p).sum())),
+                    votes=votes[:, c],
+                    hidden_rate=since / (each * chances),
+                    target=target,
+                )
+            )
+            since = chances = 0
+        self.passed = passed._replace(
+            bins=passed.bins + count, steps=passed.steps + count, spikes=since, chances=chances
+        )
+        return answers
+
+    def _not_finite(self, step: int) -> str:
+        if self.learning is None:
+            return f"the network's potentials are not finite at step {step}; its parameters are damaged"
+        return (
+            f"the weights are no longer finite at step {step} (rule {self.learning.rule.rule}, "
+            f"{self.learning.optimiser.optimiser} with lr {self.learning.optimiser.lr:g}); go back to the last good "
+            "state, and learn on with a smaller lr"
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of all that goes on, to the bit; saving it changes nothing."""
+        saved = {
+            "recent": self._recent.clone(),
+            "rates": self._rates.clone(),
+            **states.flat("passed", self.passed),
+            **{f"stream.{name}": leaf for name, leaf in self._stream.state().items()},
+        }
+        if self.bins is not None:
+            saved |= states.flat("counts", self.bins.counts) | states.flat("clock", self.bins.clock)
+            saved["open"] = self.bins.open_bins
+        return saved
+
+    def restore(self, leaves: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state` of a learner with the same settings has returned.
+
+        Raises:
+            InputError: it is the state of another learner, or damaged.
+        """
+        self._recent = states.filled("recent", self._recent, leaves)
+        self._rates = states.filled("rates", self._rates, leaves)
+        self.passed = states.filled("passed", self.passed, leaves)
+        if self.bins is not None:
+            counts = states.filled("counts", Counts(), leaves)
+            clock = states.filled("clock", Clock(), leaves)
+            if "open" not in leaves:
+                raise InputError(
+                    "the saved state lacks open bins; it was written by a stream with other settings"
+                )
+            self.bins.restore(counts, clock, leaves["open"])
+        prefix = "stream."
+        self._stream.restore({k.removeprefix(prefix): v for k, v in leaves.items() if k.startswith(prefix)})

@@ -1,0 +1,85 @@
+"""The command ``gemsnn stream``: events in as they happen, answers out as lines of JSON, learning where it is told.
+
+::
+
+    source -> open bins -> OnlineLearner -> a line of JSON an answer
+
+Everything that goes on can be saved in a folder (``--state``), from which a stream that was stopped anywhere goes on;
+of a file it then reads the rest. Saving changes nothing, so the weights and answers are those of a stream that was
+never stopped.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from gemsnn import config, console, running
+from gemsnn.data.sources import Source, open_source
+from gemsnn.data.wire import Label
+from gemsnn.files import locked
+from gemsnn.records import RunFolder
+from gemsnn.running import INTERRUPTED
+from gemsnn.streaming.labels import Labels, read_labels
+from gemsnn.streaming.session import Session
+from gemsnn.streaming.spec import StreamSpec, Task, identity, task_of
+from gemsnn.types import InputError
+
+__all__ = ["StreamSpec", "run"]
+
+
+def run(model: Path, given: str, spec: StreamSpec) -> int:
+    """Run a stream to its end; the exit code."""
+    folder = RunFolder.open(model)
+    settings = config.load(model / "config.toml")
+    trained = running.load_trained(folder, settings)
+    schedule = [] if spec.labels is None else read_labels(spec.labels, trained.layout.classes)
+    source = open_source(given)
+    try:
+        task = task_of(spec, settings, trained, source.sensor)
+        with console.status("preparing the network (its first use compiles it, which takes half a minute)"):
+            _warm_up(task)
+        if spec.state is None:
+            return _run(spec, task, source, schedule, folder)
+        try:
+            spec.state.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{spec.state} cannot be made ({error.strerror}); choose another --state"
+            ) from error
+        with locked(spec.state):
+            return _run(spec, task, source, schedule, folder)
+    finally:
+        source.close()
+
+
+def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label], folder: RunFolder) -> int:
+    labels = Labels(schedule, task.arrivals.layout.bin_us)
+    session = Session(spec, task, source, labels, sys.stdout, identity(task, folder))
+    session.restore()
+    try:
+        with running.interruptible("portion") as stopped:
+            ended = session.run(stopped)
+    except BrokenPipeError:
+        # whoever read the lines has gone; what was learned is kept, and Python shall not complain at its exit
+        sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115
+        ended = True
+    if spec.state is not None:
+        session.save()
+    console.say(session.summary())
+    for warning in session.warnings():
+        console.say(f"note: {warning}")
+    return 0 if ended or session.enough() else INTERRUPTED
+
+
+def _warm_up(task: Task) -> None:
+    """Compile all that will be needed, on a learner that is thrown away."""
+    learner = task.learner()
+    steps = (
+        1 if task.learning is None or task.learning.update_every is None else task.learning.update_every + 1
+    )
+    spikes = torch.zeros(min(steps, 200), task.arrivals.layout.inputs, dtype=torch.uint8)
+    learner.step(spikes, None if task.learning is None else 0)
+    assert learner.params is not None

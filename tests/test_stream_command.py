@@ -1,0 +1,299 @@
+"""``gemsnn stream``: what a person types and what comes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from event_files import aedat2, nmnist_folder, random_events
+from shared_data import shared
+
+from gemsnn.checkpoints import Checkpoints
+from gemsnn.cli import main
+from gemsnn.data import wire
+from gemsnn.data.events import make_events
+from gemsnn.files import locked
+
+KEYS = {
+    "time_us", "bin", "class", "probabilities", "entropy", "votes", "hidden_rate", "target", "lag_ms", "dropped_bins",
+    "late_events", "outside_events", "damaged", "dropped_messages", "clock_jumps",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A run folder: 34 x 34 pixels, bins of 5 ms, 7 hidden neurons."""
+    root, out = tmp_path_factory.mktemp("nmnist"), tmp_path_factory.mktemp("runs") / "run"
+    nmnist_folder(root, [(digit, 10 * number + digit) for digit in range(3) for number in range(10)])
+    words = ["train", "--data", "nmnist", "--root", str(root), "--out", str(out)]
+    assert main([*words, "--epochs", "1", "--hidden", "4,3", "--vote-compartments", "2"]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    """An AEDAT 2.0 file with 20,000 events in 0.8 seconds."""
+    path = tmp_path_factory.mktemp("events") / "x.aedat"
+    path.write_bytes(aedat2(random_events(np.random.default_rng(0), 20_000, 128, 800_000)))
+    return path
+
+
+@pytest.fixture
+def stream(model, capsys):
+    """Runs the command; exit code, lines, what was said."""
+
+    def run(given, *more):
+        capsys.readouterr()
+        code = main(["stream", "--model", str(model), "--input", str(given), *more])
+        out, said = capsys.readouterr()
+        return code, [json.loads(line) for line in out.splitlines()], said
+
+    return run
+
+
+def test_a_file_at_full_speed(stream, recording):
+    code, lines, said = stream(recording, "--speed", "max", "--every", "4", "--compartments", "3")
+    assert code == 0
+    assert [line["bin"] for line in lines] == list(range(3, 160, 4))
+    assert said.splitlines()[-1].startswith("160 bins, 40 answers, 20000 events")
+    for line in lines:
+        assert line.keys() == KEYS
+        assert line["time_us"] == 5000 * (line["bin"] + 1)
+        assert sum(line["probabilities"]) == pytest.approx(1, abs=1e-5)
+        assert line["class"] == int(np.argmax(line["probabilities"]))
+        assert len(line["votes"]) == 3
+        assert line["lag_ms"] is None
+        assert line["late_events"] == line["dropped_bins"] == line["damaged"] == 0
+    assert stream(recording, "--speed", "max", "--every", "4", "--compartments", "3")[1] == lines
+
+
+def test_a_file_at_real_speed_takes_its_time(stream, recording):
+    began = time.monotonic()
+    code, lines, said = stream(recording, "--every", "10")
+    assert code == 0
+    assert time.monotonic() - began > 0.8
+    assert [line["class"] for line in lines] == [
+        line["class"] for line in stream(recording, "--every", "10", "--speed", "max")[1]
+    ]
+    assert all(line["lag_ms"] >= 0 for line in lines)
+    assert "ms behind" in said
+
+
+def test_bins_that_come_too_late_are_dropped_and_counted(stream, recording):
+    code, lines, said = stream(recording, "--max-lag-ms", "0")
+    assert code == 0
+    assert lines == []
+    assert "160 bins dropped" in said
+
+
+def test_an_unsure_answer_is_none(stream, recording):
+    _, sure, _ = stream(recording, "--speed", "max")
+    _, lines, _ = stream(recording, "--speed", "max", "--threshold", "0.6")
+    for line, other in zip(lines, sure, strict=True):
+        assert line["class"] == (other["class"] if max(other["probabilities"]) >= 0.6 else None)
+    assert any(line["class"] is None for line in lines)
+
+
+@pytest.mark.parametrize("learn", [(), ("--learn", "--update-every", "3")])
+def test_a_stopped_stream_goes_on_as_if_it_had_not_been(stream, recording, tmp_path, learn, monkeypatch):
+    monkeypatch.setattr("gemsnn.data.sources.CHUNK", 300)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("label,0,1\nlabel,200000,2\nlabel,400000,\nlabel,600000,0\n")
+    common = ("--speed", "max", "--labels", str(labels), *learn)
+    _, whole, _ = stream(recording, *common, "--state", str(tmp_path / "whole"))
+    lines = []
+    for stop in (40, 41, 95, 130, None):
+        more = () if stop is None else ("--bins", str(stop))
+        code, some, said = stream(recording, *common, "--state", str(tmp_path / "parts"), *more)
+        assert code == 0
+        assert stop == 40 or "going on after bin" in said
+        lines += some
+    assert lines == whole
+    targets = [line["target"] for line in whole]
+    assert targets == [1] * 40 + [2] * 40 + [None] * 40 + [0] * 40
+    ours, theirs = (Checkpoints(tmp_path / name).load()[0] for name in ("parts", "whole"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_learning_changes_the_weights_that_are_saved(stream, recording, tmp_path, model):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("label,0,1\n")
+    stream(recording, "--speed", "max", "--labels", str(labels), "--state", str(tmp_path / "a"))
+    stream(recording, "--speed", "max", "--labels", str(labels), "--learn", "--state", str(tmp_path / "b"))
+    start = Checkpoints(model / "checkpoint").load()[0]["params.weight"]
+    assert torch.equal(Checkpoints(tmp_path / "a").load()[0]["params.weight"], start)
+    assert not torch.equal(Checkpoints(tmp_path / "b").load()[0]["params.weight"], start)
+
+
+def test_a_state_of_other_settings_is_refused_and_kept(stream, recording, tmp_path, model):
+    state = ("--speed", "max", "--bins", "20", "--state", str(tmp_path))
+    assert stream(recording, *state)[0] == 0
+    before = (tmp_path / "checkpoint.json").read_bytes()
+    code, lines, said = stream(recording, *state, "--compartments", "4")
+    assert (code, lines) == (2, [])
+    assert "saved with compartments 10, and now it is 4" in said
+    assert (tmp_path / "checkpoint.json").read_bytes() == before
+    code, _, said = stream(recording, "--speed", "max", "--state", str(model / "checkpoint"))
+    assert code == 2
+    assert "checkpoints of a training" in said
+
+
+def test_a_damaged_state_is_named_and_the_one_before_it_used(stream, recording, tmp_path):
+    state = ("--speed", "max", "--state", str(tmp_path))
+    stream(recording, *state, "--bins", "40")
+    stream(recording, *state, "--bins", "120")
+    newest = json.loads((tmp_path / "checkpoint.json").read_text())
+    file = tmp_path / newest["tensors"]
+    file.write_bytes(file.read_bytes()[:-1])
+    code, _, said = stream(recording, *state)
+    assert code == 0
+    assert "is damaged" in said
+    assert "going on from the checkpoint before it" in said
+
+
+def test_a_state_in_use_is_locked(stream, recording, tmp_path):
+    with locked(tmp_path):
+        code, _, said = stream(recording, "--speed", "max", "--state", str(tmp_path))
+    assert code == 2
+    assert "in use by another process" in said
+
+
+def test_a_silent_sensor_lets_time_pass(stream):
+    code, lines, said = stream("udp://127.0.0.1:0", "--bins", "12", "--every", "2")
+    assert code == 0
+    assert [line["bin"] for line in lines][:6] == [1, 3, 5, 7, 9, 11]
+    assert " 0 events" in said
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_datagrams(stream):
+    port, events = free_port(), random_events(np.random.default_rng(1), 3000, 34, 200_000)
+    stop = threading.Event()
+
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            at, turn = 0, 0
+            while not stop.wait(0.005):  # like a sensor, again and again
+                part = events[at : at + 75].copy()
+                part["t"] += 10**12 + 200_000 * turn
+                for data in (b"label,,1", b"rubbish", wire.write_datagram(part)):
+                    sender.sendto(data, ("127.0.0.1", port))
+                at += 75
+                if at >= len(events):
+                    at, turn = 0, turn + 1
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        code, lines, said = stream(f"udp://127.0.0.1:{port}", "--bins", "60", "--every", "5")
+    finally:
+        stop.set()
+        thread.join()
+    assert code == 0
+    assert lines[-1]["bin"] >= 55
+    assert lines[-1]["target"] == 1
+    assert lines[-1]["damaged"] > 0
+    assert "not 0 or 1" in said or "no whole number of events" in said
+
+
+def test_standard_input(model, recording):
+    events = random_events(np.random.default_rng(1), 500, 34, 200_000)
+    rows = [f"{e['t']},{e['x']},{e['y']},{int(e['on'])}" for e in events]
+    text = "\n".join(["t,x,y,on", "label,0,2", *rows[:250], "what?", *rows[250:]])
+    words = [
+        sys.executable,
+        "-m",
+        "gemsnn",
+        "stream",
+        "--model",
+        str(model),
+        "--input",
+        "-",
+        "--speed",
+        "max",
+    ]
+    done = subprocess.run(words, input=text, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["bin"] for line in lines] == list(range(int(events["t"][-1]) // 5000 + 1))
+    assert {line["target"] for line in lines} == {2}
+    assert lines[-1]["damaged"] == 1
+    assert "line 253: 'what?' is no event" in done.stderr
+    nothing = subprocess.run(
+        words, input="what?\n5,5\n", capture_output=True, text=True, check=False, timeout=300
+    )
+    assert nothing.returncode == 2
+    assert "nothing that came was an event" in nothing.stderr
+
+
+def test_a_reader_that_goes_away_loses_nothing(model, recording, tmp_path):
+    words = [
+        sys.executable, "-m", "gemsnn", "stream", "--model", str(model), "--input", str(recording), "--speed", "max",
+        "--state", str(tmp_path),
+    ]  # fmt: skip
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert b"Traceback" not in said
+    assert Checkpoints(tmp_path).load()[1]["kind"] == "stream"
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (("--x0", "100"), "do not fit on the sensor of 128 x 128"),
+        (("--labels", "nowhere"), "nowhere cannot be read"),
+        (("--threshold", "2"), "threshold must lie"),
+        (("--save-every", "0"), "save_every must be"),
+        (("--compartments", "0"), "compartments must be"),
+        (("--reorder-us", "-1"), "reorder_us must lie"),
+        (("--max-lag-ms", "nan"), "max_lag_ms must not be"),
+        (("--learn", "--lr", "-1"), "lr must not be"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(stream, recording, more, says):
+    code, lines, said = stream(recording, "--speed", "max", *more)
+    assert (code, lines) == (2, [])
+    assert says in said.splitlines()[-1]
+
+
+def test_labels_out_of_range_are_refused(stream, recording, tmp_path):
+    for text, says in (
+        ("label,0,1\nlabel,5,10\n", "line 2: the class 10"),
+        ("0,1\n", "line 1: '0,1' is no label"),
+    ):
+        (tmp_path / "labels").write_text(text)
+        code, _, said = stream(recording, "--labels", str(tmp_path / "labels"))
+        assert code == 2
+        assert says in said
+
+
+def test_events_outside_the_window_are_noticed(stream, tmp_path):
+    far = make_events(np.arange(100) * 1000, np.zeros(100, int), np.zeros(100, int), np.ones(100, bool))
+    (tmp_path / "x.aedat").write_bytes(aedat2(far))
+    _, lines, said = stream(tmp_path / "x.aedat", "--speed", "max")
+    assert lines[-1]["outside_events"] == 100
+    assert "all events lay outside the window" in said
+
+
+def test_real_recordings_run_to_their_end(stream):
+    for name in ("neal_walking.aedat", "DVS128-2017-03-21-short.aedat"):
+        code, lines, _ = stream(shared("aedat2-samples", name), "--speed", "max", "--every", "50")
+        assert code == 0
+        assert len(lines) > 10
