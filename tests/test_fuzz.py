@@ -38,8 +38,8 @@ from gemsnn.records import RunFolder
 from gemsnn.report import read_run
 from gemsnn.types import InputError, one_line
 
-FEW = {"report": 4, "hdf5": 150, "zip": 200, "words": 200}
-RAW = ("aedat2", "nmnist", "settings", "npz", "idx", "describe")
+FEW = {"report": 4, "state": 60, "hdf5": 150, "zip": 200, "words": 200}
+RAW = ("datagram", "line", "aedat2", "nmnist", "settings", "npz", "idx", "describe")
 
 
 @pytest.fixture(scope="module", autouse=True)
