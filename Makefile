@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types format clean
+.PHONY: demo test fuzz lint types format clean
 
 demo: $(VENV)/.installed
 	rm -rf runs/demo
@@ -12,6 +12,9 @@ demo: $(VENV)/.installed
 
 test: lint types
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python tests/fuzz/run.py --inputs 1000000
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -81,7 +81,7 @@ class Checkpoints:
     def _tensors_of(self, checkpoint: str) -> str | None:
         try:
             return str(json.loads((self.path / checkpoint).read_text())["tensors"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def _load(self, checkpoint: str) -> Content:
@@ -99,9 +99,11 @@ class Checkpoints:
             raise InputError(f"{self.path / checkpoint} is damaged (its own SHA-256 differs); train again")
         path = self.path / Path(str(facts.get("tensors"))).name
         try:
-            content = path.read_bytes()
+            content = path.read_bytes() if path.is_file() else None
         except OSError:
-            raise InputError(f"{path} is missing; the checkpoint cannot be used, train again") from None
+            content = None
+        if content is None:
+            raise InputError(f"{path} is missing; the checkpoint cannot be used, train again")
         if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
             raise InputError(f"{path} is damaged (its SHA-256 differs from {checkpoint}); train again")
         try:

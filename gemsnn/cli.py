@@ -37,6 +37,12 @@ def _evaluate(
     decoder = decoder or settings.evaluate.decoder
     evaluate.check_decoder(decoder, model.network)
     splits = datasets.load(settings.data, progress=console.bar)
+    layout, spec = splits.train.layout, model.network.spec
+    if (layout.inputs, layout.classes) != (spec.inputs, spec.visible):
+        raise InputError(
+            f"the data has {layout.inputs} inputs and {layout.classes} classes where the network of {run} has "
+            f"{spec.inputs} and {spec.visible}; restore the data or the run's config.toml"
+        )
     seed = settings.train.seed if seed is None else seed
     scores = {
         "split": split,
@@ -109,7 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f" ({error.filename})" if error.filename else ""
         print(f"gemsnn: {error.strerror or error}{where}; what was written before is whole", file=sys.stderr)
         return 2
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(
+            error
+        ):  # torch has no type for it
+            raise
         print("gemsnn: this needs more memory than there is; take fewer or smaller parts", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

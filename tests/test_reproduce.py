@@ -114,7 +114,7 @@ def test_a_sweep_from_start_to_figures(here, tmp_path):
         ]
     # what is there is not repeated, what was lost is, and comes out the same
     (out / "parts" / "K01-seed1.json").unlink()
-    (out / "parts" / "K02-seed0.json").write_text("{damaged")
+    (out / "parts" / "K02-seed0.json").write_text("[" * 100_000)
     here.clear()
     again = k_sweep.run(tiny_settings(), TINY, out)
     assert here == [(2, 0), (1, 1)]

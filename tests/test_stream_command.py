@@ -160,6 +160,18 @@ def test_a_damaged_state_is_named_and_the_one_before_it_used(stream, recording, 
     assert "going on from the checkpoint before it" in said
 
 
+@pytest.mark.parametrize("change", [{"identity": 3}, {"bins": "x"}, {"labels": [[1]]}, {"label": 1.5}])
+def test_a_state_with_odd_facts_is_refused(stream, recording, tmp_path, change):
+    state = ("--speed", "max", "--state", str(tmp_path))
+    stream(recording, *state, "--bins", "20")
+    tensors, facts = Checkpoints(tmp_path).load()
+    (tmp_path / "previous.json").unlink(missing_ok=True)
+    Checkpoints(tmp_path).save(tensors, facts | change)
+    code, lines, said = stream(recording, *state)
+    assert (code, lines) == (2, [])
+    assert "holds what it should not" in said
+
+
 def test_a_state_in_use_is_locked(stream, recording, tmp_path):
     with locked(tmp_path):
         code, _, said = stream(recording, "--speed", "max", "--state", str(tmp_path))

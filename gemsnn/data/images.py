@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from gemsnn.types import InputError
+from gemsnn.types import LARGEST_SIDE, InputError
 
 
 class Images(NamedTuple):
@@ -104,6 +104,8 @@ def _checked(images: NDArray, labels: NDArray, path: Path) -> Images:
         raise InputError(f"{path}: there are {counts}; each image needs one label")
     if labels.min() < 0:
         raise InputError(f"{path}: label {labels.min()} is negative; number the classes from 0")
+    if labels.max() >= LARGEST_SIDE:
+        raise InputError(f"{path}: label {labels.max()} is too large; number the classes from 0 without gaps")
     if np.issubdtype(images.dtype, np.floating):
         if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
             raise InputError(f"{path}: images of floating-point numbers must lie in 0 .. 1, without NaN")
@@ -160,27 +162,29 @@ def _read_npy(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray:
             MemoryError,
         ) as error:
             raise InputError(f"{path}: the array '{name}' has a damaged header") from error
-        if not all(0 <= length <= LARGEST_ARRAY for length in shape):
+        if min(shape, default=0) < 0:
             raise InputError(f"{path}: the array '{name}' has the impossible shape {shape}")
         if dtype.hasobject:
             raise InputError(f"{path}: the array '{name}' holds Python objects; save plain numbers")
-        _afford(
-            math.prod(shape) * dtype.itemsize, min(entry.file_size, entry.compress_size * EXPANSION), path
-        )
+        _afford(shape, dtype.itemsize, min(entry.file_size, entry.compress_size * EXPANSION), path)
     with archive.open(entry) as file:
         return npy.read_array(file, allow_pickle=False)
 
 
-def _afford(promised: int, at_most: int, path: Path) -> None:
-    """Refuse a file whose header promises more bytes than it can hold, before memory is asked for."""
+def _afford(shape: tuple[int, ...], itemsize: int, at_most: int, path: Path) -> int:
+    """The bytes of an array; one that its file cannot hold, or too large, is refused before memory is asked for."""
+    promised = math.prod(shape) * itemsize
     if promised > at_most:
         raise InputError(
             f"{path}: the header announces {promised} bytes of data but the file holds at most {at_most}"
         )
-    if promised > LARGEST_ARRAY:
+    claimed = math.prod(max(length, 1) for length in shape) * max(itemsize, 1)  # sides of 0 hide no others
+    if claimed > LARGEST_ARRAY:
         raise InputError(
-            f"{path}: an array of {promised} bytes is too large, {LARGEST_ARRAY} are the limit; give fewer images"
+            f"{path}: an array of the shape {list(shape)} is too large, {LARGEST_ARRAY} bytes are the limit; give "
+            "fewer images"
         )
+    return promised
 
 
 def _labels_beside(path: Path) -> Path:
@@ -217,8 +221,7 @@ def _parse_idx(
     if len(header) < 4 + 4 * dimensions:
         raise InputError(f"{path}: the file ends within its header")
     shape = struct.unpack(f">{dimensions}I", header[4:])
-    promised = math.prod(shape)
-    _afford(promised, at_most, path)
+    promised = _afford(shape, 1, at_most, path)
     data = file.read(promised + 1)
     if len(data) != promised:
         problem = "more" if len(data) > promised else f"only {len(data)}"

@@ -6,6 +6,7 @@ but not on ``limit``: with the seed it addresses all noise that the recording wi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -322,13 +323,25 @@ def _splits(
     wrap = progress or (lambda items, *_: items)
     if not 0 <= validation < 1:
         raise InputError(f"the validation fraction must be at least 0 and below 1, not {validation}")
-    learned = _first(train, limit)
-    train_set, validation_set = split_validation(
-        bin_all(learned, read(learned, wrap(learned, len(learned), f"reading {name}, training part"))),
-        validation,
-    )
-    test_set = bin_all(test, read(test, wrap(test, len(test), f"reading {name}, test part")))
+    repairs: Counter[str] = Counter()
+
+    def binned(items: Sequence[Item], part: str) -> SpikeSet:
+        recordings = read(items, wrap(items, len(items), f"reading {name}, {part} part"))
+        return bin_all(items, _counted(recordings, repairs))
+
+    train_set, validation_set = split_validation(binned(_first(train, limit), "training"), validation)
+    test_set = binned(test, "test")
+    if repairs:
+        mended = ", ".join(f"{count} {kind}" for kind, count in sorted(repairs.items()))
+        notes += (f"Recordings were mended while they were read: {mended}.",)
     return Splits(train_set, validation_set, test_set, notes)
+
+
+def _counted(recordings: Iterable[Recording], repairs: Counter[str]) -> Iterator[Recording]:
+    """The recordings as they come, with their repairs added up; special events are left out, which mends nothing."""
+    for recording in recordings:
+        repairs.update({kind: count for kind, count in recording.repairs.items() if kind != "special events"})
+        yield recording
 
 
 def _first(items: Sequence[Item], limit: int | None) -> list[Item]:

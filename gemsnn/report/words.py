@@ -125,7 +125,11 @@ def _network_words(run: Run, scores: Row) -> str:
 
 
 def _honesty(scores: Row) -> str:
-    cells = [row for row in scores.get("reliability") or () if row.get("count")]
+    cells = [
+        row
+        for row in _with_accuracy(scores.get("reliability"))
+        if row["count"] and is_number(row["confidence"])
+    ]
     total = sum(row["count"] for row in cells)
     if not cells:
         return ""

@@ -23,11 +23,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from gemsnn import config
+from gemsnn import config, parsing
 from gemsnn.config import Settings
 from gemsnn.files import atomic_write
 from gemsnn.records import provenance
-from gemsnn.reproduce.part import Job
+from gemsnn.reproduce.part import COURSE, Job, read
 from gemsnn.types import InputError
 
 METRICS = {"log_likelihood": +1, "accuracy": +1, "ece": -1, "nll": -1}
@@ -76,7 +76,7 @@ def run(
     """Run the parts that are missing in ``out``, then write and return ``results.json``.
 
     Raises:
-        InputError: ``out`` holds a sweep of other settings, or a part failed.
+        InputError: ``out`` holds a sweep of other settings, a part failed, or parts do not fit each other.
     """
     given = config.dump(_without_part(settings))
     _claim(out, given)
@@ -90,7 +90,7 @@ def run(
     if len(missing) < len(jobs):
         say(f"{len(jobs) - len(missing)} of {len(jobs)} parts are there already")
     _run_all(missing, spec.jobs, say)
-    results = summary([json.loads(Path(job.path).read_text()) for job in jobs])
+    results = summary([read(job) for job in jobs])
     results = {"settings": given, **provenance(), **results}
     atomic_write(out / "results.json", json.dumps(results, allow_nan=False) + "\n")
     return results
@@ -105,7 +105,7 @@ def _claim(out: Path, given: str) -> None:
     """Make the folder, or see that it holds this very sweep."""
     marker = out / "settings.toml"
     if marker.is_file():
-        if marker.read_text() != given:
+        if parsing.read_text(marker) != given:
             raise InputError(f"{out} holds a sweep of other settings; choose another --out")
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -119,10 +119,10 @@ def _claim(out: Path, given: str) -> None:
 
 def _is_done(job: Job) -> bool:
     try:
-        part = json.loads(Path(job.path).read_text())
-    except (OSError, ValueError):
+        read(job)
+    except InputError:
         return False
-    return len(part["by_compartments"]) >= job.votes
+    return True
 
 
 def _run_all(jobs: Sequence[Job], at_once: int, say: Callable[[str], None]) -> None:
@@ -151,7 +151,7 @@ def _run_all(jobs: Sequence[Job], at_once: int, say: Callable[[str], None]) -> N
                     raise InputError(
                         f"the part {name} failed (code {code}); run the same command again to go on"
                     )
-                part = json.loads(Path(job.path).read_text())
+                part = read(job)
                 own = part["by_compartments"][job.compartments - 1]
                 say(
                     f"{number}/{len(jobs)}  {name}: K_I = K: {own['accuracy']:.1%} right, ECE {own['ece']:.3f}, "
@@ -175,6 +175,13 @@ def summary(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ``course``, by K; ``digest`` of all parts.
     """
     values = sorted({part["compartments"] for part in parts})
+    for k in values:
+        mine = [part for part in parts if part["compartments"] == k]
+        cells = {len(part["by_compartments"][k - 1]["reliability"]) for part in mine}
+        if len(cells) > 1 or len({len(part["course"]) for part in mine}) > 1:
+            raise InputError(
+                f"the parts of K = {k} do not fit each other; remove them and run the same command again"
+            )
     rows = []
     for k in values:
         mine = [part["by_compartments"] for part in parts if part["compartments"] == k]
@@ -248,7 +255,7 @@ def _pooled(parts: Sequence[dict[str, Any]]) -> list[dict[str, float | None]]:
 def _course(courses: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, float]]:
     """The means over seeds of what was recorded along the training."""
     return [
-        {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        {name: float(np.mean([row[name] for row in rows])) for name in COURSE}
         for rows in zip(*courses, strict=True)
     ]
 

@@ -10,18 +10,20 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 import torch
 
-from gemsnn import config, evaluate, kernels, metrics, train
+from gemsnn import config, evaluate, kernels, metrics, parsing, train
 from gemsnn import network as networks
 from gemsnn.config import Settings
 from gemsnn.data import datasets
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.files import atomic_write
+from gemsnn.report import schema
 from gemsnn.train import Watcher
+from gemsnn.types import InputError
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -40,6 +42,61 @@ class Job(msgspec.Struct, frozen=True):
     seed: int
     votes: int
     path: str
+
+
+COURSE = ("presentations", "bound", "hidden_rate", "ess")
+"""What is recorded along the training."""
+
+
+class Scored(schema.Numbers, total=False):
+    """The scores of some K_I, as far as a summary needs them."""
+
+    tempered: schema.Tempered
+    reliability: list[schema.Cell]
+
+
+class Row(TypedDict):
+    """A record of the course."""
+
+    presentations: schema.Count
+    bound: schema.Real
+    hidden_rate: schema.Real
+    ess: schema.Real
+
+
+class Done(TypedDict):
+    """A part, as far as a summary needs it."""
+
+    compartments: schema.Count
+    seed: int
+    presentations: dict[str, int]
+    by_compartments: list[Scored]
+    course: list[Row]
+    seconds: dict[str, schema.Positive]
+
+
+def read(job: Job) -> dict[str, Any]:
+    """The part that this job has written.
+
+    Raises:
+        InputError: it is missing, damaged, or another job's.
+    """
+    path = Path(job.path)
+    part = parsing.conform(parsing.parse_json(parsing.read_text(path), job.path), Done, job.path)
+    scored = part["by_compartments"]
+    if (part["compartments"], part["seed"]) != (job.compartments, job.seed) or len(scored) < job.votes:
+        raise InputError(f"{path} is the part of another sweep; remove it and run the same command again")
+    for scores in scored:
+        numbers = [scores.get(name) for name in NEEDED] + [(scores.get("tempered") or {}).get("ece")]
+        if None in numbers:
+            raise InputError(f"{path} lacks scores; remove it and run the same command again")
+    if not scored[job.compartments - 1].get("reliability"):
+        raise InputError(f"{path} lacks a reliability diagram; remove it and run the same command again")
+    return dict(part)
+
+
+NEEDED = ("log_likelihood", "accuracy", "ece", "nll")
+"""The scores that a summary compares."""
 
 
 def settings_of(job: Job) -> Settings:
@@ -103,9 +160,7 @@ def work(job: Job) -> dict[str, Any]:
         "kernel": name,
         "presentations": _sizes(splits),
         "by_compartments": by_compartments,
-        "course": [
-            {name: row[name] for name in ("presentations", "bound", "hidden_rate", "ess")} for row in course
-        ],
+        "course": [{name: row[name] for name in COURSE} for row in course],
         "costs": scores["costs"] | {"scalars_per_step": evaluate.scalars_per_step(network, job.compartments)},
         "seconds": {
             "train": round(trained - began, 1),

@@ -6,19 +6,28 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from itertools import groupby
-from typing import Any, TextIO
+from typing import Any, TextIO, TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gemsnn import console, metrics
+from gemsnn import console, metrics, parsing
 from gemsnn.checkpoints import Checkpoints
 from gemsnn.data.sources import Arrival, Source
 from gemsnn.online import Decision
 from gemsnn.streaming.labels import Labels
 from gemsnn.streaming.spec import StreamSpec, Task
 from gemsnn.types import InputError
+
+
+class Saved(TypedDict):
+    """What goes with a saved state."""
+
+    identity: dict[str, Any]
+    bins: int
+    label: int | None
+    labels: list[tuple[int, int | None]]
 
 
 class Session:
@@ -193,7 +202,8 @@ class Session:
             raise InputError(
                 f"{self.spec.state} holds the checkpoints of a training; give --state another folder"
             )
-        theirs = facts["identity"]
+        where = f"what goes with the state in {self.spec.state}"
+        theirs = parsing.conform(facts, Saved, where)["identity"]
         for name, value in self._identity.items():
             if theirs.get(name) != value:
                 raise InputError(

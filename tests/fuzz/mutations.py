@@ -97,7 +97,7 @@ def nmnist_events(random: Random, data: bytes) -> bytes:
 def odd_value(random: Random) -> Any:
     """A value that should not be where it is put."""
     return random.choice(
-        (None, True, "", "text", "\ud800", "../../../etc/passwd", "a\nb", "x" * 3000, [], {}, [[]], [None], {"a": {}},
+        (None, True, "", "text", "\ud800", "../../x", "a\0b", "a\nb", "x" * 3000, [], {}, [[]], [None], {"a": {}},
          0, -1, 1, 3, 0.5, 1.5, -0.5, 10**10, 2**63 - 1, 2**63, -(2**63), 10**30, 10**400, 1e308, -1e308, 1e-320,
          float("nan"), float("inf"), [1, 2], ["a"], [1e308] * 3, {"count": 3}, [{"count": 3}])
     )  # fmt: skip
@@ -485,3 +485,53 @@ def run_folder(random: Random, data: bytes) -> bytes:
         ]
         parts[at] = change(random, parts[at])
     return seeds.bundle(*parts)
+
+
+def parts(random: Random, data: bytes) -> bytes:
+    """One part of a sweep is another."""
+    files = data.split(seeds.SEAM)
+    at = random.randrange(len(files))
+    files[at] = change_json(random, files[at])
+    return seeds.bundle(*files)
+
+
+def state(random: Random, data: bytes) -> bytes:
+    """The tensors of a saved state are others; the digests fit."""
+    facts, tensors = data.split(seeds.SEAM)
+    tensors = safetensor(random, tensors)
+    return seeds.bundle(seeds.sealed(json.loads(facts), tensors), tensors)
+
+
+# -- the wire ----------------------------------------------------------------------------------------------
+
+
+def datagram(random: Random, data: bytes) -> bytes:
+    """Whole events of any time, on the sensor or off it."""
+    far, side = random.choice((10, 10**6, 2**40, 2**64)), random.choice((3, 3, 2**16))
+    rows = ((random.randrange(far), random.randrange(side), random.randrange(side), random.randrange(2)) for _ in
+            range(random.randrange(30)))  # fmt: skip
+    return b"".join(struct.pack("<QHHB", *row) for row in rows)
+
+
+def fields(random: Random, data: bytes) -> bytes:
+    """A line with other fields."""
+    parts = data.split(b",")
+    odd = (
+        b"",
+        b"-1",
+        b"1.5",
+        b"nan",
+        b"9" * 19,
+        b"9" * 20,
+        b"9" * 21,
+        b"0x1",
+        b"1_0",
+        b" 1 ",
+        b"\xb2",
+        b"\xff",
+        b"2",
+    )
+    parts[random.randrange(len(parts))] = random.choice((*odd, *(str(n).encode() for n in NUMBERS)))
+    if random.random() < 0.1:
+        parts.append(b"1")
+    return b",".join(parts)

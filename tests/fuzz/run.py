@@ -3,7 +3,7 @@
 The engine is a seeded mutation engine of our own rather than a coverage-guided one (atheris, AFL): most formats here
 hide behind checksums, digests and compression, which blind coverage search does not pass and mutations that know the
 format do; an input is a pure function of target, seed and number, so that any failure can be made again from three
-words; and it needs nothing but Python, on every version and system of ours.
+words; and it needs nothing but Python, of any version that gemsnn runs on.
 
 Every target runs in a child process with a limit on memory, so that an allocation from a false size field ends in a
 MemoryError, and a limit on the time of each input. A child that dies, in whatever library, names the input it died

@@ -5,6 +5,7 @@ An input is one string of bytes. A target that reads several files gets them in 
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import io
@@ -26,6 +27,9 @@ from synthetic_run import write_run
 from gemsnn import config, train
 from gemsnn import network as networks
 from gemsnn.config import Settings
+from gemsnn.data import wire
+from gemsnn.data.arrivals import ArrivalSpec
+from gemsnn.online import OnlineLearner, OnlineSpec
 from gemsnn.types import Layout
 
 SEAM = b"\n\0--next file--\0\n"
@@ -197,3 +201,57 @@ def run_files() -> list[bytes]:
         scores["by_time"] = scores["by_time"][::20]
         (run / "metrics.json").write_text(json.dumps(scores))
         return [bundle(*((run / name).read_bytes() for name in RUN_FILES))]
+
+
+@lru_cache
+def part_files() -> list[bytes]:
+    """Two parts of a sweep, K = 2 with two seeds."""
+    empty = {"low": 0.0, "high": 0.5, "confidence": None, "accuracy": None, "count": 0}
+    full = {"low": 0.5, "high": 1.0, "confidence": 0.8, "accuracy": 0.6, "count": 3}
+    score = {"log_likelihood": -9.0, "accuracy": 0.5, "ece": 0.1, "nll": 1.0, "tempered": {"ece": 0.05}}
+    record = {"presentations": 10, "bound": -5.0, "hidden_rate": 0.1, "ess": 1.0}
+    made = [
+        {
+            "compartments": 2,
+            "seed": seed,
+            "presentations": {"train": 20},
+            "by_compartments": [score | {"reliability": [empty, full]}] * 2,
+            "course": [record, record],
+            "seconds": {"train": 1.0},
+        }
+        for seed in (0, 1)
+    ]
+    return [bundle(*(json.dumps(part).encode() for part in made))]
+
+
+@lru_cache
+def datagrams() -> list[bytes]:
+    random = np.random.default_rng(6)
+    return [wire.write_datagram(random_events(random, count, 3, 100_000)) for count in (20, 1)]
+
+
+def lines() -> list[bytes]:
+    return [b"1200,3,4,1", b"label,1000,2", b"label,,", b"0, 0, 0, 0"]
+
+
+def stream_learner() -> OnlineLearner:
+    """A stream of the network in :func:`model_files`, that learns."""
+    settings = config.parse(SETTINGS, "seed")
+    network = networks.build(settings.network.spec(LAYOUT))
+    learning = dataclasses.replace(settings.learning, rule=dataclasses.replace(settings.rule, kappa=0.5))
+    return OnlineLearner(
+        network,
+        networks.init(network, 0),
+        OnlineSpec(compartments=learning.compartments),
+        arrivals=ArrivalSpec(LAYOUT),
+        learning=learning,
+        kernel="reference",
+    )
+
+
+@lru_cache
+def state_files() -> list[bytes]:
+    """The facts and tensors of a stream's saved state."""
+    tensors = safetensors.torch.save({k: tensor.clone() for k, tensor in stream_learner().state().items()})
+    facts = {"format": 1, "kind": "stream", "tensors": "tensors.safetensors", "sha256": ""}
+    return [bundle(sealed(facts, tensors), tensors)]

@@ -18,7 +18,10 @@ import numpy as np
 
 from fuzz import mutations, seeds
 from fuzz.mutations import Mutation
-from gemsnn import cli, config, report, train
+from gemsnn import config, report, running, train
+from gemsnn.checkpoints import Checkpoints
+from gemsnn.data import wire
+from gemsnn.data.arrivals import ArrivalSpec, EventBins
 from gemsnn.data.binning import BinSpec, bin_events
 from gemsnn.data.events import Recording, check_events
 from gemsnn.data.images import load_images
@@ -27,6 +30,7 @@ from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
 from gemsnn.data.recordings import load_hdf5, load_mnist_dvs
 from gemsnn.records import RunFolder
 from gemsnn.report import page
+from gemsnn.reproduce import k_sweep, part
 from gemsnn.types import InputError, Layout
 
 
@@ -128,11 +132,11 @@ def _run(names: tuple[str, ...], data: bytes) -> Path:
     return run
 
 
-_MODEL = ("config.toml", "manifest.json", "checkpoint/checkpoint.json", "checkpoint/tensors.safetensors")
+MODEL = ("config.toml", "manifest.json", "checkpoint/checkpoint.json", "checkpoint/tensors.safetensors")
 
 
 def _checkpoint(data: bytes) -> None:
-    run = RunFolder.open(_run(_MODEL, data))
+    run = RunFolder.open(_run(MODEL, data))
     tensors, facts = run.load_checkpoint()
     train.progress_from(tensors, facts)
     run.cut_metrics(facts.get("metrics_bytes"))
@@ -140,10 +144,11 @@ def _checkpoint(data: bytes) -> None:
 
 def _model(data: bytes) -> None:
     """All that ``gemsnn evaluate`` and ``gemsnn train --resume`` read of a run folder."""
-    run = RunFolder.open(_run(_MODEL, data))
+    run = RunFolder.open(_run(MODEL, data))
     settings = config.load(run.path / "config.toml")
-    network, learner = cli.restore(run, settings)
-    assert learner.params.weight.shape == (*network.mask.shape, network.taps.shape[0])
+    trained = running.load_trained(run, settings)
+    network = trained.network
+    assert trained.learner.params.weight.shape == (*network.mask.shape, network.taps.shape[0])
 
 
 def _report(data: bytes) -> None:
@@ -154,6 +159,39 @@ def _words(data: bytes) -> None:
     """The report without its figures, which take a second."""
     with mock.patch.object(page, "figures", mock.MagicMock(COMPARTMENTS=range(6))):
         page.render(report.read_run(_run(seeds.RUN_FILES, data))).encode()
+
+
+def _sweep(data: bytes) -> None:
+    """All that a sweep reads of the parts that are there."""
+    found = []
+    for seed, content in enumerate(seeds.unbundle(data, 2)):
+        path = _file(f"{seed}.json", content or b"")
+        found.append(part.read(part.Job("", 2, seed, 2, str(path))))
+    k_sweep.table(k_sweep.summary(found))
+
+
+_ARRIVALS = ArrivalSpec(seeds.LAYOUT)
+
+
+def _datagram(data: bytes) -> None:
+    """One datagram, and all the bins that its events open and close."""
+    bins = EventBins(_ARRIVALS)
+    for block in (*bins.push(wire.read_datagram(data).events), *bins.finish()):
+        assert block.shape[1] == seeds.LAYOUT.inputs
+
+
+def _line(data: bytes) -> None:
+    if data.startswith(wire.LABEL):
+        wire.read_label(data)
+    else:
+        wire.events_of([wire.read_event(data)])
+
+
+def _state(data: bytes) -> None:
+    """All that a stream takes up of a saved state."""
+    run = _run(("checkpoint/checkpoint.json", "checkpoint/tensors.safetensors"), data)
+    tensors, _ = Checkpoints(run / "checkpoint").load()
+    seeds.stream_learner().restore(tensors)
 
 
 _NAMES = (
@@ -185,13 +223,17 @@ TARGETS: dict[str, Target] = {
     "nmnist": Target(
         lambda data: _whole(read_nmnist(data, "x")), seeds.nmnist_files, (mutations.nmnist_events,), 20
     ),
-    "settings": Target(_settings, seeds.settings_files, (mutations.change_toml,), 12),
+    "settings": Target(_settings, seeds.settings_files, (mutations.change_toml,), 10),
     "npz": Target(lambda data: _images(_file("x.npz", data)), seeds.npz_files, (mutations.npz,), 10),
     "idx": Target(_idx, seeds.idx_files, (mutations.idx,), 10),
     "checkpoint": Target(_checkpoint, seeds.model_files, (mutations.model,), 8),
     "model": Target(_model, seeds.model_files, (mutations.model,), 4),
-    "words": Target(_words, seeds.run_files, (mutations.run_folder,), 4),
+    "words": Target(_words, seeds.run_files, (mutations.run_folder,), 3),
     "describe": Target(_describe, _any_file, (), 4),
+    "datagram": Target(_datagram, seeds.datagrams, (mutations.datagram,), 8),
+    "line": Target(_line, seeds.lines, (mutations.fields,), 8),
+    "state": Target(_state, seeds.state_files, (mutations.state,), 0.5),
+    "sweep": Target(_sweep, seeds.part_files, (mutations.parts,), 3),
     "zip": Target(_zip, seeds.zip_files, (mutations.dvs_zip,), 2),
     "hdf5": Target(_hdf5, seeds.hdf5_files, (mutations.hdf5,), 1),
     "report": Target(_report, seeds.run_files, (mutations.run_folder,), 0.01),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gemsnn.data.events import Recording
 from gemsnn.data.images import load_images
 from gemsnn.data.readers.files import MAGIC_HDF5, MAGIC_ZIP, first_bytes, read_recording
 from gemsnn.data.readers.hdf5 import open_hdf5, read_array, read_part, sensor_side, to_recording
@@ -55,6 +57,16 @@ def _counts(labels: Any) -> dict[str, int]:
     return {str(label): count for label, count in sorted(Counter(int(label) for label in labels).items())}
 
 
+def _total(recordings: Iterable[Recording]) -> tuple[int, int, dict[str, int]]:
+    """The events of all recordings, how many of them are ON, and the repairs by kind."""
+    events, on, repairs = 0, 0, Counter[str]()
+    for recording in recordings:
+        events += len(recording.events)
+        on += int(np.count_nonzero(recording.events["on"]))
+        repairs.update(recording.repairs)
+    return events, on, dict(repairs)
+
+
 def _describe_images(path: Path, kind: str) -> dict[str, Any]:
     images, labels = load_images(path)
     return {
@@ -80,32 +92,25 @@ def _describe_hdf5(path: Path) -> dict[str, Any]:
                 f"{where}: this HDF5 file has no recordings /train/0, /train/1, ..; give an event data set"
             )
         names = [f"{name}/{key}" for name, part in parts.items() for key in part.names]
-        arrays = (read_array(file, name, where) for name in names)
-        numbers = [(len(a), a[:, 1:3].max(), a[:, 3].sum()) for a in arrays]
-        side = sensor_side(int(max(largest for _, largest, _ in numbers)), where)
-        to_recording(
-            read_array(file, names[0], where), side, f"{where}:/{names[0]}"
-        )  # fails if these are not events
-    events = sum(count for count, _, _ in numbers)
+        side = sensor_side(max(int(read_array(file, name, where)[:, 1:3].max()) for name in names), where)
+        recordings = (to_recording(read_array(file, name, where), side, f"{where}:/{name}") for name in names)
+        events, on, repairs = _total(recordings)
     return {
         "format": "HDF5 events",
         "events": events,
         "duration_us": None,
         "width": side,
         "height": side,
-        "on_fraction": float(sum(on for _, _, on in numbers) / events),
+        "on_fraction": on / events,
         "recordings": {name: len(part.names) for name, part in parts.items()},
         "labels": _counts(label for part in parts.values() for label in part.labels),
+        **({"repairs": repairs} if repairs else {}),
     }
 
 
 def _describe_zip(path: Path) -> dict[str, Any]:
     entries = find_mnist_dvs(path, scale=None)
-    events, on, repairs = 0, 0, Counter[str]()
-    for recording in read_files(entries):
-        events += len(recording.events)
-        on += int(np.count_nonzero(recording.events["on"]))
-        repairs.update(recording.repairs)
+    events, on, repairs = _total(read_files(entries))
     return {
         "format": "MNIST-DVS (zip)",
         "events": events,
@@ -117,5 +122,5 @@ def _describe_zip(path: Path) -> dict[str, Any]:
         "labels": _counts(entry.digit for entry in entries),
         "scales": _counts(entry.scale for entry in entries),
         "kinds": sorted({entry.kind for entry in entries}),
-        **({"repairs": dict(repairs)} if repairs else {}),
+        **({"repairs": repairs} if repairs else {}),
     }

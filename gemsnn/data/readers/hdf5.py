@@ -41,7 +41,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """Open for reading; what the HDF5 library finds wrong with the file becomes an :class:`InputError`."""
     try:
         with h5py.File(path, "r") as file:
-            _refuse_links_elsewhere(file, str(path))
+            _refuse_links(file, str(path))
             yield file
     except InputError:
         raise
@@ -51,16 +51,15 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         ) from error
 
 
-def _refuse_links_elsewhere(file: h5py.File, where: str) -> None:
-    """A file may link to others of the machine; what it holds is all that counts."""
+def _refuse_links(file: h5py.File, where: str) -> None:
+    """A link can lead to another file of the machine, if need be through a second one; what a file holds counts."""
     for name in ("train", "test"):
-        link = file.get(name, getlink=True)
-        links = [link]
-        if isinstance(link, h5py.HardLink) and isinstance(group := file.get(name), h5py.Group):
+        links = [file.get(name, getlink=True)]
+        if isinstance(links[0], h5py.HardLink) and isinstance(group := file.get(name), h5py.Group):
             links += [group.get(key, getlink=True) for key in group]
-        if any(isinstance(found, h5py.ExternalLink) for found in links):
+        if any(isinstance(link, (h5py.ExternalLink, h5py.SoftLink)) for link in links):
             raise InputError(
-                f"{where}: /{name} links to another file; write the recordings into the file itself"
+                f"{where}: /{name} holds links instead of recordings; write the recordings into the file itself"
             )
 
 
