@@ -21,7 +21,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from gemsnn.files import atomic_write, read_json
+from gemsnn.files import atomic_write, make_folder, read_json
 from gemsnn.types import InputError
 
 FORMAT = 1
@@ -47,7 +47,7 @@ class Checkpoints:
 
     def save(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Write a checkpoint and keep the one before it."""
-        self.path.mkdir(exist_ok=True)
+        make_folder(self.path)
         content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
         digest = hashlib.sha256(content).hexdigest()
         name = f"tensors-{digest[:16]}.safetensors"

@@ -65,6 +65,8 @@ class TrainingDisplay:
                 f"  validation: {scores['accuracy']:.1%} right, ECE {scores['ece']:.3f}, "
                 f"log-likelihood {scores['log_likelihood']:.1f}"
             )
+            if scores["quiet"] or scores["saturated"]:
+                self._validation += f", hidden: {scores['quiet']} quiet, {scores['saturated']} saturated"
         epoch = f"epoch {update.epoch:>{len(str(self._spec.epochs))}}/{self._spec.epochs}"
         self._progress.update(
             self._task,

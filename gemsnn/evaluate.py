@@ -22,6 +22,7 @@ from torch import Tensor
 
 from gemsnn import metrics, rng, sampling
 from gemsnn.kernels.contract import Kernel
+from gemsnn.metrics import Mute
 from gemsnn.network import Network, Params
 from gemsnn.types import Batch, InputError, PresentationSequence, Progress, collate
 
@@ -36,12 +37,14 @@ class Activity(NamedTuple):
         hidden: of the hidden neurons; 0 without any.
         visible: of the visible neurons.
         operations: synaptic operations (a spike arriving at a synapse) per step of one compartment.
+        mute: hidden neurons that tell next to nothing.
     """
 
     inputs: float
     hidden: float
     visible: float
     operations: float
+    mute: Mute
 
 
 class Answers(NamedTuple):
@@ -205,6 +208,7 @@ def predict(
             hidden=float(rate[hidden].mean()) if spec.hidden_neurons else 0.0,
             visible=float(rate[hidden.stop :].mean()),
             operations=float((rate * fan_out).sum()),
+            mute=metrics.mute(rate[hidden]),
         ),
     )
 
@@ -355,6 +359,7 @@ def score(
                 "visible": activity.visible,
             },
             "synaptic_operations_per_step": activity.operations * compartments,
+            "mute_hidden_neurons": activity.mute._asdict(),
         },
     }
 

@@ -139,6 +139,33 @@ def smoothed_shares(shares: Tensor, compartments: int | Tensor, classes: int) ->
     return (compartments * shares + 1.0 / classes) / (compartments + 1)
 
 
+# -- neurons that tell nothing -----------------------------------------------------------------------------
+
+QUIET, SATURATED = 0.001, 0.95
+"""Spikes per step below or above which a neuron tells next to nothing."""
+
+
+class Mute(NamedTuple):
+    """Neurons that tell next to nothing: how many hardly ever spike, and how many nearly always do."""
+
+    quiet: int
+    saturated: int
+
+    def warning(self, neurons: int) -> str | None:
+        """A sentence for a person, or ``None`` where all is well."""
+        if not self.quiet and not self.saturated:
+            return None
+        return (
+            f"of {neurons} hidden neurons {self.quiet} hardly ever spike (less than {QUIET:g} a step) and "
+            f"{self.saturated} nearly always do (more than {SATURATED:g}); they tell nothing"
+        )
+
+
+def mute(rates: Tensor) -> Mute:
+    """Count the neurons of rates ``[H]`` (spikes per step) that tell next to nothing."""
+    return Mute(int((rates < QUIET).sum()), int((rates > SATURATED).sum()))
+
+
 # -- proper scores -----------------------------------------------------------------------------------------
 
 

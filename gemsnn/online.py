@@ -65,7 +65,7 @@ class Decision(NamedTuple):
 
     Attributes:
         bin: the last bin that it rests on, counted from 0.
-        label: the class with most votes, the first of them at a tie.
+        label: the class with most votes, ties broken at random.
         probabilities: float64 ``[V]``, the shares of the votes.
         entropy: theirs, in nats: 0 where all compartments agree, ``log V`` at most.
         votes: int64 ``[K]``.
@@ -149,6 +149,7 @@ class OnlineLearner:
         self.kernel, make = kernels.choose_stream(kernel, network, learning)
         self._seed = rng.derive(self.spec.seed, "stream")
         self._ties = rng.derive(self.spec.seed, "stream", "ties")
+        self._label_ties = rng.derive(self.spec.seed, "stream", "label ties")
         self._address = torch.tensor([self.spec.address])
         self._stream = make(
             network, params, compartments, address=self._address, seed=self._seed, learning=learning,
@@ -257,6 +258,9 @@ class OnlineLearner:
         answers, since, chances = [], passed.spikes, passed.chances
         each = self.spec.compartments * max(hidden.shape[2], 1)
         shares = metrics.vote_shares(votes.T, self.network.spec.visible)
+        counts = (shares * self.spec.compartments).round().to(torch.float32)
+        steps = range(passed.steps, passed.steps + count)
+        labels = sampling.most(counts[None, None], self._address, steps, seed=self._label_ties)[0, 0].tolist()
         for c in range(count):
             since, chances = since + spikes[c], chances + 1
             if (passed.bins + c + 1) % every:
@@ -265,7 +269,7 @@ class OnlineLearner:
             answers.append(
                 Decision(
                     bin=passed.bins + c,
-                    label=int(p.argmax()),
+                    label=labels[c],
                     probabilities=p,
                     entropy=max(0.0, -float(torch.xlogy(p, p).sum())),
                     votes=votes[:, c],

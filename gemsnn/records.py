@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from gemsnn.checkpoints import Checkpoints
-from gemsnn.files import atomic_write, locked, read_json
+from gemsnn.files import atomic_write, locked, make_folder, read_json, sync_folder
 from gemsnn.types import InputError
 
 CHECKPOINT = "checkpoint"
@@ -61,7 +61,7 @@ class RunFolder:
         """
         RunFolder.check_free(path)
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
         except OSError as error:
             raise InputError(f"{path} cannot be made ({error.strerror}); choose another --out") from error
         return RunFolder(path)
@@ -135,6 +135,7 @@ class RunFolder:
         metrics.touch()
         with metrics.open("rb") as file:
             os.fsync(file.fileno())
+        sync_folder(self.path)
         self.checkpoints.save(tensors, {"metrics_bytes": metrics.stat().st_size, **facts})
 
     def load_checkpoint(

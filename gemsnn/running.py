@@ -79,6 +79,8 @@ def start_training(settings: Settings, out: Path) -> int:
 
 def resume(out: Path) -> int:
     """Go on with a run that was stopped, to its end; the exit code."""
+    if (out / "config.toml").is_file() and not (out / "manifest.json").exists():
+        return start_training(config.load(out / "config.toml"), out)  # it was stopped before it began
     run = RunFolder.open(out)
     manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
     if manifest.get("status") == "finished":
@@ -205,6 +207,9 @@ def _train_in(
         manifest |= {"finished": _now(), "status": scores["status"]}
         run.write_json("manifest.json", manifest)
         page = report.write_report(run.path)
+    warning = metrics.Mute(**scores["costs"]["mute_hidden_neurons"]).warning(network.spec.hidden_neurons)
+    if warning is not None:
+        console.say(f"note: {warning}")
     print_scores(scores)
     print(f"report: {page}")
     return 0 if finished else INTERRUPTED

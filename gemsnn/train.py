@@ -165,11 +165,12 @@ def validate(
     seed: int,
     decoder: Decoder = "votes",
 ) -> dict[str, float]:
-    """Scores of the answers of K compartments, and the clamped log-likelihood, on a part of the data."""
+    """Scores of the answers of K compartments, the clamped log-likelihood, and mute hidden neurons, on a part."""
     found = evaluate.predict(kernel, network, params, presentations, compartments, seed=seed, decoder=decoder)
     weights = evaluate.log_likelihood(kernel, network, params, presentations, compartments, seed=seed)
     return evaluate.answer_scores(found.answers, found.labels) | {
-        "log_likelihood": float(metrics.log_mean_exp(weights, 1).mean())
+        "log_likelihood": float(metrics.log_mean_exp(weights, 1).mean()),
+        **found.activity.mute._asdict(),
     }
 
 

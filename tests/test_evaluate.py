@@ -264,3 +264,14 @@ def test_the_baseline_of_a_single_class():
     one = counts([2] * 5, 0)
     found = baseline.predict(baseline.fit(one, one, 4), one.counts)
     assert found[:, 2].tolist() == pytest.approx([(5 + 1 / 4) / 6] * 5)
+
+
+def test_hidden_neurons_that_tell_nothing_are_counted():
+    network, params = make_network(3, (4,), 2, feedback="none")
+    bias = torch.tensor([-30.0, 30.0, 30.0, 0.0, 0.0, 0.0], dtype=params.bias.dtype)
+    _, kernel = kernels.choose("auto", network)
+    rows = [make_presentation(40, 3, 2, index=i) for i in range(5)]
+    found = evaluate.predict(
+        kernel, network, params._replace(weight=0 * params.weight, bias=bias), rows, 3, seed=0
+    )
+    assert found.activity.mute == (1, 2)

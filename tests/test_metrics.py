@@ -318,3 +318,12 @@ def test_nothing_to_score_is_an_error():
         metrics.accuracy(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
     with pytest.raises(ValueError, match="labels"):
         metrics.brier(torch.full((2, 3), 1 / 3), torch.zeros(3, dtype=torch.long))
+
+
+def test_mute_neurons_are_counted():
+    found = metrics.mute(torch.tensor([0.0, 0.0009, 0.001, 0.5, 0.95, 0.951, 1.0]))
+    assert found == metrics.Mute(quiet=2, saturated=2)
+    words = found.warning(7)
+    assert words is not None
+    assert words.startswith("of 7 hidden neurons 2 hardly ever spike")
+    assert metrics.mute(torch.tensor([0.5])).warning(1) is None

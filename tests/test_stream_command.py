@@ -68,7 +68,7 @@ def test_a_file_at_full_speed(stream, recording):
         assert line.keys() == KEYS
         assert line["time_us"] == 5000 * (line["bin"] + 1)
         assert sum(line["probabilities"]) == pytest.approx(1, abs=1e-5)
-        assert line["class"] == int(np.argmax(line["probabilities"]))
+        assert line["probabilities"][line["class"]] == max(line["probabilities"])
         assert len(line["votes"]) == 3
         assert line["lag_ms"] is None
         assert line["late_events"] == line["dropped_bins"] == line["damaged"] == 0
@@ -276,7 +276,7 @@ def test_a_reader_that_goes_away_loses_nothing(model, recording, tmp_path):
         (("--compartments", "0"), "compartments must be"),
         (("--reorder-us", "-1"), "reorder_us must lie"),
         (("--max-lag-ms", "nan"), "max_lag_ms must not be"),
-        (("--learn", "--lr", "-1"), "lr must not be"),
+        (("--learn", "--lr", "-1"), "lr must be finite"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(stream, recording, more, says):

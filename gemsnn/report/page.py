@@ -252,9 +252,12 @@ def _costs(run: Run) -> str:
     if not costs:
         return _section("What it costs", "", _missing("Costs were not measured."))
     spikes, scalars = costs.get("spikes_per_neuron_step") or {}, costs.get("scalars_per_step") or {}
+    mute = costs.get("mute_hidden_neurons") or {}
     rows = [
         *((f"Spikes per step, {name} neuron", spikes.get(key)) for name, key in
           (("input", "inputs"), ("hidden", "hidden"), ("output", "visible"))),
+        ("Hidden neurons that hardly ever spike", mute.get("quiet")),
+        ("Hidden neurons that nearly always spike", mute.get("saturated")),
         ("Synaptic operations per step", costs.get("synaptic_operations_per_step")),
         ("Numbers sent up per step (evidence of the compartments)", scalars.get("up")),
         ("Numbers sent down per step (learning signals)", scalars.get("down")),

@@ -19,7 +19,7 @@ import torch
 from gemsnn import config, console, running
 from gemsnn.data.sources import Source, open_source
 from gemsnn.data.wire import Label
-from gemsnn.files import locked
+from gemsnn.files import locked, make_folder
 from gemsnn.records import RunFolder
 from gemsnn.running import INTERRUPTED
 from gemsnn.streaming.labels import Labels, read_labels
@@ -44,7 +44,7 @@ def run(model: Path, given: str, spec: StreamSpec) -> int:
         if spec.state is None:
             return _run(spec, task, source, schedule, folder)
         try:
-            spec.state.mkdir(parents=True, exist_ok=True)
+            make_folder(spec.state)
         except OSError as error:
             raise InputError(
                 f"{spec.state} cannot be made ({error.strerror}); choose another --state"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gemsnn import console, parsing
+from gemsnn import console, metrics, parsing
 from gemsnn.checkpoints import Checkpoints
 from gemsnn.data.sources import Arrival, Source
 from gemsnn.online import Decision
@@ -28,10 +28,6 @@ class Saved(TypedDict):
     bins: int
     label: int | None
     labels: list[tuple[int, int | None]]
-
-
-QUIET, SATURATED = 0.001, 0.95
-"""Spikes per bin: hidden neurons below or above tell nothing."""
 
 
 class Session:
@@ -247,11 +243,5 @@ class Session:
             )
         if trouble.first is not None:
             found.append(f"the first of what could not be used: {trouble.first}")
-        if rates is not None and len(rates):
-            quiet, saturated = int((rates < QUIET).sum()), int((rates > SATURATED).sum())
-            if quiet or saturated:
-                found.append(
-                    f"of {len(rates)} hidden neurons {quiet} hardly ever spike and {saturated} nearly always do; "
-                    "they tell nothing"
-                )
-        return found
+        warning = None if rates is None else metrics.mute(rates).warning(len(rates))
+        return found if warning is None else [*found, warning]

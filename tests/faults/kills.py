@@ -74,11 +74,12 @@ class Training:
     """A training run."""
 
     def trial(self, out: Path, after: float | None) -> int | None:
-        if not (out / "manifest.json").exists():
+        if not (out / "config.toml").exists():
             return run(["train", *SETTINGS, "--out", str(out)], after)
         code = run(["train", "--resume", str(out)], after)
-        status = json.loads((out / "manifest.json").read_text())["status"]
-        return 0 if code == 2 and status == "finished" else code  # killed after its very end
+        if code == 2 and json.loads((out / "manifest.json").read_text())["status"] == "finished":
+            return 0  # it was killed after its very end
+        return code
 
     def outcome(self, out: Path) -> dict[str, str]:
         metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
