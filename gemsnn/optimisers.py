@@ -60,8 +60,8 @@ def init(spec: OptimiserSpec, params: Params) -> OptimiserState:
     """Nothing done yet."""
     if spec.optimiser == "sgd":
         return OptimiserState(0, None, None)
-    zeros = Params(*(torch.zeros_like(leaf) for leaf in params))
-    return OptimiserState(0, zeros, zeros)
+    first, second = (Params(*(torch.zeros_like(leaf) for leaf in params)) for _ in range(2))
+    return OptimiserState(0, first, second)
 
 
 def check_state(spec: OptimiserSpec, state: OptimiserState, params: Params) -> None:

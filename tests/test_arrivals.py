@@ -185,3 +185,21 @@ def test_nothing_comes():
 def test_wrong_numbers_are_refused(change, says):
     with pytest.raises(InputError, match=says):
         ArrivalSpec(LAYOUT, **change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"newest": 2**61},
+        {"closed": 99},
+        {"closed": -5},
+        {"newest": -1},
+        {"base": 10**9},
+        {"offset": 2**63 - 1},
+    ],
+)
+def test_a_saved_clock_that_cannot_be_is_refused(change):
+    bins = EventBins(ArrivalSpec(LAYOUT))
+    gather(bins.push(events(0, 250, 600)))
+    with pytest.raises(InputError, match="do not fit one another"):
+        EventBins(ArrivalSpec(LAYOUT)).restore(bins.counts, bins.clock._replace(**change), bins.open_bins)

@@ -179,6 +179,14 @@ class EventBins:
         """
         if open_bins.dtype != torch.uint8 or tuple(open_bins.shape) != self._open.shape:
             raise InputError("the saved state has other open bins; it was written with other settings")
+        width, patience = self.spec.layout.bin_us, self.spec.patience
+        sane = (
+            0 <= clock.newest < LATEST
+            and -LATEST < clock.base <= clock.newest
+            and abs(clock.offset) <= LATEST
+        )
+        if not sane or not (clock.newest - patience) // width <= clock.closed <= clock.newest // width + 1:
+            raise InputError("the saved state's times do not fit one another; it is damaged")
         self.counts, self.clock = counts, clock
         self._open[:] = open_bins.numpy()
 
