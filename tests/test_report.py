@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from synthetic_run import edit, write_run
 
 from gemsnn.report import figures, read_run, render, summary, write_report
-from gemsnn.report.words import mistakes, percent
+from gemsnn.report.words import mistakes, moved, percent
 from gemsnn.types import InputError
 
 SECTIONS = (
@@ -284,7 +284,7 @@ def test_words_about_abstaining(run, kept, expected):
     [
         (0.5, "which is worse"),
         (0.95, "which is better"),
-        (0.81, "small enough to be chance"),
+        (0.81, "may be chance"),
         (0.8, "the same"),
     ],
 )
@@ -371,7 +371,9 @@ def test_the_page_names_the_decoder_and_the_temperature(run):
     assert "Decoder: votes (each compartment votes" in text
     assert "kept aside chose: 1.250 (baseline: 0.950)" in text
     assert re.search(r"at temperature \d+\.\d\s%, baseline 1\.8\s%", text)
-    assert re.search(r"takes its calibration error from \d+\.\d % to \d+\.\d %, and its surprise", words(run))
+    assert re.search(
+        r"(lowers|raises) its calibration error from \d+\.\d % to \d+\.\d % and (low|rais|leav)", words(run)
+    )
     assert "compartments that vote" in words(run)
 
     edit(run / "metrics.json", decoder="likelihood")
@@ -392,3 +394,15 @@ def test_certain_answers_are_told_apart_by_temperature(run):
     edit(run / "metrics.json", accuracy=0.8, selective=[{"coverage": 1.0, "accuracy": 0.8}])
     assert "If it abstains on the 20 % it is least sure of, it is right on 95 % of the rest" in words(run)
     assert "at temperature" in figures.selective_curve([], [{"coverage": 1.0, "accuracy": 0.8}])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (0.05, 0.03, "lowers its E from 5 % to 3 %"),
+        (0.03, 0.05, "raises its E from 3 % to 5 %"),
+        (0.031, 0.032, "leaves its E at 3 %"),
+    ],
+)
+def test_a_temperature_is_not_praised_for_nothing(before, after, says):
+    assert moved("its E", before, after, lambda value: f"{100 * value:.0f} %") == says

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
@@ -104,7 +104,7 @@ def _right_answers(run: Run, scores: Row) -> str:
         if abs(difference) < 0.0005:
             text += ": the same."
         elif abs(difference) <= margin:
-            text += "; the difference is small enough to be chance."
+            text += "; a difference that may be chance."
         else:
             text += f", which is {'worse' if difference > 0 else 'better'}."
     return text
@@ -155,12 +155,17 @@ def _honesty(scores: Row) -> str:
         text += " On the whole its confidence can be taken at its word."
     warm = scores.get("tempered") or {}
     if all(is_number(row.get(key)) for row in (scores, warm) for key in ("ece", "nll")):
-        text += (
-            f" A temperature chosen on recordings kept aside takes its calibration error from "
-            f"{error_percent(scores['ece'])} to {error_percent(warm['ece'])}, and its surprise from "
-            f"{number(scores['nll'])} to {number(warm['nll'])} nats."
-        )
+        ece = moved("its calibration error", scores["ece"], warm["ece"], error_percent)
+        nll = moved("its surprise", scores["nll"], warm["nll"], lambda value: f"{number(value)} nats")
+        text += f" A temperature chosen on recordings kept aside {ece} and {nll}."
     return text
+
+
+def moved(what: str, before: float, after: float, shown: Callable[[float], str]) -> str:
+    """What became of a number where smaller is better, as far as it shows."""
+    if shown(before) == shown(after):
+        return f"leaves {what} at {shown(after)}"
+    return f"{'lowers' if after < before else 'raises'} {what} from {shown(before)} to {shown(after)}"
 
 
 def _abstaining(scores: Row) -> str:
