@@ -7,7 +7,8 @@ numbers of a report, for every number of compartments and after every step.
 A decoder turns K free compartments into class probabilities:
 
 ============== =====================================================================================
-``votes``      ``p(c)``: the share of compartments whose visible neuron ``c`` spiked most
+``votes``      ``p(c)``: the share of compartments whose visible neuron ``c`` spiked most; of classes that lead
+               together, the one with more output spikes of all compartments is the answer
 ``likelihood`` ``p(c)`` proportional to ``(1/K) sum_k exp v^k_c``, see :func:`gemsnn.sampling.class_evidence`
 ============== =====================================================================================
 """
@@ -172,7 +173,7 @@ def predict(
     seed = rng.derive(seed, "prediction")
     spec, fan_out = network.spec, network.mask.sum(0).double()
     fan_out[spec.inputs :] += network.own
-    votes, labels, ends, courses = [], [], [], []
+    votes, labels, ends, courses = [], [], [], []  # at the end, by compartments; and in the course of time
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
     for rows in _shown(presentations, batch, progress, "prediction"):
         free = sampling.free(kernel, network, params, rows, compartments, seed=seed)
@@ -182,6 +183,9 @@ def predict(
             evidence = sampling.class_evidence(network, free.potential, rows)
             ends.append(metrics.running_log_mean_exp(evidence[:, :, -1], 1))
             courses.append(metrics.log_mean_exp(evidence, 1))
+        else:
+            ends.append(free.counts[:, :, -1].cumsum(1))
+            courses.append(free.counts.sum(1))
         sent += torch.cat(
             [
                 (rows.spikes > 0).sum((0, 1), dtype=torch.float64),
@@ -194,7 +198,7 @@ def predict(
         by_compartments = likelihood_answers(torch.cat(ends))
         by_time = likelihood_answers(_joined(courses, 1))
     else:
-        by_compartments, by_time = vote_answers(all_votes, spec.visible)
+        by_compartments, by_time = vote_answers(all_votes, torch.cat(ends), _joined(courses, 1))
     rate = sent / steps
     hidden = slice(spec.inputs, spec.inputs + spec.hidden_neurons)
     return Prediction(
@@ -220,12 +224,22 @@ def _joined(parts: list[Tensor], dim: int) -> Tensor:
     return torch.cat([part.index_select(dim, steps.clamp(max=part.shape[dim] - 1)) for part in parts])
 
 
-def vote_answers(votes: Tensor, classes: int) -> tuple[Answers, Answers]:
-    """Answers by compartments and by time of votes ``[n, K, T]``."""
-    compartments = votes.shape[1]
+def vote_answers(votes: Tensor, ends: Tensor, course: Tensor) -> tuple[Answers, Answers]:
+    """Answers by compartments and by time of votes ``[n, K, T]``; the spikes behind them break their ties.
+
+    Args:
+        votes: int64 ``[n, K, T]``.
+        ends: ``[n, K, C]``, output spikes of the first k compartments at the end.
+        course: ``[n, T, C]``, output spikes of all of them after each step.
+    """
+    compartments, classes = ends.shape[1:]
     numbers = torch.arange(1, compartments + 1, device=votes.device)[:, None, None]
-    by_compartments = metrics.vote_shares_by_compartments(votes[:, :, -1], classes)
-    by_time = torch.stack([metrics.vote_shares(now, classes) for now in votes.unbind(2)])
+    by_compartments = metrics.break_ties(
+        metrics.vote_shares_by_compartments(votes[:, :, -1], classes), ends.transpose(0, 1)
+    )
+    by_time = metrics.break_ties(
+        torch.stack([metrics.vote_shares(now, classes) for now in votes.unbind(2)]), course.transpose(0, 1)
+    )
     return (
         Answers(by_compartments, metrics.smoothed_shares(by_compartments, numbers, classes).log()),
         Answers(by_time, metrics.smoothed_shares(by_time, compartments, classes).log()),

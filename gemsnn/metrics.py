@@ -123,6 +123,29 @@ def vote_shares_by_compartments(votes: Tensor, classes: int) -> Tensor:
     return (counts / compartments[None, :, None]).transpose(0, 1)
 
 
+_HAIR = 2.0**-40
+
+
+def break_ties(shares: Tensor, counts: Tensor) -> Tensor:
+    """Shares in which, of the classes that lead together, those with most ``counts`` lead the others by a hair.
+
+    Two votes that differ are a tie, yet the output spikes behind them tell which vote was the firmer one. Nothing else
+    changes: shares without a tie at the top stay as they are, and classes with equal counts stay tied.
+
+    Args:
+        shares: float64 ``[.., C]``.
+        counts: not negative, ``[.., C]``.
+    """
+    tied = shares == shares.amax(-1, keepdim=True)
+    known = counts.to(shares).masked_fill(~tied, -1)
+    first = tied & (known == known.amax(-1, keepdim=True))
+    behind = tied & ~first
+    apart = behind.any(-1, keepdim=True)
+    up = first / first.sum(-1, keepdim=True)
+    down = behind / behind.sum(-1, keepdim=True).clamp(min=1)
+    return shares + _HAIR * apart * (up - down)
+
+
 def smoothed_shares(shares: Tensor, compartments: int | Tensor, classes: int) -> Tensor:
     """``(K p + 1/C) / (K + 1)``: the shares after one more vote, spread evenly over the classes.
 

@@ -65,7 +65,7 @@ class Decision(NamedTuple):
 
     Attributes:
         bin: the last bin that it rests on, counted from 0.
-        label: the class with most votes, ties broken at random.
+        label: the class with most votes; at a tie the one with more output spikes, then at random.
         probabilities: float64 ``[V]``, the shares of the votes.
         entropy: theirs, in nats: 0 where all compartments agree, ``log V`` at most.
         votes: int64 ``[K]``.
@@ -235,19 +235,20 @@ class OnlineLearner:
             )  # fmt: skip
             would = networks.spike(self.network, uniform[0].transpose(0, 1), done.potential[0])
             fired = would.to(torch.uint8)
-        votes = self._vote(fired[..., self.network.spec.hidden_neurons :], first)
-        return self._answers(votes, done.spikes[0, ..., : self.network.spec.hidden_neurons], target)
+        votes, counts = self._vote(fired[..., self.network.spec.hidden_neurons :], first)
+        return self._answers(votes, counts, done.spikes[0, ..., : self.network.spec.hidden_neurons], target)
 
-    def _vote(self, fired: Tensor, first: int) -> Tensor:
-        """The votes after each step, int64 ``[K, C]``, of visible spikes ``[K, C, V]``."""
+    def _vote(self, fired: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        """The votes after each step, int64 ``[K, C]``, of visible spikes ``[K, C, V]``; and all spikes, ``[C, V]``."""
         window, count = self.spec.window, fired.shape[1]
         known = torch.cat([self._recent, fired], 1)
         self._recent = known[:, count:].clone()
         sums = torch.cat([torch.zeros_like(known[:, :1]), known], 1).to(torch.int64).cumsum(1)
-        counts = (sums[:, window + 1 :] - sums[:, 1 : count + 1]).to(torch.float32)
-        return sampling.most(counts[None], self._address, range(first, first + count), seed=self._ties)[0]
+        counts = sums[:, window + 1 :] - sums[:, 1 : count + 1]
+        votes = sampling.most(counts[None], self._address, range(first, first + count), seed=self._ties)[0]
+        return votes, counts.sum(0)
 
-    def _answers(self, votes: Tensor, hidden: Tensor, target: int | None) -> list[Decision]:
+    def _answers(self, votes: Tensor, counts: Tensor, hidden: Tensor, target: int | None) -> list[Decision]:
         """Take note of the hidden spikes ``[K, C, H]``, and answer where an answer is due."""
         count, every, passed = votes.shape[1], self.spec.every, self.passed
         fade = torch.exp(-torch.arange(count - 1, -1, -1, dtype=torch.float64) / RATES_OVER)
@@ -258,9 +259,9 @@ class OnlineLearner:
         answers, since, chances = [], passed.spikes, passed.chances
         each = self.spec.compartments * max(hidden.shape[2], 1)
         shares = metrics.vote_shares(votes.T, self.network.spec.visible)
-        counts = (shares * self.spec.compartments).round().to(torch.float32)
+        rank = (shares * self.spec.compartments).round() * (counts.max() + 1) + counts
         steps = range(passed.steps, passed.steps + count)
-        labels = sampling.most(counts[None, None], self._address, steps, seed=self._label_ties)[0, 0].tolist()
+        labels = sampling.most(rank[None, None], self._address, steps, seed=self._label_ties)[0, 0].tolist()
         for c in range(count):
             since, chances = since + spikes[c], chances + 1
             if (passed.bins + c + 1) % every:

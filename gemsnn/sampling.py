@@ -26,11 +26,13 @@ class Free(NamedTuple):
     Attributes:
         votes: int64 ``[B, K, T]``, the class each compartment would name after each step; where a presentation
             has ended, its last vote stands.
+        counts: int64 ``[B, K, T, V]``, see :func:`spike_counts`.
         spikes: uint8 ``[B, K, T, N]``.
         potential: ``[B, K, T, N]``.
     """
 
     votes: Tensor
+    counts: Tensor
     spikes: Tensor
     potential: Tensor
 
@@ -50,39 +52,44 @@ def free(
     """Run K compartments with free visible neurons and take their votes after every step."""
     run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=False)
     visible = run.spikes[..., network.spec.hidden_neurons :]
-    return Free(votes(visible, batch, seed=rng.derive(seed, "ties")), run.spikes, run.potential)
+    counts = spike_counts(visible, batch)
+    return Free(votes(counts, batch, seed=rng.derive(seed, "ties")), counts, run.spikes, run.potential)
 
 
-def votes(visible: Tensor, batch: Batch, *, seed: int) -> Tensor:
-    """The class whose visible neuron has spiked most so far where it would be observed, ties broken at random.
+def spike_counts(visible: Tensor, batch: Batch) -> Tensor:
+    """Spikes ``[B, K, T, V]`` so far, where they would be observed: int64 ``[B, K, T, V]``."""
+    return (visible * batch.observed[:, None, :, None]).to(torch.int64).cumsum(2)
+
+
+def votes(counts: Tensor, batch: Batch, *, seed: int) -> Tensor:
+    """The class whose visible neuron has spiked most so far, ties broken at random.
 
     Args:
-        visible: ``[B, K, T, V]`` spikes.
+        counts: ``[B, K, T, V]``, see :func:`spike_counts`.
         batch: gives lengths and addresses.
         seed: addresses the ties' random numbers.
 
     Returns:
         int64 ``[B, K, T]``.
     """
-    presentations, compartments, steps, _ = visible.shape
-    counts = (visible * batch.observed[:, None, :, None]).to(torch.float32).cumsum(2)
+    presentations, compartments, steps, _ = counts.shape
     chosen = most(counts, batch.address, range(steps), seed=seed)
-    last = torch.minimum(torch.arange(steps, device=visible.device), batch.length[:, None] - 1)
+    last = torch.minimum(torch.arange(steps, device=counts.device), batch.length[:, None] - 1)
     return chosen.gather(2, last[:, None].expand(presentations, compartments, steps))
 
 
 def most(counts: Tensor, address: Tensor, steps: range, *, seed: int) -> Tensor:
-    """The neuron with most spikes, ties broken at random: int64 ``[B, K, C]`` of float32 ``[B, K, C, V]``.
+    """The neuron with most spikes, ties broken at random: int64 ``[B, K, C]`` of whole numbers ``[B, K, C, V]``.
 
     Args:
-        counts: whole numbers, at C steps.
+        counts: at C steps.
         address: int64 ``[B]``.
         steps: those C steps; with the address and the seed they address the ties' random numbers.
         seed: see above.
     """
     _, compartments, _, classes = counts.shape
     ties = rng.uniforms(seed, address, steps, compartments, classes).transpose(1, 2)
-    return (counts + ties.to(counts.device)).argmax(-1)
+    return (counts.double() + ties.to(counts.device)).argmax(-1)
 
 
 def deaf_to_visible(network: Network) -> bool:

@@ -61,7 +61,7 @@ def test_votes_follow_the_counts_and_stand_after_the_end():
     visible = torch.zeros(2, 1, 5, 3, dtype=torch.uint8)
     visible[0, 0, 0, 2] = visible[0, 0, 1, 1] = visible[0, 0, 2, 1] = 1
     visible[1, 0, 2:, 0] = 1
-    votes = sampling.votes(visible, batch, seed=0)
+    votes = sampling.votes(sampling.spike_counts(visible, batch), batch, seed=0)
     assert votes[0, 0].tolist()[:1] == [2]
     assert votes[0, 0, 1] in (1, 2)
     assert votes[0, 0, 2:].tolist() == [1, 1, 1]

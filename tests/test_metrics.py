@@ -327,3 +327,17 @@ def test_mute_neurons_are_counted():
     assert words is not None
     assert words.startswith("of 7 hidden neurons 2 hardly ever spike")
     assert metrics.mute(torch.tensor([0.5])).warning(1) is None
+
+
+def test_the_spikes_behind_the_votes_break_their_ties():
+    shares = torch.tensor(
+        [[0.5, 0.5, 0.0], [0.6, 0.2, 0.2], [0.4, 0.4, 0.2], [1.0, 0.0, 0.0]], dtype=torch.float64
+    )
+    counts = torch.tensor([[3, 7, 90], [0, 9, 9], [5, 5, 9], [1, 9, 9]])
+    found = metrics.break_ties(shares, counts)
+    assert torch.equal(found[1:], shares[1:])  # no tie, a tie of the spikes too, certainty
+    assert found[0].argmax() == 1
+    torch.testing.assert_close(found, shares, rtol=0, atol=1e-11)
+    torch.testing.assert_close(found.sum(1), torch.ones(4, dtype=torch.float64), rtol=0, atol=1e-15)
+    assert metrics.accuracy(shares[:1], torch.tensor([1])) == 0.5
+    assert metrics.accuracy(found[:1], torch.tensor([1])) == 1
