@@ -12,7 +12,8 @@ import time
 import numpy as np
 
 from gemsnn.data.binning import BinSpec, bin_events
-from gemsnn.data.emulator import MNIST_DVS_SCALE4, emulate
+from gemsnn.data.camera import MNIST_DVS_SCALE4
+from gemsnn.data.emulator import emulate
 from gemsnn.data.generated import load_digits_events
 from gemsnn.data.images import digits_images, framed
 

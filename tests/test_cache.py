@@ -11,7 +11,7 @@ import pytest
 
 from gemsnn.data import cache
 from gemsnn.data.binning import BinSpec
-from gemsnn.data.emulator import EmulatorSpec
+from gemsnn.data.camera import EmulatorSpec
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.types import Layout
 

@@ -9,15 +9,8 @@ import numpy as np
 import pytest
 from shared_data import shared
 
-from gemsnn.data.emulator import (
-    MNIST_DVS_SCALE4,
-    EmulatorSpec,
-    Fired,
-    emulate,
-    pixel_thresholds,
-    sense,
-    trajectory,
-)
+from gemsnn.data.camera import MNIST_DVS_SCALE4, EmulatorSpec, pixel_thresholds
+from gemsnn.data.emulator import Fired, emulate, sense, trajectory
 from gemsnn.data.events import check_events
 from gemsnn.data.readers import read_recording
 from gemsnn.types import InputError

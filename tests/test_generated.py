@@ -10,7 +10,7 @@ import pytest
 
 from gemsnn.data import cache, generated
 from gemsnn.data.binning import BinSpec
-from gemsnn.data.emulator import EmulatorSpec
+from gemsnn.data.camera import EmulatorSpec
 from gemsnn.data.generated import emulate_set, limited, load_digits_events, load_image_events, split
 from gemsnn.data.images import digits_images
 from gemsnn.data.spikeset import SpikeSet

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from summary import Summary, emulated, real_recordings, smooth, summarize, zeros
 
-from gemsnn.data.emulator import MAP_CHARACTERS, MAP_RANGE, EmulatorSpec
+from gemsnn.data.camera import MAP_CHARACTERS, MAP_RANGE, EmulatorSpec
 
 RECORDINGS = range(1, 101)
 SCENE = (

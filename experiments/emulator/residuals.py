@@ -14,7 +14,7 @@ import matplotlib
 import numpy as np
 from summary import BIN_US, Summary, correlation, emulated, real_recordings, smooth, summarize, zeros
 
-from gemsnn.data.emulator import MNIST_DVS_SCALE4
+from gemsnn.data.camera import MNIST_DVS_SCALE4
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

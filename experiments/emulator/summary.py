@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from gemsnn.data.emulator import EmulatorSpec, emulate
+from gemsnn.data.camera import EmulatorSpec
+from gemsnn.data.emulator import emulate
 from gemsnn.data.events import Events, make_events
 from gemsnn.data.readers import read_recording
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from gemsnn import rng
 from gemsnn.data import cache
 from gemsnn.data.binning import BinSpec, bin_events
-from gemsnn.data.emulator import ALGORITHM, MNIST_DVS_SCALE4, EmulatorSpec, emulate
+from gemsnn.data.camera import MNIST_DVS_SCALE4, EmulatorSpec
+from gemsnn.data.emulator import ALGORITHM, emulate
 from gemsnn.data.images import Images, digits_images, framed, load_images
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.types import InputError, Layout, Progress
