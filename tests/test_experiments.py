@@ -1,0 +1,43 @@
+"""Every experiment and benchmark runs in its quick form: not what it finds, only that it still works."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+ROOT = Path(__file__).parents[1]
+QUICK = [
+    ("experiments/gradient/run.py", "--quick", "--out", "OUT/results.json"),
+    ("experiments/memorisation/run.py", "--quick", "--out", "OUT"),
+    ("experiments/online/run.py", "--quick", "--out", "OUT/results.json"),
+    ("experiments/recipe-search/search.py", "--quick", "--root", "OUT/images.npz", "--out", "OUT"),
+    ("experiments/rules/search.py", "--quick", "--out", "OUT"),
+    ("benchmarks/stream.py", "keep-up", "--quick"),
+    ("benchmarks/stream.py", "endless", "--quick", "--figure", "OUT/memory.png"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", QUICK, ids=lambda words: " ".join(words[:2]))
+def test_it_runs(words, tmp_path):
+    digits = load_digits()
+    images = (digits.images[:300] * 15).astype(np.uint8)
+    np.savez(tmp_path / "images.npz", images=images, labels=digits.target[:300])
+    script, *arguments = (word.replace("OUT", str(tmp_path)) for word in words)
+    done = subprocess.run(
+        [sys.executable, ROOT / script, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert done.stdout.strip()
