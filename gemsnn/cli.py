@@ -236,7 +236,7 @@ def _dispatch(words: list[str]) -> int:
         Args:
             model: the run folder of a training.
             input: a file of events, - for lines of text on standard input, or udp://127.0.0.1:PORT.
-            stream: how.
+            stream: how it runs.
         """
         return streaming.run(model, input, stream)
 
