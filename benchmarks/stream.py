@@ -144,7 +144,11 @@ def draw_memory(found: list[dict], path: Path) -> None:
     for row in found:
         x, y = np.array(row["steps"]).T
         axes.plot(x / 1e6, y, label=row["name"])
-    axes.set(xlabel="steps (millions)", ylabel="resident memory (MB)", ylim=(0, None))
+    axes.set(
+        xlabel="steps (millions)",
+        ylabel="resident memory (MB)",
+        ylim=(0, 1.1 * max(y for row in found for _, y in row["steps"])),
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     plot.savefig(path, dpi=150)
