@@ -266,6 +266,26 @@ def test_a_reader_that_goes_away_loses_nothing(model, recording, tmp_path):
     assert Checkpoints(tmp_path).load()[1]["kind"] == "stream"
 
 
+def test_sigterm_saves_and_ends(model, recording, tmp_path):
+    """In the middle of a replay at real speed of a file that would take a minute."""
+    t = np.arange(600) * 100_000
+    zeros = np.zeros(600, int)
+    (tmp_path / "x.aedat").write_bytes(aedat2(make_events(t, zeros + 60, zeros + 60, zeros == 0)))
+    words = [
+        sys.executable, "-m", "gemsnn", "stream", "--model", str(model), "--input", str(tmp_path / "x.aedat"),
+        "--state", str(tmp_path / "state"),
+    ]  # fmt: skip
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "stopping after this portion" in said
+    bins = Checkpoints(tmp_path / "state").load()[1]["bins"]
+    assert 0 < bins < 12_000
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [

@@ -179,6 +179,15 @@ def test_a_file_is_read_in_portions(tmp_path, monkeypatch):
     assert joined(messages)["x"].tolist() == events["x"].tolist()
 
 
+def test_of_a_quiet_sensors_file_a_portion_is_not_long(tmp_path):
+    """So that a replay at real speed can be stopped."""
+    t = np.array([0, 400_000, 999_999, 1_000_000, 5_000_000, 5_000_001, 9_000_000])
+    zeros = np.zeros(len(t), int)
+    (tmp_path / "x.aedat").write_bytes(aedat2(make_events(t, zeros, zeros, zeros == 0)))
+    messages = collect(open_source(str(tmp_path / "x.aedat")))
+    assert [message.events["t"].tolist() for message in messages] == [[*t[:3]], [t[3]], [*t[4:6]], [t[6]]]
+
+
 @pytest.mark.parametrize("suffix", [".raw", ".dat", ".es", ".aedat4"])
 def test_files_that_faery_writes_are_read(tmp_path, suffix):
     faery = pytest.importorskip("faery")

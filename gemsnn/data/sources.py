@@ -35,6 +35,9 @@ PORTION = 2**16
 
 LARGEST_DATAGRAM = 2**16
 
+PORTION_US = 1_000_000
+"""Of a file, at most so many microseconds of events at a time."""
+
 
 class Arrival(NamedTuple):
     """What has arrived, when, by the computer's monotonic clock in seconds."""
@@ -102,14 +105,15 @@ class File:
 
     def __init__(self, path: Path) -> None:
         if path.suffix.lower() in SUFFIXES and path.is_file():
-            self.sensor, self._chunks = read_chunks(path)
+            self.sensor, chunks = read_chunks(path)
         else:
             recording = read_recording(path)
-            self.sensor, self._chunks = (recording.width, recording.height), _portions(recording.events)
+            self.sensor, chunks = (recording.width, recording.height), iter([recording.events])
+        self._portions = (portion for chunk in chunks for portion in _portions(chunk))
 
     def poll(self, timeout: float) -> Arrival:
         """See :class:`Source`."""
-        for events in self._chunks:
+        for events in self._portions:
             return Arrival(Message(events), time.monotonic())
         raise EOFError
 
@@ -123,8 +127,13 @@ class File:
 
 
 def _portions(events: Events) -> Iterator[Events]:
-    for start in range(0, len(events), CHUNK):
-        yield events[start : start + CHUNK]
+    """Not too many events at a time, nor of too long a time, for in between a stream can be stopped and saved."""
+    start = 0
+    while start < len(events):
+        t = events["t"][start : start + CHUNK]
+        stop = start + max(1, int((t - t[0] < PORTION_US).argmin()) or len(t))
+        yield events[start:stop]
+        start = stop
 
 
 class _Queue:
