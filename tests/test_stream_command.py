@@ -192,6 +192,25 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def test_labels_alone_do_not_hold_up_time(stream):
+    port, stop = free_port(), threading.Event()
+
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not stop.wait(0.0005):
+                sender.sendto(b"label,,2", ("127.0.0.1", port))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        code, lines, _ = stream(f"udp://127.0.0.1:{port}", "--bins", "20")
+    finally:
+        stop.set()
+        thread.join()
+    assert code == 0
+    assert lines[-1]["target"] == 2
+
+
 def test_datagrams(stream):
     port, events = free_port(), random_events(np.random.default_rng(1), 3000, 34, 200_000)
     stop = threading.Event()

@@ -11,6 +11,7 @@ never stopped.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label], fo
             ended = session.run(stopped)
     except BrokenPipeError:
         # whoever read the lines has gone; what was learned is kept, and Python shall not complain at its exit
-        sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115
+        sys.stdout = session.out = open(os.devnull, "w")  # noqa: PTH123, SIM115
         ended = True
     if spec.state is not None:
         session.save()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gemsnn import console, metrics, parsing
 from gemsnn.checkpoints import Checkpoints
+from gemsnn.data import wire
 from gemsnn.data.sources import Arrival, Source
 from gemsnn.online import Decision
 from gemsnn.streaming.labels import Labels
@@ -79,17 +80,16 @@ class Session:
                     raise InputError(f"nothing that came was an event: {self.source.trouble.first}") from None
                 self._pass(self.bins.finish(), None)
                 return True
-            if arrival is None:
-                if self._live:
-                    self._pass(self.bins.tick(int((time.monotonic() - last) * 1e6)), None)
-            else:
+            events = wire.no_events()
+            if arrival is not None:
                 skip, arrival = self._unseen(skip, arrival)
                 self._hear(arrival)
-                if len(arrival.message.events):
-                    last = arrival.at
-                    self._pass(
-                        self.bins.push(arrival.message.events), arrival.at if self.source.live else None
-                    )
+                events = arrival.message.events
+            if arrival is not None and len(events):
+                last = arrival.at
+                self._pass(self.bins.push(events), arrival.at if self.source.live else None)
+            elif self._live and self.source.live:
+                self._pass(self.bins.tick(int((time.monotonic() - last) * 1e6)), None)
             self.out.flush()
             if (
                 self.spec.state is not None
