@@ -228,7 +228,7 @@ def negative_log_likelihood(probabilities: Tensor, labels: Tensor, floor: float 
     _check(probabilities, labels)
     if not 0 <= floor <= 1:
         raise InputError(f"the floor of probabilities must lie between 0 and 1, not {floor}")
-    return -float(_of_labels(probabilities.clamp(min=floor).log(), labels).mean())
+    return -float(_of_labels(probabilities, labels).clamp(min=floor).log().mean())
 
 
 def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:
