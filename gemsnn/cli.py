@@ -95,7 +95,7 @@ def _reproduce(settings: Settings, sweep: SweepSpec, out: Path, quick: bool) -> 
     for part in ("train", "validation", "test"):
         running.part_of(splits, part)
     with console.status("compiling and running; a line for every part that is done"):
-        results = k_sweep.run(settings, sweep, out, say=console.say)
+        results = k_sweep.run(settings, sweep, out, say=console.say, quick=quick)
     print(k_sweep.table(results))
     for path in sweep_figures.draw(results, out):
         print(f"figure: {path}")
@@ -267,7 +267,7 @@ def _dispatch(words: list[str]) -> int:
             out: the folder of parts, results.json and figures.
             config: a TOML file of settings.
             recipe: settings that have been measured, by name.
-            quick: two K, two seeds, few presentations, to see that it works.
+            quick: two K, two seeds, few presentations, to see that it works; the numbers then show nothing.
         """
         return _reproduce(settings, SweepSpec(compartments_list, seeds, votes, jobs), out, quick)
 
