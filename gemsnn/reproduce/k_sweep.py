@@ -24,11 +24,11 @@ import numpy as np
 
 from gemsnn import config, parsing
 from gemsnn.config import Settings
+from gemsnn.errors import InputError
 from gemsnn.files import atomic_write
 from gemsnn.records import provenance
 from gemsnn.reproduce.claims import METRICS, QUICK, TITLES, claims, sentences
 from gemsnn.reproduce.part import COURSE, Job, read
-from gemsnn.types import InputError
 
 CLAIMED = ("log_likelihood", "accuracy", "ece")
 """What the paper claims to improve with compartments."""
