@@ -344,11 +344,39 @@ def answer_scores(answers: Answers, labels: Tensor) -> dict[str, float]:
     }
 
 
-def tempered_scores(answers: Answers, labels: Tensor, temperature: float) -> dict[str, float]:
+def score_errors(answers: Answers, labels: Tensor) -> dict[str, float | None]:
+    """Standard errors over the presentations of the scores that are means: NLL and Brier score."""
+    return {
+        "nll": metrics.standard_error(metrics.log_losses(answers.logs, labels)),
+        "brier": metrics.standard_error(metrics.brier_scores(answers.probabilities, labels)),
+    }
+
+
+def tempered_scores(answers: Answers, labels: Tensor, temperature: float) -> dict[str, Any]:
     """What a temperature makes of the scores of answers ``[n, C]``; which class leads, it leaves as it is."""
     logs = metrics.tempered(answers.logs, temperature)
-    scores = answer_scores(Answers(logs.exp(), logs), labels)
-    return {"temperature": temperature, **{name: scores[name] for name in ("nll", "brier", "ece")}}
+    warm = Answers(logs.exp(), logs)
+    scores = answer_scores(warm, labels)
+    return {
+        "temperature": temperature,
+        **{name: scores[name] for name in ("nll", "brier", "ece")},
+        "errors": score_errors(warm, labels),
+    }
+
+
+def extremes(prediction: Prediction) -> dict[str, dict[str, float]]:
+    """The presentations whose votes differ most (``unsure``) and least (``sure``), by the entropy of their shares.
+
+    Of several the first counts. Each has its ``position``, the class of the ``answer`` and the ``entropy`` in nats.
+    """
+    shares = metrics.vote_shares(prediction.votes[:, :, -1], prediction.answers.probabilities.shape[1])
+    entropy = metrics.entropy(shares).round(decimals=9)  # sums of the same numbers in another order are equal
+    places = {"unsure": int(entropy.argmax()), "sure": int(entropy.argmin())}
+    answers = prediction.answers.probabilities.argmax(1)
+    return {
+        kind: {"position": place, "answer": int(answers[place]), "entropy": float(entropy[place])}
+        for kind, place in places.items()
+    }
 
 
 def fitted_temperatures(held: Prediction) -> list[float]:
@@ -390,7 +418,8 @@ def score(
         what their temperature makes of the last three (``tempered``), ``log_likelihood`` (nats per presentation),
         the same ``by_compartments`` (the first k of them) and, without temperature, ``by_time``, the ``reliability``
         cells and the ``selective`` accuracy when the least confident abstain (also in ``tempered``), the
-        ``confusion`` matrix and the ``costs``.
+        ``confusion`` matrix, the standard ``errors`` of NLL and Brier score (also in ``tempered``), the ``costs``, and
+        which presentations the votes were most and least divided on (``extremes``).
     """
     labels, activity = prediction.labels, prediction.activity
     _, compartments, steps = prediction.votes.shape
@@ -424,7 +453,9 @@ def score(
         "by_compartments": by_compartments,
         "by_time": by_time,
         **_curves(final.probabilities, labels),
+        "errors": score_errors(final, labels),
         "confusion": metrics.confusion_matrix(final.probabilities, labels).tolist(),
+        "extremes": extremes(prediction),
         "costs": {
             "spikes_per_neuron_step": {
                 "inputs": activity.inputs,

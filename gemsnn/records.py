@@ -8,7 +8,8 @@
     metrics.json     the scores on the test part
     checkpoint/      checkpoint.json and the one before it, previous.json, each with the safetensors file it names
     .lock            held by the process that writes the folder
-    example.safetensors   one recording's raster
+    example-unsure.safetensors, example-sure.safetensors
+                     the rasters of the test recordings whose votes differ most and least
     report.html
 """
 

@@ -196,7 +196,7 @@ def _train_in(
         scores["costs"]["scalars_per_step"] = evaluate.scalars_per_step(network, settings.train.compartments)
         scores["baseline"] = _baseline(splits)
         run.write_json("metrics.json", scores)
-        _save_example(run, model, splits, settings.evaluate.vote_compartments, seed)
+        _save_examples(run, model, splits.test, settings.evaluate.vote_compartments, seed, scores["extremes"])
         manifest["seconds"] |= {
             "train": round(progress.seconds + trained - started, 3),
             "evaluate": round(time.perf_counter() - trained, 3),
@@ -257,21 +257,47 @@ def _baseline(splits: Splits) -> dict[str, Any]:
     return {
         "name": baseline.NAME,
         **evaluate.answer_scores(answers, labels),
+        "errors": evaluate.score_errors(answers, labels),
         "tempered": evaluate.tempered_scores(answers, labels, temperature),
     }
 
 
-def _save_example(run: RunFolder, model: Model, splits: Splits, compartments: int, seed: int) -> None:
-    shown = evaluate.example(
-        model.kernel, model.network, model.params, splits.test, 0, min(compartments, 10), seed=seed
-    )
-    tensors = {name: getattr(shown, name) for name in ("inputs", "hidden", "visible", "votes")}
-    tensors["label"] = torch.tensor([shown.label])
-    run.save_tensors(
-        "example.safetensors",
-        tensors,
-        {"bin_us": str(splits.test.layout.bin_us), "index": str(shown.address)},
-    )
+LARGEST_EXAMPLE = 10
+"""Compartments whose spikes are kept of an example; all votes are."""
+
+
+def _save_examples(
+    run: RunFolder,
+    model: Model,
+    presentations: SpikeSet,
+    compartments: int,
+    seed: int,
+    extremes: dict[str, dict[str, float]],
+) -> None:
+    """Keep the spikes of the presentations that the votes were most and least divided on; of one, if they are one."""
+    for kind, found in extremes.items():
+        name, position = f"example-{kind}.safetensors", int(found["position"])
+        (run.path / name).unlink(missing_ok=True)
+        if kind == "unsure" and position == extremes["sure"]["position"]:
+            continue
+        shown = evaluate.example(
+            model.kernel, model.network, model.params, presentations, position, compartments, seed=seed
+        )
+        tensors = {
+            "inputs": shown.inputs,
+            "hidden": shown.hidden[:LARGEST_EXAMPLE],
+            "visible": shown.visible[:LARGEST_EXAMPLE],
+            "votes": shown.votes,
+            "label": torch.tensor([shown.label]),
+        }
+        facts = {
+            "bin_us": presentations.layout.bin_us,
+            "index": shown.address,
+            "answer": found["answer"],
+            "entropy": found["entropy"],
+            "begin": presentations[position].begin,
+        }
+        run.save_tensors(name, tensors, {key: str(value) for key, value in facts.items()})
 
 
 def print_scores(scores: dict[str, Any]) -> None:

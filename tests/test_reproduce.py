@@ -7,12 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from gemsnn import cli, config, recipes
 from gemsnn.config import Settings
 from gemsnn.errors import InputError
 from gemsnn.files import atomic_write
-from gemsnn.reproduce import figures, k_sweep, part
+from gemsnn.reproduce import claims, figures, k_sweep, part
 from gemsnn.reproduce.k_sweep import SweepSpec
 
 TINY = SweepSpec(compartments=(1, 2), seeds=2, votes=3, jobs=1)
@@ -77,7 +80,7 @@ def test_a_summary_by_hand():
     assert row["accuracy"]["mean"] == pytest.approx(0.705)
     assert row["accuracy"]["error"] == pytest.approx(0.005)  # of 0.70 and 0.71: their difference, halved
     claim = found["claims"]["ece"]
-    assert (claim["from"], claim["to"], claim["monotone"]) == (1, 2, True)
+    assert (claim["from"], claim["to"], claim["monotone"], claim["back"]) == (1, 2, True, [])
     assert claim["gain"] == pytest.approx(0.1)
     assert claim["errors"] == pytest.approx(0.1 / (2**0.5 * 0.005))
     full = found["reliability"][1][1]
@@ -115,7 +118,8 @@ def test_a_sweep_from_start_to_figures(here, tmp_path):
     assert {(row["compartments"], row["votes"]) for row in results["rows"]} == {
         (k, votes) for k in (1, 2) for votes in (1, 2, 3)
     }
-    assert "K = K_I = 2 is better than 1 by" in k_sweep.table(results)
+    text = k_sweep.table(results)
+    assert all(line in text for line in claims.sentences(results["claims"]))
     for loaded in (results, json.loads((out / "results.json").read_text())):
         assert [path.name for path in figures.draw(loaded, out)] == [
             "log-likelihood.png",
@@ -179,6 +183,102 @@ def test_a_failing_part_stops_the_sweep_and_says_which(tmp_path):
         k_sweep.run(broken, TINY, tmp_path / "sweep")
 
 
+def scored(**metrics):
+    """By K: scores of a metric, mean and error, the same for all metrics."""
+    return {
+        int(k.removeprefix("k")): {
+            name: {"mean": sign * mean, "error": error} for name, sign in claims.METRICS.items()
+        }
+        for k, (mean, error) in metrics.items()
+    }
+
+
+@pytest.mark.parametrize("name", claims.METRICS)
+@pytest.mark.parametrize(
+    ("own", "says"),
+    [
+        (
+            scored(k1=(0.1, 0.01), k3=(0.3, 0.01)),
+            "K = K_I = 3 is better than 1 by 0.200, 14.1 standard errors",
+        ),
+        (scored(k1=(0.381, 0.01), k3=(0.239, 0.01)), "is worse than 1 by 0.142, 10.0 standard errors"),
+        (scored(k1=(0.381, 0.081), k3=(0.239, 0.049)), "no difference beyond 2 standard errors between"),
+        (scored(k1=(0.1, None), k3=(0.3, None)), "from one seed no error is known, so no K is called better"),
+        (scored(k5=(0.1, 0.1)), "one K alone, so there is nothing to compare"),
+        (
+            scored(k1=(0.1, 0.01), k2=(0.5, 0.01), k5=(0.3, 0.01)),
+            "K = K_I = 5 is better than 1 by 0.200, 14.1 standard errors; "
+            "worse from K = 2 to 5 by 0.200, 14.1 standard errors",
+        ),
+        (
+            scored(k1=(0.1, 0.01), k2=(0.31, 0.01), k5=(0.3, 0.01)),
+            "14.1 standard errors; no step to the next K is a loss beyond 2 standard errors",
+        ),
+    ],
+)
+def test_a_sentence_follows_sign_and_error(name, own, says):
+    assert says in claims.sentence(name, claims.claims(own, name))
+
+
+@given(
+    st.lists(st.tuples(st.floats(-50, 50), st.one_of(st.none(), st.floats(0, 20))), min_size=1, max_size=5),
+    st.sampled_from(list(claims.METRICS)),
+)
+def test_no_sentence_claims_what_its_numbers_do_not_show(scores, name):
+    own = scored(**{f"k{k}": score for k, score in zip((1, 2, 5, 10, 20), scores, strict=False)})
+    found = claims.claims(own, name)
+    text = claims.sentence(name, found)
+    signed = [mean for mean, _ in scores]  # of every metric, more is better after its sign
+    errors = [error for _, error in scores]
+    last = 3 if len(scores) > 3 else len(scores) - 1
+    if errors[0] is None or errors[last] is None:
+        assert "is better" not in text
+        assert "is worse" not in text
+    else:
+        margin = 2 * (errors[0] ** 2 + errors[last] ** 2) ** 0.5
+        assert ("is better" in text) == (signed[last] - signed[0] > margin * (1 + 1e-12))
+        assert ("is worse" in text) == (signed[0] - signed[last] > margin * (1 + 1e-12))
+    fell = [
+        None not in (errors[i], errors[i + 1])
+        and signed[i] - signed[i + 1] > 2 * (errors[i] ** 2 + errors[i + 1] ** 2) ** 0.5 * (1 + 1e-12)
+        for i in range(len(scores) - 1)
+    ]
+    assert len(found["back"]) == sum(fell)
+    assert ("no step to the next K is a loss" in text) <= (not any(fell))
+
+
+@pytest.mark.parametrize("records", [1, 2, 3, 8, 30])
+def test_the_course_is_drawn_whatever_its_length(records, tmp_path, monkeypatch):
+    """A line through a single point would leave the panel empty."""
+    parts = [fake_part(k, seed) for k in (1, 2) for seed in (0, 1)]
+    for each in parts:
+        each["course"] = [{**each["course"][0], "presentations": 10 * i} for i in range(1, records + 1)]
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: drawn.append(figure))
+    figures.draw(k_sweep.summary(parts), tmp_path)
+    lines = drawn[0].axes[0].lines
+    assert len(lines) == 2
+    assert all(len(line.get_xdata()) > 1 or line.get_marker() == "o" for line in lines)
+    assert all(len(line.get_xdata()) >= records * 0.9 for line in lines)
+
+
+def test_a_quick_sweep_says_that_it_shows_nothing(tmp_path, monkeypatch):
+    results = k_sweep.summary([fake_part(k, seed) for k in (1, 2) for seed in (0, 1)])
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: drawn.append(figure))
+    figures.draw(results, tmp_path)
+    assert all(figure.get_suptitle() == "" for figure in drawn)
+    assert claims.QUICK not in k_sweep.table(results)
+    drawn.clear()
+    quick = results | {"quick": True}
+    figures.draw(quick, tmp_path)
+    assert [figure.get_suptitle() for figure in drawn] == [claims.QUICK] * 3
+    text = k_sweep.table(quick)
+    assert text.startswith(claims.QUICK)
+    assert text.endswith(claims.QUICK)
+    assert "better" not in text
+
+
 def test_the_command(tmp_path, capsys):
     """Two parts, each a process of its own."""
     words = [
@@ -193,7 +293,9 @@ def test_the_command(tmp_path, capsys):
         str(tmp_path / "s"),
     ]
     assert cli.main(words) == 0
-    assert "K = K_I = 3 is better than 1 by" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert claims.QUICK in printed
+    assert "better" not in printed
     assert (tmp_path / "s" / "calibration.png").stat().st_size > 10_000
 
 

@@ -52,7 +52,7 @@ def make(words: Sequence[str]) -> Callable[..., int]:
             out: the folder of parts, results.json and figures.
             config: a TOML file of settings.
             recipe: settings that have been measured, by name.
-            quick: two K, two seeds, few presentations, to see that it works.
+            quick: two K, two seeds, few presentations, to see that it works; the numbers then show nothing.
         """
         return sweep(settings, SweepSpec(compartments_list, seeds, votes, jobs), out, quick)
 
@@ -72,7 +72,7 @@ def sweep(settings: Settings, spec: SweepSpec, out: Path, quick: bool) -> int:
     for part in ("train", "validation", "test"):
         running.part_of(splits, part)
     with console.status("compiling and running; a line for every part that is done"):
-        results = k_sweep.run(settings, spec, out, say=console.say)
+        results = k_sweep.run(settings, spec, out, say=console.say, quick=quick)
     print(k_sweep.table(results))
     for path in figures.draw(results, out):
         print(f"figure: {path}")

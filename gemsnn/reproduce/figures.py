@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from gemsnn.reproduce.claims import QUICK
 from gemsnn.reproduce.k_sweep import diagonal
 
 TICKS = (1, 2, 5, 10, 20, 50, 100)
@@ -20,7 +21,8 @@ TICKS = (1, 2, 5, 10, 20, 50, 100)
 def draw(results: dict[str, Any], folder: Path) -> list[Path]:
     """Write ``log-likelihood.png``, ``accuracy.png`` and ``calibration.png``, and return their paths.
 
-    Bars and bands are one standard error over seeds on either side.
+    Bars and bands are one standard error over seeds on either side; with one seed there are none. The figures of
+    a quick sweep say that they show nothing.
     """
     written = []
     for name, panel in (
@@ -32,6 +34,8 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
         FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2)
         panel(results, left, right)
+        if results.get("quick"):
+            figure.suptitle(QUICK, color="C3")
         for axes in (left, right):
             axes.grid(color="0.92")
             axes.set_axisbelow(True)
@@ -55,19 +59,22 @@ def _log_likelihood(results: dict[str, Any], left: Axes, right: Axes) -> None:
     for k in _trained(results):
         course = _smooth(results["course"][k if k in results["course"] else str(k)])
         at, bound = zip(*course, strict=True)
-        left.plot(at, bound, color=_colour(results, k), label=f"K = {k}")
+        # A line through one point is nothing to see.
+        marker = "o" if len(at) <= 20 else ""
+        left.plot(at, bound, marker=marker, markersize=4, color=_colour(results, k), label=f"K = {k}")
     left.set(
         xlabel="presentations learned", ylabel="nats", title="K-sample bound of what comes next, in training"
     )
     low = [min(b for _, b in _smooth(course)[len(course) // 10 :]) for course in results["course"].values()]
     high = [max(b for _, b in _smooth(course)) for course in results["course"].values()]
-    left.set_ylim(min(low) - 0.05 * (max(high) - min(low)), max(high) + 0.05 * (max(high) - min(low)))
+    room = 0.05 * (max(high) - min(low)) or 1.0
+    left.set_ylim(min(low) - room, max(high) + room)
     _against_votes(results, right, "log_likelihood", "nats", "log-likelihood of the test part")
 
 
-def _smooth(course: Sequence[dict[str, float]], width: int = 9) -> list[tuple[float, float]]:
-    """The bound, a running mean of some records, against presentations."""
-    width = min(width, len(course))
+def _smooth(course: Sequence[dict[str, float]]) -> list[tuple[float, float]]:
+    """The bound, a running mean of nine records (of fewer in a course of less than 90), against presentations."""
+    width = max(1, min(9, len(course) // 10))
     return [
         (course[i + width - 1]["presentations"], sum(row["bound"] for row in course[i : i + width]) / width)
         for i in range(len(course) - width + 1)

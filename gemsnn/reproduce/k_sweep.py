@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +27,8 @@ from gemsnn.config import Settings
 from gemsnn.errors import InputError
 from gemsnn.files import atomic_write
 from gemsnn.records import provenance
+from gemsnn.reproduce.claims import METRICS, QUICK, TITLES, claims, sentences
 from gemsnn.reproduce.part import COURSE, Job, read
-
-METRICS = {"log_likelihood": +1, "accuracy": +1, "ece": -1, "nll": -1}
-"""What is compared, and whether more of it is better."""
 
 CLAIMED = ("log_likelihood", "accuracy", "ece")
 """What the paper claims to improve with compartments."""
@@ -72,8 +69,11 @@ def run(
     out: Path,
     *,
     say: Callable[[str], None] = lambda _: None,
+    quick: bool = False,
 ) -> dict[str, Any]:
     """Run the parts that are missing in ``out``, then write and return ``results.json``.
+
+    ``quick`` is kept in it: a sweep to see that all works, of which table and figures say that it shows nothing else.
 
     Raises:
         InputError: ``out`` holds a sweep of other settings, a part failed, or parts do not fit each other.
@@ -91,7 +91,7 @@ def run(
         say(f"{len(jobs) - len(missing)} of {len(jobs)} parts are there already")
     _run_all(missing, spec.jobs, say)
     results = summary([read(job) for job in jobs])
-    results = {"settings": given, **provenance(), **results}
+    results = {"settings": given, "quick": quick, **provenance(), **results}
     atomic_write(out / "results.json", json.dumps(results, allow_nan=False) + "\n")
     return results
 
@@ -170,9 +170,8 @@ def summary(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         ``rows``: for every K and K_I, mean and standard error of each metric over seeds; ``claims``: for each
-        claimed metric, by how many standard errors K = K_I = 10 (or the largest K) is better than K = K_I = 1,
-        and whether the means on the diagonal K_I = K are monotone within error; ``reliability`` of K_I = K and
-        ``course``, by K; ``digest`` of all parts.
+        metric, how the K of the diagonal K_I = K compare (:func:`gemsnn.reproduce.claims.claims`); ``reliability`` of
+        K_I = K and ``course``, by K; ``digest`` of all parts.
     """
     values = sorted({part["compartments"] for part in parts})
     cells = {len(part["by_compartments"][part["compartments"] - 1]["reliability"]) for part in parts}
@@ -197,10 +196,11 @@ def summary(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
             scores["tempered_ece"] = _mean([each[votes - 1]["tempered"]["ece"] for each in mine])
             rows.append({"compartments": k, "votes": votes, **scores})
     text = json.dumps(list(parts), sort_keys=True)
+    own = {row["compartments"]: row for row in diagonal(rows)}
     return {
         "seeds": sorted({part["seed"] for part in parts}),
         "presentations": parts[0]["presentations"],
-        "claims": {name: _claims(rows, name, values) for name in CLAIMED},
+        "claims": {name: claims(own, name) for name in METRICS},
         "rows": rows,
         "reliability": {k: _pooled([p for p in parts if p["compartments"] == k]) for k in values},
         "course": {k: _course([p["course"] for p in parts if p["compartments"] == k]) for k in values},
@@ -217,29 +217,6 @@ def _mean(values: Sequence[float]) -> dict[str, float | None]:
 def diagonal(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with K_I = K."""
     return [row for row in rows if row["votes"] == row["compartments"]]
-
-
-def _claims(rows: Sequence[dict[str, Any]], name: str, values: Sequence[int]) -> dict[str, Any]:
-    own = {row["compartments"]: row[name] for row in diagonal(rows)}
-    few, many = values[0], 10 if 10 in values else values[-1]
-    gain = METRICS[name] * (own[many]["mean"] - own[few]["mean"])
-    errors = [own[k]["error"] for k in (few, many)]
-    error = None if None in errors else float(np.hypot(*errors))
-    steps = [
-        (
-            METRICS[name] * (own[b]["mean"] - own[a]["mean"]),
-            np.hypot(own[a]["error"] or 0, own[b]["error"] or 0),
-        )
-        for a, b in pairwise(values)
-    ]
-    return {
-        "from": few,
-        "to": many,
-        "gain": gain,
-        "error": error,
-        "errors": gain / error if error else None,
-        "monotone": all(step >= -2 * wide for step, wide in steps),
-    }
 
 
 def _pooled(parts: Sequence[dict[str, Any]]) -> list[dict[str, float | None]]:
@@ -266,7 +243,7 @@ def _course(courses: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, float
 
 
 def table(results: dict[str, Any]) -> str:
-    """The diagonal K_I = K, then accuracy, ECE and log-likelihood over K and K_I, as text."""
+    """The diagonal K_I = K, then accuracy, ECE and log-likelihood over K and K_I, as text; then what they show."""
     rows = results["rows"]
 
     def cell(value: dict[str, float | None], digits: int) -> str:
@@ -274,20 +251,14 @@ def table(results: dict[str, Any]) -> str:
         return f"{value['mean']:.{digits}f}{error}"
 
     shown = {"log_likelihood": 2, "accuracy": 3, "ece": 3, "tempered_ece": 3, "nll": 3}
-    titles = {
-        "log_likelihood": "log-likelihood",
-        "accuracy": "accuracy",
-        "ece": "ECE",
-        "tempered_ece": "ECE at temperature",
-        "nll": "NLL",
-    }
-    lines = [f"{'K = K_I':>8}  " + "  ".join(f"{titles[name]:>18}" for name in shown)]
+    lines = [QUICK, ""] if results.get("quick") else []
+    lines += [f"{'K = K_I':>8}  " + "  ".join(f"{TITLES[name]:>18}" for name in shown)]
     for row in diagonal(rows):
         cells = (f"{cell(row[name], digits):>18}" for name, digits in shown.items())
         lines.append(f"{row['compartments']:>8}  " + "  ".join(cells))
     wanted = [votes for votes in (1, 2, 5, 10, 20, 50) if any(row["votes"] == votes for row in rows)]
     for name in CLAIMED:
-        lines += ["", f"{titles[name]}, K (down) and K_I (across)"]
+        lines += ["", f"{TITLES[name]}, K (down) and K_I (across)"]
         lines.append(f"{'':>8}  " + "  ".join(f"{votes:>16}" for votes in wanted))
         for k in dict.fromkeys(row["compartments"] for row in rows):
             mine = {row["votes"]: row for row in rows if row["compartments"] == k}
@@ -295,13 +266,5 @@ def table(results: dict[str, Any]) -> str:
                 f"{cell(mine[votes][name], shown[name]) if votes in mine else '':>16}" for votes in wanted
             )
             lines.append(f"{k:>8}  " + "  ".join(cells))
-    lines.append("")
-    for name in CLAIMED:
-        claim = results["claims"][name]
-        far = "" if claim["errors"] is None else f", {claim['errors']:.1f} standard errors"
-        order = "monotone within error" if claim["monotone"] else "not monotone"
-        lines.append(
-            f"{titles[name]}: K = K_I = {claim['to']} is better than {claim['from']} by {claim['gain']:.3f}{far}; "
-            f"{order}"
-        )
+    lines += ["", *([QUICK] if results.get("quick") else sentences(results["claims"]))]
     return "\n".join(lines)
