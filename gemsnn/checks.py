@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 SUM_TOLERANCE = 1e-4
 """How far from one a row of probabilities may sum: more than rounding in float32, less than any vote."""

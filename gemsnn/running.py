@@ -132,6 +132,7 @@ def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) 
                 "status": "running",
                 "seconds": {"data": round(loaded - began, 3)},
                 "notes": list(splits.notes),
+                "events": {part: tally._asdict() for part, tally in splits.tallies.items()},
             }
         else:
             manifest = before | {"status": "running", "resumed": [*before.get("resumed", []), _now()]}

@@ -8,12 +8,13 @@ with ``counts`` it holds the number of events, at most 255.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn.data.events import Events
+from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError
 
 Polarity = Literal["two", "merged"]
@@ -69,11 +70,18 @@ class BinSpec:
         return self.crop
 
 
+class Binned(NamedTuple):
+    """The bins of one recording, uint8 ``[T, M]``, and what became of its events."""
+
+    spikes: NDArray[np.uint8]
+    tally: Tally
+
+
 def bin_events(events: Events, spec: BinSpec, *, width: int, height: int) -> NDArray[np.uint8]:
     """Bin the events of one recording.
 
     Args:
-        events: in order of time, none before ``t = 0``.
+        events: in order of time; those before ``t = 0`` are left out.
         spec: the bins.
         width: sensor width in pixels.
         height: sensor height in pixels.
@@ -81,10 +89,18 @@ def bin_events(events: Events, spec: BinSpec, *, width: int, height: int) -> NDA
     Returns:
         uint8 ``[T, M]`` with the input order of :class:`gemsnn.types.Layout`. A recording without events has
         ``spec.steps`` empty bins if padded, else one.
+
+    Raises:
+        InputError: the crop does not fit the sensor, or there are too many bins.
     """
+    return bin_and_tally(events, spec, width=width, height=height).spikes
+
+
+def bin_and_tally(events: Events, spec: BinSpec, *, width: int, height: int) -> Binned:
+    """As :func:`bin_events`, with what became of the events: each was kept, or dropped for one reason."""
     x0, y0, crop_width, crop_height = spec.window(width, height)
     inputs = spec.channels * crop_width * crop_height
-    last = int(events["t"][-1]) // spec.bin_us + 1 if len(events) else 1
+    last = max(int(events["t"][-1]), 0) // spec.bin_us + 1 if len(events) else 1
     steps = last if spec.steps is None else (spec.steps if spec.pad else min(last, spec.steps))
 
     if steps * inputs > LARGEST_BINNED:
@@ -93,14 +109,24 @@ def bin_events(events: Events, spec: BinSpec, *, width: int, height: int) -> NDA
             "bins, fewer steps or a crop"
         )
 
-    x, y = events["x"].astype(np.int64) - x0, events["y"].astype(np.int64) - y0
-    inside = (x >= 0) & (x < crop_width) & (y >= 0) & (y < crop_height) & (events["t"] < steps * spec.bin_us)
-    x, y, step = x[inside], y[inside], events["t"][inside] // spec.bin_us
+    x, y, t = events["x"].astype(np.int64) - x0, events["y"].astype(np.int64) - y0, events["t"]
+    on_pixels = (x >= 0) & (x < crop_width) & (y >= 0) & (y < crop_height)
+    before, beyond = t < 0, t >= steps * spec.bin_us
+    kept = on_pixels & ~before & ~beyond
+    shown, outside = int(kept.sum()), int(len(t) - on_pixels.sum())
+    early = int((on_pixels & before).sum()) if before.any() else 0
+    tally = Tally(shown, outside, early, len(t) - shown - outside - early)
+
+    x, y, step = x[kept], y[kept], t[kept] // spec.bin_us
     pixel = x * crop_height + y
-    sender = 2 * pixel + events["on"][inside] if spec.channels == 2 else pixel
+    sender = 2 * pixel + events["on"][kept] if spec.channels == 2 else pixel
     if not spec.counts:
         spikes = np.zeros((steps, inputs), np.uint8)
         spikes[step, sender] = 1
-        return spikes
+        return Binned(spikes, tally)
     counted = np.bincount(step * inputs + sender, minlength=steps * inputs)
-    return np.minimum(counted, 255).astype(np.uint8).reshape(steps, inputs)
+    held = np.minimum(counted, 255)
+    fitting = int(held.sum())
+    return Binned(
+        held.astype(np.uint8).reshape(steps, inputs), tally._replace(kept=fitting, capped=shown - fitting)
+    )

@@ -27,10 +27,10 @@ from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.types import Layout
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files: raised whenever they are laid out differently."""
 
-_ARRAYS = ("values", "starts", "labels", "address")
+_ARRAYS = ("values", "starts", "labels", "address", "tallies")
 
 
 def folder() -> Path:
@@ -98,7 +98,11 @@ def recall(name: str, ingredients: Mapping[str, Any], make: Callable[[], SpikeSe
 
 def store(path: Path, spikes: SpikeSet) -> None:
     """Write a set of recordings, all at once or not at all; raise :class:`OSError` where that is impossible."""
-    arrays = {name: np.ascontiguousarray(getattr(spikes, name)) for name in _ARRAYS}
+    arrays = {
+        name: np.ascontiguousarray(held)
+        for name in _ARRAYS
+        if (held := getattr(spikes, name)) is not None  # tallies may not be there
+    }
     facts = {"layout": spikes.layout._asdict(), "packed": spikes.packed}
     metadata = {"facts": json.dumps(facts), "checksum": _checksum(arrays, facts)}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,13 +117,13 @@ def store(path: Path, spikes: SpikeSet) -> None:
 
 
 def load(path: Path) -> SpikeSet | None:
-    """Read a set of recordings, or nothing if the file is missing or damaged."""
-    if not path.is_file():
-        return None
+    """Read a set of recordings, or nothing if the file is missing, damaged, or out of reach."""
     try:
+        if not path.is_file():
+            return None
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in _ARRAYS}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         facts = json.loads(metadata["facts"])
         if metadata["checksum"] != _checksum(arrays, facts):
             return None
@@ -130,5 +134,5 @@ def load(path: Path) -> SpikeSet | None:
 
 def _checksum(arrays: Mapping[str, NDArray], facts: Mapping[str, Any]) -> str:
     """SHA-256 over all that a file holds."""
-    text = json.dumps([facts, [digest(arrays[name]) for name in _ARRAYS]], sort_keys=True)
+    text = json.dumps([facts, [[name, digest(arrays[name])] for name in sorted(arrays)]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

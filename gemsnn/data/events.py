@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ EVENT = np.dtype([("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("on", "?")])
 """One event: time in microseconds, pixel column and row, and true for ON (brighter), false for OFF."""
 
 Events = NDArray[np.void]
+
+LONGEST_GAP_US = 10_000_000
+"""A longer step of time between two events is a jump of the clock: a sensor of pixels is never silent for so long."""
 
 
 class Recording(NamedTuple):
@@ -32,6 +36,12 @@ class Recording(NamedTuple):
     height: int
     format: str
     repairs: dict[str, int]
+
+
+def mended(repairs: Mapping[str, int]) -> tuple[str, ...]:
+    """A sentence about repairs, if there were any; special events are left out, which mends nothing."""
+    found = [f"{count} {kind}" for kind, count in sorted(repairs.items()) if kind != "special events"]
+    return (f"Recordings were mended while they were read: {', '.join(found)}.",) if found else ()
 
 
 def make_events(t: NDArray, x: NDArray, y: NDArray, on: NDArray) -> Events:
@@ -54,3 +64,17 @@ def check_events(events: Events, width: int, height: int, where: str) -> None:
         )
     if t[0] < 0 or np.any(np.diff(t) < 0):
         raise InputError(f"{where}: timestamps go backwards; sort the events by time first")
+
+
+def close_gaps(step: NDArray[np.int64]) -> tuple[NDArray[np.int64], dict[str, int]]:
+    """Steps of time between events in order, without jumps ahead.
+
+    Over a step longer than :data:`LONGEST_GAP_US` time goes on as if none had passed, as a stream's does
+    (:mod:`gemsnn.data.arrivals`): a few stray events before a recording do not push it out of the bins.
+
+    Returns:
+        The steps, and the number of repairs by kind.
+    """
+    ahead = step > LONGEST_GAP_US
+    jumps = int(ahead.sum())
+    return np.where(ahead, 0, step), {"timestamp jumps ahead": jumps} if jumps else {}

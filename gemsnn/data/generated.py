@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn import rng
-from gemsnn.data import cache
-from gemsnn.data.binning import BinSpec, bin_events
+from gemsnn.data import cache, copies, parts
+from gemsnn.data.binning import Binned, BinSpec, bin_and_tally
 from gemsnn.data.camera import MNIST_DVS_SCALE4, EmulatorSpec
 from gemsnn.data.emulator import ALGORITHM, emulate
-from gemsnn.data.images import Images, digits_images, framed, load_images
+from gemsnn.data.image_sets import ImageSet, numbering, read_images
+from gemsnn.data.images import Images, digits_images, framed
 from gemsnn.data.spikeset import SpikeSet, Splits
-from gemsnn.errors import InputError
-from gemsnn.types import Layout, Progress
+from gemsnn.data.tally import Tally
+from gemsnn.errors import InputError, one_line
+from gemsnn.types import Progress
 
 _SPLIT_SEED = 20
 """Splits are the same for every user and every seed."""
@@ -57,22 +59,27 @@ def emulate_set(
         description: what the progress bar says.
     """
     index = np.arange(len(images)) if index is None else index
-    _, _, width, height = bins.window(emulator.width, emulator.height)
-    layout = Layout(bins.channels, height, width, classes, bins.bin_us)
+    layout = parts.layout_of(bins, emulator.width, emulator.height, classes)
 
-    def one(position: int) -> NDArray[np.uint8]:
+    def one(position: int) -> Binned:
         events = emulate(images[position], emulator, seed=seed, index=int(index[position]))
-        return bin_events(events, bins, width=emulator.width, height=emulator.height)
+        return bin_and_tally(events, bins, width=emulator.width, height=emulator.height)
 
-    rows: Iterable[NDArray[np.uint8]] = _in_order(one, len(images), threads or min(2, os.cpu_count() or 1))
+    made: Iterable[Binned] = _in_order(one, len(images), threads or min(2, os.cpu_count() or 1))
     if progress is not None:
-        rows = progress(rows, len(images), description)
-    return replace(SpikeSet.from_bins(rows, labels.tolist(), layout, counts=bins.counts), address=index)
+        made = progress(made, len(images), description)
+    tallies = np.zeros((len(images), len(Tally._fields)), np.int64)
+
+    def rows() -> Iterator[NDArray[np.uint8]]:
+        for position, (spikes, became) in enumerate(made):
+            tallies[position] = became
+            yield spikes
+
+    spikes = SpikeSet.from_bins(rows(), labels.tolist(), layout, counts=bins.counts)
+    return replace(spikes, address=index, tallies=tallies)
 
 
-def _in_order(
-    work: Callable[[int], NDArray[np.uint8]], count: int, threads: int
-) -> Iterator[NDArray[np.uint8]]:
+def _in_order(work: Callable[[int], Binned], count: int, threads: int) -> Iterator[Binned]:
     """``work(0), work(1), ...`` by several threads; few results wait at a time, as unpacked ones are large."""
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, count, _AT_A_TIME):
@@ -102,11 +109,11 @@ def load_digits_events(
         progress: shows how far the work is.
     """
     small = digits_images()
-    parts = split(small.labels, _DIGITS_TEST, _DIGITS_VALIDATION)
-    source = Images(framed(small.images), small.labels)
-    whole = _emulated("digits", source, emulator, bins or BinSpec(), seed, progress)
+    positions = limited(split(small.labels, _DIGITS_TEST, _DIGITS_VALIDATION), limit)
+    digits = ImageSet(Images(framed(small.images), small.labels), ("digits",), (0,))
+    whole = _emulated("digits", digits.source, emulator, bins or BinSpec(), seed, progress)
     note = "digits: the 1,797 handwritten digits of scikit-learn, seen by an emulated event camera"
-    return _pick(whole, limited(parts, limit), note)
+    return _pick(whole, positions, positions, digits, "digits", (note,))
 
 
 def load_image_events(
@@ -136,7 +143,8 @@ def load_image_events(
     Raises:
         InputError: a file cannot be used, images differ in size, or there are too few for a split.
     """
-    source = read_folder(root) if root.is_dir() else load_images(root)
+    images = read_images(root)
+    source = images.source
     total = len(source.labels)
     if not 0 < validation < 1:
         raise InputError(f"validation must lie between 0 and 1, not {validation}")
@@ -144,30 +152,23 @@ def load_image_events(
     held = min(max(round(validation * (total - tested)), 1), total - tested - 1)
     if tested < 1 or held < 1:
         raise InputError(f"{root}: {total} images are too few to split; give at least 10")
-    parts = limited(split(source.labels, tested, held), limit)
-    wanted = np.sort(np.concatenate(parts))
+    positions = limited(split(source.labels, tested, held), limit)
+    wanted = np.sort(np.concatenate(positions))
     whole = _emulated("images", source, emulator, bins or BinSpec(), seed, progress, wanted)
-    train, validate, test = (np.searchsorted(wanted, part) for part in parts)
+    train, validate, test = (np.searchsorted(wanted, part) for part in positions)
     note = f"images: {len(wanted)} of {total} images, seen by an emulated event camera"
-    return _pick(whole, (train, validate, test), note)
-
-
-def read_folder(root: Path) -> Images:
-    """All image files of a folder, in order of their names."""
-    paths = sorted(
-        path
-        for path in root.iterdir()
-        if path.suffix == ".npz" or ("idx3" in path.name and "images" in path.name)
+    shown = {"training": source.labels[positions[0]], "test": source.labels[positions[2]]}
+    missing = parts.missing_classes(
+        {part: labels.tolist() for part, labels in shown.items()}, np.unique(source.labels).tolist()
     )
-    if not paths:
-        raise InputError(
-            f"{root}: the folder holds no image files; give .npz or IDX files (*-images-idx3-ubyte)"
-        )
-    loaded = [load_images(path) for path in paths]
-    for path, (images, _) in zip(paths, loaded, strict=True):
-        if images.shape[1:] != loaded[0].images.shape[1:]:
-            raise InputError(f"{path}: images of {images.shape[1:]} pixels do not fit the others in {root}")
-    return Images(*(np.concatenate(columns) for columns in zip(*loaded, strict=True)))
+    return _pick(
+        whole,
+        (train, validate, test),
+        positions,
+        images,
+        root,
+        (note, *images.notes, *numbering(source.labels), *missing),
+    )
 
 
 Parts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
@@ -234,6 +235,12 @@ def _emulated(
     return spikes.merged() if bins.polarity == "merged" else spikes
 
 
-def _pick(whole: SpikeSet, parts: Parts, note: str) -> Splits:
-    train, validation, test = (whole.select(part) for part in parts)
-    return Splits(train, validation, test, (note,))
+def _pick(
+    whole: SpikeSet, chosen: Parts, positions: Parts, images: ImageSet, where: object, notes: tuple[str, ...]
+) -> Splits:
+    """The parts, with what a user should know of them; ``positions`` are those of the images in their set."""
+    train, validation, test = (whole.select(part) for part in chosen)
+    splits = Splits(train, validation, test)
+    marked = {part: images.marks(found) for part, found in zip(splits.parts, positions, strict=True)}
+    notes += (*parts.look_at(splits, where, images.name), *copies.between(marked))
+    return replace(splits, notes=tuple(map(one_line, notes)))

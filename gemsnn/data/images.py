@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from gemsnn.data.access import first_bytes, found_at, refusal
 from gemsnn.errors import InputError
 from gemsnn.types import LARGEST_SIDE
 
@@ -35,14 +36,16 @@ def load_images(path: Path) -> Images:
     * ``.npz`` with the arrays ``images`` ``[n, h, w]`` (integers 0 .. 255, or floats 0 .. 1) and ``labels``
       ``[n]``; nothing is unpickled;
     * IDX (the format of MNIST), plain or ``.gz``: the name holds ``images`` and ``idx3``, and the labels lie
-      beside it under the same name with ``labels`` and ``idx1``, plain or ``.gz``.
+      beside it under the same name with ``labels`` and ``idx1``, plain or ``.gz``; either may lie in a folder of
+      its own name.
 
     Raises:
         InputError: a file is missing, of another kind, damaged or truncated, announces more data than it can
             hold, or images and labels do not fit each other.
     """
-    if not path.is_file():
+    if found_at(path) is None:
         raise InputError(f"{path}: there is no such image file; give an .npz or an IDX file")
+    first_bytes(path)
     if path.suffix == ".npz":
         images, labels = _read_npz(path)
     elif "idx3" in path.name:
@@ -128,7 +131,8 @@ def _read_npz(path: Path) -> tuple[NDArray, NDArray]:
                 raise InputError(f"{path}: needs the arrays 'images' and 'labels', but holds {held}")
             images, labels = (_read_npy(archive, name, path) for name in ("images", "labels"))
     except DAMAGED_ZIP as error:
-        raise InputError(f"{path}: the file is damaged and cannot be read as .npz ({error})") from error
+        damage = f"the file is damaged and cannot be read as .npz ({error}); {packing(error)}"
+        raise refusal(path, error, damage) from error
     return images, labels
 
 
@@ -137,6 +141,14 @@ DAMAGED_ZIP = (
     *(NotImplementedError, RuntimeError, ValueError),
 )
 """What opening a damaged zip or reading one of its members raises."""
+
+
+def packing(error: BaseException) -> str:
+    """What to do about a zip after such an error."""
+    if isinstance(error, NotImplementedError) or "password" in str(error):
+        return "pack it without encryption and by the usual method, or unpack it"
+    return "download it again"
+
 
 EXPANSION = 1032
 """DEFLATE makes data at most this many times smaller, so larger claims are false."""
@@ -189,25 +201,34 @@ def _afford(shape: tuple[int, ...], itemsize: int, at_most: int, path: Path) -> 
 
 
 def _labels_beside(path: Path) -> Path:
-    """The labels file of an IDX images file."""
+    """The labels file of an IDX images file: beside it, or where images and labels each have a folder of their name."""
     name = path.name.replace("images", "labels").replace("idx3", "idx1")
     plain = name.removesuffix(".gz")
-    for candidate in (name, plain, plain + ".gz"):
-        if candidate != path.name and path.with_name(candidate).is_file():
-            return path.with_name(candidate)
+    forms = (plain, plain.replace(".idx1", "-idx1"), plain.replace("-idx1", ".idx1"))
+    candidates = [*dict.fromkeys((name, *forms, *(form + ".gz" for form in forms)))]
+    below = path.parent.name.replace("images", "labels").replace("idx3", "idx1")
+    own = [path.parent.parent] if below != path.parent.name else []
+    folders = [path.parent, *own, *(folder / below for folder in own)]
+    for folder in folders:
+        for candidate in candidates:
+            for place in (folder / candidate, folder / candidate / candidate):
+                if place != path and found_at(place) == "file":
+                    return place
     raise InputError(f"{path}: the labels file {plain}[.gz] is missing beside it")
 
 
 def _read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """An IDX file of unsigned bytes: magic ``0 0 8 dimensions``, one big-endian uint32 a dimension, the data."""
-    size = path.stat().st_size
-    at_most = size * EXPANSION if path.suffix == ".gz" else size
+    first_bytes(path)
     try:
+        size = path.stat().st_size
+        at_most = size * EXPANSION if path.suffix == ".gz" else size
         with path.open("rb") as plain:
             file = gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain
             return _parse_idx(file, dimensions, at_most, path)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: the file is damaged and cannot be read as IDX ({error})") from error
+        damage = f"the file is damaged and cannot be read as IDX ({error}); download it again"
+        raise refusal(path, error, damage) from error
 
 
 def _parse_idx(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from gemsnn.data import wire
+from gemsnn.data.access import first_bytes
 from gemsnn.data.arrivals import CHUNK
 from gemsnn.data.events import Events
 from gemsnn.data.readers import read_recording
@@ -60,10 +61,12 @@ class Source(Protocol):
     Attributes:
         live: whether events come when they happen, so that what has not been fetched is gone; a file can be read again.
         sensor: width and height in pixels; ``None`` where events do not tell.
+        repairs: what was mended while it was read, counted by kind.
     """
 
     live: bool
     sensor: tuple[int, int] | None
+    repairs: dict[str, int]
 
     def poll(self, timeout: float) -> Arrival | None:
         """What comes next, or ``None`` if nothing does within so many seconds.
@@ -104,10 +107,12 @@ class File:
     sensor: tuple[int, int] | None
 
     def __init__(self, path: Path) -> None:
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+        self.repairs: dict[str, int] = {}
+        if path.suffix.lower() in SUFFIXES and first_bytes(path):
             self.sensor, chunks = read_chunks(path)
         else:
             recording = read_recording(path)
+            self.repairs = recording.repairs
             self.sensor, chunks = (recording.width, recording.height), iter([recording.events])
         self._portions = (portion for chunk in chunks for portion in _portions(chunk))
 
@@ -144,6 +149,7 @@ class _Queue:
     most = DATAGRAMS
 
     def __init__(self) -> None:
+        self.repairs: dict[str, int] = {}
         self._waiting: collections.deque[Arrival] = collections.deque()
         self._changed = threading.Condition()
         self._trouble, self._ended, self._closed = Trouble(), False, False

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gemsnn.data.tally import Tally, total
 from gemsnn.errors import InputError
 from gemsnn.types import Layout, Presentation, class_target
 
@@ -28,6 +29,8 @@ class SpikeSet:
         layout: the inputs and classes.
         packed: whether ``values`` holds packed bits.
         warm_up: share of each recording before the first step at which the target is evidence.
+        tallies: int64 ``[n, 6]``, what became of each recording's events (the fields of
+            :class:`gemsnn.data.tally.Tally`); ``None`` where it was not counted.
     """
 
     values: NDArray[np.uint8]
@@ -37,6 +40,7 @@ class SpikeSet:
     layout: Layout
     packed: bool
     warm_up: float = 0.0
+    tallies: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         """Check that the labels fit the classes."""
@@ -107,6 +111,7 @@ class SpikeSet:
             starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             labels=self.labels[chosen],
             address=self.address[chosen],
+            tallies=None if self.tallies is None else self.tallies[chosen],
         )
 
     def counts_per_input(self) -> NDArray[np.int64]:
@@ -131,7 +136,12 @@ class SpikeSet:
             for i in range(len(self))
         )
         merged = SpikeSet.from_bins(bins, self.labels.tolist(), layout, counts=not self.packed)
-        return replace(merged, address=self.address, warm_up=self.warm_up)
+        tallies = self.tallies
+        if tallies is not None and not self.packed:  # bins of counts that were joined hold at most 255, too
+            lost = self.counts_per_input().sum(axis=1) - merged.counts_per_input().sum(axis=1)
+            moved = np.array([[-(name == "kept") + (name == "capped") for name in Tally._fields]])
+            tallies = tallies + lost[:, None] * moved
+        return replace(merged, address=self.address, warm_up=self.warm_up, tallies=tallies)
 
 
 @dataclass(frozen=True)
@@ -142,3 +152,13 @@ class Splits:
     validation: SpikeSet
     test: SpikeSet
     notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, SpikeSet]:
+        """The parts by their names."""
+        return {"training": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def tallies(self) -> dict[str, Tally]:
+        """What became of the events of each part; parts where it was not counted are left out."""
+        return {name: total(part.tallies) for name, part in self.parts.items() if part.tallies is not None}

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from gemsnn import config, console, running
+from gemsnn.data.events import mended
 from gemsnn.data.sources import Source, open_source
 from gemsnn.data.wire import Label
 from gemsnn.errors import INTERRUPTED, InputError
@@ -37,6 +38,8 @@ def run(model: Path, given: str, spec: StreamSpec) -> int:
     trained = running.load_trained(folder, settings)
     schedule = [] if spec.labels is None else read_labels(spec.labels, trained.layout.classes)
     source = open_source(given)
+    for note in mended(source.repairs):
+        console.say(f"note: {note}")
     try:
         task = task_of(spec, settings, trained, source.sensor)
         with console.status("preparing the network (its first use compiles it, which takes half a minute)"):

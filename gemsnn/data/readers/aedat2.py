@@ -12,7 +12,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn.data.events import Recording, check_events, make_events
+from gemsnn.data.events import LONGEST_GAP_US, Recording, check_events, close_gaps, make_events
 from gemsnn.errors import InputError
 
 SIDE = 128
@@ -20,9 +20,6 @@ SIDE = 128
 
 WRAP_US = 2**32
 """Timestamps are counted modulo this many microseconds, about 71.6 minutes."""
-
-LONGEST_GAP_US = 10_000_000
-"""A jump back is a wrap-around if, read as one, it leaves a gap no longer than this between two events."""
 
 _VERSION = re.compile(rb"#!AER-DAT([0-9.]+)")
 _OTHERS = {b"PK\x03\x04": "a zip file", b"\x89HDF": "an HDF5 file", b"\x1f\x8b": "a gzip file"}
@@ -102,13 +99,15 @@ def header_length(data: bytes, where: str) -> int:
 def mend_timestamps(raw: NDArray[np.int64]) -> tuple[NDArray[np.int64], dict[str, int]]:
     """Time since the first event, never falling, from unsigned 32-bit timestamps in the order of arrival.
 
-    Events arrive in order, so the order is kept and a timestamp that jumps back is mended:
+    Events arrive in order, so the order is kept and a timestamp that jumps back or far ahead is mended:
 
     * a late event, one whose successor is back at the level before it, takes its predecessor's time
-      (other times keep still);
-    * a wrap-around past 2^32, known by the gap it leaves (at most :data:`LONGEST_GAP_US`), adds that gap;
-    * anything else is a reset of the camera's clock: a running offset lets time go on from the event before,
-      as if no time had passed, since how long the reset took is not recorded.
+      (other times keep still), and an early one, whose successor fits its predecessor, takes its successor's;
+    * a wrap-around past 2^32, known by the gap it leaves (at most :data:`~gemsnn.data.events.LONGEST_GAP_US`),
+      adds that gap;
+    * any other step back is a reset of the camera's clock: a running offset lets time go on from the event before,
+      as if no time had passed, since how long the reset took is not recorded;
+    * a step ahead that is longer than such a gap is a jump of the clock, see :func:`~gemsnn.data.events.close_gaps`.
 
     Args:
         raw: int64 ``[n]``, ``n >= 1``, values 0 .. 2^32 - 1, in microseconds.
@@ -120,12 +119,24 @@ def mend_timestamps(raw: NDArray[np.int64]) -> tuple[NDArray[np.int64], dict[str
     late[1:-1] = (raw[1:-1] < raw[:-2]) & (raw[2:] >= raw[:-2])
     # The successor of a late event stands at the old level, so a late event's predecessor is never late.
     times = np.where(late, np.roll(raw, 1), raw)
+    early = np.zeros(len(raw), bool)
+    back, fits = times[2:] < times[1:-1], times[2:] >= times[:-2]
+    early[1:-1] = back & fits & ~_wraps(times[2:] - times[1:-1])
+    # The predecessor of an early event stands below its successor, so neither of them is early.
+    times = np.where(early, np.roll(times, -1), times)
     step = np.diff(times)
-    back = step < 0
-    wraps = back & (step + WRAP_US <= LONGEST_GAP_US)
-    resets = back & ~wraps
-    step = np.where(wraps, step + WRAP_US, np.where(resets, 0, step))
-    counted = {"late events": late, "timestamp wrap-arounds": wraps, "timestamp resets": resets}
-    return np.concatenate([[0], np.cumsum(step)]), {
-        kind: int(m.sum()) for kind, m in counted.items() if m.any()
+    wraps, resets = _wraps(step), (step < 0) & ~_wraps(step)
+    step, jumps = close_gaps(np.where(wraps, step + WRAP_US, np.where(resets, 0, step)))
+    counted = {
+        "late events": late,
+        "early events": early,
+        "timestamp wrap-arounds": wraps,
+        "timestamp resets": resets,
     }
+    repairs = {kind: int(m.sum()) for kind, m in counted.items() if m.any()}
+    return np.concatenate([[0], np.cumsum(step)]), repairs | jumps
+
+
+def _wraps(step: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which steps back are wrap-arounds."""
+    return (step < 0) & (step + WRAP_US <= LONGEST_GAP_US)

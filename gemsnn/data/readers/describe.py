@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from gemsnn.data.access import first_bytes
 from gemsnn.data.events import Recording
 from gemsnn.data.images import load_images
-from gemsnn.data.readers.files import MAGIC_HDF5, MAGIC_ZIP, first_bytes, read_recording
+from gemsnn.data.readers.files import MAGIC_HDF5, MAGIC_ZIP, read_recording
 from gemsnn.data.readers.hdf5 import open_hdf5, read_array, read_part, sensor_side, to_recording
 from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
 from gemsnn.errors import InputError

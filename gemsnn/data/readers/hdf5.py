@@ -16,7 +16,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn.data.events import Recording, check_events, make_events
+from gemsnn.data.access import refusal
+from gemsnn.data.events import Recording, check_events, close_gaps, make_events
 from gemsnn.data.images import EXPANSION
 from gemsnn.errors import InputError
 
@@ -38,7 +39,7 @@ class Part(NamedTuple):
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open for reading; what the HDF5 library finds wrong with the file becomes an :class:`InputError`."""
+    """Open for reading; what goes wrong on the way to the file or within it becomes an :class:`InputError`."""
     try:
         with h5py.File(path, "r") as file:
             _refuse_links(file, str(path))
@@ -46,9 +47,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     except InputError:
         raise
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{path}: this HDF5 file cannot be read ({error}); it is damaged, so copy it again"
-        ) from error
+        damage = f"this HDF5 file cannot be read ({error}); it is damaged, so copy it again"
+        raise refusal(path, error, damage) from error
 
 
 def _refuse_links(file: h5py.File, where: str) -> None:
@@ -141,7 +141,7 @@ def sensor_side(largest: int, where: str) -> int:
 
 
 def to_recording(array: NDArray[np.int64], side: int, where: str) -> Recording:
-    """Columns t, x, y, polarity (1 is ON) as a recording, with time from its first event and sorted by it."""
+    """Columns t, x, y, polarity (1 is ON) as a recording: time from its first event, sorted, without jumps ahead."""
     t, x, y, polarity = array.T
     if polarity.min() < 0 or polarity.max() > 1:
         raise InputError(f"{where}: polarities must be 0 or 1, not {polarity.min()} .. {polarity.max()}")
@@ -152,6 +152,8 @@ def to_recording(array: NDArray[np.int64], side: int, where: str) -> Recording:
         )
     order = np.argsort(t, kind="stable")
     disorder = int((np.diff(t) < 0).sum())
-    events = make_events(t - t.min(), x, y, polarity)[order]
+    step, jumps = close_gaps(np.diff(t[order], prepend=t.min()))
+    events = make_events(np.cumsum(step), x[order], y[order], polarity[order])
     check_events(events, side, side, where)
-    return Recording(events, side, side, "HDF5 events", {"events out of order": disorder} if disorder else {})
+    repairs = {"events out of order": disorder} if disorder else {}
+    return Recording(events, side, side, "HDF5 events", repairs | jumps)

@@ -5,7 +5,6 @@ T. Serrano-Gotarredona and B. Linares-Barranco, "Poker-DVS and MNIST-DVS", Front
 
 from __future__ import annotations
 
-import os
 import re
 import zipfile
 from collections import Counter
@@ -14,8 +13,9 @@ from contextlib import ExitStack
 from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
+from gemsnn.data.access import first_bytes, found_at, refusal, walk
 from gemsnn.data.events import Recording
-from gemsnn.data.images import DAMAGED_ZIP
+from gemsnn.data.images import DAMAGED_ZIP, packing
 from gemsnn.data.readers.aedat2 import read_aedat2
 from gemsnn.data.readers.files import read_bytes
 from gemsnn.errors import InputError
@@ -81,14 +81,15 @@ def find_mnist_dvs(root: str | Path, scale: int | None = 4) -> list[DvsFile]:
         InputError: no such folder, no such file in it, or an unreadable zip.
     """
     root = Path(root)
-    if not root.exists():
+    held = found_at(root)
+    if held is None:
         raise InputError(f"{root}: there is no such folder or file; check the path of the data set")
-    if root.is_file() and not zipfile.is_zipfile(root):
+    if held != "folder" and first_bytes(root) and not zipfile.is_zipfile(root):
         raise InputError(
             f"{root}: this is neither a folder nor a zip file; give the folder that holds the data set"
         )
     found: list[DvsFile] = []
-    for path in [root] if root.is_file() else sorted(_walk(root)):
+    for path in [root] if held == "file" else sorted(_relevant(root)):
         if path.suffix.lower() == ".zip":
             for member in _members(path):
                 found += _entry(PurePosixPath(member), path, member)
@@ -160,17 +161,10 @@ def read_files(entries: Iterable[DvsFile]) -> Iterator[Recording]:
             yield read_aedat2(data, entry.where)
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    """Files under a folder that may matter, through links to folders too, but never round in a circle."""
-    seen: set[str] = set()
-    for folder, below, names in os.walk(root, followlinks=True):
-        if (real := os.path.realpath(folder)) in seen:
-            below.clear()
-            continue
-        seen.add(real)
-        yield from (
-            Path(folder, name) for name in names if NAME.fullmatch(name) or name.lower().endswith(".zip")
-        )
+def _relevant(root: Path) -> Iterator[Path]:
+    """Files under a folder that may matter."""
+    for folder, names in walk(root):
+        yield from (folder / name for name in names if NAME.fullmatch(name) or name.lower().endswith(".zip"))
 
 
 def _entry(inner: PurePath, path: Path, member: str | None) -> list[DvsFile]:
@@ -195,9 +189,8 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except DAMAGED_ZIP as error:
-        raise InputError(
-            f"{path}: this zip file cannot be opened ({error}); download it again or move it away"
-        ) from error
+        damage = f"this zip file cannot be opened ({error}); download it again or move it away"
+        raise refusal(path, error, damage) from error
 
 
 def _members(path: Path) -> list[str]:
@@ -214,9 +207,8 @@ def _read_member(archive: zipfile.ZipFile, entry: DvsFile) -> bytes:
                 LARGEST_MEMBER + 1
             )  # the size that the zip states may be false, so it is not relied on
     except DAMAGED_ZIP as error:
-        raise InputError(
-            f"{entry.where}: this zip member cannot be read ({error}); download the zip again"
-        ) from error
+        damage = f"this zip member cannot be read ({error}); {packing(error)}"
+        raise refusal(entry.where, error, damage) from error
     if len(data) > LARGEST_MEMBER:
         raise InputError(
             f"{entry.where}: this member of the zip unpacks to more than {LARGEST_MEMBER >> 20} MiB, too "

@@ -14,12 +14,16 @@ from gemsnn.errors import InputError
 SIDE = 34
 """Recordings are 34 x 34 pixels."""
 
+WRAP_US = 2**23
+"""Times are counted modulo this many microseconds, 8.4 seconds."""
+
 
 def read_nmnist(data: bytes, where: str) -> Recording:
     """Decode an N-MNIST file.
 
     Times stay on the file's clock, whose 0 is the start of the first saccade (the first event follows within
-    some milliseconds), because that is what recordings have in common.
+    some milliseconds), because that is what recordings have in common. A step back by more than half of
+    :data:`WRAP_US` is a wrap-around of that clock, and time goes on; events that are still out of order are sorted.
 
     Args:
         data: the whole file.
@@ -43,9 +47,15 @@ def read_nmnist(data: bytes, where: str) -> Recording:
             "is damaged or of another format, so give an N-MNIST recording"
         )
     t = (byte[:, 2] & 0x7F) << 16 | byte[:, 3] << 8 | byte[:, 4]
+    step = np.diff(t, prepend=t[:1])
+    # A step ahead by as much is a late event from before the wrap-around, if there has been one.
+    turns = np.cumsum((step < -WRAP_US // 2).astype(np.int64) - (step > WRAP_US // 2))
+    turns -= np.minimum.accumulate(np.minimum(turns, 0))
+    t = t + WRAP_US * turns
     events = make_events(t, x, y, byte[:, 2] >> 7)
     disorder = int((np.diff(t) < 0).sum())
     if disorder:
         events = events[np.argsort(t, kind="stable")]
     check_events(events, SIDE, SIDE, where)
-    return Recording(events, SIDE, SIDE, "N-MNIST", {"events out of order": disorder} if disorder else {})
+    found = {"timestamp wrap-arounds": int(turns.max()), "events out of order": disorder}
+    return Recording(events, SIDE, SIDE, "N-MNIST", {kind: count for kind, count in found.items() if count})

@@ -1,0 +1,242 @@
+"""From a list of recordings to the parts of a data set: read, binned, split, and what a user should know of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gemsnn import rng
+from gemsnn.data import copies, tally
+from gemsnn.data.binning import BinSpec, bin_and_tally
+from gemsnn.data.copies import Marked
+from gemsnn.data.events import Recording, mended
+from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.errors import InputError, one_line
+from gemsnn.types import Layout, Progress
+
+HELD_OUT = 0.2
+"""The fraction held out for testing where the official test part is absent."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A recording to be read: its label, its presentation index, where it is, and its name in messages."""
+
+    label: int
+    index: int
+    source: Any
+    name: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A data set before it is read.
+
+    Attributes:
+        name: the data set's, for the progress bar.
+        where: the folder or file, for messages.
+        train: recordings for training and validation.
+        test: recordings for testing.
+        read: the recordings of items, one by one.
+        prepare: what is done to a recording before it is binned; ``None`` for nothing.
+        width: sensor width in pixels.
+        height: sensor height in pixels.
+        classes: how many classes there are.
+        notes: what a user should know already.
+        seen: what was noticed of the events, for the refusal of a part without spikes.
+    """
+
+    name: str
+    where: object
+    train: Sequence[Item]
+    test: Sequence[Item]
+    read: Callable[[Iterable[Item]], Iterator[Recording]]
+    width: int
+    height: int
+    classes: int
+    notes: tuple[str, ...] = ()
+    prepare: Callable[[Item, Recording], Recording] | None = None
+    seen: str = ""
+
+
+def load(
+    listing: Listing, spec: BinSpec, *, limit: int | None, validation: float, progress: Progress | None
+) -> Splits:
+    """Read, bin and split.
+
+    Args:
+        listing: the data set.
+        spec: the bins.
+        limit: read only so many recordings of training and validation together, classes interleaved.
+        validation: the fraction of the training part cut off for validation.
+        progress: wraps the items as they are read, to show a bar.
+
+    Raises:
+        InputError: numbers out of range, a damaged file, or a part without spikes.
+    """
+    if not 0 <= validation < 1:
+        raise InputError(f"the validation fraction must be at least 0 and below 1, not {validation}")
+    reader = _Reader(listing, spec, progress)
+    train, validate = split_validation(reader.binned(first(listing.train, limit), "training"), validation)
+    splits = Splits(train, validate, reader.binned(listing.test, "test"))
+    name = {item.index: item.name for item in (*listing.train, *listing.test)}.__getitem__
+    marked = {part: copies.marks(spikes, name) for part, spikes in splits.parts.items()}
+    notes = (*listing.notes, *reader.notes(), *look_at(splits, listing.where, name, listing.seen))
+    return replace(splits, notes=tuple(map(one_line, (*notes, *copies.between(marked)))))
+
+
+class _Reader:
+    """Reads and bins the items of one part after the other; what was mended and left out adds up."""
+
+    def __init__(self, listing: Listing, spec: BinSpec, progress: Progress | None) -> None:
+        self.listing, self.spec = listing, spec
+        self.wrap = progress or (lambda items, *_: items)
+        self.repairs: Counter[str] = Counter()
+        self.found: list[copies.Found] = []
+
+    def binned(self, items: Sequence[Item], part: str) -> SpikeSet:
+        """The items' recordings, each content of a class once."""
+        listing, spec = self.listing, self.spec
+        marked: list[Marked] = []
+        tallies: list[tally.Tally] = []
+        recordings = listing.read(self.wrap(items, len(items), f"reading {listing.name}, {part} part"))
+
+        def bins() -> Iterator[np.ndarray]:
+            for item, recording in zip(items, recordings, strict=True):
+                marked.append(Marked(copies.digest(recording.events), item.label, item.name))
+                self.repairs.update(recording.repairs)
+                events = len(recording.events)
+                if listing.prepare is not None:
+                    recording = listing.prepare(item, recording)
+                spikes, became = bin_and_tally(
+                    recording.events, spec, width=recording.width, height=recording.height
+                )
+                tallies.append(became._replace(moved=events - len(recording.events)))
+                yield spikes
+
+        labels = [item.label for item in items]
+        layout = layout_of(spec, listing.width, listing.height, listing.classes)
+        spikes = SpikeSet.from_bins(bins(), labels, layout, counts=spec.counts)
+        spikes = replace(
+            spikes,
+            address=np.array([item.index for item in items], np.int64),
+            tallies=np.array(tallies, np.int64).reshape(-1, len(tally.Tally._fields)),
+        )
+        self.found.append(found := copies.find(marked))
+        return spikes if found.first.all() else spikes.select(np.flatnonzero(found.first))
+
+    def notes(self) -> Iterator[str]:
+        """What was mended and left out, in sentences."""
+        yield from mended(self.repairs)
+        for found in self.found:
+            yield from copies.notes("recordings", found)
+
+
+def look_at(splits: Splits, where: object, name: Callable[[int], str], seen: str = "") -> tuple[str, ...]:
+    """Sentences about recordings that keep few of their events in the bins; a part without spikes is refused.
+
+    Args:
+        splits: with tallies.
+        where: the data set, for messages.
+        name: the name of a recording by its index.
+        seen: what was noticed of the events.
+
+    Raises:
+        InputError: a part without spikes.
+    """
+    parts = {part: spikes.tallies for part, spikes in splits.parts.items() if spikes.tallies is not None}
+    tally.check_spikes(parts, where, seen)
+    index = np.concatenate([spikes.address for spikes in splits.parts.values()])
+    tallies = np.concatenate(list(parts.values()))
+    return tally.notes(tallies, lambda position: name(int(index[position])))
+
+
+def layout_of(spec: BinSpec, width: int, height: int, classes: int) -> Layout:
+    """The inputs that these bins make of a sensor, and the classes."""
+    _, _, crop_width, crop_height = spec.window(width, height)
+    return Layout(spec.channels, crop_height, crop_width, classes, spec.bin_us)
+
+
+def split_validation(train: SpikeSet, fraction: float) -> tuple[SpikeSet, SpikeSet]:
+    """Cut a validation part from a training part: stratified, and the same whatever seed training uses.
+
+    Of the ``n`` recordings of a class, ``round(fraction n)`` are taken, those whose index has the smallest
+    hash; at least one recording in all if there are two. Both parts keep the order of ``train``.
+
+    Args:
+        train: the recordings.
+        fraction: ``0 <= fraction < 1``.
+
+    Returns:
+        What remains for training, and the validation part.
+
+    Raises:
+        InputError: a fraction out of range.
+    """
+    if not 0 <= fraction < 1:
+        raise InputError(f"the validation fraction must be at least 0 and below 1, not {fraction}")
+    rank = np.array([rng.derive(0, "validation", int(index)) for index in train.address], np.uint64)
+    chosen = np.zeros(len(train), bool)
+    for label in np.unique(train.labels):
+        members = np.flatnonzero(train.labels == label)
+        chosen[members[np.argsort(rank[members])][: int(fraction * len(members) + 0.5)]] = True
+    if chosen.all():
+        chosen[np.argsort(rank)[-1:]] = False  # training needs one
+    if fraction > 0 and len(train) > 1 and not chosen.any():
+        chosen[np.argmin(rank)] = True
+    return train.select(np.flatnonzero(~chosen)), train.select(np.flatnonzero(chosen))
+
+
+def first(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """The first ``limit`` items, classes interleaved: the first of each class, then the second of each, .."""
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be at least 1 recording, not {limit}")
+    met = Counter[int]()
+    ranked = []
+    for item in items:
+        ranked.append((met[item.label], item.label, item))
+        met[item.label] += 1
+    return [item for _, _, item in sorted(ranked, key=lambda entry: entry[:2])][:limit]
+
+
+def part_of(count: int, fraction: float) -> int:
+    """The fraction of a count, rounded; at least 1, but not all."""
+    return min(max(1, int(fraction * count + 0.5)), count - 1)
+
+
+def hold_out_by_class(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """Split off the last :data:`HELD_OUT` of each class, in the given order; of one recording nothing."""
+    held: set[int] = set()
+    for label in {item.label for item in items}:
+        members = [item.index for item in items if item.label == label]
+        held.update(members[len(members) - part_of(len(members), HELD_OUT) :])
+    return [item for item in items if item.index not in held], [item for item in items if item.index in held]
+
+
+def held_out_note(absent: str, taken: str, count: int) -> str:
+    """What was done for want of an official test part."""
+    return (
+        f"The official test part is absent (no {absent}): {taken} ({count} recordings) are held out as test."
+    )
+
+
+def missing_classes(labels: Mapping[str, Iterable[int]], classes: Iterable[int]) -> tuple[str, ...]:
+    """A sentence for each part in which some of the classes never occur, by the labels of each part."""
+    notes = []
+    for name, found in labels.items():
+        missing = sorted(set(classes) - set(found))
+        if missing:
+            named = tally.listed([str(label) for label in missing[: tally.MOST_NAMED]], len(missing))
+            notes.append(f"The {name} part has no recordings of class {named}.")
+    return tuple(notes)
+
+
+def missing_in(train: Sequence[Item], test: Sequence[Item], classes: int) -> tuple[str, ...]:
+    """:func:`missing_classes` of lists of items."""
+    return missing_classes(
+        {"training": (item.label for item in train), "test": (item.label for item in test)}, range(classes)
+    )
