@@ -23,8 +23,8 @@ from gemsnn.data.events import make_events
 from gemsnn.files import locked
 
 KEYS = {
-    "time_us", "bin", "class", "probabilities", "entropy", "votes", "hidden_rate", "target", "lag_ms", "dropped_bins",
-    "late_events", "outside_events", "damaged", "dropped_messages", "clock_jumps",
+    "time_us", "bin", "class", "reason", "probabilities", "entropy", "votes", "hidden_rate", "target", "lag_ms",
+    "dropped_bins", "late_events", "outside_events", "damaged", "dropped_messages", "clock_jumps",
 }  # fmt: skip
 
 
