@@ -22,11 +22,12 @@ import torch
 from torch import Tensor
 
 from gemsnn import metrics, rng, sampling
+from gemsnn import network as networks
 from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel
 from gemsnn.metrics import Mute
 from gemsnn.network import Network, Params
-from gemsnn.types import Batch, PresentationSequence, Progress, collate
+from gemsnn.types import Batch, PresentationSequence, Progress
 
 Decoder = Literal["votes", "likelihood"]
 
@@ -111,16 +112,17 @@ class Example(NamedTuple):
     address: int
 
 
-def batches(presentations: PresentationSequence, size: int) -> Iterator[Batch]:
-    """Presentations in order, ``size`` at a time."""
+def batches(network: Network, presentations: PresentationSequence, size: int) -> Iterator[Batch]:
+    """Presentations in order, ``size`` at a time, as the network takes them."""
     for start in range(0, len(presentations), size):
-        yield collate(presentations[i] for i in range(start, min(start + size, len(presentations))))
+        chosen = range(start, min(start + size, len(presentations)))
+        yield networks.batch(network, (presentations[i] for i in chosen))
 
 
 def _shown(
-    presentations: PresentationSequence, size: int, progress: Progress | None, what: str
+    network: Network, presentations: PresentationSequence, size: int, progress: Progress | None, what: str
 ) -> Iterable[Batch]:
-    rows = batches(presentations, size)
+    rows = batches(network, presentations, size)
     return rows if progress is None else progress(rows, -(-len(presentations) // size), what)
 
 
@@ -140,7 +142,7 @@ def log_likelihood(
     ``log p(x_n)`` is estimated by ``metrics.log_mean_exp(v, 1)``, from below on average, the tighter the larger K.
     """
     seed = rng.derive(seed, "likelihood")
-    rows = _shown(presentations, batch, progress, "likelihood")
+    rows = _shown(network, presentations, batch, progress, "likelihood")
     return torch.cat([sampling.clamped(kernel, network, params, b, compartments, seed=seed) for b in rows])
 
 
@@ -176,7 +178,7 @@ def predict(
     fan_out[spec.inputs :] += network.own
     votes, labels, ends, courses = [], [], [], []  # at the end, by compartments; and in the course of time
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
-    for rows in _shown(presentations, batch, progress, "prediction"):
+    for rows in _shown(network, presentations, batch, progress, "prediction"):
         free = sampling.free(kernel, network, params, rows, compartments, seed=seed)
         votes.append(free.votes)
         labels.append(rows.label)
@@ -264,7 +266,7 @@ def example(
     seed: int,
 ) -> Example:
     """One recording's raster, with the very spikes that :func:`predict` counted."""
-    rows = collate([presentations[position]])
+    rows = networks.batch(network, [presentations[position]])
     free = sampling.free(kernel, network, params, rows, compartments, seed=rng.derive(seed, "prediction"))
     hidden = network.spec.hidden_neurons
     spikes = free.spikes[0]

@@ -102,7 +102,7 @@ def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) 
 
     dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
     seed, layout = settings.train.seed, splits.train.layout
-    network = networks.build(settings.network.spec(layout), seed=seed, dtype=dtype)
+    network = networks.build(settings.network_spec(layout), seed=seed, dtype=dtype)
     evaluate.check_decoder(settings.evaluate.decoder, network)
     wanted = settings.network.kernel if before is None else before["kernel"]
     name, kernel = kernels.choose(wanted, network, settings.learning)
@@ -319,7 +319,7 @@ def load_trained(run: RunFolder, settings: Settings) -> Trained:
     manifest = run.read_json("manifest.json")
     layout = layout_from(manifest.get("layout"), f"the layout in {run.path / 'manifest.json'}")
     dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
-    network = networks.build(settings.network.spec(layout), mask=mask.bool(), dtype=dtype)
+    network = networks.build(settings.network_spec(layout), mask=mask.bool(), dtype=dtype)
     networks.check_params(network, learner.params)
     return Trained(network, learner, layout)
 

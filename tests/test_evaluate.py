@@ -164,13 +164,14 @@ def test_likelihood_answers_approach_the_exact_ones():
 def test_class_evidence_is_what_a_clamped_run_finds(situation: Situation, name, output):
     """With the same noise, for no potential depends on visible spikes."""
     network, params = make_network(hidden=(3,), visible=3, feedback="hidden", output=output)
-    rows = [row._replace(begin=i % 3) for i, row in enumerate(situation.rows)]
-    kernel, batch = kernels.choose(name, network)[1], collate(rows)
+    rows = situation.rows
+    begin = torch.arange(len(rows)) % 3
+    kernel, batch = kernels.choose(name, network)[1], collate(rows)._replace(begin=begin)
     free = sampling.free(kernel, network, params, batch, 3, seed=5)
     evidence = sampling.class_evidence(network, free.potential, batch)
     for c in range(3):
         relabelled = collate([row._replace(target=class_target(c, len(row.spikes), 3)) for row in rows])
-        clamped = sampling.clamped(kernel, network, params, relabelled, 3, seed=5)
+        clamped = sampling.clamped(kernel, network, params, relabelled._replace(begin=begin), 3, seed=5)
         torch.testing.assert_close(evidence[:, :, -1, c], clamped)
 
 

@@ -80,14 +80,6 @@ def load(spec: DataSpec, *, progress: Progress | None = None) -> Splits:
     Raises:
         InputError: the files are missing, damaged or not what they should be.
     """
-    splits = _load(spec, progress)
-    train, validation, test = (
-        replace(part, warm_up=spec.warm_up) for part in (splits.train, splits.validation, splits.test)
-    )
-    return Splits(train, validation, test, splits.notes)
-
-
-def _load(spec: DataSpec, progress: Progress | None) -> Splits:
     root = spec.root or Path()
     if spec.data == "digits":
         return load_digits_events(spec.bins(BinSpec()), limit=spec.limit, progress=progress)

@@ -27,7 +27,6 @@ class SpikeSet:
         address: int64 ``[n]``, each presentation's own number, which addresses its noise.
         layout: the inputs and classes.
         packed: whether ``values`` holds packed bits.
-        warm_up: share of each recording before the first step at which the target is evidence.
     """
 
     values: NDArray[np.uint8]
@@ -36,7 +35,6 @@ class SpikeSet:
     address: NDArray[np.int64]
     layout: Layout
     packed: bool
-    warm_up: float = 0.0
 
     def __post_init__(self) -> None:
         """Check that the labels fit the classes."""
@@ -86,8 +84,7 @@ class SpikeSet:
         spikes = torch.from_numpy(self.bins(position))
         label = int(self.labels[position])
         target = class_target(label, len(spikes), self.layout.classes)
-        begin = int(self.warm_up * len(spikes))
-        return Presentation(spikes, target, label, int(self.address[position]), begin)
+        return Presentation(spikes, target, label, int(self.address[position]))
 
     def digest(self) -> str:
         """SHA-256 of all spikes and labels: equal where two sets hold the same recordings in the same order."""
@@ -131,7 +128,7 @@ class SpikeSet:
             for i in range(len(self))
         )
         merged = SpikeSet.from_bins(bins, self.labels.tolist(), layout, counts=not self.packed)
-        return replace(merged, address=self.address, warm_up=self.warm_up)
+        return replace(merged, address=self.address)
 
 
 @dataclass(frozen=True)
