@@ -173,7 +173,7 @@ def predict(
         InputError: the decoder cannot serve the network or the presentations' targets.
     """
     check_decoder(decoder, network)
-    seed = rng.derive(seed, "prediction")
+    seed = sampling.free_seed(seed)
     spec, fan_out = network.spec, network.mask.sum(0).double()
     fan_out[spec.inputs :] += network.own
     votes, labels, ends, courses = [], [], [], []  # at the end, by compartments; and in the course of time
@@ -267,7 +267,7 @@ def example(
 ) -> Example:
     """One recording's raster, with the very spikes that :func:`predict` counted."""
     rows = networks.batch(network, [presentations[position]])
-    free = sampling.free(kernel, network, params, rows, compartments, seed=rng.derive(seed, "prediction"))
+    free = sampling.free(kernel, network, params, rows, compartments, seed=sampling.free_seed(seed))
     hidden = network.spec.hidden_neurons
     spikes = free.spikes[0]
     return Example(

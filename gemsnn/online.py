@@ -2,7 +2,8 @@
 
 Time is cut into bins. In every bin all K compartments advance by one step; each votes for the class whose visible
 neuron has spiked most in the last ``window`` bins, and the shares of the votes are the class probabilities
-(:mod:`gemsnn.evaluate` has the same for presentations that end). While a class is told, the visible neurons are
+(:mod:`gemsnn.evaluate` has the same for presentations that end: given the bins of one, a learner of the same seed and
+address answers at its last bin as it does, to the bit). While a class is told, the visible neurons are
 clamped to it, and their votes are the spikes that they would have fired: drawn from their potentials before the
 step's update, with the very noise of a free run. Where no neuron hears the visible ones, an answer while learning is
 thus the answer that there would have been without the teacher.
@@ -67,8 +68,9 @@ class Decision(NamedTuple):
     Attributes:
         bin: the last bin that it rests on, counted from 0.
         label: the class with most votes; at a tie the one with more output spikes, then at random.
-        probabilities: float64 ``[V]``, the shares of the votes.
-        entropy: theirs, in nats: 0 where all compartments agree, ``log V`` at most.
+        probabilities: float64 ``[V]``, the shares of the votes, with their ties broken by output spikes
+            (:func:`gemsnn.metrics.break_ties`).
+        entropy: of the shares, in nats: 0 where all compartments agree, ``log V`` at most.
         votes: int64 ``[K]``.
         hidden_rate: spikes per hidden neuron, compartment and bin, since the answer before.
         target: the class that was told in this bin, or ``None``.
@@ -148,8 +150,8 @@ class OnlineLearner:
         if learning is not None and optimiser is None:
             optimiser = optimisers.init(learning.optimiser, params)
         self.kernel, make = kernels.choose_stream(kernel, network, learning)
-        self._seed = rng.derive(self.spec.seed, "stream")
-        self._ties = rng.derive(self.spec.seed, "stream", "ties")
+        self._seed = sampling.free_seed(self.spec.seed)
+        self._ties = sampling.tie_seed(self._seed)
         self._label_ties = rng.derive(self.spec.seed, "stream", "label ties")
         self._address = torch.tensor([self.spec.address])
         self._stream = make(
@@ -262,6 +264,7 @@ class OnlineLearner:
         shares = metrics.vote_shares(votes.T, self.network.spec.visible)
         rank = (shares * self.spec.compartments).round() * (counts.max() + 1) + counts
         steps = range(passed.steps, passed.steps + count)
+        probabilities = metrics.break_ties(shares, counts)
         labels = sampling.most(rank[None, None], self._address, steps, seed=self._label_ties)[0, 0].tolist()
         for c in range(count):
             since, chances = since + spikes[c], chances + 1
@@ -272,7 +275,7 @@ class OnlineLearner:
                 Decision(
                     bin=passed.bins + c,
                     label=labels[c],
-                    probabilities=p,
+                    probabilities=probabilities[c],
                     entropy=max(0.0, -float(torch.xlogy(p, p).sum())),
                     votes=votes[:, c],
                     hidden_rate=since / (each * chances),

@@ -132,7 +132,7 @@ def test_a_mask_of_the_wrong_size_is_refused():
 @given(st.floats(0, 1, exclude_max=True), st.lists(st.integers(1, 40), min_size=1, max_size=4))
 def test_a_network_is_given_what_comes_after_its_warm_up(share, lengths):
     """Its batches are observed from step ``floor(warm_up T)`` of each recording on, whoever makes the recordings."""
-    network, params = make_network()
+    network = make_network()[0]
     network = network._replace(spec=dataclasses.replace(network.spec, warm_up=share))
     rows = [make_presentation(steps, 3, 2, index=i) for i, steps in enumerate(lengths)]
     batch = networks.batch(network, rows)

@@ -60,10 +60,12 @@ class Source(Protocol):
     Attributes:
         live: whether events come when they happen, so that what has not been fetched is gone; a file can be read again.
         sensor: width and height in pixels; ``None`` where events do not tell.
+        origin: what the events' clock shows when the stream begins; ``None`` where the first event tells it.
     """
 
     live: bool
     sensor: tuple[int, int] | None
+    origin: int | None
 
     def poll(self, timeout: float) -> Arrival | None:
         """What comes next, or ``None`` if nothing does within so many seconds.
@@ -98,10 +100,15 @@ def open_source(given: str) -> Source:
 
 
 class File:
-    """A file of events, replayed."""
+    """A file of events, replayed.
+
+    Files that are recordings have a clock that begins with the recording (:class:`gemsnn.data.events.Recording`), and
+    are read by the same readers as data sets. Others come in pieces, by a clock of which nothing is known.
+    """
 
     live = False
     sensor: tuple[int, int] | None
+    origin: int | None = None
 
     def __init__(self, path: Path) -> None:
         if path.suffix.lower() in SUFFIXES and path.is_file():
@@ -109,6 +116,7 @@ class File:
         else:
             recording = read_recording(path)
             self.sensor, chunks = (recording.width, recording.height), iter([recording.events])
+            self.origin = 0
         self._portions = (portion for chunk in chunks for portion in _portions(chunk))
 
     def poll(self, timeout: float) -> Arrival:
@@ -141,6 +149,7 @@ class _Queue:
 
     live = True
     sensor: tuple[int, int] | None = None
+    origin: int | None = None
     most = DATAGRAMS
 
     def __init__(self) -> None:

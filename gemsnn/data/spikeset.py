@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -105,6 +106,15 @@ class SpikeSet:
             labels=self.labels[chosen],
             address=self.address[chosen],
         )
+
+    def first(self, count: int) -> SpikeSet:
+        """The first recording of every class, then the second, .., so many in all."""
+        met: Counter[int] = Counter()
+        rank = []
+        for position, label in enumerate(self.labels.tolist()):
+            rank.append((met[label], label, position))
+            met[label] += 1
+        return self.select([position for _, _, position in sorted(rank)][:count])
 
     def counts_per_input(self) -> NDArray[np.int64]:
         """Spikes (or events, for counts) of each input over each whole recording, int64 ``[n, M]``."""

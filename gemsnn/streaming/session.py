@@ -57,6 +57,8 @@ class Session:
         self.learner = task.learner()
         assert self.learner.bins is not None
         self.bins = self.learner.bins
+        if source.origin is not None:
+            self.bins.begin(source.origin)
         self.lag_ms, self.worst_lag_ms, self.answers = 0.0, 0.0, 0
         self._saved_at, self._begun = 0, time.monotonic()
         self._first = 0
@@ -78,7 +80,7 @@ class Session:
             except EOFError:
                 if self.source.live and not self.bins.counts.events and self.source.trouble.damaged:
                     raise InputError(f"nothing that came was an event: {self.source.trouble.first}") from None
-                self._pass(self.bins.finish(), None)
+                self._pass(self.bins.finish(0 if self.source.live else self.task.at_least), None)
                 return True
             events = wire.no_events()
             if arrival is not None:
