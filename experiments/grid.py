@@ -38,7 +38,7 @@ def settings(changes: Changes, seed: int) -> Settings:
 def run(chosen: Settings) -> dict:
     """Train, and score on the validation part with ten compartments."""
     splits = datasets.load(chosen.data)
-    network = networks.build(chosen.network.spec(splits.train.layout), seed=chosen.train.seed)
+    network = networks.build(chosen.network_spec(splits.train.layout), seed=chosen.train.seed)
     _, kernel = kernels.choose("auto", network, chosen.learning)
     began = time.perf_counter()
     spec = dataclasses.replace(chosen.train, evaluate_every=chosen.train.epochs)

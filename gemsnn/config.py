@@ -85,10 +85,10 @@ class NetworkChoice:
 
     def __post_init__(self) -> None:
         """Check now, on the smallest data, what any network of these settings needs."""
-        self.spec(Layout(1, 1, 1, 1, 1))
+        self.spec(Layout(1, 1, 1, 1, 1), 0.0)
 
-    def spec(self, layout: Layout) -> NetworkSpec:
-        """The network for inputs and classes of this layout."""
+    def spec(self, layout: Layout, warm_up: float) -> NetworkSpec:
+        """The network for inputs and classes of this layout, and this warm-up; see :meth:`Settings.network_spec`."""
         return NetworkSpec(
             inputs=layout.inputs,
             visible=layout.classes,
@@ -101,6 +101,7 @@ class NetworkChoice:
             weight_scale=self.weight_scale,
             hidden_rate=self.hidden_rate,
             output=self.output,
+            warm_up=warm_up,
         )
 
 
@@ -134,6 +135,10 @@ class Settings:
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     train: TrainSpec = field(default_factory=TrainSpec)
     evaluate: EvaluateSpec = field(default_factory=EvaluateSpec)
+
+    def network_spec(self, layout: Layout) -> NetworkSpec:
+        """The network of these settings for inputs and classes of this layout."""
+        return self.network.spec(layout, self.data.warm_up)
 
     @property
     def learning(self) -> Learning:

@@ -27,11 +27,12 @@ import torch
 from torch import Tensor
 
 from gemsnn import metrics, rng, sampling
+from gemsnn import network as networks
 from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel
 from gemsnn.metrics import Mute
 from gemsnn.network import Network, Params
-from gemsnn.types import Batch, PresentationSequence, Progress, collate
+from gemsnn.types import Batch, PresentationSequence, Progress, first_observed
 
 Decoder = Literal["votes", "likelihood"]
 
@@ -127,16 +128,17 @@ class Example(NamedTuple):
     address: int
 
 
-def batches(presentations: PresentationSequence, size: int) -> Iterator[Batch]:
-    """Presentations in order, ``size`` at a time."""
+def batches(network: Network, presentations: PresentationSequence, size: int) -> Iterator[Batch]:
+    """Presentations in order, ``size`` at a time, as the network takes them."""
     for start in range(0, len(presentations), size):
-        yield collate(presentations[i] for i in range(start, min(start + size, len(presentations))))
+        chosen = range(start, min(start + size, len(presentations)))
+        yield networks.batch(network, (presentations[i] for i in chosen))
 
 
 def _shown(
-    presentations: PresentationSequence, size: int, progress: Progress | None, what: str
+    network: Network, presentations: PresentationSequence, size: int, progress: Progress | None, what: str
 ) -> Iterable[Batch]:
-    rows = batches(presentations, size)
+    rows = batches(network, presentations, size)
     return rows if progress is None else progress(rows, -(-len(presentations) // size), what)
 
 
@@ -156,7 +158,7 @@ def log_likelihood(
     ``log p(x_n)`` is estimated by ``metrics.log_mean_exp(v, 1)``, from below on average, the tighter the larger K.
     """
     seed = rng.derive(seed, "likelihood")
-    rows = _shown(presentations, batch, progress, "likelihood")
+    rows = _shown(network, presentations, batch, progress, "likelihood")
     return torch.cat([sampling.clamped(kernel, network, params, b, compartments, seed=seed) for b in rows])
 
 
@@ -201,7 +203,7 @@ def predict(
         InputError: the decoder cannot serve the network or the presentations' targets.
     """
     check_decoder(decoder, network)
-    seed = rng.derive(seed, "prediction")
+    seed = sampling.free_seed(seed)
     spec, fan_out = network.spec, network.mask.sum(0).double()
     fan_out[spec.inputs :] += network.own
     votes, labels, ends, courses, came = (
@@ -212,7 +214,7 @@ def predict(
         [],
     )  # at the end, by compartments; in the course of time
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
-    for rows in _shown(presentations, batch, progress, "prediction"):
+    for rows in _shown(network, presentations, batch, progress, "prediction"):
         free = sampling.free(kernel, network, params, rows, compartments, seed=seed)
         votes.append(free.votes)
         labels.append(rows.label)
@@ -257,12 +259,12 @@ def predict(
     )
 
 
-def least_spikes_of(presentations: PresentationSequence) -> int:
+def least_spikes_of(presentations: PresentationSequence, warm_up: float) -> int:
     """How many input spikes make a recording worth an answer: ``max(1, ceil(median / 20))``.
 
     The median is that of the input spikes (or events, where bins hold counts) in the observed steps of these
     presentations, which are those of the training part: what holds less than a twentieth of them is silence to a
-    network that has never seen its like.
+    network with this ``warm_up`` that has never seen its like.
 
     Raises:
         InputError: there are no presentations.
@@ -270,7 +272,9 @@ def least_spikes_of(presentations: PresentationSequence) -> int:
     if not len(presentations):
         raise InputError("there are no presentations to tell how many input spikes are usual")
     shown = (presentations[i] for i in range(len(presentations)))
-    came = torch.tensor([int(row.spikes[row.begin :].sum(dtype=torch.int64)) for row in shown])
+    came = torch.tensor(
+        [int(row.spikes[first_observed(warm_up, len(row.spikes)) :].sum(dtype=torch.int64)) for row in shown]
+    )
     return max(1, math.ceil(float(came.double().quantile(0.5)) / 20))
 
 
@@ -320,8 +324,8 @@ def example(
     seed: int,
 ) -> Example:
     """One recording's raster, with the very spikes that :func:`predict` counted."""
-    rows = collate([presentations[position]])
-    free = sampling.free(kernel, network, params, rows, compartments, seed=rng.derive(seed, "prediction"))
+    rows = networks.batch(network, [presentations[position]])
+    free = sampling.free(kernel, network, params, rows, compartments, seed=sampling.free_seed(seed))
     hidden = network.spec.hidden_neurons
     spikes = free.spikes[0]
     return Example(

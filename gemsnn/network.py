@@ -9,6 +9,7 @@ spikes at step t is heard from step t + 1 on.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -19,6 +20,7 @@ from gemsnn import basis, glm, rng, topology
 from gemsnn.basis import BasisSpec
 from gemsnn.errors import InputError
 from gemsnn.topology import TopologyName
+from gemsnn.types import Batch, Presentation, collate
 
 FeedbackOf = Literal["hidden", "all", "none"]
 Output = Literal["independent", "winner-take-all"]
@@ -45,6 +47,8 @@ class NetworkSpec:
         hidden_rate: initial spike probability of a hidden neuron without input, set by its bias.
         visible_rate: the same of a visible neuron; ``None`` means ``1 / V``, or ``1 / (V + 1)`` in a circuit.
         output: whether visible neurons spike independently or in one winner-take-all circuit; see :mod:`gemsnn.glm`.
+        warm_up: share of each recording before which the visible neurons are free and their target is no evidence,
+            in learning as in testing; see :func:`gemsnn.types.first_observed`.
     """
 
     inputs: int
@@ -59,6 +63,7 @@ class NetworkSpec:
     hidden_rate: float = 0.1
     visible_rate: float | None = None
     output: Output = "independent"
+    warm_up: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the numbers once."""
@@ -77,6 +82,8 @@ class NetworkSpec:
                 f"a network of {self.inputs} inputs and {self.neurons} neurons would have {weights} weights, more than "
                 f"{LARGEST_WEIGHTS}; make it smaller"
             )
+        if not 0 <= self.warm_up < 1:
+            raise InputError(f"warm_up must be at least 0 and below 1, not {self.warm_up}")
         for name, rate in (("hidden_rate", self.hidden_rate), ("visible_rate", self.visible_rate)):
             if rate is not None and not 0 < rate < 1:
                 raise InputError(f"{name} must lie between 0 and 1, not {rate}")
@@ -225,6 +232,11 @@ def init(network: Network, seed: int) -> Params:
         rate = 1 / max(spec.visible, 2) if spec.visible_rate is None else spec.visible_rate
         odds[spec.hidden_neurons :] = rate / (1 - rate)
     return Params(weight, weight.new_zeros(spec.neurons, spec.self_filter.count), odds.log().to(like))
+
+
+def batch(network: Network, presentations: Iterable[Presentation]) -> Batch:
+    """Presentations side by side as this network takes them: observed from the end of its warm-up on."""
+    return collate(presentations, warm_up=network.spec.warm_up)
 
 
 def initial_state(network: Network, batch: int, compartments: int) -> State:

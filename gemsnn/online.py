@@ -2,7 +2,8 @@
 
 Time is cut into bins. In every bin all K compartments advance by one step; each votes for the class whose visible
 neuron has spiked most in the last ``window`` bins, and the shares of the votes are the class probabilities
-(:mod:`gemsnn.evaluate` has the same for presentations that end). While a class is told, the visible neurons are
+(:mod:`gemsnn.evaluate` has the same for presentations that end: given the bins of one, a learner of the same seed and
+address answers at its last bin as it does, to the bit). While a class is told, the visible neurons are
 clamped to it, and their votes are the spikes that they would have fired: drawn from their potentials before the
 step's update, with the very noise of a free run. Where no neuron hears the visible ones, an answer while learning is
 thus the answer that there would have been without the teacher.
@@ -81,8 +82,9 @@ class Decision(NamedTuple):
         label: the class with most votes; at a tie the one with more output spikes, then at random. ``None`` where
             there is no answer.
         reason: why there is none: ``"silence"``, where the inputs have spiked too little. Else ``None``.
-        probabilities: float64 ``[V]``, the shares of the votes; ``1 / V`` each where there is no answer.
-        entropy: theirs, in nats: 0 where all compartments agree, ``log V`` at most and where there is no answer.
+        probabilities: float64 ``[V]``, the shares of the votes, with their ties broken by output spikes
+            (:func:`gemsnn.metrics.break_ties`); ``1 / V`` each where there is no answer.
+        entropy: of the shares, in nats: 0 where all compartments agree, ``log V`` at most and where there is no answer.
         votes: int64 ``[K]``, also where they are no answer.
         hidden_rate: spikes per hidden neuron, compartment and bin, since the answer before.
         target: the class that was told in this bin, or ``None``.
@@ -163,8 +165,8 @@ class OnlineLearner:
         if learning is not None and optimiser is None:
             optimiser = optimisers.init(learning.optimiser, params)
         self.kernel, make = kernels.choose_stream(kernel, network, learning)
-        self._seed = rng.derive(self.spec.seed, "stream")
-        self._ties = rng.derive(self.spec.seed, "stream", "ties")
+        self._seed = sampling.free_seed(self.spec.seed)
+        self._ties = sampling.tie_seed(self._seed)
         self._label_ties = rng.derive(self.spec.seed, "stream", "label ties")
         self._address = torch.tensor([self.spec.address])
         self._stream = make(
@@ -289,18 +291,19 @@ class OnlineLearner:
         shares = metrics.vote_shares(votes.T, visible)
         rank = (shares * self.spec.compartments).round() * (counts.max() + 1) + counts
         steps = range(passed.steps, passed.steps + count)
+        probabilities, nothing = metrics.break_ties(shares, counts), torch.full_like(shares[0], 1 / visible)
         labels = sampling.most(rank[None, None], self._address, steps, seed=self._label_ties)[0, 0].tolist()
         for c in range(count):
             since, chances = since + spikes[c], chances + 1
             if (passed.bins + c + 1) % every:
                 continue
-            p = torch.full_like(shares[c], 1 / visible) if silent[c] else shares[c]
+            p = nothing if silent[c] else shares[c]
             answers.append(
                 Decision(
                     bin=passed.bins + c,
                     label=None if silent[c] else labels[c],
                     reason="silence" if silent[c] else None,
-                    probabilities=p,
+                    probabilities=nothing if silent[c] else probabilities[c],
                     entropy=max(0.0, -float(torch.xlogy(p, p).sum())),
                     votes=votes[:, c],
                     hidden_rate=since / (each * chances),

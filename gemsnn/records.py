@@ -4,6 +4,7 @@
 
     config.toml      every setting, resolved
     manifest.json    versions, seed, commit, kernel, machine, times, status
+    model.json       what the network's answers depend on beside its weights (:mod:`gemsnn.models`)
     metrics.jsonl    one line a training record or validation
     metrics.json     the scores on the test part
     checkpoint/      checkpoint.json and the one before it, previous.json, each with the safetensors file it names
@@ -46,20 +47,22 @@ class RunFolder:
     path: Path
 
     @staticmethod
-    def check_free(path: Path) -> None:
+    def check_free(path: str | os.PathLike[str]) -> None:
         """Raise :class:`InputError` if there is something at ``path`` already, but for a run that never began."""
+        path = Path(path)
         if path.exists() and (
             not path.is_dir() or any(not _before_the_start(file.name) for file in path.iterdir())
         ):
             raise InputError(f"{path} exists already; choose another --out or remove it first")
 
     @staticmethod
-    def create(path: Path) -> RunFolder:
+    def create(path: str | os.PathLike[str]) -> RunFolder:
         """Make a new run folder.
 
         Raises:
             InputError: there is something at ``path`` already, or it cannot be made.
         """
+        path = Path(path)
         RunFolder.check_free(path)
         try:
             make_folder(path)
@@ -68,12 +71,13 @@ class RunFolder:
         return RunFolder(path)
 
     @staticmethod
-    def open(path: Path) -> RunFolder:
+    def open(path: str | os.PathLike[str]) -> RunFolder:
         """An existing run folder.
 
         Raises:
             InputError: ``path`` is none.
         """
+        path = Path(path)
         if not path.is_dir():
             raise InputError(f"{path} is not a folder; give the folder that gemsnn train wrote")
         if not (path / "config.toml").is_file() or not (path / "manifest.json").is_file():

@@ -1,29 +1,42 @@
-"""A training from its settings to its run folder, and a run folder back to a model."""
+"""A training from its settings to its run folder: begun, resumed, trained further, or from another run's weights."""
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 import torch
 
-from gemsnn import baseline, config, console, evaluate, kernels, metrics, optimisers, parsing, report, train
+from gemsnn import (
+    baseline,
+    config,
+    console,
+    continuing,
+    evaluate,
+    kernels,
+    metrics,
+    optimisers,
+    parsing,
+    report,
+    train,
+)  # fmt: skip
 from gemsnn import network as networks
 from gemsnn.config import Settings
 from gemsnn.data import datasets
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import INTERRUPTED, InputError
-from gemsnn.evaluate import Answers, Decoder, Prediction
-from gemsnn.kernels import Kernel
-from gemsnn.network import Network, Params
+from gemsnn.evaluate import Answers, Decoder
+from gemsnn.models import DTYPES, Model, facts_of, load_model, save_facts
+from gemsnn.network import Network
 from gemsnn.records import RunFolder, provenance
-from gemsnn.train import Learner, Progress, Watcher
-from gemsnn.types import Layout, layout_from
+from gemsnn.train import Progress, Watcher
+from gemsnn.types import first_observed
 
 
 class Begun(TypedDict):
@@ -33,15 +46,6 @@ class Begun(TypedDict):
     kernel: str
     data_sha256: str
     seconds: dict[str, float]
-
-
-class Model(NamedTuple):
-    """A network ready to run."""
-
-    network: Network
-    params: Params
-    kernel: Kernel
-    kernel_name: str
 
 
 @contextmanager
@@ -68,26 +72,54 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def start_training(settings: Settings, out: Path) -> int:
-    """Train in a new run folder, score, write the report; the exit code."""
+def start_training(settings: Settings, out: Path, *, from_run: Path | None = None) -> int:
+    """Train in a new run folder, score, write the report; the exit code.
+
+    With ``from_run``, another run's folder, training begins with its weights. Its optimiser's state stays behind: the
+    moments are of other data or another rule, and the schedule of the step size begins anew.
+    """
     RunFolder.check_free(out)
-    return _run_training(settings, out, None)
+    return _run_training(settings, out, from_run=from_run)
 
 
-def resume(out: Path) -> int:
-    """Go on with a run that was stopped, to its end; the exit code."""
+def resume(out: Path, settings: Settings | None = None) -> int:
+    """Go on with a run that was stopped, to its end, or with ``settings`` of more epochs further; the exit code."""
     if (out / "config.toml").is_file() and not (out / "manifest.json").exists():
-        return start_training(config.load(out / "config.toml"), out)  # it was stopped before it began
+        return _run_training(
+            settings or config.load(out / "config.toml"), out
+        )  # it was stopped before it began
     run = RunFolder.open(out)
     manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
-    if manifest.get("status") == "finished":
-        raise InputError(f"{out} is finished; there is nothing to resume")
-    return _run_training(config.load(out / "config.toml"), out, dict(manifest))
+    old = config.load(out / "config.toml")
+    settings = settings or old
+    continuing.check_resumed(continuing.changes(old, settings), out)
+    if manifest.get("status") == "finished" and settings.train.epochs == old.train.epochs:
+        raise InputError(
+            f"{out} is finished; there is nothing to resume, but --epochs with more than {old.train.epochs} trains it "
+            "further"
+        )
+    return _run_training(settings, out, dict(manifest), old)
 
 
-def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) -> int:
-    """Train in the folder ``out``, from the start or, with the manifest of ``before``, from its last checkpoint."""
+def _run_training(
+    settings: Settings,
+    out: Path,
+    before: dict[str, Any] | None = None,
+    old: Settings | None = None,
+    *,
+    from_run: Path | None = None,
+) -> int:
+    """Train in the folder ``out``: from the start, or from its last checkpoint.
+
+    Args:
+        settings: of the training.
+        out: its folder.
+        before: the manifest of a run that goes on.
+        old: the settings it had.
+        from_run: another run, whose weights a new one begins with.
+    """
     began = time.perf_counter()
+    source = None if from_run is None else load_model(from_run)
     splits = datasets.load(settings.data, progress=console.bar)
     for note in splits.notes:
         console.say(f"note: {note}")
@@ -100,10 +132,12 @@ def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) 
         )
     loaded = time.perf_counter()
 
-    dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
     seed, layout = settings.train.seed, splits.train.layout
-    network = networks.build(settings.network.spec(layout), seed=seed, dtype=dtype)
+    dtype = DTYPES[settings.network.dtype]
+    network = networks.build(settings.network_spec(layout), seed=seed, dtype=dtype)
     evaluate.check_decoder(settings.evaluate.decoder, network)
+    if source is not None:
+        continuing.check_fits(source, network, layout, from_run)
     wanted = settings.network.kernel if before is None else before["kernel"]
     name, kernel = kernels.choose(wanted, network, settings.learning)
     with console.status(
@@ -111,10 +145,15 @@ def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) 
     ):
         kernels.warm_up(kernel, dtype)
 
-    run = RunFolder.create(out) if before is None else RunFolder.open(out)
+    run = RunFolder(out) if (out / "config.toml").exists() else RunFolder.create(out)
     with run.locked():
         if before is None:
+            if source is not None and from_run is not None:
+                first = Progress(train.start(source.params, settings.learning))
+                _save(run, network, seed, first, origin=continuing.origin_of(source, from_run.absolute()))
             run.write("config.toml", config.dump(settings))
+        progress, facts = _progress(run, settings, network)
+        if before is None:
             manifest = {
                 **provenance(),
                 "seed": seed,
@@ -127,6 +166,7 @@ def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) 
                 },
                 "layout": layout._asdict(),
                 "data_sha256": digest,
+                **({"from": facts["origin"]} if "origin" in facts else {}),
                 "started": _now(),
                 "finished": None,
                 "status": "running",
@@ -136,25 +176,51 @@ def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) 
             }
         else:
             manifest = before | {"status": "running", "resumed": [*before.get("resumed", []), _now()]}
-        progress = _progress(run, settings, network)
+        changed = {} if old is None else continuing.changes(old, settings)
+        if old is not None and changed:
+            per_epoch = -(-len(splits.train) // settings.train.batch)
+            note = continuing.schedule_note(old, settings, progress.learner.batches, per_epoch)
+            if note is not None:
+                console.say(f"note: {note}")
+                manifest["notes"] = [*manifest.get("notes", []), note]
+            told = {name: list(change) for name, change in changed.items()}
+            manifest["changed"] = [*manifest.get("changed", []), {"at": _now(), **told}]
         run.write_json("manifest.json", manifest)
-        return _train_in(
-            run, manifest, settings, splits, Model(network, progress.learner.params, kernel, name), progress
-        )
+        if changed:
+            run.write("config.toml", config.dump(settings))
+        model = Model(network, progress.learner, facts_of(settings, layout), kernel, name)
+        save_facts(run, model.facts)
+        return _train_in(run, manifest, settings, splits, model, progress)
 
 
-def _progress(run: RunFolder, settings: Settings, network: Network) -> Progress:
-    """What the last checkpoint of a run holds, or the beginning."""
+def _progress(run: RunFolder, settings: Settings, network: Network) -> tuple[Progress, dict[str, Any]]:
+    """What the last checkpoint of a run holds, with its facts, or the beginning, without any."""
     if not run.checkpoints.any:
         run.cut_metrics(0)
-        return Progress(train.start(networks.init(network, settings.train.seed), settings.learning))
+        return Progress(train.start(networks.init(network, settings.train.seed), settings.learning)), {}
     tensors, facts = run.load_checkpoint(note=console.say)
     progress = train.progress_from(tensors, facts)
     networks.check_params(network, progress.learner.params)
     optimisers.check_state(settings.optimiser, progress.learner.optimiser, progress.learner.params)
     run.cut_metrics(facts.get("metrics_bytes"))
-    console.say(f"going on after batch {progress.learner.batches}")
-    return progress
+    if progress.learner.batches:
+        console.say(f"going on after batch {progress.learner.batches}")
+    return progress, facts
+
+
+def _save(run: RunFolder, network: Network, seed: int, progress: Progress, **more: Any) -> None:
+    learner = progress.learner
+    run.save_checkpoint(
+        {**train.learner_tensors(learner), "mask": network.mask.to(torch.uint8)},
+        {
+            "batches": learner.batches,
+            "updates": learner.optimiser.updates,
+            "seed": seed,
+            "window": list(progress.window),
+            "seconds": progress.seconds,
+            **more,
+        },
+    )
 
 
 def _train_in(
@@ -168,17 +234,7 @@ def _train_in(
     network, kernel, seed, started = model.network, model.kernel, settings.train.seed, time.perf_counter()
 
     def save(progress: Progress) -> None:
-        learner = progress.learner
-        run.save_checkpoint(
-            {**train.learner_tensors(learner), "mask": network.mask.to(torch.uint8)},
-            {
-                "batches": learner.batches,
-                "updates": learner.optimiser.updates,
-                "seed": seed,
-                "window": list(progress.window),
-                "seconds": progress.seconds,
-            },
-        )
+        _save(run, network, seed, progress)
 
     with interruptible("batch") as stopped:
         per_epoch = -(-len(splits.train) // settings.train.batch)
@@ -189,13 +245,15 @@ def _train_in(
                 decoder=settings.evaluate.decoder, watcher=watcher,
             )  # fmt: skip
         trained = time.perf_counter()
-        model = model._replace(params=learner.params)
+        model = dataclasses.replace(model, learner=learner)
         scores = scores_of(
             model, splits, "test", settings.evaluate.vote_compartments, settings.evaluate.decoder, seed
         )
         scores = {"schema": 1, "status": "finished" if finished else "interrupted", "split": "test", **scores}
         scores["costs"]["scalars_per_step"] = evaluate.scalars_per_step(network, settings.train.compartments)
         scores["baseline"] = _baseline(splits)
+        found = tuple(row["tempered"]["temperature"] for row in scores["by_compartments"])
+        save_facts(run, dataclasses.replace(model.facts, temperatures={model.facts.decoder: found}))
         run.write_json("metrics.json", scores)
         _save_examples(run, model, splits.test, settings.evaluate.vote_compartments, seed, scores["extremes"])
         manifest["seconds"] |= {
@@ -224,25 +282,18 @@ def part_of(splits: Splits, name: str) -> SpikeSet:
 def scores_of(
     model: Model, splits: Splits, part: str, compartments: int, decoder: Decoder, seed: int
 ) -> dict[str, Any]:
-    """All scores of a model on a part of the data, at temperatures fitted on the validation part."""
-    presentations = part_of(splits, part)
-    given = (model.kernel, model.network, model.params)
+    """All scores of a model on a part of its own data, at temperatures fitted on the validation part.
 
-    def predict(name: str) -> Prediction:
-        parts = (part_of(splits, name), compartments)
-        return evaluate.predict(*given, *parts, seed=seed, decoder=decoder, progress=console.bar)
-
-    prediction = predict(part)
-    held = prediction if part == "validation" else predict("validation")
-    log_weights = evaluate.log_likelihood(
-        *given, presentations, compartments, seed=seed, progress=console.bar
-    )
-    return evaluate.score(
-        model.network,
-        prediction,
-        log_weights,
-        bin_us=presentations.layout.bin_us,
-        temperatures=evaluate.fitted_temperatures(held),
+    Those of the training are that already, where it had the same noise and as many compartments.
+    """
+    fitted = seed == model.facts.seed and model.temperature(compartments, decoder) is not None
+    return model.scores(
+        part_of(splits, part),
+        compartments,
+        decoder=decoder,
+        seed=seed,
+        held=None if fitted else part_of(splits, "validation"),
+        progress=console.bar,
     )
 
 
@@ -296,7 +347,7 @@ def _save_examples(
             "index": shown.address,
             "answer": found["answer"],
             "entropy": found["entropy"],
-            "begin": presentations[position].begin,
+            "begin": first_observed(model.network.spec.warm_up, len(shown.inputs)),
         }
         run.save_tensors(name, tensors, {key: str(value) for key, value in facts.items()})
 
@@ -323,38 +374,3 @@ def print_scores(scores: dict[str, Any]) -> None:
         print(
             f"{name:{width}}  {row['accuracy']:8.3f}  {row['ece']:5.3f}  {row['nll']:5.3f}  {row['brier']:5.3f}"
         )
-
-
-class Trained(NamedTuple):
-    """What a run folder's checkpoint holds."""
-
-    network: Network
-    learner: Learner
-    layout: Layout
-
-
-def load_trained(run: RunFolder, settings: Settings) -> Trained:
-    """The network of a run folder's checkpoint, and what it has learned.
-
-    Raises:
-        InputError: the checkpoint is missing, damaged, or not one of this network.
-    """
-    tensors, facts = run.load_checkpoint()
-    learner, mask = train.progress_from(tensors, facts).learner, tensors.get("mask")
-    if mask is None:
-        raise InputError(f"the checkpoint in {run.path} lacks the mask of the network; train again")
-    manifest = run.read_json("manifest.json")
-    layout = layout_from(manifest.get("layout"), f"the layout in {run.path / 'manifest.json'}")
-    dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
-    network = networks.build(settings.network.spec(layout), mask=mask.bool(), dtype=dtype)
-    networks.check_params(network, learner.params)
-    return Trained(network, learner, layout)
-
-
-def load_model(run: RunFolder, settings: Settings) -> Model:
-    """The network of a run folder's checkpoint, ready to run."""
-    network, learner, _ = load_trained(run, settings)
-    name, kernel = kernels.choose(settings.network.kernel, network)
-    with console.status(f"preparing the {name} kernel"):
-        kernels.warm_up(kernel, learner.params.weight.dtype)
-    return Model(network, learner.params, kernel, name)

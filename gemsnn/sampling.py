@@ -38,6 +38,16 @@ class Free(NamedTuple):
     potential: Tensor
 
 
+def free_seed(seed: int) -> int:
+    """The seed of the noise of runs whose visible neurons are free: of whole presentations and of streams alike."""
+    return rng.derive(seed, "prediction")
+
+
+def tie_seed(seed: int) -> int:
+    """The seed that breaks ties between the votes of runs with this noise."""
+    return rng.derive(seed, "ties")
+
+
 def clamped(
     kernel: Kernel, network: Network, params: Params, batch: Batch, compartments: int, *, seed: int
 ) -> Tensor:
@@ -54,7 +64,7 @@ def free(
     run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=False)
     visible = run.spikes[..., network.spec.hidden_neurons :]
     counts = spike_counts(visible, batch)
-    return Free(votes(counts, batch, seed=rng.derive(seed, "ties")), counts, run.spikes, run.potential)
+    return Free(votes(counts, batch, seed=tie_seed(seed)), counts, run.spikes, run.potential)
 
 
 def spike_counts(visible: Tensor, batch: Batch) -> Tensor:

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from gemsnn import evaluate, metrics, optimisers, rng
+from gemsnn import network as networks
 from gemsnn.errors import InputError
 from gemsnn.evaluate import Decoder
 from gemsnn.kernels.contract import Kernel, Learning
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserState
-from gemsnn.types import PresentationSequence, collate
+from gemsnn.types import PresentationSequence
 
 Schedule = Literal["constant", "cosine"]
 MOST = 10**9
@@ -141,7 +142,7 @@ def updates(
             learner.params,
             learner.optimiser,
             learning,
-            collate(presentations[int(i)] for i in chosen),
+            networks.batch(network, (presentations[int(i)] for i in chosen)),
             seed=rng.derive(spec.seed, "train", epoch),
             lr=learning.optimiser.lr * rate_factor(spec.schedule, learner.batches / total),
         )

@@ -77,15 +77,12 @@ class Presentation(NamedTuple):
         target: uint8 ``[T, V]``, what the visible neurons should do at each step.
         label: the class, ``0 <= label < V``.
         address: the presentation's own number; with the seed it addresses all noise it will meet.
-        begin: the first step at which the visible neurons are observed: before it they are free, and the target says
-            nothing, so that the network can take in some of the recording first.
     """
 
     spikes: Tensor
     target: Tensor
     label: int
     address: int
-    begin: int = 0
 
 
 def class_target(label: int, steps: int, classes: int) -> Tensor:
@@ -114,7 +111,7 @@ class Batch(NamedTuple):
         length: int64 ``[B]``; steps ``t >= length`` are padding, without evidence, spikes or learning.
         label: int64 ``[B]``.
         address: int64 ``[B]``.
-        begin: int64 ``[B]``, the first steps at which visible neurons are observed.
+        begin: int64 ``[B]``, the first steps at which the visible neurons are observed, see :func:`first_observed`.
     """
 
     spikes: Tensor
@@ -140,8 +137,22 @@ class Batch(NamedTuple):
         return (step >= self.begin[:, None]) & self.alive
 
 
-def collate(presentations: Sequence[Presentation] | Iterable[Presentation]) -> Batch:
-    """Put presentations of any lengths side by side, padded with zeros to the longest."""
+def first_observed(warm_up: float, steps: int) -> int:
+    """The first of a recording's steps at which the visible neurons are observed, ``floor(warm_up T)``.
+
+    Before it they are free and the target is no evidence, so that a network can take in some of the recording first.
+    """
+    return int(warm_up * steps)
+
+
+def collate(presentations: Sequence[Presentation] | Iterable[Presentation], *, warm_up: float = 0.0) -> Batch:
+    """Put presentations of any lengths side by side, padded with zeros to the longest.
+
+    Args:
+        presentations: at least one.
+        warm_up: the network's, see :class:`gemsnn.network.NetworkSpec`; for a network use
+            :func:`gemsnn.network.batch`, which knows it.
+    """
     import torch
 
     rows = list(presentations)
@@ -154,5 +165,5 @@ def collate(presentations: Sequence[Presentation] | Iterable[Presentation]) -> B
         length=torch.tensor([row.spikes.shape[0] for row in rows]),
         label=torch.tensor([row.label for row in rows]),
         address=torch.tensor([row.address for row in rows]),
-        begin=torch.tensor([row.begin for row in rows]),
+        begin=torch.tensor([first_observed(warm_up, row.spikes.shape[0]) for row in rows]),
     )

@@ -168,25 +168,28 @@ def test_spikes_before_the_observed_window_do_not_count(situation: Situation):
     kernel, network, params, rows = situation
     early = torch.zeros_like(rows[1].spikes)
     early[:4] = 1
-    rows = [rows[1]._replace(spikes=early, begin=begin) for begin in (0, 3, 4)]
-    found = evaluate.predict(kernel, network, params, rows, 2, seed=3, least_spikes=3)
-    assert found.silent.tolist() == [False, False, True]  # 12, 3 and 0 spikes
-    assert (found.by_time.at(2).probabilities[1] == 1 / 3).all()
+    rows, steps = [rows[1]._replace(spikes=early)], len(early)
+    for begin, silent in ((0, False), (3, False), (4, True)):  # 12, 3 and 0 spikes
+        late = network._replace(spec=replace(network.spec, warm_up=begin / steps))
+        found = evaluate.predict(kernel, late, params, rows, 2, seed=3, least_spikes=3)
+        assert found.silent.tolist() == [silent]
+        if begin == 3:
+            assert (found.by_time.at(2).probabilities[0] == 1 / 3).all()
 
 
 def test_how_many_spikes_are_worth_an_answer():
-    def having(came: int, begin: int = 0) -> Presentation:
+    def having(came: int) -> Presentation:
         spikes = torch.zeros(30, 10, dtype=torch.uint8)
         spikes.view(-1)[300 - came :] = 1
-        return Presentation(spikes, class_target(0, 30, 2), 0, 0, begin)
+        return Presentation(spikes, class_target(0, 30, 2), 0, 0)
 
-    assert evaluate.least_spikes_of([having(0)]) == 1
-    assert evaluate.least_spikes_of([having(140)]) == 7
-    assert evaluate.least_spikes_of([having(141)]) == 8
-    assert evaluate.least_spikes_of([having(5), having(100), having(140), having(300)]) == 6
-    assert evaluate.least_spikes_of([having(300, begin=15)]) == 8  # 150 of them are observed
+    assert evaluate.least_spikes_of([having(0)], 0.0) == 1
+    assert evaluate.least_spikes_of([having(140)], 0.0) == 7
+    assert evaluate.least_spikes_of([having(141)], 0.0) == 8
+    assert evaluate.least_spikes_of([having(5), having(100), having(140), having(300)], 0.0) == 6
+    assert evaluate.least_spikes_of([having(300)], 0.5) == 8  # 150 of them are observed
     with pytest.raises(InputError, match="no presentations"):
-        evaluate.least_spikes_of([])
+        evaluate.least_spikes_of([], 0.0)
 
 
 @pytest.mark.parametrize("decoder", ["votes", "likelihood"])
@@ -235,13 +238,14 @@ def test_likelihood_answers_approach_the_exact_ones():
 def test_class_evidence_is_what_a_clamped_run_finds(situation: Situation, name, output):
     """With the same noise, for no potential depends on visible spikes."""
     network, params = make_network(hidden=(3,), visible=3, feedback="hidden", output=output)
-    rows = [row._replace(begin=i % 3) for i, row in enumerate(situation.rows)]
-    kernel, batch = kernels.choose(name, network)[1], collate(rows)
+    rows = situation.rows
+    begin = torch.arange(len(rows)) % 3
+    kernel, batch = kernels.choose(name, network)[1], collate(rows)._replace(begin=begin)
     free = sampling.free(kernel, network, params, batch, 3, seed=5)
     evidence = sampling.class_evidence(network, free.potential, batch)
     for c in range(3):
         relabelled = collate([row._replace(target=class_target(c, len(row.spikes), 3)) for row in rows])
-        clamped = sampling.clamped(kernel, network, params, relabelled, 3, seed=5)
+        clamped = sampling.clamped(kernel, network, params, relabelled._replace(begin=begin), 3, seed=5)
         torch.testing.assert_close(evidence[:, :, -1, c], clamped)
 
 

@@ -74,12 +74,11 @@ def make(case: Case, dtype=torch.float64):
         output=case.output,
     )  # fmt: skip
     rows = [
-        make_presentation(steps, case.inputs, case.visible, index=3 * i + 1, rate=case.rate)._replace(
-            begin=case.begin
-        )
+        make_presentation(steps, case.inputs, case.visible, index=3 * i + 1, rate=case.rate)
         for i, steps in enumerate(case.steps)
     ]
-    return network, params, collate(rows)
+    batch = collate(rows)
+    return network, params, batch._replace(begin=torch.full_like(batch.begin, case.begin))
 
 
 def skip_if_refused(name, network, learning):

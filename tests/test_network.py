@@ -1,9 +1,14 @@
+import dataclasses
+import math
+
 import pytest
 import torch
 from cases import make_network, make_presentation
+from hypothesis import given
+from hypothesis import strategies as st
 from oracles import potential
 
-from gemsnn import glm, rng
+from gemsnn import evaluate, glm, rng
 from gemsnn import network as networks
 from gemsnn.errors import InputError
 from gemsnn.network import NetworkSpec, Params
@@ -122,3 +127,24 @@ def test_bad_specs_are_refused(numbers):
 def test_a_mask_of_the_wrong_size_is_refused():
     with pytest.raises(InputError, match="mask has the shape"):
         networks.build(NetworkSpec(inputs=2, visible=2, hidden=()), mask=torch.ones(3, 5, dtype=torch.bool))
+
+
+@given(st.floats(0, 1, exclude_max=True), st.lists(st.integers(1, 40), min_size=1, max_size=4))
+def test_a_network_is_given_what_comes_after_its_warm_up(share, lengths):
+    """Its batches are observed from step ``floor(warm_up T)`` of each recording on, whoever makes the recordings."""
+    network = make_network()[0]
+    network = network._replace(spec=dataclasses.replace(network.spec, warm_up=share))
+    rows = [make_presentation(steps, 3, 2, index=i) for i, steps in enumerate(lengths)]
+    batch = networks.batch(network, rows)
+    assert batch.begin.tolist() == [math.floor(share * steps) for steps in lengths]
+    assert batch.observed.sum(1).tolist() == [
+        steps - first for steps, first in zip(lengths, batch.begin.tolist(), strict=True)
+    ]
+    for some in evaluate.batches(network, rows, 2):
+        assert some.begin.tolist() == batch.begin[torch.isin(batch.address, some.address)].tolist()
+
+
+def test_a_warm_up_is_a_share():
+    for share in (-0.1, 1.0, math.nan):
+        with pytest.raises(InputError, match="warm_up must be at least 0 and below 1"):
+            NetworkSpec(inputs=1, visible=1, warm_up=share)

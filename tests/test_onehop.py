@@ -23,7 +23,7 @@ def history(values, t, memory):
     return padded[-memory:]
 
 
-def evidence(network, params, presentation, spikes):
+def evidence(network, params, presentation, spikes, begin=0):
     """``log p(x || h)`` where visible neurons hear hidden probabilities that have the value of the spikes.
 
     Straight through: ``s + (sigmoid(u) - sigmoid(u) held fixed)``; hidden neurons hear spikes.
@@ -47,7 +47,7 @@ def evidence(network, params, presentation, spikes):
         felt = basis.trace(history(through, t, taps.shape[1]), taps)
         u_visible = (rest + glm.drive(params.weight[:, m:], felt))[hidden:]
         soft.append(torch.cat([fixed[t, :hidden] + p - p.detach(), fixed[t, hidden:]]))
-        if t >= presentation.begin:
+        if t >= begin:
             whole = torch.cat([u_hidden.detach(), u_visible])
             total = total + networks.evidence(network, fixed[t], whole)
     return total
@@ -58,15 +58,15 @@ def evidence(network, params, presentation, spikes):
 @pytest.mark.parametrize("begin", [0, 3])
 def test_it_is_the_gradient_through_one_synapse(output, topology, begin):
     network, params = make_network(hidden=(3,), topology=topology, output=output, taps=3)
-    presentation = make_presentation(STEPS, 3, 2)._replace(begin=begin)
-    batch = collate([presentation])
+    presentation = make_presentation(STEPS, 3, 2)
+    batch = collate([presentation])._replace(begin=torch.tensor([begin]))
     spec = OptimiserSpec("sgd")
     learning = Learning(RuleSpec("one-hop", kappa=1.0, gamma=1.0), spec, 1)
     state = optimisers.init(spec, params)
     learned = reference.learn(network, params, state, learning, batch, seed=5, lr=1.0)
     spikes = reference.rollout(network, params, batch, 1, seed=5, clamp=True).spikes[0, 0]
     leaves = networks.Params(*(leaf.clone().requires_grad_() for leaf in params))
-    evidence(network, leaves, presentation, spikes).backward()
+    evidence(network, leaves, presentation, spikes, begin).backward()
     hidden = slice(network.spec.hidden_neurons)
     there = (network.mask[:, :, None], network.own[:, None], 1)
     for after, before, leaf, exists in zip(learned.params, params, leaves, there, strict=True):

@@ -29,7 +29,7 @@ from gemsnn.network import NetworkSpec
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
 from gemsnn.train import TrainSpec
-from gemsnn.types import Presentation, collate
+from gemsnn.types import Presentation
 
 CONFIG = {"epochs": 400, "seeds": 3, "compartments": [1, 2, 5, 10, 20], "likelihood": 50, "hidden": 64}
 RULES = ("gem-cv", "one-hop")
@@ -63,7 +63,7 @@ def run(rule: str, compartments: int, seed: int, rows: list[Presentation], confi
         network, train.start(networks.init(network, seed), learning), rows, [], how, learning, kernel
     )
     weights = evaluate.log_likelihood(kernel, network, learner.params, rows, config["likelihood"], seed=seed)
-    free = sampling.free(kernel, network, learner.params, collate(rows), SHOWN, seed=seed)
+    free = sampling.free(kernel, network, learner.params, networks.batch(network, rows), SHOWN, seed=seed)
     drawn = free.spikes[..., spec.hidden_neurons :].float().mean(2)  # [B, K, V], rates over time
     wanted = torch.stack([row.target.float().mean(0) for row in rows])
     return {

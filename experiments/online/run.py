@@ -41,7 +41,7 @@ def stream(online: OnlineLearner, part: SpikeSet, *, teach: bool) -> list:
 def one(seed: int, limit: int | None) -> dict:
     settings = recipes.load("best")
     splits = datasets.load(replace(settings.data, limit=limit))
-    network = networks.build(settings.network.spec(splits.train.layout), seed=seed)
+    network = networks.build(settings.network_spec(splits.train.layout), seed=seed)
     spec = OnlineSpec(COMPARTMENTS, WINDOW, WINDOW, seed)
     learning = Learning(settings.rule, settings.optimiser, COMPARTMENTS, WINDOW)
     taught = OnlineLearner(network, networks.init(network, seed), spec, learning=learning)

@@ -69,7 +69,7 @@ def changed(part: SpikeSet, change: Change) -> SpikeSet:
     """Each recording of the part made into another; labels, addresses and warm-up stay."""
     bins = (np.ascontiguousarray(change(part.bins(i), i)) for i in range(len(part)))
     made = SpikeSet.from_bins(bins, part.labels.tolist(), part.layout, counts=False)
-    return replace(made, address=part.address, warm_up=part.warm_up)
+    return replace(made, address=part.address)
 
 
 def said(probabilities: Tensor, answered: Tensor) -> dict[str, float]:
@@ -110,13 +110,13 @@ def one(seed: int, root: Path | None, quick: bool) -> dict[str, Any]:
     spec = replace(settings.train, seed=seed, epochs=1 if quick else settings.train.epochs)
     votes = 5 if quick else settings.evaluate.vote_compartments
     splits = datasets.load(data)
-    network = networks.build(settings.network.spec(splits.train.layout), seed=seed)
+    network = networks.build(settings.network.spec(splits.train.layout, settings.data.warm_up), seed=seed)
     learner = train.start(networks.init(network, seed), settings.learning)
     _, kernel = kernels.choose("auto", network, settings.learning)
     learner, _ = train.fit(
         network, learner, splits.train, splits.validation.select([]), spec, settings.learning, kernel
     )
-    least = evaluate.least_spikes_of(splits.train)
+    least = evaluate.least_spikes_of(splits.train, network.spec.warm_up)
 
     def answers(part: SpikeSet, least_spikes: int = least) -> Prediction:
         given = (kernel, network, learner.params, part, votes)

@@ -100,7 +100,7 @@ def cases(task: TaskName, *, quick: bool = False) -> list[Case]:
     if task == "peers":
         return [_peers(sizes, compartments) for compartments in sizes.few]
     settings = Settings()
-    network = settings.network.spec(SENSOR._replace(width=1) if quick else SENSOR)
+    network = settings.network_spec(SENSOR._replace(width=1) if quick else SENSOR)
     train = settings.train
     return [Case("digits", network, train.compartments, train.batch, sizes.steps, settings.learning)]
 

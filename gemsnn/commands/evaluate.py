@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json as json_module
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Literal
 
 import tyro
 
-from gemsnn import config, console, evaluate, running
+from gemsnn import config, console, evaluate, kernels, models, running
 from gemsnn.data import datasets
+from gemsnn.data.datasets import DataName
 from gemsnn.errors import InputError
 from gemsnn.evaluate import Decoder
-from gemsnn.records import RunFolder
 
 
 def make(_: Sequence[str]) -> Callable[..., int]:
@@ -28,6 +29,9 @@ def evaluate_run(
     decoder: Decoder | None = None,
     seed: int | None = None,
     json: bool = False,
+    data: DataName | None = None,
+    root: Path | None = None,
+    limit: int | None = None,
 ) -> int:
     """Score a trained network.
 
@@ -38,27 +42,36 @@ def evaluate_run(
         decoder: how they answer, votes or likelihood; by default as the run does.
         seed: the seed of the noise; by default the run's.
         json: print one JSON object with all numbers.
+        data: another data set, read as the run read its own and scored at the run's temperatures.
+        root: where that lies; without a data set, another place of one like the run's.
+        limit: score only so many recordings of the part, of every class as many.
     """
     if compartments < 1:
         raise InputError(f"compartments must be at least 1, not {compartments}")
-    folder = RunFolder.open(run)
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be at least 1 recording, not {limit}")
+    model = models.load_model(run)
     settings = config.load(run / "config.toml")
-    model = running.load_model(folder, settings)
-    decoder = decoder or settings.evaluate.decoder
+    decoder = decoder or model.facts.decoder
     evaluate.check_decoder(decoder, model.network)
-    splits = datasets.load(settings.data, progress=console.bar)
-    layout, spec = splits.train.layout, model.network.spec
-    if (layout.inputs, layout.classes) != (spec.inputs, spec.visible):
-        raise InputError(
-            f"the data has {layout.inputs} inputs and {layout.classes} classes where the network of {run} has "
-            f"{spec.inputs} and {spec.visible}; restore the data or the run's config.toml"
-        )
-    seed = settings.train.seed if seed is None else seed
-    scores = {
-        "split": split,
-        "kernel": model.kernel_name,
-        **running.scores_of(model, splits, split, compartments, decoder, seed),
-    }
+    other = data is not None or root is not None
+    spec = datasets.read_alike(model.reading, settings.data, data, root) if other else settings.data
+    splits = datasets.load(spec, progress=console.bar)
+    for note in splits.notes if other else ():
+        console.say(f"note: {note}")
+    part = running.part_of(splits, split)
+    model.reading.check(part)
+    if limit is not None:
+        splits = dataclasses.replace(splits, **{split: part.first(limit)})
+    with console.status(f"preparing the {model.kernel_name} kernel"):
+        kernels.warm_up(model.kernel, model.params.weight.dtype)
+    seed = model.facts.seed if seed is None else seed
+    if other:
+        part = running.part_of(splits, split)
+        found = model.scores(part, compartments, decoder=decoder, seed=seed, progress=console.bar)
+    else:
+        found = running.scores_of(model, splits, split, compartments, decoder, seed)
+    scores = {"split": split, "kernel": model.kernel_name, **found}
     if json:
         print(json_module.dumps(scores, allow_nan=False))
     else:

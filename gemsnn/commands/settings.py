@@ -13,10 +13,10 @@ from gemsnn.recipes import RecipeName
 
 def settings_of(words: Sequence[str], recipe: RecipeName | None = None) -> Settings:
     """The settings of the TOML file that ``--config`` names or of the recipe, by default of ``recipe``."""
-    named = _word_after("--config", words)
+    named = word_after("--config", words)
     if named is not None:
         return config.load(Path(named))
-    wanted = _word_after("--recipe", words) or recipe
+    wanted = word_after("--recipe", words) or recipe
     if wanted is None:
         return Settings()
     if wanted not in recipes.RECIPES:
@@ -24,7 +24,8 @@ def settings_of(words: Sequence[str], recipe: RecipeName | None = None) -> Setti
     return recipes.load(wanted)
 
 
-def _word_after(flag: str, words: Sequence[str]) -> str | None:
+def word_after(flag: str, words: Sequence[str]) -> str | None:
+    """What follows a flag, before the command line is parsed."""
     for position, word in enumerate(words):
         if word.startswith(f"{flag}="):
             return word.partition("=")[2]

@@ -158,8 +158,15 @@ class EventBins:
         self.clock = self.clock._replace(newest=newest)
         yield from self._close(self._due(newest))
 
-    def finish(self) -> Iterator[NDArray[np.uint8]]:
-        """No more will come: close the bins that have begun."""
+    def begin(self, sensor_us: int) -> None:
+        """Before anything has come: the stream's time begins where the sensor's clock shows this."""
+        self.clock = self.clock._replace(offset=sensor_us, known=1)
+
+    def finish(self, at_least: int = 0) -> Iterator[NDArray[np.uint8]]:
+        """No more will come: close the bins that have begun, and let silence pass until there are so many in all."""
+        until = at_least * self.spec.layout.bin_us - 1
+        if until > self.clock.newest:
+            self.clock = self.clock._replace(newest=until)
         if self.clock.known or self.clock.newest:
             yield from self._close(self.clock.newest // self.spec.layout.bin_us + 1)
 

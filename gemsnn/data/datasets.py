@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 from gemsnn.data.binning import BinSpec, Polarity
+from gemsnn.data.camera import MNIST_DVS_SCALE4
 from gemsnn.data.generated import load_digits_events, load_image_events
+from gemsnn.data.readers.nmnist import SIDE as NMNIST_SIDE
+from gemsnn.data.reading import Reading
 from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS, load_mnist_dvs, load_nmnist
 from gemsnn.data.spikeset import Splits
 from gemsnn.errors import InputError
-from gemsnn.types import Progress
+from gemsnn.types import Layout, Progress
 
 DataName = Literal["digits", "mnist-dvs", "nmnist", "images"]
 
@@ -62,8 +65,10 @@ class DataSpec:
         if not 0 < self.validation < 1:
             raise InputError(f"validation must lie between 0 and 1, not {self.validation}")
 
-    def bins(self, usual: BinSpec) -> BinSpec:
+    @property
+    def bins(self) -> BinSpec:
         """The data set's usual bins with what was chosen otherwise."""
+        usual = USUAL[self.data]
         return replace(
             usual,
             bin_us=usual.bin_us if self.bin_us is None else self.bin_us,
@@ -74,34 +79,75 @@ class DataSpec:
         )
 
 
+USUAL: dict[DataName, BinSpec] = {
+    "digits": BinSpec(),
+    "mnist-dvs": MNIST_DVS_BINS,
+    "nmnist": NMNIST_BINS,
+    "images": BinSpec(),
+}
+"""The bins of each data set; a crop is in pixels of its sensor."""
+
+_EMULATED = (MNIST_DVS_SCALE4.width, MNIST_DVS_SCALE4.height)
+SENSORS: dict[DataName, tuple[int, int]] = {
+    "digits": _EMULATED,
+    "mnist-dvs": (128, 128),
+    "nmnist": (NMNIST_SIDE, NMNIST_SIDE),
+    "images": _EMULATED,
+}
+"""Width and height of each data set's sensor."""
+
+
+def reading_of(spec: DataSpec, layout: Layout) -> Reading:
+    """How :func:`load` reads with these settings; ``layout`` is that of what it returned.
+
+    A layout of another size than the data set's window is one whose sensor is not known; it is taken to be all of it.
+    """
+    bins, sensor = spec.bins, SENSORS[spec.data]
+    x0, y0, width, height = bins.window(*sensor)
+    if (width, height) != (layout.width, layout.height):
+        sensor, x0, y0 = (layout.width, layout.height), 0, 0
+    assert bins.steps is not None, "every data set has a number of bins"
+    names = tuple(str(label) for label in range(layout.classes))
+    return Reading(layout, bins.steps, bins.counts, bins.pad, sensor, (x0, y0), names)
+
+
+def read_alike(reading: Reading, spec: DataSpec, data: DataName | None, root: Path | None) -> DataSpec:
+    """The settings that read other data as a network's own data was read.
+
+    Args:
+        reading: how that was.
+        spec: its settings.
+        data: the other data set; by default the same at another place.
+        root: where it lies.
+    """
+    other = replace(
+        spec, data=data or spec.data, root=root, limit=None, bin_us=reading.layout.bin_us, steps=reading.steps
+    )
+    if other.data == "mnist-dvs":
+        return other
+    return replace(
+        other, scale=DataSpec.scale, deflicker=DataSpec.deflicker, deflicker_seed=DataSpec.deflicker_seed
+    )
+
+
 def load(spec: DataSpec, *, progress: Progress | None = None) -> Splits:
     """Load (or generate, at first use) a data set.
 
     Raises:
         InputError: the files are missing, damaged or not what they should be.
     """
-    splits = _load(spec, progress)
-    train, validation, test = (
-        replace(part, warm_up=spec.warm_up) for part in (splits.train, splits.validation, splits.test)
-    )
-    return Splits(train, validation, test, splits.notes)
-
-
-def _load(spec: DataSpec, progress: Progress | None) -> Splits:
     root = spec.root or Path()
     if spec.data == "digits":
-        return load_digits_events(spec.bins(BinSpec()), limit=spec.limit, progress=progress)
+        return load_digits_events(spec.bins, limit=spec.limit, progress=progress)
     if spec.data == "images":
         return load_image_events(
-            root, spec.bins(BinSpec()), limit=spec.limit, validation=spec.validation, progress=progress
+            root, spec.bins, limit=spec.limit, validation=spec.validation, progress=progress
         )
     if spec.data == "nmnist":
-        return load_nmnist(
-            root, spec.bins(NMNIST_BINS), limit=spec.limit, validation=spec.validation, progress=progress
-        )
+        return load_nmnist(root, spec.bins, limit=spec.limit, validation=spec.validation, progress=progress)
     return load_mnist_dvs(
         root,
-        spec.bins(MNIST_DVS_BINS),
+        spec.bins,
         scale=spec.scale,
         deflicker=spec.deflicker,
         seed=spec.deflicker_seed,

@@ -63,11 +63,13 @@ class Source(Protocol):
         live: whether events come when they happen, so that what has not been fetched is gone; a file can be read again.
         sensor: width and height in pixels; ``None`` where events do not tell.
         repairs: what was mended while it was read, counted by kind.
+        origin: what the events' clock shows when the stream begins; ``None`` where the first event tells it.
     """
 
     live: bool
     sensor: tuple[int, int] | None
     repairs: dict[str, int]
+    origin: int | None
 
     def start(self) -> str | None:
         """Begin to take in what comes; what a person should hear of it."""
@@ -110,10 +112,15 @@ def open_source(given: str, now: Callable[[], float] = time.monotonic) -> Source
 
 
 class File:
-    """A file of events, replayed."""
+    """A file of events, replayed.
+
+    Files that are recordings have a clock that begins with the recording (:class:`gemsnn.data.events.Recording`), and
+    are read by the same readers as data sets. Others come in pieces, by a clock of which nothing is known.
+    """
 
     live = False
     sensor: tuple[int, int] | None
+    origin: int | None = None
 
     def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
         self._now, self.repairs = now, dict[str, int]()
@@ -123,6 +130,7 @@ class File:
             recording = read_recording(path)
             self.repairs = recording.repairs
             self.sensor, chunks = (recording.width, recording.height), iter([recording.events])
+            self.origin = 0
         self._portions = (portion for chunk in chunks for portion in _portions(chunk))
 
     def start(self) -> None:
@@ -158,6 +166,7 @@ class _Queue:
 
     live = True
     sensor: tuple[int, int] | None = None
+    origin: int | None = None
     most = DATAGRAMS
 
     def __init__(self, now: Callable[[], float]) -> None:

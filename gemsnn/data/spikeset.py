@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,7 +29,6 @@ class SpikeSet:
         address: int64 ``[n]``, each presentation's own number, which addresses its noise.
         layout: the inputs and classes.
         packed: whether ``values`` holds packed bits.
-        warm_up: share of each recording before the first step at which the target is evidence.
         tallies: int64 ``[n, 6]``, what became of each recording's events (the fields of
             :class:`gemsnn.data.tally.Tally`); ``None`` where it was not counted.
     """
@@ -39,7 +39,6 @@ class SpikeSet:
     address: NDArray[np.int64]
     layout: Layout
     packed: bool
-    warm_up: float = 0.0
     tallies: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
@@ -90,8 +89,7 @@ class SpikeSet:
         spikes = torch.from_numpy(self.bins(position))
         label = int(self.labels[position])
         target = class_target(label, len(spikes), self.layout.classes)
-        begin = int(self.warm_up * len(spikes))
-        return Presentation(spikes, target, label, int(self.address[position]), begin)
+        return Presentation(spikes, target, label, int(self.address[position]))
 
     def digest(self) -> str:
         """SHA-256 of all spikes and labels: equal where two sets hold the same recordings in the same order."""
@@ -113,6 +111,15 @@ class SpikeSet:
             address=self.address[chosen],
             tallies=None if self.tallies is None else self.tallies[chosen],
         )
+
+    def first(self, count: int) -> SpikeSet:
+        """The first recording of every class, then the second, .., so many in all."""
+        met: Counter[int] = Counter()
+        rank = []
+        for position, label in enumerate(self.labels.tolist()):
+            rank.append((met[label], label, position))
+            met[label] += 1
+        return self.select([position for _, _, position in sorted(rank)][:count])
 
     def counts_per_input(self) -> NDArray[np.int64]:
         """Spikes (or events, for counts) of each input over each whole recording, int64 ``[n, M]``."""
@@ -141,7 +148,7 @@ class SpikeSet:
             lost = self.counts_per_input().sum(axis=1) - merged.counts_per_input().sum(axis=1)
             moved = np.array([[-(name == "kept") + (name == "capped") for name in Tally._fields]])
             tallies = tallies + lost[:, None] * moved
-        return replace(merged, address=self.address, warm_up=self.warm_up, tallies=tallies)
+        return replace(merged, address=self.address, tallies=tallies)
 
 
 @dataclass(frozen=True)

@@ -17,36 +17,36 @@ from pathlib import Path
 
 import torch
 
-from gemsnn import config, console, running
+from gemsnn import config, console, models, running
 from gemsnn.data.events import mended
 from gemsnn.data.sources import Source, open_source
 from gemsnn.data.wire import Label
 from gemsnn.errors import INTERRUPTED, InputError
 from gemsnn.files import locked, make_folder
-from gemsnn.records import RunFolder
 from gemsnn.streaming.labels import Labels, read_labels
 from gemsnn.streaming.session import Session
-from gemsnn.streaming.spec import StreamSpec, Task, identity, task_of
+from gemsnn.streaming.spec import StreamSpec, Task, cautions, identity, task_of
 
 __all__ = ["StreamSpec", "run"]
 
 
 def run(model: Path, given: str, spec: StreamSpec) -> int:
     """Run a stream to its end; the exit code."""
-    folder = RunFolder.open(model)
+    trained = models.load_model(model)
     settings = config.load(model / "config.toml")
-    trained = running.load_trained(folder, settings)
-    schedule = [] if spec.labels is None else read_labels(spec.labels, trained.layout.classes)
+    schedule = [] if spec.labels is None else read_labels(spec.labels, trained.reading.layout.classes)
     source = open_source(given)
     for note in mended(source.repairs):
         console.say(f"note: {note}")
     try:
         task = task_of(spec, settings, trained, source.sensor)
         _check_lag(spec, task, source)
+        for caution in cautions(spec, settings, trained):
+            console.say(f"note: {caution}")
         with console.status("preparing the network (its first use compiles it, which takes half a minute)"):
             _warm_up(task)
         if spec.state is None:
-            return _run(spec, task, source, schedule, folder)
+            return _run(spec, task, source, schedule)
         try:
             make_folder(spec.state)
         except OSError as error:
@@ -54,14 +54,14 @@ def run(model: Path, given: str, spec: StreamSpec) -> int:
                 f"{spec.state} cannot be made ({error.strerror}); choose another --state"
             ) from error
         with locked(spec.state):
-            return _run(spec, task, source, schedule, folder)
+            return _run(spec, task, source, schedule)
     finally:
         source.close()
 
 
-def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label], folder: RunFolder) -> int:
+def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label]) -> int:
     labels = Labels(schedule, task.arrivals.layout.bin_us)
-    session = Session(spec, task, source, labels, sys.stdout, identity(task, folder))
+    session = Session(spec, task, source, labels, sys.stdout, identity(task))
     session.restore()
     try:
         with running.interruptible("portion") as stopped:

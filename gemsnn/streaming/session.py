@@ -59,6 +59,8 @@ class Session:
         self.learner = task.learner()
         assert self.learner.bins is not None
         self.bins = self.learner.bins
+        if source.origin is not None:
+            self.bins.begin(source.origin)
         self.worst_lag_ms, self.answers, self._saved_at = 0.0, 0, 0
         self._layout, self._wall, self._limit = task.arrivals.layout, wall, Limit(spec.max_lag_ms)
         self._ends: Ends | None = None
@@ -86,7 +88,7 @@ class Session:
                 if self.source.live and not self.bins.counts.events and self.source.trouble.damaged:
                     raise InputError(f"nothing that came was an event: {self.source.trouble.first}") from None
                 self._tell_trouble()
-                self._pass(self.bins.finish())
+                self._pass(self.bins.finish(0 if self.source.live else self.task.at_least))
                 return True
             events = wire.no_events()
             if arrival is not None:

@@ -9,16 +9,10 @@ from typing import Any, Literal, NamedTuple
 
 from gemsnn.config import Settings
 from gemsnn.data.arrivals import ArrivalSpec
-from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
+from gemsnn.models import Model
 from gemsnn.online import OnlineLearner, OnlineSpec
-from gemsnn.records import RunFolder
-from gemsnn.running import Trained
-from gemsnn.types import Layout
-
-MNIST_DVS_CORNER = (48, 48)
-"""Where the pixels of MNIST-DVS begin on the sensor."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,8 @@ class StreamSpec:
         update_every: bins from one update to the next; by default the run's, or a window where that was a
             presentation.
         lr: the step size; by default the run's.
-        x0: the first pixel column that the network sees; by default the middle of the sensor, where known, else 0.
+        x0: the first pixel column that the network sees; by default the one it was trained on, where the sensor is
+            as large as the one it was trained on, or does not tell its size.
         y0: the first row.
         reorder_us: how long a bin waits for events after its end; by default the width of a bin.
         max_gap_us: the longest step of time that is believed; more is a clock that was set anew.
@@ -46,7 +41,9 @@ class StreamSpec:
         threshold: answer with no class where its probability is smaller.
         save_every: bins from one saved state to the next.
         bins: end after so many bins.
-        seed: of all noise.
+        seed: of all noise; by default the run's.
+        address: which of the noises of that seed. A recording answers as in gemsnn evaluate, to the bit, at its last
+            bin, with its number in the data set here and as many compartments.
     """
 
     speed: Literal["real", "max"] = "real"
@@ -66,7 +63,8 @@ class StreamSpec:
     threshold: float = 0.0
     save_every: int = 2000
     bins: int | None = None
-    seed: int = 0
+    seed: int | None = None
+    address: int = 0
 
     def __post_init__(self) -> None:
         """Check the numbers once."""
@@ -81,22 +79,31 @@ class StreamSpec:
 
 
 class Task(NamedTuple):
-    """A model, and how it is to run."""
+    """A model, and how it is to run.
 
-    trained: Trained
+    Attributes:
+        model: the trained network.
+        online: how it answers.
+        arrivals: how events become bins.
+        learning: how it learns, where it does.
+        at_least: bins of a source that ends, silence after its last event with them, as in training.
+    """
+
+    model: Model
     online: OnlineSpec
     arrivals: ArrivalSpec
     learning: Learning | None
+    at_least: int
 
     def learner(self) -> OnlineLearner:
         """A learner at its beginning."""
-        optimiser = self.trained.learner.optimiser
+        optimiser = self.model.learner.optimiser
         fits = self.learning is not None and (self.learning.optimiser.optimiser == "sgd") == (
             optimiser.first is None
         )
         return OnlineLearner(
-            self.trained.network,
-            self.trained.learner.params,
+            self.model.network,
+            self.model.learner.params,
             self.online,
             arrivals=self.arrivals,
             learning=self.learning,
@@ -104,58 +111,54 @@ class Task(NamedTuple):
         )
 
 
-def task_of(spec: StreamSpec, settings: Settings, trained: Trained, sensor: tuple[int, int] | None) -> Task:
+def task_of(spec: StreamSpec, settings: Settings, model: Model, sensor: tuple[int, int] | None) -> Task:
     """What a stream with these settings has to do.
 
     Raises:
         InputError: the network cannot learn like this without end, or does not fit on the sensor.
     """
-    layout = trained.layout
-    usual = (NMNIST_BINS if settings.data.data == "nmnist" else MNIST_DVS_BINS).steps or 1
-    steps = settings.data.steps or usual
-    window = spec.window or max(1, round(steps * (1 - settings.data.warm_up)))
-    learning = None
+    online = model.online(
+        spec.compartments, window=spec.window, every=spec.every, seed=spec.seed, address=spec.address
+    )
+    learning, reading = None, model.reading
     if spec.learn:
         optimiser = settings.optimiser
         if spec.lr is not None:
             optimiser = dataclasses.replace(optimiser, lr=spec.lr)
-        every = spec.update_every or settings.train.update_steps or window
+        every = spec.update_every or settings.train.update_steps or online.window
         learning = Learning(settings.rule, optimiser, spec.compartments, every)
-    x0, y0 = _corner(spec, settings, layout, sensor)
+    corner = reading.corner_on(sensor, spec.x0, spec.y0)
     return Task(
-        trained,
-        OnlineSpec(spec.compartments, window, spec.every, spec.seed),
-        ArrivalSpec(layout, x0, y0, settings.data.counts, spec.reorder_us, spec.max_gap_us),
+        model,
+        online,
+        reading.arrivals(corner, reorder_us=spec.reorder_us, max_gap_us=spec.max_gap_us),
         learning,
+        reading.steps if reading.pad else 0,
     )
 
 
-def _corner(
-    spec: StreamSpec, settings: Settings, layout: Layout, sensor: tuple[int, int] | None
-) -> tuple[int, int]:
-    if sensor is None:
-        middle = (0, 0)
-    elif settings.data.data == "mnist-dvs" and sensor == (128, 128):
-        middle = MNIST_DVS_CORNER
-    else:
-        middle = (max(0, sensor[0] - layout.width) // 2, max(0, sensor[1] - layout.height) // 2)
-    corner = (middle[0] if spec.x0 is None else spec.x0, middle[1] if spec.y0 is None else spec.y0)
-    if sensor is not None and (corner[0] + layout.width > sensor[0] or corner[1] + layout.height > sensor[1]):
-        raise InputError(
-            f"the network sees {layout.width} x {layout.height} pixels, which do not fit on the sensor of "
-            f"{sensor[0]} x {sensor[1]} from {corner} on; choose --x0 and --y0"
+def cautions(spec: StreamSpec, settings: Settings, model: Model) -> list[str]:
+    """Where a stream cannot answer as ``gemsnn evaluate`` does for the same recording."""
+    found, facts = [], model.facts
+    if settings.data.deflicker:
+        found.append("the network was trained on de-flickered recordings, and a stream is not de-flickered")
+    if facts.decoder != "votes":
+        found.append(f"the run answers by {facts.decoder}, and a stream by votes")
+    if not facts.reading.pad and facts.warm_up and spec.window is None:
+        found.append(
+            f"the run's recordings end where they end, and their warm-up with them; the window of {facts.window} bins "
+            f"is that of a recording of {facts.reading.steps}"
         )
-    return corner
+    return found
 
 
-def identity(task: Task, folder: RunFolder) -> dict[str, Any]:
+def identity(task: Task) -> dict[str, Any]:
     """What a stream that goes on must have in common with the one that was stopped."""
     learning = None if task.learning is None else dataclasses.asdict(task.learning)
     arrivals = dataclasses.asdict(task.arrivals)
     arrivals["layout"] = list(task.arrivals.layout)
-    _, facts = folder.load_checkpoint()
     return {
-        "model": facts["sha256"],
+        "model": task.model.sha256,
         **dataclasses.asdict(task.online),
         **arrivals,
         "learning": learning,

@@ -159,7 +159,7 @@ def model_files() -> list[bytes]:
         settings = config.parse(
             SETTINGS.replace("[optimiser]", f'[optimiser]\noptimiser = "{optimiser}"'), "seed"
         )
-        network = networks.build(settings.network.spec(LAYOUT))
+        network = networks.build(settings.network_spec(LAYOUT))
         learner = train.start(networks.init(network, 0), settings.learning)
         named = {**train.learner_tensors(learner), "mask": network.mask.to(torch.uint8)}
         tensors = safetensors.torch.save({name: tensor.clone() for name, tensor in named.items()})
@@ -237,7 +237,7 @@ def lines() -> list[bytes]:
 def stream_learner() -> OnlineLearner:
     """A stream of the network in :func:`model_files`, that learns."""
     settings = config.parse(SETTINGS, "seed")
-    network = networks.build(settings.network.spec(LAYOUT))
+    network = networks.build(settings.network_spec(LAYOUT))
     learning = dataclasses.replace(settings.learning, rule=dataclasses.replace(settings.rule, kappa=0.5))
     return OnlineLearner(
         network,

@@ -100,7 +100,7 @@ def _settings(data: bytes) -> None:
     settings = config.load(_file("x.toml", data))
     assert config.parse(config.dump(settings), "again") == settings
     settings.data.bins(BinSpec())
-    settings.network.spec(Layout(2, 26, 26, 10, 25_000))
+    settings.network_spec(Layout(2, 26, 26, 10, 25_000))
 
 
 def _zip(data: bytes) -> None:

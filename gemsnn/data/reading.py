@@ -1,0 +1,182 @@
+"""How a network's recordings became bins: what any other recording must share with them to be answered alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemsnn.data.arrivals import ArrivalSpec
+from gemsnn.data.binning import BinSpec, bin_events
+from gemsnn.data.events import Events, Recording
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.errors import InputError
+from gemsnn.types import Layout
+
+Corner = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How recordings become bins.
+
+    Attributes:
+        layout: the inputs, the classes and the bin's width.
+        steps: bins of a presentation; longer recordings are cut there.
+        counts: numbers of events per bin (at most 255) instead of their binary OR.
+        pad: whether shorter recordings are filled with empty bins.
+        sensor: the sensor's width and height in pixels.
+        corner: ``(x0, y0)``, the first column and row that the layout covers.
+        names: the classes' names.
+    """
+
+    layout: Layout
+    steps: int
+    counts: bool
+    pad: bool
+    sensor: tuple[int, int]
+    corner: Corner
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit one another."""
+        if len(self.names) != self.layout.classes or len(set(self.names)) != len(self.names):
+            raise InputError(f"{self.layout.classes} classes need as many different names, not {self.names}")
+        _ = self.bins, self.arrivals()
+        _check_corner(self.corner, self.layout, self.sensor)
+
+    @property
+    def bins(self) -> BinSpec:
+        """The same for :func:`gemsnn.data.binning.bin_events`, in pixels of the sensor."""
+        return BinSpec(
+            self.layout.bin_us,
+            self.steps,
+            (*self.corner, self.layout.width, self.layout.height),
+            "two" if self.layout.channels == 2 else "merged",
+            self.counts,
+            self.pad,
+        )
+
+    def corner_on(
+        self, sensor: tuple[int, int] | None, x0: int | None = None, y0: int | None = None
+    ) -> Corner:
+        """Where the layout begins on a sensor: the pixels that were chosen, or those of the training.
+
+        Args:
+            sensor: width and height; ``None`` where they are not known, and taken to be those of the training.
+            x0: the first column, where it was chosen.
+            y0: the first row, where it was chosen.
+
+        Raises:
+            InputError: the sensor is another than that of the training and nothing was chosen, or the layout does
+                not fit on it.
+        """
+        if sensor not in (None, self.sensor) and (x0 is None or y0 is None):
+            raise InputError(
+                f"the recording is of a sensor of {sensor[0]} x {sensor[1]} pixels where the network was trained on "
+                f"{self.sensor[0]} x {self.sensor[1]}; choose with x0 and y0 (--x0 and --y0) where its window of "
+                f"{self.layout.width} x {self.layout.height} pixels begins, or give a recording of its sensor"
+            )
+        corner = (self.corner[0] if x0 is None else x0, self.corner[1] if y0 is None else y0)
+        _check_corner(corner, self.layout, sensor)
+        return corner
+
+    def arrivals(
+        self, corner: Corner | None = None, *, reorder_us: int | None = None, max_gap_us: int = 10_000_000
+    ) -> ArrivalSpec:
+        """The same for events as they arrive."""
+        x0, y0 = self.corner if corner is None else corner
+        return ArrivalSpec(self.layout, x0, y0, self.counts, reorder_us, max_gap_us)
+
+    def bin(
+        self, recording: Recording | Events, *, x0: int | None = None, y0: int | None = None
+    ) -> NDArray[np.uint8]:
+        """The bins of a recording, uint8 ``[T, M]``.
+
+        Args:
+            recording: from a reader, or its events alone, which then must lie on the sensor of the training.
+            x0: the first column of the window, where it is another sensor or part.
+            y0: the first row.
+
+        Raises:
+            InputError: see :meth:`corner_on`; or events lie outside the sensor.
+        """
+        if isinstance(recording, Recording):
+            events, sensor = recording.events, (recording.width, recording.height)
+        else:
+            events, sensor = recording, self._sensor_of(recording, x0, y0)
+        corner = self.corner_on(sensor, x0, y0)
+        spec = replace(self.bins, crop=(*corner, self.layout.width, self.layout.height))
+        return bin_events(events, spec, width=sensor[0], height=sensor[1])
+
+    def _sensor_of(self, events: Events, x0: int | None, y0: int | None) -> tuple[int, int]:
+        """That of the training, or a larger one that these events need."""
+        if not len(events):
+            return self.sensor
+        if min(events["x"].min(), events["y"].min()) < 0:
+            raise InputError(
+                "an event lies outside every sensor: its column or row is negative; check the events"
+            )
+        extent = (int(events["x"].max()) + 1, int(events["y"].max()) + 1)
+        if extent[0] <= self.sensor[0] and extent[1] <= self.sensor[1]:
+            return self.sensor
+        x, y = self.corner if x0 is None or y0 is None else (x0, y0)
+        return max(extent[0], x + self.layout.width), max(extent[1], y + self.layout.height)
+
+    def presentations(
+        self,
+        recordings: Iterable[Recording | Events],
+        labels: Sequence[int],
+        *,
+        x0: int | None = None,
+        y0: int | None = None,
+    ) -> SpikeSet:
+        """Labelled recordings, binned; see :meth:`bin`."""
+        rows = (self.bin(recording, x0=x0, y0=y0) for recording in recordings)
+        return SpikeSet.from_bins(rows, labels, self.layout, counts=self.counts)
+
+    def check(self, spikes: SpikeSet) -> None:
+        """Whether binned recordings can have been read like this.
+
+        Raises:
+            InputError: their layout, values or lengths are others; the first that differs is named.
+        """
+        ours, theirs = self.layout._asdict(), spikes.layout._asdict()
+        differing = [
+            f"{name} {theirs[name]} where the network was trained on {ours[name]}"
+            for name in ours
+            if ours[name] != theirs[name]
+        ]
+        if spikes.packed == self.counts:
+            has, wants = (
+                ("binary bins", "numbers of events")
+                if spikes.packed
+                else ("numbers of events", "binary bins")
+            )
+            differing.append(f"{has} where the network was trained on {wants}")
+        lengths = np.diff(spikes.starts)
+        if len(lengths) and lengths.max() > self.steps:
+            differing.append(f"up to {lengths.max()} bins where the network was trained on {self.steps}")
+        elif len(lengths) and self.pad and lengths.min() < self.steps:
+            differing.append(
+                f"only {lengths.min()} bins where the network was trained on {self.steps}, filled up"
+            )
+        if differing:
+            raise InputError(
+                f"the recordings do not fit the network: they have {', and '.join(differing)}; read them as its run "
+                "did (Model.reading, gemsnn evaluate RUN --data NAME --root FOLDER)"
+            )
+
+
+def _check_corner(corner: Corner, layout: Layout, sensor: tuple[int, int] | None) -> None:
+    if min(corner) < 0:
+        raise InputError(f"the window must begin on the sensor, not at {corner}; choose --x0 and --y0")
+    if sensor is None:
+        return
+    if corner[0] + layout.width > sensor[0] or corner[1] + layout.height > sensor[1]:
+        raise InputError(
+            f"the network sees {layout.width} x {layout.height} pixels, which do not fit on the sensor of "
+            f"{sensor[0]} x {sensor[1]} from {corner} on; choose --x0 and --y0"
+        )
