@@ -1,5 +1,7 @@
 from typing import NamedTuple
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch

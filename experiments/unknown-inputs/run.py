@@ -110,7 +110,7 @@ def one(seed: int, root: Path | None, quick: bool) -> dict[str, Any]:
     spec = replace(settings.train, seed=seed, epochs=1 if quick else settings.train.epochs)
     votes = 5 if quick else settings.evaluate.vote_compartments
     splits = datasets.load(data)
-    network = networks.build(settings.network.spec(splits.train.layout, settings.data.warm_up), seed=seed)
+    network = networks.build(settings.network_spec(splits.train.layout), seed=seed)
     learner = train.start(networks.init(network, seed), settings.learning)
     _, kernel = kernels.choose("auto", network, settings.learning)
     learner, _ = train.fit(
