@@ -1,6 +1,5 @@
-from typing import NamedTuple
-
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest

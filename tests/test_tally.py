@@ -1,4 +1,4 @@
-"""Every event is kept, or dropped for one reason; who loses nearly all is named, and a silent part refused."""
+"""What becomes of events: each is kept, or dropped for one reason; recordings that lose nearly all are named."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from gemsnn.data.binning import BinSpec, bin_and_tally, bin_events
 from gemsnn.data.camera import EmulatorSpec
 from gemsnn.data.datasets import DataSpec, load
 from gemsnn.data.events import Events, make_events
-from gemsnn.data.generated import load_digits_events
+from gemsnn.data.generated import load_image_events
+from gemsnn.data.images import digits_images
 from gemsnn.data.readers import describe, read_aedat2, read_nmnist, read_recording
 from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS, load_hdf5, load_mnist_dvs, load_nmnist
 from gemsnn.data.sources import File
-from gemsnn.data.spikeset import Splits
+from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError
+from gemsnn.types import Layout
 
 SIDE = 7
 
@@ -226,40 +228,37 @@ SHORT = EmulatorSpec(duration_us=50_000)
 
 
 def test_emulated_sets_know_their_tallies_from_the_cache_too(tmp_path, monkeypatch):
-    monkeypatch.setenv("GEMSNN_CACHE", str(tmp_path))
+    monkeypatch.setenv("GEMSNN_CACHE", str(tmp_path / "cache"))
+    images, labels = digits_images()
+    np.savez(tmp_path / "x.npz", images=images[:20], labels=labels[:20])
     bins = BinSpec(steps=1)  # half of what happens
-    first = load_digits_events(bins, SHORT, limit=20)
+    first = load_image_events(tmp_path / "x.npz", bins, SHORT)
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("made again")
 
     monkeypatch.setattr(generated, "emulate", refuse)
-    again = load_digits_events(bins, SHORT, limit=20)
+    again = load_image_events(tmp_path / "x.npz", bins, SHORT)
     assert again.tallies == first.tallies
-    test = first.tallies["test"]
-    assert test.beyond > 0.2 * test.events
-    assert test.outside == test.before == 0
+    training = first.tallies["training"]
+    assert 0.2 * training.events < training.beyond < 0.8 * training.events
+    assert training.outside == training.before == 0
 
 
-def test_counts_that_are_merged_stay_true(tmp_path, monkeypatch):
-    monkeypatch.setenv("GEMSNN_CACHE", str(tmp_path))
-    noisy = replace(SHORT, noise_on_hz=9000.0, noise_off_hz=9000.0)
-    bins = BinSpec(steps=2, counts=True)
-    with monkeypatch.context() as patch:
-        patch.setattr(generated, "digits_images", lambda: few(generated.digits_images()))
-        patch.setattr(generated, "_DIGITS_TEST", 4)
-        patch.setattr(generated, "_DIGITS_VALIDATION", 4)
-        splits: list[Splits] = [
-            load_digits_events(replace(bins, polarity=kind), noisy) for kind in ("two", "merged")
-        ]
-    two, merged = (one.tallies["test"] for one in splits)
-    assert merged.events == two.events
-    assert merged.kept == splits[1].test.counts_per_input().sum() < two.kept
-    assert merged.capped - two.capped == two.kept - merged.kept
-
-
-def few(images):
-    return type(images)(images.images[:20], images.labels[:20])
+def test_counts_that_are_merged_stay_true():
+    events = make_events(np.zeros(400, int), *np.zeros((2, 400), int), np.arange(400) < 200)
+    spec, layout = BinSpec(10, 1, counts=True), Layout(2, 1, 1, 3, 10)
+    spikes, tally = bin_and_tally(events, spec, width=1, height=1)
+    two = replace(
+        SpikeSet.from_bins([spikes] * 3, [0, 1, 2], layout, counts=True), tallies=np.array([tally] * 3)
+    )
+    want = bin_and_tally(events, replace(spec, polarity="merged"), width=1, height=1)
+    merged = two.merged()
+    assert merged.bins(1).tolist() == want.spikes.tolist()
+    assert merged.tallies is not None
+    assert (
+        [Tally(*row) for row in merged.tallies.tolist()] == [want.tally] * 3 == [Tally(255, capped=145)] * 3
+    )
 
 
 # Real recordings
