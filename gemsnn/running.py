@@ -12,7 +12,20 @@ from typing import Any, NamedTuple, TypedDict
 
 import torch
 
-from gemsnn import baseline, config, console, evaluate, kernels, metrics, optimisers, parsing, report, train
+from gemsnn import (
+    baseline,
+    config,
+    console,
+    evaluate,
+    kernels,
+    layers,
+    metrics,
+    optimisers,
+    parsing,
+    report,
+    resuming,
+    train,
+)
 from gemsnn import network as networks
 from gemsnn.config import Settings
 from gemsnn.data import datasets
@@ -20,6 +33,7 @@ from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import INTERRUPTED, InputError
 from gemsnn.evaluate import Answers, Decoder, Prediction
 from gemsnn.kernels import Kernel
+from gemsnn.layers import Layered
 from gemsnn.network import Network, Params
 from gemsnn.records import RunFolder, provenance
 from gemsnn.train import Learner, Progress, Watcher
@@ -68,26 +82,40 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def start_training(settings: Settings, out: Path) -> int:
-    """Train in a new run folder, score, write the report; the exit code."""
-    RunFolder.check_free(out)
-    return _run_training(settings, out, None)
+def start_training(given: Layered, out: Path | None) -> int:
+    """Train in a new run folder, by default one of its own name, score, write the report; the exit code."""
+    if out is not None:
+        layers.writable(out, "--out")
+    check(given.settings)
+    with RunFolder.claimed(out) as run:
+        return _run_training(given, run, None)
+
+
+def check(settings: Settings) -> None:
+    """Raise :class:`InputError` where no data could make these settings work: before any is loaded."""
+    network = networks.build(settings.network.spec(Layout(1, 2, 1, 2, 1)), seed=0)
+    evaluate.check_decoder(settings.evaluate.decoder, network)
+    kernels.choose(settings.network.kernel, network, settings.learning)
 
 
 def resume(out: Path) -> int:
     """Go on with a run that was stopped, to its end; the exit code."""
     if (out / "config.toml").is_file() and not (out / "manifest.json").exists():
-        return start_training(config.load(out / "config.toml"), out)  # it was stopped before it began
+        return start_training(Layered(config.load(out / "config.toml")), out)  # stopped before it began
     run = RunFolder.open(out)
-    manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
-    if manifest.get("status") == "finished":
-        raise InputError(f"{out} is finished; there is nothing to resume")
-    return _run_training(config.load(out / "config.toml"), out, dict(manifest))
+    settings = config.load(out / "config.toml")
+    check(settings)
+    with run.locked():
+        manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
+        if manifest.get("status") == "finished":
+            raise InputError(f"{out} is finished; there is nothing to resume")
+        resuming.check_unchanged(settings, dict(manifest), out)
+        return _run_training(Layered(settings), run, dict(manifest))
 
 
-def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) -> int:
-    """Train in the folder ``out``, from the start or, with the manifest of ``before``, from its last checkpoint."""
-    began = time.perf_counter()
+def _run_training(given: Layered, run: RunFolder, before: dict[str, Any] | None) -> int:
+    """Train in a run folder, from the start or, with the manifest of ``before``, from its last checkpoint."""
+    began, settings = time.perf_counter(), given.settings
     splits = datasets.load(settings.data, progress=console.bar)
     for note in splits.notes:
         console.say(f"note: {note}")
@@ -96,7 +124,8 @@ def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) 
     digest = splits.train.digest()
     if before is not None and before.get("data_sha256") != digest:
         raise InputError(
-            f"the training data is not what {out} began with; restore it under {settings.data.root or 'the cache'}"
+            f"the training data is not what {run.path} began with; restore it under "
+            f"{settings.data.root or 'the cache'}"
         )
     loaded = time.perf_counter()
 
@@ -106,40 +135,47 @@ def _run_training(settings: Settings, out: Path, before: dict[str, Any] | None) 
     evaluate.check_decoder(settings.evaluate.decoder, network)
     wanted = settings.network.kernel if before is None else before["kernel"]
     name, kernel = kernels.choose(wanted, network, settings.learning)
-    with console.status(
-        f"preparing the {name} kernel (its first use compiles it, which takes half a minute)"
-    ):
+    with console.compiling(f"compiling the {name} kernel, which takes half a minute at its first use"):
         kernels.warm_up(kernel, dtype)
 
-    run = RunFolder.create(out) if before is None else RunFolder.open(out)
-    with run.locked():
-        if before is None:
-            run.write("config.toml", config.dump(settings))
-            manifest = {
-                **provenance(),
-                "seed": seed,
-                "kernel": name,
-                "decoder": settings.evaluate.decoder,
-                "presentations": {
-                    "train": len(splits.train),
-                    "validation": len(splits.validation),
-                    "test": len(splits.test),
-                },
-                "layout": layout._asdict(),
-                "data_sha256": digest,
-                "started": _now(),
-                "finished": None,
-                "status": "running",
-                "seconds": {"data": round(loaded - began, 3)},
-                "notes": list(splits.notes),
-            }
-        else:
-            manifest = before | {"status": "running", "resumed": [*before.get("resumed", []), _now()]}
-        progress = _progress(run, settings, network)
-        run.write_json("manifest.json", manifest)
-        return _train_in(
-            run, manifest, settings, splits, Model(network, progress.learner.params, kernel, name), progress
-        )
+    if before is None:
+        run.write("config.toml", config.dump(settings))
+        manifest = {
+            **provenance(),
+            "seed": seed,
+            "kernel": name,
+            "decoder": settings.evaluate.decoder,
+            "settings": config.tables(settings),
+            "layers": given.record(),
+            "presentations": {
+                "train": len(splits.train),
+                "validation": len(splits.validation),
+                "test": len(splits.test),
+            },
+            "layout": layout._asdict(),
+            "data_sha256": digest,
+            "started": _now(),
+            "finished": None,
+            "status": "running",
+            "seconds": {"data": round(loaded - began, 3)},
+            "notes": list(splits.notes),
+        }
+    else:
+        manifest = resuming.resumed(before, settings, _now())
+    progress = _progress(run, settings, network)
+    if before is not None and progress.learner.batches >= settings.train.epochs * _per_epoch(
+        splits, settings
+    ):
+        console.say("all steps were made before; what is left is to score the network")
+    run.write_json("manifest.json", manifest)
+    return _train_in(
+        run, manifest, settings, splits, Model(network, progress.learner.params, kernel, name), progress
+    )
+
+
+def _per_epoch(splits: Splits, settings: Settings) -> int:
+    """Batches of an epoch."""
+    return -(-len(splits.train) // settings.train.batch)
 
 
 def _progress(run: RunFolder, settings: Settings, network: Network) -> Progress:
@@ -180,8 +216,7 @@ def _train_in(
         )
 
     with interruptible("batch") as stopped:
-        per_epoch = -(-len(splits.train) // settings.train.batch)
-        with console.training_display(settings.train, per_epoch) as display:
+        with console.training_display(settings.train, _per_epoch(splits, settings)) as display:
             watcher = Watcher(run.append, display.show, save, stopped)
             learner, finished = train.fit(
                 network, progress, splits.train, splits.validation, settings.train, settings.learning, kernel,
@@ -189,14 +224,12 @@ def _train_in(
             )  # fmt: skip
         trained = time.perf_counter()
         model = model._replace(params=learner.params)
-        scores = scores_of(
-            model, splits, "test", settings.evaluate.vote_compartments, settings.evaluate.decoder, seed
-        )
+        scores = scores_of(model, splits, "test", settings.evaluate.votes, settings.evaluate.decoder, seed)
         scores = {"schema": 1, "status": "finished" if finished else "interrupted", "split": "test", **scores}
         scores["costs"]["scalars_per_step"] = evaluate.scalars_per_step(network, settings.train.compartments)
         scores["baseline"] = _baseline(splits)
         run.write_json("metrics.json", scores)
-        _save_example(run, model, splits, settings.evaluate.vote_compartments, seed)
+        _save_example(run, model, splits, settings.evaluate.votes, seed)
         manifest["seconds"] |= {
             "train": round(progress.seconds + trained - started, 3),
             "evaluate": round(time.perf_counter() - trained, 3),
@@ -328,6 +361,6 @@ def load_model(run: RunFolder, settings: Settings) -> Model:
     """The network of a run folder's checkpoint, ready to run."""
     network, learner, _ = load_trained(run, settings)
     name, kernel = kernels.choose(settings.network.kernel, network)
-    with console.status(f"preparing the {name} kernel"):
+    with console.compiling(f"compiling the {name} kernel, which takes half a minute at its first use"):
         kernels.warm_up(kernel, learner.params.weight.dtype)
     return Model(network, learner.params, kernel, name)

@@ -10,20 +10,21 @@ from typing import Literal
 import tyro
 
 from gemsnn import config, console, evaluate, running
+from gemsnn.commands import flags
 from gemsnn.data import datasets
 from gemsnn.errors import InputError
 from gemsnn.evaluate import Decoder
 from gemsnn.records import RunFolder
 
 
-def make(_: Sequence[str]) -> Callable[..., int]:
-    """The command."""
-    return evaluate_run
+def bind(words: Sequence[str]) -> Callable[[], int]:
+    """The command with its flags."""
+    return flags.bind("evaluate", evaluate_run, words)
 
 
 def evaluate_run(
     run: tyro.conf.Positional[Path],
-    compartments: int = 20,
+    votes: int = 20,
     split: Literal["test", "validation", "train"] = "test",
     decoder: Decoder | None = None,
     seed: int | None = None,
@@ -33,14 +34,14 @@ def evaluate_run(
 
     Args:
         run: the run folder.
-        compartments: how many compartments answer.
+        votes: how many compartments answer, K_I.
         split: the part of the data.
         decoder: how they answer, votes or likelihood; by default as the run does.
         seed: the seed of the noise; by default the run's.
         json: print one JSON object with all numbers.
     """
-    if compartments < 1:
-        raise InputError(f"compartments must be at least 1, not {compartments}")
+    if votes < 1:
+        raise InputError(f"votes must be at least 1, not {votes}")
     folder = RunFolder.open(run)
     settings = config.load(run / "config.toml")
     model = running.load_model(folder, settings)
@@ -57,7 +58,7 @@ def evaluate_run(
     scores = {
         "split": split,
         "kernel": model.kernel_name,
-        **running.scores_of(model, splits, split, compartments, decoder, seed),
+        **running.scores_of(model, splits, split, votes, decoder, seed),
     }
     if json:
         print(json_module.dumps(scores, allow_nan=False))

@@ -39,8 +39,6 @@ def run(model: Path, given: str, spec: StreamSpec) -> int:
     source = open_source(given)
     try:
         task = task_of(spec, settings, trained, source.sensor)
-        with console.status("preparing the network (its first use compiles it, which takes half a minute)"):
-            _warm_up(task)
         if spec.state is None:
             return _run(spec, task, source, schedule, folder)
         try:
@@ -59,6 +57,8 @@ def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label], fo
     labels = Labels(schedule, task.arrivals.layout.bin_us)
     session = Session(spec, task, source, labels, sys.stdout, identity(task, folder))
     session.restore()
+    with console.compiling("compiling the network, which takes half a minute at its first use"):
+        _warm_up(task)
     try:
         with running.interruptible("portion") as stopped:
             ended = session.run(stopped)
