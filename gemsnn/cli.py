@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import io
+import platform
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 from gemsnn.errors import INTERRUPTED, REFUSED, InputError
@@ -23,6 +27,10 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 2 for bad input, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.formatwarning = lambda message, *_, **__: f"gemsnn: note: {message}\n"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # hours of work shall not end at a letter
     try:
         return _dispatch(words)
     except InputError as error:
@@ -45,19 +53,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
+    first = words[0] if words else ""
+    if first in COMMANDS:
+        return importlib.import_module(f"gemsnn.commands.{first}").bind(words[1:])()
+    if first in ("-h", "--help"):
+        return _help()
+    if first == "--version":
+        print(version())
+        return 0
+    if first.startswith("-"):
+        raise InputError(f"a command comes first, one of {', '.join(COMMANDS)}; see gemsnn --help")
+    if not first:
+        raise InputError(f"give a command, one of {', '.join(COMMANDS)}; see gemsnn --help")
+    near = difflib.get_close_matches(first, COMMANDS, n=1)
+    meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(COMMANDS)}"
+    raise InputError(f"there is no command {first!r}{meant}")
+
+
+def version() -> str:
+    """The version of gemsnn and that of Python."""
+    from importlib import metadata
+
+    return f"gemsnn {metadata.version('gemsnn')}, Python {platform.python_version()}"
+
+
+def _help() -> int:
+    """Show the commands."""
     import tyro  # half of the time that the list of commands takes
 
-    commands = {name: _named(name) for name in COMMANDS}
-    if words and words[0] in commands:
-        module = importlib.import_module(f"gemsnn.commands.{words[0]}")
-        commands[words[0]] = module.make(words[1:])
-    return tyro.extras.subcommand_cli_from_dict(
-        commands,
+    tyro.extras.subcommand_cli_from_dict(
+        {name: _named(name) for name in COMMANDS},
         prog="gemsnn",
-        description="Probabilistic spiking neural networks that learn online and know what they do not know.",
-        args=words,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+        description="Probabilistic spiking neural networks that learn online and know what they do not know. "
+        "gemsnn --version tells the version; gemsnn COMMAND --help tells a command's flags.",
+        args=["--help"],
     )
+    return 0
 
 
 def _named(name: str) -> Callable[[], int]:

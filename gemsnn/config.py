@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +24,7 @@ from gemsnn.data.datasets import DataSpec
 from gemsnn.errors import InputError
 from gemsnn.evaluate import Decoder
 from gemsnn.kernels import KernelName, Learning
+from gemsnn.needs import given, needs, one_of
 from gemsnn.network import FeedbackOf, NetworkSpec, Output
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
@@ -49,6 +50,10 @@ Groups = Annotated[
 """Sizes of hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML; empty for none."""
 
 
+RENAMED = {("evaluate", "vote_compartments"): "votes"}
+"""Keys that older files have, by table and name, and what they are called now."""
+
+
 @dataclass(frozen=True)
 class NetworkChoice:
     """The network, up to what the data decides (inputs and classes).
@@ -71,14 +76,14 @@ class NetworkChoice:
 
     hidden: Groups = (64,)
     topology: TopologyName = "layered"
-    density: float = 0.1
+    density: Annotated[float, needs(one_of("topology", "sparse"))] = 0.1
     basis: BasisKind = "raised-cosine"
     basis_count: int = 4
     memory: int = 20
     feedback: FeedbackOf = "hidden"
-    feedback_count: int = 2
+    feedback_count: Annotated[int, needs(one_of("feedback", "hidden", "all"))] = 2
     weight_scale: float = 1.0
-    hidden_rate: float = 0.1
+    hidden_rate: Annotated[float, needs(given("hidden"))] = 0.1
     output: Output = "independent"
     dtype: Literal["float32", "float64"] = "float32"
     kernel: KernelName = "auto"
@@ -110,19 +115,17 @@ class EvaluateSpec:
     """The final evaluation.
 
     Attributes:
-        vote_compartments: compartments that answer on the test part, K_I; the scores of fewer come with it.
+        votes: compartments that answer on the test part, K_I; the scores of fewer come with it.
         decoder: how they answer: each votes for a class, or their hidden spikes tell each class's likelihood.
     """
 
-    vote_compartments: int = 20
+    votes: int = 20
     decoder: Decoder = "votes"
 
     def __post_init__(self) -> None:
         """Check the number."""
-        if not 1 <= self.vote_compartments <= MOST:
-            raise InputError(
-                f"vote_compartments must be at least 1 and at most {MOST}, not {self.vote_compartments}"
-            )
+        if not 1 <= self.votes <= MOST:
+            raise InputError(f"votes must be at least 1 and at most {MOST}, not {self.votes}")
 
 
 @dataclass(frozen=True)
@@ -146,8 +149,8 @@ class Settings:
         return Learning(self.rule, self.optimiser, self.train.compartments, self.train.update_steps)
 
 
-def dump(settings: Settings) -> str:
-    """Settings as TOML, every key of them; what is ``None`` is left out, for TOML has no such value."""
+def tables(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Settings as plain tables, every key of them; what is ``None`` is left out, for TOML has no such value."""
 
     def plain(value: Any) -> Any:
         if dataclasses.is_dataclass(value):
@@ -157,7 +160,12 @@ def dump(settings: Settings) -> str:
             return list(value)
         return str(value) if isinstance(value, Path) else value
 
-    return tomli_w.dumps(plain(settings))
+    return plain(settings)
+
+
+def dump(settings: Settings) -> str:
+    """Settings as TOML, see :func:`tables`."""
+    return tomli_w.dumps(tables(settings))
 
 
 def load(path: Path) -> Settings:
@@ -180,19 +188,38 @@ def parse(content: str, where: str) -> Settings:
 
 def from_tables(tables: dict[str, Any], where: str) -> Settings:
     """Settings from parsed TOML tables; ``where`` names their source in errors."""
+    parts = read_tables(tables, where)
+    return Settings(**{name: _part_type(name)(**values) for name, values in parts.items()})
+
+
+def read_tables(
+    tables: dict[str, Any], where: str, shape: Callable[[type], type] = lambda kind: kind
+) -> dict[str, dict[str, Any]]:
+    """The values that parsed TOML tables hold, by table and key.
+
+    Args:
+        tables: the tables.
+        where: names their source in errors.
+        shape: what a part of the settings is to look like; by default as it is, with its checks of numbers.
+
+    Raises:
+        InputError: a table, a key or a type is not one of ours.
+    """
     parts = {item.name: _part_type(item.name) for item in dataclasses.fields(Settings)}
     _check_keys(tables, list(parts), where, "table")
-    filled = {}
+    found = {}
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise InputError(f"{where}: [{name}] must be a table, not a value")
+        table = {RENAMED.get((name, str(key)), str(key)): value for key, value in table.items()}
         keys = [item.name for item in dataclasses.fields(parts[name])]
         _check_keys(table, keys, f"{where}: [{name}]", "key")
         try:
-            filled[name] = msgspec.convert(table, parts[name], dec_hook=_decode)
+            part = msgspec.convert(table, shape(parts[name]), dec_hook=_decode)
         except msgspec.ValidationError as error:
             raise InputError(f"{where}: [{name}]: {error}") from None
-    return Settings(**filled)
+        found[name] = {key: getattr(part, key) for key in table}
+    return found
 
 
 def _part_type(name: str) -> type:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from gemsnn import train
+from gemsnn import config, train
 from gemsnn.config import Settings
 from gemsnn.errors import InputError
 from gemsnn.models import Model
 from gemsnn.network import Network
+from gemsnn.records import provenance
 from gemsnn.types import Layout
 
-MAY_CHANGE = ("train.epochs", "train.evaluate_every", "train.checkpoint_every", "evaluate.vote_compartments")
-"""The settings that leave what has been learned what it is."""
+MAY_CHANGE = (
+    "data.root",
+    "train.epochs",
+    "train.evaluate_every",
+    "train.checkpoint_every",
+    "evaluate.votes",
+)
+"""The settings that leave what has been learned what it is; of data at another place, the digest is compared."""
 
 
 class Change(NamedTuple):
@@ -108,3 +116,39 @@ def check_fits(source: Model, network: Network, layout: Layout, where: object) -
 def origin_of(source: Model, where: object) -> dict[str, Any]:
     """Where a training's first weights come from, for its manifest."""
     return {"run": str(where), "checkpoint_sha256": source.sha256, "batches": source.learner.batches}
+
+
+def check_unedited(settings: Settings, manifest: dict[str, Any], out: Path) -> None:
+    """Raise :class:`InputError` where a run's settings are not those that its manifest tells.
+
+    A manifest of an older version tells none.
+    """
+    before, now = manifest.get("settings"), config.tables(settings)
+    if not isinstance(before, dict):
+        return
+    changed = [
+        f"[{table}] {key} is {now[table].get(key)!r} and was {_of(before, table).get(key)!r}"
+        for table in now
+        for key in {**_of(before, table), **now[table]}
+        if f"{table}.{key}" not in MAY_CHANGE and now[table].get(key) != _of(before, table).get(key)
+    ]
+    if changed:
+        raise InputError(
+            f"{out / 'config.toml'} was edited since the run began: {'; '.join(changed)}; undo that, or train anew "
+            "with --config"
+        )
+
+
+def _of(tables: dict[str, Any], name: str) -> dict[str, Any]:
+    table = tables.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def resumed(before: dict[str, Any], settings: Settings, when: str) -> dict[str, Any]:
+    """The manifest of a run that goes on: ``resumed`` holds when, and by which versions and machine, each time."""
+    history = before.get("resumed")
+    return before | {
+        "status": "running",
+        "settings": config.tables(settings),
+        "resumed": [*(history if isinstance(history, list) else []), {"when": when, **provenance()}],
+    }

@@ -14,6 +14,9 @@ import filelock
 from gemsnn import parsing
 from gemsnn.errors import InputError
 
+LOCK = ".lock"
+"""The file by which a folder is held."""
+
 
 def atomic_write(path: Path, content: bytes | str) -> None:
     """Replace a file's content as a whole: written beside it, synced, renamed over it, and the folder synced."""
@@ -57,11 +60,15 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process holds it.
     """
-    lock = filelock.FileLock(folder / ".lock", timeout=0)
+    lock = filelock.FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout:
         raise InputError(f"{folder} is in use by another process; wait for it or stop it") from None
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written ({error.strerror}); choose another or free it"
+        ) from None
     try:
         yield
     finally:

@@ -237,6 +237,7 @@ class Model:
             compartments,
             seed=self.facts.seed if seed is None else seed,
             decoder=decoder or self.facts.decoder,
+            least_spikes=self.facts.least_spikes,
             progress=progress,
         )
 
@@ -304,13 +305,19 @@ class Model:
         self, compartments: int = 20, *, window: int | None = None, every: int = 1, seed: int | None = None,
         address: int = 0,
     ) -> OnlineSpec:  # fmt: skip
-        """How a stream answers as :meth:`predict` does: given the bins of a presentation, at its last one the same."""
+        """How a stream answers as :meth:`predict` does: given the bins of a presentation, at its last one the same.
+
+        In another window than the training's, ``least_spikes`` is as many a bin.
+        """
+        window = self.facts.window if window is None else window
+        least = math.ceil(self.facts.least_spikes * window / self.facts.window)
         return OnlineSpec(
             compartments,
-            self.facts.window if window is None else window,
+            window,
             every,
             self.facts.seed if seed is None else seed,
             address,
+            least,
         )
 
 

@@ -52,8 +52,8 @@ class OnlineSpec:
         every: bins from one answer to the next.
         seed: addresses all noise.
         address: which of the noises of that seed.
-        least_spikes: input spikes in the last ``window`` bins below which there is no answer. A bin's spikes are its
-            inputs that are not 0.
+        least_spikes: input spikes (or events, where bins hold counts) in the last ``window`` bins below which there
+            is no answer.
     """
 
     compartments: int = 10
@@ -260,9 +260,9 @@ class OnlineLearner:
         return self._answers(votes, counts, heard, hidden, target)
 
     def _hear(self, spikes: Tensor) -> Tensor:
-        """Input spikes in the window after each step, int64 ``[C]``, of those of the steps, ``[C, M]``."""
+        """Input spikes (or events) in the window after each step, int64 ``[C]``, of those of the steps, ``[C, M]``."""
         count = len(spikes)
-        known = torch.cat([self._heard, (spikes > 0).sum(1)])
+        known = torch.cat([self._heard, spikes.sum(1, dtype=torch.int64)])
         self._heard = known[count:].clone()
         return _windowed(known, self.spec.window, count)
 

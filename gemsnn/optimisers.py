@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 
 from gemsnn.errors import InputError
+from gemsnn.needs import needs, one_of
 from gemsnn.network import Params
 
 OptimiserName = Literal["sgd", "adam"]
+OF_ADAM = needs(one_of("optimiser", "adam"))
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ class OptimiserSpec:
 
     optimiser: OptimiserName = "adam"
     lr: float = 3e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
+    beta1: Annotated[float, OF_ADAM] = 0.9
+    beta2: Annotated[float, OF_ADAM] = 0.999
+    epsilon: Annotated[float, OF_ADAM] = 1e-8
 
     def __post_init__(self) -> None:
         """Check the numbers once."""

@@ -17,12 +17,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,10 +35,13 @@ from torch import Tensor
 
 from gemsnn.checkpoints import Checkpoints
 from gemsnn.errors import InputError
-from gemsnn.files import atomic_write, locked, make_folder, read_json, sync_folder
+from gemsnn.files import LOCK, atomic_write, locked, make_folder, read_json, sync_folder
 
 CHECKPOINT = "checkpoint"
 METRICS = "metrics.jsonl"
+RUNS = Path("runs")
+"""Where runs lie that are given no place."""
+
 _PACKAGES = ("gemsnn", "torch", "numpy", "numba", "scikit-learn", "safetensors")
 
 
@@ -69,6 +74,28 @@ class RunFolder:
         except OSError as error:
             raise InputError(f"{path} cannot be made ({error.strerror}); choose another --out") from error
         return RunFolder(path)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def claimed(path: str | os.PathLike[str] | None) -> Iterator[RunFolder]:
+        """A new run folder, held for writing; by default one in ``runs``, named by the time and like no other.
+
+        Where nothing has been written when the work ends in an error, the folder goes away again.
+
+        Raises:
+            InputError: there is something at ``path`` already, it cannot be made, or another process holds it.
+        """
+        run = _next_free() if path is None else RunFolder.create(path)
+        with run.locked():
+            RunFolder.check_free(run.path)  # who held it until now may have written
+            try:
+                yield run
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    if all(file.name == LOCK for file in run.path.iterdir()):
+                        (run.path / LOCK).unlink(missing_ok=True)
+                        run.path.rmdir()
+                raise
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> RunFolder:
@@ -148,6 +175,22 @@ class RunFolder:
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """See :meth:`gemsnn.checkpoints.Checkpoints.load`."""
         return self.checkpoints.load(note=note)
+
+
+def _next_free() -> RunFolder:
+    """A run folder named by the time, with a number behind it where others had the same name: made by nobody else."""
+    name = datetime.now().strftime("%Y%m%d-%H%M%S")
+    for number in itertools.count(1):
+        path = RUNS / (name if number == 1 else f"{name}-{number}")
+        try:
+            make_folder(RUNS)
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(f"{path} cannot be made ({error.strerror}); choose an --out") from error
+        return RunFolder(path)
+    raise AssertionError
 
 
 def _before_the_start(name: str) -> bool:

@@ -41,7 +41,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,6 +49,7 @@ from torch import Tensor
 from gemsnn import glm, onehop
 from gemsnn.errors import InputError
 from gemsnn.metrics import log_mean_exp
+from gemsnn.needs import above, needs, one_of, other_than
 from gemsnn.network import Network, Params, Step, local_gradient
 from gemsnn.network import error as error_of
 from gemsnn.network import evidence as evidence_of
@@ -56,6 +57,7 @@ from gemsnn.onehop import Control, Recent
 
 RuleName = Literal["gem", "gem-cv", "iw", "iw-ovis", "mb", "ml", "one-hop", "one-hop-gem", "one-hop-cv"]
 Readout = Literal["every-step", "last-step"]
+OF_ML = needs(one_of("rule", "ml"))
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,15 @@ class RuleSpec:
     """
 
     rule: RuleName = "gem-cv"
-    kappa: float = 0.9
+    kappa: Annotated[float, needs(above("compartments", 1), one_of("rule", "iw", "iw-ovis", "mb", "ml"))] = (
+        0.9  # the share of a single compartment is 1
+    )
     gamma: float = 0.9
-    readout: Readout = "every-step"
+    readout: Annotated[Readout, needs(other_than("update_every", 1))] = "every-step"
     average: bool = False
-    baseline_decay: float = 0.9
-    sparsity: float = 0.0
-    sparsity_rate: float = 0.1
+    baseline_decay: Annotated[float, OF_ML] = 0.9
+    sparsity: Annotated[float, OF_ML] = 0.0
+    sparsity_rate: Annotated[float, needs(above("sparsity", 0))] = 0.1
 
     def __post_init__(self) -> None:
         """Check the numbers once."""

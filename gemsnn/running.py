@@ -20,23 +20,25 @@ from gemsnn import (
     continuing,
     evaluate,
     kernels,
+    layers,
     metrics,
     optimisers,
     parsing,
     report,
     train,
-)  # fmt: skip
+)
 from gemsnn import network as networks
 from gemsnn.config import Settings
 from gemsnn.data import datasets
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import INTERRUPTED, InputError
 from gemsnn.evaluate import Answers, Decoder
+from gemsnn.layers import Layered
 from gemsnn.models import DTYPES, Model, facts_of, load_model, save_facts
 from gemsnn.network import Network
 from gemsnn.records import RunFolder, provenance
 from gemsnn.train import Progress, Watcher
-from gemsnn.types import first_observed
+from gemsnn.types import Layout, first_observed
 
 
 class Begun(TypedDict):
@@ -72,53 +74,74 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def start_training(settings: Settings, out: Path, *, from_run: Path | None = None) -> int:
-    """Train in a new run folder, score, write the report; the exit code.
+def start_training(given: Layered, out: Path | None, *, from_run: Path | None = None) -> int:
+    """Train in a new run folder, by default one of its own name, score, write the report; the exit code.
 
     With ``from_run``, another run's folder, training begins with its weights. Its optimiser's state stays behind: the
     moments are of other data or another rule, and the schedule of the step size begins anew.
     """
-    RunFolder.check_free(out)
-    return _run_training(settings, out, from_run=from_run)
+    if out is not None:
+        layers.writable(out, "--out")
+    check(given.settings)
+    with RunFolder.claimed(out) as run:
+        return _run_training(given, run, from_run=from_run)
 
 
-def resume(out: Path, settings: Settings | None = None) -> int:
-    """Go on with a run that was stopped, to its end, or with ``settings`` of more epochs further; the exit code."""
+def check(settings: Settings) -> None:
+    """Raise :class:`InputError` where no data could make these settings work: before any is loaded."""
+    network = networks.build(settings.network_spec(Layout(1, 2, 1, 2, 1)), seed=0)
+    evaluate.check_decoder(settings.evaluate.decoder, network)
+    kernels.choose(settings.network.kernel, network, settings.learning)
+
+
+def prepare(model: Model) -> None:
+    """Compile what a model needs, or load it."""
+    with console.compiling(
+        f"compiling the {model.kernel_name} kernel, which takes half a minute at its first use"
+    ):
+        kernels.warm_up(model.kernel, model.network.taps.dtype)
+
+
+def resume(out: Path, given: Layered | None = None) -> int:
+    """Go on with a run that was stopped, to its end, or to that of ``given`` settings of more epochs; the exit code."""
     if (out / "config.toml").is_file() and not (out / "manifest.json").exists():
-        return _run_training(
-            settings or config.load(out / "config.toml"), out
-        )  # it was stopped before it began
+        run = RunFolder(out)  # it was stopped before it began
+        with run.locked():
+            return _run_training(given or Layered(config.load(out / "config.toml")), run)
     run = RunFolder.open(out)
-    manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
     old = config.load(out / "config.toml")
-    settings = settings or old
-    continuing.check_resumed(continuing.changes(old, settings), out)
-    if manifest.get("status") == "finished" and settings.train.epochs == old.train.epochs:
-        raise InputError(
-            f"{out} is finished; there is nothing to resume, but --epochs with more than {old.train.epochs} trains it "
-            "further"
-        )
-    return _run_training(settings, out, dict(manifest), old)
+    given = given or Layered(old)
+    check(given.settings)
+    with run.locked():
+        manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
+        continuing.check_unedited(old, dict(manifest), out)
+        continuing.check_resumed(continuing.changes(old, given.settings), out)
+        if manifest.get("status") == "finished" and given.settings.train.epochs == old.train.epochs:
+            raise InputError(
+                f"{out} is finished; there is nothing to resume, but --epochs with more than {old.train.epochs} "
+                "trains it further"
+            )
+        return _run_training(given, run, dict(manifest), old)
 
 
 def _run_training(
-    settings: Settings,
-    out: Path,
+    given: Layered,
+    run: RunFolder,
     before: dict[str, Any] | None = None,
     old: Settings | None = None,
     *,
     from_run: Path | None = None,
 ) -> int:
-    """Train in the folder ``out``: from the start, or from its last checkpoint.
+    """Train in a run folder, which is held: from the start, or from its last checkpoint.
 
     Args:
-        settings: of the training.
-        out: its folder.
+        given: the settings of the training.
+        run: its folder.
         before: the manifest of a run that goes on.
         old: the settings it had.
         from_run: another run, whose weights a new one begins with.
     """
-    began = time.perf_counter()
+    began, settings = time.perf_counter(), given.settings
     source = None if from_run is None else load_model(from_run)
     splits = datasets.load(settings.data, progress=console.bar)
     for note in splits.notes:
@@ -128,7 +151,8 @@ def _run_training(
     digest = splits.train.digest()
     if before is not None and before.get("data_sha256") != digest:
         raise InputError(
-            f"the training data is not what {out} began with; restore it under {settings.data.root or 'the cache'}"
+            f"the training data is not what {run.path} began with; restore it under "
+            f"{settings.data.root or 'the cache'}"
         )
     loaded = time.perf_counter()
 
@@ -140,57 +164,68 @@ def _run_training(
         continuing.check_fits(source, network, layout, from_run)
     wanted = settings.network.kernel if before is None else before["kernel"]
     name, kernel = kernels.choose(wanted, network, settings.learning)
-    with console.status(
-        f"preparing the {name} kernel (its first use compiles it, which takes half a minute)"
-    ):
+    with console.compiling(f"compiling the {name} kernel, which takes half a minute at its first use"):
         kernels.warm_up(kernel, dtype)
 
-    run = RunFolder(out) if (out / "config.toml").exists() else RunFolder.create(out)
-    with run.locked():
-        if before is None:
-            if source is not None and from_run is not None:
-                first = Progress(train.start(source.params, settings.learning))
-                _save(run, network, seed, first, origin=continuing.origin_of(source, from_run.absolute()))
-            run.write("config.toml", config.dump(settings))
-        progress, facts = _progress(run, settings, network)
-        if before is None:
-            manifest = {
-                **provenance(),
-                "seed": seed,
-                "kernel": name,
-                "decoder": settings.evaluate.decoder,
-                "presentations": {
-                    "train": len(splits.train),
-                    "validation": len(splits.validation),
-                    "test": len(splits.test),
-                },
-                "layout": layout._asdict(),
-                "data_sha256": digest,
-                **({"from": facts["origin"]} if "origin" in facts else {}),
-                "started": _now(),
-                "finished": None,
-                "status": "running",
-                "seconds": {"data": round(loaded - began, 3)},
-                "notes": list(splits.notes),
-                "events": {part: tally._asdict() for part, tally in splits.tallies.items()},
-            }
-        else:
-            manifest = before | {"status": "running", "resumed": [*before.get("resumed", []), _now()]}
-        changed = {} if old is None else continuing.changes(old, settings)
-        if old is not None and changed:
-            per_epoch = -(-len(splits.train) // settings.train.batch)
-            note = continuing.schedule_note(old, settings, progress.learner.batches, per_epoch)
-            if note is not None:
-                console.say(f"note: {note}")
-                manifest["notes"] = [*manifest.get("notes", []), note]
-            told = {name: list(change) for name, change in changed.items()}
-            manifest["changed"] = [*manifest.get("changed", []), {"at": _now(), **told}]
-        run.write_json("manifest.json", manifest)
-        if changed:
-            run.write("config.toml", config.dump(settings))
-        model = Model(network, progress.learner, facts_of(settings, layout), kernel, name)
-        save_facts(run, model.facts)
-        return _train_in(run, manifest, settings, splits, model, progress)
+    if before is None:
+        if source is not None and from_run is not None:
+            first = Progress(train.start(source.params, settings.learning))
+            _save(run, network, seed, first, origin=continuing.origin_of(source, from_run.absolute()))
+        run.write("config.toml", config.dump(settings))
+    progress, origin = _progress(run, settings, network)
+    if before is None:
+        manifest = {
+            **provenance(),
+            "seed": seed,
+            "kernel": name,
+            "decoder": settings.evaluate.decoder,
+            "settings": config.tables(settings),
+            "layers": given.record(),
+            "presentations": {
+                "train": len(splits.train),
+                "validation": len(splits.validation),
+                "test": len(splits.test),
+            },
+            "layout": layout._asdict(),
+            "data_sha256": digest,
+            **({"from": origin["origin"]} if "origin" in origin else {}),
+            "started": _now(),
+            "finished": None,
+            "status": "running",
+            "seconds": {"data": round(loaded - began, 3)},
+            "notes": list(splits.notes),
+            "events": {part: tally._asdict() for part, tally in splits.tallies.items()},
+        }
+    else:
+        manifest = continuing.resumed(before, settings, _now())
+        if progress.learner.batches >= settings.train.epochs * _per_epoch(splits, settings):
+            console.say("all steps were made before; what is left is to score the network")
+    changed = {} if old is None else continuing.changes(old, settings)
+    if old is not None and changed:
+        note = continuing.schedule_note(old, settings, progress.learner.batches, _per_epoch(splits, settings))
+        if note is not None:
+            console.say(f"note: {note}")
+            manifest["notes"] = [*manifest.get("notes", []), note]
+        told = {each: [_plain(value) for value in change] for each, change in changed.items()}
+        manifest["changed"] = [*manifest.get("changed", []), {"at": _now(), **told}]
+    run.write_json("manifest.json", manifest)
+    if changed:
+        run.write("config.toml", config.dump(settings))
+    least = evaluate.least_spikes_of(splits.train, network.spec.warm_up)
+    facts = dataclasses.replace(facts_of(settings, layout), least_spikes=least)
+    save_facts(run, facts)
+    model = Model(network, progress.learner, facts, kernel, name)
+    return _train_in(run, manifest, settings, splits, model, progress)
+
+
+def _per_epoch(splits: Splits, settings: Settings) -> int:
+    """Batches of an epoch."""
+    return -(-len(splits.train) // settings.train.batch)
+
+
+def _plain(value: Any) -> Any:
+    """A setting's value as JSON has it."""
+    return str(value) if isinstance(value, Path) else value
 
 
 def _progress(run: RunFolder, settings: Settings, network: Network) -> tuple[Progress, dict[str, Any]]:
@@ -237,8 +272,7 @@ def _train_in(
         _save(run, network, seed, progress)
 
     with interruptible("batch") as stopped:
-        per_epoch = -(-len(splits.train) // settings.train.batch)
-        with console.training_display(settings.train, per_epoch) as display:
+        with console.training_display(settings.train, _per_epoch(splits, settings)) as display:
             watcher = Watcher(run.append, display.show, save, stopped)
             learner, finished = train.fit(
                 network, progress, splits.train, splits.validation, settings.train, settings.learning, kernel,
@@ -246,16 +280,14 @@ def _train_in(
             )  # fmt: skip
         trained = time.perf_counter()
         model = dataclasses.replace(model, learner=learner)
-        scores = scores_of(
-            model, splits, "test", settings.evaluate.vote_compartments, settings.evaluate.decoder, seed
-        )
+        scores = scores_of(model, splits, "test", settings.evaluate.votes, settings.evaluate.decoder, seed)
         scores = {"schema": 1, "status": "finished" if finished else "interrupted", "split": "test", **scores}
         scores["costs"]["scalars_per_step"] = evaluate.scalars_per_step(network, settings.train.compartments)
         scores["baseline"] = _baseline(splits)
         found = tuple(row["tempered"]["temperature"] for row in scores["by_compartments"])
         save_facts(run, dataclasses.replace(model.facts, temperatures={model.facts.decoder: found}))
         run.write_json("metrics.json", scores)
-        _save_examples(run, model, splits.test, settings.evaluate.vote_compartments, seed, scores["extremes"])
+        _save_examples(run, model, splits.test, settings.evaluate.votes, seed, scores["extremes"])
         manifest["seconds"] |= {
             "train": round(progress.seconds + trained - started, 3),
             "evaluate": round(time.perf_counter() - trained, 3),

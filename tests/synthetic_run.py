@@ -150,7 +150,7 @@ def write_run(run: Path, *, compartments: int = 20, presentations: int = 357, up
         "network": {"hidden": [64], "topology": "layered"},
         "rule": {"rule": "gem-cv", "kappa": 1.0},
         "train": {"epochs": 8, "batch": 32, "compartments": 5},
-        "evaluate": {"vote_compartments": compartments},
+        "evaluate": {"votes": compartments},
     }
     (run / "config.toml").write_text(tomli_w.dumps(config))
     manifest = {

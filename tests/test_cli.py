@@ -23,7 +23,7 @@ def recordings(tmp_path_factory):
 
 
 def command(root, out, *more: str) -> list[str]:
-    few = ["--epochs", "2", "--evaluate-every", "1", "--hidden", "4,3", "--vote-compartments", "3"]
+    few = ["--epochs", "2", "--evaluate-every", "1", "--hidden", "4,3", "--votes", "3"]
     return ["train", "--data", "nmnist", "--root", str(root), "--out", str(out), *few, *more]
 
 
@@ -101,16 +101,16 @@ def test_flags_override_the_config(trained, tmp_path):
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["kernel"] == "reference"
     assert manifest["presentations"]["train"] + manifest["presentations"]["validation"] == 12
-    assert main(["evaluate", str(out), "--compartments", "2"]) == 0
+    assert main(["evaluate", str(out), "--votes", "2"]) == 0
 
 
 def test_evaluate_prints_one_json_object(trained, capsys):
-    assert main(["evaluate", str(trained), "--compartments", "3", "--json"]) == 0
+    assert main(["evaluate", str(trained), "--votes", "3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     stored = json.loads((trained / "metrics.json").read_text())
     for name in CHECKED:
         assert found[name] == pytest.approx(stored[name])
-    assert main(["evaluate", str(trained), "--compartments", "2", "--json", "--split", "validation"]) == 0
+    assert main(["evaluate", str(trained), "--votes", "2", "--json", "--split", "validation"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["compartments"], found["split"], len(found["by_compartments"])) == (2, "validation", 2)
 
@@ -118,7 +118,7 @@ def test_evaluate_prints_one_json_object(trained, capsys):
 def test_decoders_and_temperature(trained, capsys):
     found = {}
     for decoder in ("votes", "likelihood"):
-        words = ["evaluate", str(trained), "--compartments", "3", "--decoder", decoder]
+        words = ["evaluate", str(trained), "--votes", "3", "--decoder", decoder]
         assert main([*words, "--json"]) == 0
         found[decoder] = json.loads(capsys.readouterr().out)
         assert found[decoder]["decoder"] == decoder
@@ -153,7 +153,7 @@ def test_training_with_the_other_decoder(recordings, tmp_path, capsys):
     assert 'decoder = "likelihood"' in (out / "config.toml").read_text()
     assert "Decoder: likelihood" in (out / "report.html").read_text()
     capsys.readouterr()
-    assert main(["evaluate", str(out), "--compartments", "3", "--json"]) == 0
+    assert main(["evaluate", str(out), "--votes", "3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["decoder"] == "likelihood"
     for name in ("temperature", "ece", "nll", "brier"):
@@ -216,7 +216,7 @@ def test_training_on_real_recordings(name, tmp_path):
         "--hidden",
         "8",
     ]
-    assert main([*words, "--vote-compartments", "2", "--out", str(tmp_path / "run")]) == 0
+    assert main([*words, "--votes", "2", "--out", str(tmp_path / "run")]) == 0
     scores = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert scores["presentations"] == {"nmnist": 200, "mnist-dvs": 40}[name]
     assert scores["classes"] == 10
@@ -254,7 +254,7 @@ def bad_inputs(tmp_path, recordings, trained):
         "info on nothing": (["info", str(tmp_path / "nothing.bin")], "nothing.bin"),
         "info on a folder": (["info", str(tmp_path)], str(tmp_path)),
         "evaluate nothing": (["evaluate", str(tmp_path / "nothing")], "nothing"),
-        "no compartments": (["evaluate", str(trained), "--compartments", "0"], "at least 1"),
+        "no compartments": (["evaluate", str(trained), "--votes", "0"], "at least 1"),
         "report on nothing": (["report", str(tmp_path / "nothing")], "nothing"),
     }
 
@@ -304,4 +304,4 @@ def test_ctrl_c_leaves_a_usable_run(recordings, tmp_path):
     assert json.loads((out / "manifest.json").read_text())["status"] == "interrupted"
     assert json.loads((out / "metrics.json").read_text())["status"] == "interrupted"
     assert "interrupted" in (out / "report.html").read_text()
-    assert main(["evaluate", str(out), "--compartments", "2", "--json"]) == 0
+    assert main(["evaluate", str(out), "--votes", "2", "--json"]) == 0

@@ -24,7 +24,7 @@ from gemsnn.cli import main
 from gemsnn.errors import InputError
 from gemsnn.records import RunFolder
 
-SMALL = ["--limit", "40", "--hidden", "4", "--epochs", "2", "--batch", "8", "--vote-compartments", "2"]
+SMALL = ["--limit", "40", "--hidden", "4", "--epochs", "2", "--batch", "8", "--votes", "2"]
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def model(tmp_path_factory):
     root, out = tmp_path_factory.mktemp("nmnist"), tmp_path_factory.mktemp("runs") / "run"
     nmnist_folder(root, [(digit, 10 * number + digit) for digit in range(3) for number in range(10)])
     words = ["train", "--data", "nmnist", "--root", str(root), "--out", str(out)]
-    assert main([*words, "--epochs", "1", "--hidden", "4,3", "--vote-compartments", "2"]) == 0
+    assert main([*words, "--epochs", "1", "--hidden", "4,3", "--votes", "2"]) == 0
     return out
 
 

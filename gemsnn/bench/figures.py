@@ -10,20 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from gemsnn.errors import InputError
-
 FACTORS = {
     "K": "compartments K",
     "T": "steps of a presentation T",
     "H": "hidden neurons H",
     "M": "inputs M",
 }
-
-
-def check(task: str) -> None:
-    """Raise :class:`InputError` where a task has nothing to draw."""
-    if task not in ("paper", "growth", "all"):
-        raise InputError(f"--figures belongs to the tasks growth, paper and all, not to {task}")
 
 
 def draw(rows: Sequence[dict[str, Any]], folder: Path) -> list[Path]:

@@ -225,6 +225,22 @@ def peers(bins: Path, *, repeat: int) -> list[Row]:
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
 
 
+def check(
+    task: str, kernels: str | None, *, repeat: int, with_peers: bool
+) -> tuple[list[TaskName], list[str]]:
+    """The names of tasks and kernels that :func:`run` would measure.
+
+    Raises:
+        InputError: a name is unknown, or there is nothing to repeat.
+    """
+    names, chosen = task_names(task), kernel_names(kernels)
+    if repeat < 1:
+        raise InputError(f"repeat must be at least 1, not {repeat}")
+    if with_peers and "peers" not in names:
+        raise InputError(f"--with-peers belongs to the tasks peers and all, not to {task}")
+    return names, chosen
+
+
 def run(
     presentations: PresentationSequence,
     task: str = "paper",
@@ -247,11 +263,7 @@ def run(
     Raises:
         InputError: a name is unknown, there is nothing to repeat, or (at the end) measurements failed.
     """
-    names, chosen = task_names(task), kernel_names(kernels)
-    if repeat < 1:
-        raise InputError(f"repeat must be at least 1, not {repeat}")
-    if with_peers and "peers" not in names:
-        raise InputError(f"--with-peers belongs to the tasks peers and all, not to {task}")
+    names, chosen = check(task, kernels, repeat=repeat, with_peers=with_peers)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(presentations, chosen, repeat=repeat, quick=quick, folder=Path(folder))
         for name in names:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from gemsnn import console
 from gemsnn.bench import figures as bench_figures
 from gemsnn.bench import suite
+from gemsnn.commands import flags
 from gemsnn.data import datasets
+from gemsnn.files import make_folder
+from gemsnn.needs import needs, one_of
 
 
-def make(_: Sequence[str]) -> Callable[..., int]:
-    """The command."""
-    return bench
+def bind(words: Sequence[str]) -> Callable[[], int]:
+    """The command with its flags."""
+    return flags.bind("bench", bench, words)
 
 
 def bench(
@@ -23,8 +26,8 @@ def bench(
     json: bool = False,
     repeat: int = 5,
     quick: bool = False,
-    figures: Path | None = None,
-    with_peers: bool = False,
+    figures: Annotated[Path | None, needs(one_of("task", "paper", "growth", "all"))] = None,
+    with_peers: Annotated[bool, needs(one_of("task", "peers", "all"))] = False,
 ) -> int:
     """Measure time and memory of the kernels, against the reference and this machine's matrix products.
 
@@ -37,8 +40,9 @@ def bench(
         figures: a folder for figures of time against K, T, H and M.
         with_peers: task peers: measure other libraries too, in an environment of their own (made at first use).
     """
+    suite.check(task, kernels, repeat=repeat, with_peers=with_peers)
     if figures is not None:
-        bench_figures.check(task)
+        make_folder(figures)
     presentations = datasets.load(datasets.DataSpec(), progress=console.bar).train
     rows = []
     try:

@@ -10,21 +10,22 @@ from typing import Literal
 
 import tyro
 
-from gemsnn import config, console, evaluate, kernels, models, running
+from gemsnn import config, console, evaluate, models, running
+from gemsnn.commands import flags
 from gemsnn.data import datasets
 from gemsnn.data.datasets import DataName
 from gemsnn.errors import InputError
 from gemsnn.evaluate import Decoder
 
 
-def make(_: Sequence[str]) -> Callable[..., int]:
-    """The command."""
-    return evaluate_run
+def bind(words: Sequence[str]) -> Callable[[], int]:
+    """The command with its flags."""
+    return flags.bind("evaluate", evaluate_run, words)
 
 
 def evaluate_run(
     run: tyro.conf.Positional[Path],
-    compartments: int = 20,
+    votes: int = 20,
     split: Literal["test", "validation", "train"] = "test",
     decoder: Decoder | None = None,
     seed: int | None = None,
@@ -37,7 +38,7 @@ def evaluate_run(
 
     Args:
         run: the run folder.
-        compartments: how many compartments answer.
+        votes: how many compartments answer, K_I.
         split: the part of the data.
         decoder: how they answer, votes or likelihood; by default as the run does.
         seed: the seed of the noise; by default the run's.
@@ -46,8 +47,8 @@ def evaluate_run(
         root: where that lies; without a data set, another place of one like the run's.
         limit: score only so many recordings of the part, of every class as many.
     """
-    if compartments < 1:
-        raise InputError(f"compartments must be at least 1, not {compartments}")
+    if votes < 1:
+        raise InputError(f"votes must be at least 1, not {votes}")
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1 recording, not {limit}")
     model = models.load_model(run)
@@ -63,14 +64,13 @@ def evaluate_run(
     model.reading.check(part)
     if limit is not None:
         splits = dataclasses.replace(splits, **{split: part.first(limit)})
-    with console.status(f"preparing the {model.kernel_name} kernel"):
-        kernels.warm_up(model.kernel, model.params.weight.dtype)
+    running.prepare(model)
     seed = model.facts.seed if seed is None else seed
     if other:
         part = running.part_of(splits, split)
-        found = model.scores(part, compartments, decoder=decoder, seed=seed, progress=console.bar)
+        found = model.scores(part, votes, decoder=decoder, seed=seed, progress=console.bar)
     else:
-        found = running.scores_of(model, splits, split, compartments, decoder, seed)
+        found = running.scores_of(model, splits, split, votes, decoder, seed)
     scores = {"split": split, "kernel": model.kernel_name, **found}
     if json:
         print(json_module.dumps(scores, allow_nan=False))

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import tyro
 
+from gemsnn.commands import flags
 from gemsnn.data.readers import describe
 
 
-def make(_: Sequence[str]) -> Callable[..., int]:
-    """The command."""
-    return info
+def bind(words: Sequence[str]) -> Callable[[], int]:
+    """The command with its flags."""
+    return flags.bind("info", info, words)
 
 
 def info(file: tyro.conf.Positional[Path], json: bool = False) -> int:

@@ -8,11 +8,12 @@ from pathlib import Path
 import tyro
 
 from gemsnn import report
+from gemsnn.commands import flags
 
 
-def make(_: Sequence[str]) -> Callable[..., int]:
-    """The command."""
-    return write
+def bind(words: Sequence[str]) -> Callable[[], int]:
+    """The command with its flags."""
+    return flags.bind("report", write, words)
 
 
 def write(run: tyro.conf.Positional[Path]) -> int:

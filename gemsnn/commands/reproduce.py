@@ -5,58 +5,77 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
-from gemsnn import console, running
-from gemsnn.commands.settings import settings_of
-from gemsnn.config import Groups, Settings
+from gemsnn import console, layers, running
+from gemsnn.commands import flags
+from gemsnn.commands.settings import AllSettings
+from gemsnn.config import EvaluateSpec, Groups, Settings
 from gemsnn.data import datasets
+from gemsnn.errors import InputError
+from gemsnn.layers import FLAGS, Layered
+from gemsnn.needs import flag, needs, without
 from gemsnn.recipes import RecipeName
 from gemsnn.reproduce import figures, k_sweep
 from gemsnn.reproduce.k_sweep import SweepSpec
 
+USUAL = Layered(Settings(evaluate=EvaluateSpec(votes=SweepSpec.votes)))
 QUICK_SWEEP = SweepSpec(compartments=(1, 3), seeds=2, votes=6)
 """A sweep to see that all works."""
 
+NOT_QUICK = needs(without("quick"))
+OWN = {
+    "compartments": "by --compartments-list",
+    "seed": "by --seeds",
+    "evaluate_every": "to score at the end",
+    "checkpoint_every": "to none",
+}
+"""Settings that a sweep sets itself."""
 
-def make(words: Sequence[str]) -> Callable[..., int]:
-    """The command; a recipe or a TOML file among the words gives its defaults."""
-    defaults = settings_of(words, "paper")
+OWN_IF_QUICK = dict.fromkeys(("votes", "epochs"), "with --quick")
 
-    def reproduce(
-        experiment: tyro.conf.Positional[Literal["k-sweep"]],
-        settings: Settings = defaults,
-        compartments_list: Groups = SweepSpec.compartments,
-        seeds: int = SweepSpec.seeds,
-        votes: int = SweepSpec.votes,
-        jobs: int = SweepSpec.jobs,
-        out: Path = Path("runs") / "k-sweep",
-        config: Path | None = None,
-        recipe: RecipeName = "paper",
-        quick: bool = False,
-    ) -> int:
-        """Run an experiment of the paper: train with K compartments, answer with K_I, over several seeds.
 
-        A sweep that was stopped goes on where the same command finds its folder.
+def bind(words: Sequence[str]) -> Callable[[], int]:
+    """The command with its flags."""
+    return flags.bind("reproduce", reproduce, words)
 
-        Args:
-            experiment: which one.
-            settings: every setting; a recipe or a TOML file gives them, flags override it. Compartments and seed are
-                the sweep's.
-            compartments_list: the K of training, with commas between them.
-            seeds: how many seeds, from 0 on.
-            votes: the largest K_I.
-            jobs: networks trained at a time, each with one thread.
-            out: the folder of parts, results.json and figures.
-            config: a TOML file of settings.
-            recipe: settings that have been measured, by name.
-            quick: two K, two seeds, few presentations, to see that it works; the numbers then show nothing.
-        """
-        return sweep(settings, SweepSpec(compartments_list, seeds, votes, jobs), out, quick)
 
-    return reproduce
+def reproduce(
+    experiment: tyro.conf.Positional[Literal["k-sweep"]],
+    settings: AllSettings = USUAL,
+    compartments_list: Annotated[Groups, NOT_QUICK] = SweepSpec.compartments,
+    seeds: Annotated[int, NOT_QUICK] = SweepSpec.seeds,
+    jobs: int = SweepSpec.jobs,
+    out: Path = Path("runs") / "k-sweep",
+    config: Path | None = None,
+    recipe: RecipeName = "paper",
+    quick: bool = False,
+) -> int:
+    """Run an experiment of the paper: train with K compartments, answer with K_I, over several seeds.
+
+    A sweep that was stopped goes on where the same command finds its folder. Settings come in layers, each of which
+    overrides the ones before it: the defaults, a recipe, a TOML file, the flags.
+
+    Args:
+        experiment: which one.
+        settings: every setting; votes is the largest K_I. Compartments and seed are the sweep's.
+        compartments_list: the K of training, with commas between them.
+        seeds: how many seeds, from 0 on.
+        jobs: networks trained at a time, each with one thread.
+        out: the folder of parts, results.json and figures.
+        config: a TOML file of settings.
+        recipe: settings that have been measured, by name.
+        quick: two K, two seeds, few presentations, to see that it works; the numbers then show nothing.
+    """
+    for layer in settings.layers:
+        for name, how in (OWN | (OWN_IF_QUICK if quick else {})).items():
+            if layer.source == FLAGS and name in layer.values:
+                raise InputError(f"{flag(name)} has no effect: the sweep sets it {how}; leave it out")
+    spec = SweepSpec(compartments_list, seeds, settings.settings.evaluate.votes, jobs)
+    layers.writable(out, "--out")
+    return sweep(settings.settings, spec, out, quick)
 
 
 def sweep(settings: Settings, spec: SweepSpec, out: Path, quick: bool) -> int:
@@ -68,10 +87,12 @@ def sweep(settings: Settings, spec: SweepSpec, out: Path, quick: bool) -> int:
             data=dataclasses.replace(settings.data, limit=settings.data.limit or 64),
             train=dataclasses.replace(settings.train, epochs=1),
         )
+    running.check(settings)
+    k_sweep.claim(settings, out)
     splits = datasets.load(settings.data, progress=console.bar)  # made here once, then read by every part
     for part in ("train", "validation", "test"):
         running.part_of(splits, part)
-    with console.status("compiling and running; a line for every part that is done"):
+    with console.status("running; a line for every part that is done"):
         results = k_sweep.run(settings, spec, out, say=console.say, quick=quick)
     print(k_sweep.table(results))
     for path in figures.draw(results, out):

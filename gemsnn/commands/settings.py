@@ -1,34 +1,45 @@
-"""The settings that a recipe or a TOML file among a command's words gives, which its flags then override."""
+"""All settings as flags of a command, over the layers that ``--recipe`` and ``--config`` name."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
-from gemsnn import config, recipes
+from gemsnn import fields, layers
+from gemsnn.commands.flags import Usual, word_after
 from gemsnn.config import Settings
-from gemsnn.errors import InputError
-from gemsnn.recipes import RecipeName
+from gemsnn.layers import FLAGS, Layer, Layered
 
 
-def settings_of(words: Sequence[str], recipe: RecipeName | None = None) -> Settings:
-    """The settings of the TOML file that ``--config`` names or of the recipe, by default of ``recipe``."""
-    named = word_after("--config", words)
-    if named is not None:
-        return config.load(Path(named))
-    wanted = word_after("--recipe", words) or recipe
-    if wanted is None:
-        return Settings()
-    if wanted not in recipes.RECIPES:
-        raise InputError(f"there is no recipe {wanted!r}; choose from {', '.join(recipes.RECIPES)}")
-    return recipes.load(wanted)
+class FromLayers:
+    """See :class:`gemsnn.commands.flags.Group`: the parameter's default, then the recipe, then the file."""
+
+    kind = Settings
+
+    def base(self, usual: Usual) -> Any:
+        """What the flags override."""
+        values = layers.merged(usual.default.settings, _below(usual))
+        return fields.filled(fields.unchecked(Settings), values)
+
+    def finish(self, usual: Usual, values: Mapping[str, Any], given: Collection[str]) -> Layered:
+        """What the layers come to."""
+        names = fields.declarations(Settings)
+        top = Layer(FLAGS, {name: values[name] for name in given if name in names})
+        below = _below(usual)
+        return layers.resolve(usual.default.settings, [*below, top] if top.values else below)
 
 
-def word_after(flag: str, words: Sequence[str]) -> str | None:
-    """What follows a flag, before the command line is parsed."""
-    for position, word in enumerate(words):
-        if word.startswith(f"{flag}="):
-            return word.partition("=")[2]
-        if word == flag and position + 1 < len(words):
-            return words[position + 1]
-    return None
+def _below(usual: Usual) -> list[Layer]:
+    recipe = word_after("--recipe", usual.words) or usual.defaults["recipe"]
+    file = word_after("--config", usual.words)
+    for flag in ("--resume", "--from"):  # what goes on from a run has its settings, if no others are named
+        run = word_after(flag, usual.words)
+        if run is not None and recipe is None and file is None:
+            file = str(Path(run) / "config.toml")
+    named = [] if recipe is None else [layers.of_recipe(recipe)]
+    return named if file is None else [*named, layers.of_file(Path(file))]
+
+
+AllSettings = Annotated[Layered, FromLayers()]
+"""The annotation of a parameter that is all settings."""

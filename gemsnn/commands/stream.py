@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gemsnn import streaming
+from gemsnn.commands import flags
 from gemsnn.streaming import StreamSpec
 
 
-def make(_: Sequence[str]) -> Callable[..., int]:
-    """The command."""
-    return stream
+def bind(words: Sequence[str]) -> Callable[[], int]:
+    """The command with its flags."""
+    return flags.bind("stream", stream, words)
 
 
 def stream(

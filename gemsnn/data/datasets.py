@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from gemsnn.data.binning import BinSpec, Polarity
 from gemsnn.data.camera import MNIST_DVS_SCALE4
@@ -14,9 +14,12 @@ from gemsnn.data.reading import Reading
 from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS, load_mnist_dvs, load_nmnist
 from gemsnn.data.spikeset import Splits
 from gemsnn.errors import InputError
+from gemsnn.needs import given, needs, one_of
 from gemsnn.types import Layout, Progress
 
 DataName = Literal["digits", "mnist-dvs", "nmnist", "images"]
+OF_FILES = needs(one_of("data", "mnist-dvs", "nmnist", "images"))
+OF_MNIST_DVS = needs(one_of("data", "mnist-dvs"))
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class DataSpec:
     Attributes:
         data: the data set: digits (built in), mnist-dvs, nmnist, or images (npz or IDX files, emulated).
         root: folder or file of the data set; digits needs none.
-        limit: use only the first N presentations of the training and validation parts.
+        limit: use only the first N presentations of the training and validation parts, and of the test part in
+            proportion.
         polarity: two channels (OFF, ON) a pixel, or merged into one.
         bin_us: bin width in microseconds; by default the data set's own (nmnist 5000, others 25000).
         steps: bins of a presentation; by default the data set's own (nmnist 60, others 80).
@@ -41,7 +45,7 @@ class DataSpec:
     """
 
     data: DataName = "digits"
-    root: Path | None = None
+    root: Annotated[Path | None, OF_FILES] = None
     limit: int | None = None
     polarity: Polarity = "two"
     bin_us: int | None = None
@@ -49,10 +53,10 @@ class DataSpec:
     counts: bool = False
     pad: bool = True
     warm_up: float = 0.0
-    validation: float = 0.1
-    scale: Literal[4, 8, 16] = 4
-    deflicker: bool = False
-    deflicker_seed: int = 0
+    validation: Annotated[float, OF_FILES] = 0.1
+    scale: Annotated[Literal[4, 8, 16], OF_MNIST_DVS] = 4
+    deflicker: Annotated[bool, OF_MNIST_DVS] = False
+    deflicker_seed: Annotated[int, needs(given("deflicker"))] = 0
 
     def __post_init__(self) -> None:
         """Check the numbers once."""

@@ -12,7 +12,11 @@ RecipeName = Literal["paper", "best"]
 RECIPES: tuple[RecipeName, ...] = get_args(RecipeName)
 
 
+def read(name: str) -> str:
+    """The TOML of a recipe."""
+    return (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def load(name: RecipeName) -> Settings:
     """The settings of a recipe."""
-    with resources.as_file(resources.files(__name__) / f"{name}.toml") as path:
-        return config.load(path)
+    return config.parse(read(name), f"the recipe {name}")

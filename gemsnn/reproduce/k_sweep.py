@@ -22,8 +22,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from gemsnn import config, parsing
-from gemsnn.config import Settings
+from gemsnn import config
+from gemsnn.config import EvaluateSpec, Settings
 from gemsnn.errors import InputError
 from gemsnn.files import atomic_write
 from gemsnn.records import provenance
@@ -78,8 +78,8 @@ def run(
     Raises:
         InputError: ``out`` holds a sweep of other settings, a part failed, or parts do not fit each other.
     """
+    claim(settings, out)
     given = config.dump(_without_part(settings))
-    _claim(out, given)
     jobs = [
         Job(given, k, seed, spec.votes, str(out / "parts" / f"K{k:02d}-seed{seed}.json"))
         for seed in range(spec.seeds)
@@ -98,14 +98,20 @@ def run(
 
 def _without_part(settings: Settings) -> Settings:
     """The settings with what every part sets itself at fixed values, so that sweeps compare."""
-    return dataclasses.replace(settings, train=dataclasses.replace(settings.train, compartments=1, seed=0))
+    train = dataclasses.replace(settings.train, compartments=1, seed=0)
+    evaluate = dataclasses.replace(settings.evaluate, votes=EvaluateSpec.votes)
+    return dataclasses.replace(settings, train=train, evaluate=evaluate)
 
 
-def _claim(out: Path, given: str) -> None:
-    """Make the folder, or see that it holds this very sweep."""
-    marker = out / "settings.toml"
+def claim(settings: Settings, out: Path) -> None:
+    """Make the folder of a sweep, or see that it holds this very one.
+
+    Raises:
+        InputError: it holds something else, or cannot be made.
+    """
+    marker, given = out / "settings.toml", _without_part(settings)
     if marker.is_file():
-        if parsing.read_text(marker) != given:
+        if _without_part(config.load(marker)) != given:
             raise InputError(f"{out} holds a sweep of other settings; choose another --out")
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -114,7 +120,7 @@ def _claim(out: Path, given: str) -> None:
         (out / "parts").mkdir(parents=True)
     except OSError as error:
         raise InputError(f"{out} cannot be made ({error.strerror}); choose another --out") from error
-    atomic_write(marker, given)
+    atomic_write(marker, config.dump(given))
 
 
 def _is_done(job: Job) -> bool:

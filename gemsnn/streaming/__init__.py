@@ -43,8 +43,6 @@ def run(model: Path, given: str, spec: StreamSpec) -> int:
         _check_lag(spec, task, source)
         for caution in cautions(spec, settings, trained):
             console.say(f"note: {caution}")
-        with console.status("preparing the network (its first use compiles it, which takes half a minute)"):
-            _warm_up(task)
         if spec.state is None:
             return _run(spec, task, source, schedule)
         try:
@@ -63,6 +61,8 @@ def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label]) ->
     labels = Labels(schedule, task.arrivals.layout.bin_us)
     session = Session(spec, task, source, labels, sys.stdout, identity(task))
     session.restore()
+    with console.compiling("compiling the network, which takes half a minute at its first use"):
+        _warm_up(task)
     try:
         with running.interruptible("portion") as stopped:
             heard_of = source.start()

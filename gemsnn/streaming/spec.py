@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from gemsnn.config import Settings
 from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
 from gemsnn.models import Model
+from gemsnn.needs import given, needs, one_of
 from gemsnn.online import OnlineLearner, OnlineSpec
+
+OF_LEARNING = needs(given("learn"))
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,15 @@ class StreamSpec:
     compartments: int = 10
     window: int | None = None
     every: int = 1
-    update_every: int | None = None
-    lr: float | None = None
+    update_every: Annotated[int | None, OF_LEARNING] = None
+    lr: Annotated[float | None, OF_LEARNING] = None
     x0: int | None = None
     y0: int | None = None
     reorder_us: int | None = None
     max_gap_us: int = 10_000_000
-    max_lag_ms: float = 1000.0
+    max_lag_ms: Annotated[float, needs(one_of("speed", "real"))] = 1000.0
     threshold: float = 0.0
-    save_every: int = 2000
+    save_every: Annotated[int, needs(given("state"))] = 2000
     bins: int | None = None
     seed: int | None = None
     address: int = 0

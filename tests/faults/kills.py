@@ -38,7 +38,7 @@ from event_files import aedat2, random_events
 
 SETTINGS = [
     "--limit", "60", "--hidden", "6", "--epochs", "6", "--batch", "4", "--checkpoint-every", "3", "--evaluate-every",
-    "2", "--vote-compartments", "3", "--compartments", "2",
+    "2", "--votes", "3", "--compartments", "2",
 ]  # fmt: skip
 
 

@@ -1,0 +1,218 @@
+"""A command's flags: read from its signature, and refused in one sentence where they cannot be used."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import inspect
+import io
+import re
+import typing
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import tyro
+
+from gemsnn import fields, needs
+from gemsnn.errors import InputError
+from gemsnn.needs import Given
+
+POSITIONAL = typing.get_args(tyro.conf.Positional[int])[1:]
+
+MEANT = {
+    "learning-rate": "lr", "step-size": "lr", "eta": "lr", "batch-size": "batch", "epoch": "epochs", "bs": "batch",
+    "iterations": "epochs", "optimizer": "optimiser", "dataset": "data", "data-dir": "root", "path": "root",
+    "folder": "root", "output-dir": "out", "out-dir": "out", "hidden-size": "hidden", "layers": "hidden",
+    "vote-compartments": "votes", "compartments": "votes", "samples": "votes", "particles": "compartments",
+    "random-seed": "seed", "model": "run", "precision": "dtype", "backend": "kernel",
+}  # fmt: skip
+"""What flags are called elsewhere or were called before, and their name here; the nearest name comes after these."""
+
+
+class Group(Protocol):
+    """A parameter that is a flag for each field of a dataclass."""
+
+    @property
+    def kind(self) -> type:
+        """The dataclass."""
+        ...
+
+    def base(self, usual: Usual) -> Any:
+        """The values that the flags override, as an unchecked dataclass."""
+        ...
+
+    def finish(self, usual: Usual, values: Mapping[str, Any], given: Collection[str]) -> Any:
+        """The parameter's value, from all values by name and the names of those that flags gave."""
+        ...
+
+
+class Usual(NamedTuple):
+    """What a parameter's value is without flags of its own.
+
+    Attributes:
+        default: the parameter's default.
+        words: all words of the command line, for a group that looks for more defaults there.
+        defaults: those of all parameters.
+    """
+
+    default: Any
+    words: Sequence[str]
+    defaults: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A parameter that is a dataclass."""
+
+    kind: type
+
+    def base(self, usual: Usual) -> Any:
+        """Its default."""
+        return fields.filled(fields.unchecked(self.kind), fields.flat(usual.default))
+
+    def finish(self, usual: Usual, values: Mapping[str, Any], given: Collection[str]) -> Any:
+        """With its checks; that each flag has an effect is asked of the whole command."""
+        return fields.filled(self.kind, values)
+
+
+def bind(name: str, command: Callable[..., int], words: Sequence[str]) -> Callable[[], int]:
+    """A command with the values of its flags, ready to be called.
+
+    A parameter that is a dataclass is a flag for each of its fields, and so is one annotated with a :class:`Group`.
+
+    Raises:
+        InputError: a flag is unknown, comes twice, has no value that it could have, or has no effect.
+        SystemExit: help was asked for and shown.
+    """
+    prog, parameters = f"gemsnn {name}", inspect.signature(command).parameters
+    defaults = {key: each.default for key, each in parameters.items()}
+    hints = {key: kind for key, kind in needs.hints_of(command).items() if key != "return"}
+    groups = {key: group for key, kind in hints.items() if (group := _group(kind)) is not None}
+    leaves = _leaves(hints, groups)
+    given = _given(prog, words, _flags(leaves))
+    bases = {key: group.base(Usual(defaults[key], words, defaults)) for key, group in groups.items()}
+    parsed = _parse(prog, command, hints, bases, words)
+    values: dict[str, Any] = {}
+    for key, value in parsed.items():
+        values |= fields.flat(value) if key in groups else {key: value}
+    for key, group in groups.items():
+        parsed[key] = group.finish(Usual(defaults[key], words, defaults), values, given)
+    by_flag = {key: Given(1, needs.flag(key)) for key in given}
+    needs.settle(needs.declared(leaves), values, by_flag, dict.fromkeys(given, 1), values)
+    return partial(command, **parsed)
+
+
+def _group(kind: Any) -> Group | None:
+    for mark in getattr(kind, "__metadata__", ()):
+        if hasattr(mark, "finish"):
+            return mark
+    return Plain(kind) if fields.is_group(kind) else None
+
+
+def _leaves(hints: Mapping[str, Any], groups: Mapping[str, Group]) -> dict[str, Any]:
+    """The annotations of all that is a flag or a positional word, by name."""
+    found: dict[str, Any] = {}
+    for key, kind in hints.items():
+        found |= fields.declarations(groups[key].kind) if key in groups else {key: kind}
+    return found
+
+
+def _flags(leaves: Mapping[str, Any]) -> dict[str, str]:
+    """The names of settings, by the words that stand for them on the command line."""
+    known = {}
+    for name, kind in leaves.items():
+        marks = getattr(kind, "__metadata__", ())
+        if any(mark in POSITIONAL for mark in marks):
+            continue
+        known[needs.flag(name)] = name
+        if (typing.get_args(kind)[0] if marks else kind) is bool:
+            known[f"--no-{needs.flag(name)[2:]}"] = name
+    return known
+
+
+def _given(prog: str, words: Sequence[str], known: Mapping[str, str]) -> list[str]:
+    """The settings whose flags are among the words."""
+    found: list[str] = []
+    for word in words:
+        if not word.startswith("--") or word in ("--", "--help"):
+            continue
+        flag = word.partition("=")[0].replace("_", "-")
+        if flag not in known:
+            raise InputError(f"{prog} has no flag {flag}{_meant(flag, known)}; see {prog} --help")
+        if known[flag] in found:
+            raise InputError(f"{needs.flag(known[flag])} is given twice; give it once")
+        found.append(known[flag])
+    return found
+
+
+def _meant(flag: str, known: Mapping[str, str]) -> str:
+    meant = needs.flag(MEANT.get(flag[2:], ""))
+    near = [meant] if meant in known else difflib.get_close_matches(flag, known, n=1, cutoff=0.6)
+    if flag == "--device":
+        return ": everything runs on the CPU"
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def word_after(flag: str, words: Sequence[str]) -> str | None:
+    """The value of a flag among the words."""
+    for position, word in enumerate(words):
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2]
+        if word == flag and position + 1 < len(words):
+            return words[position + 1]
+    return None
+
+
+def _parse(
+    prog: str,
+    command: Callable[..., int],
+    hints: Mapping[str, Any],
+    bases: Mapping[str, Any],
+    words: Sequence[str],
+) -> dict[str, Any]:
+    """The values of all parameters; groups are still unchecked."""
+
+    def collect(**values: Any) -> dict[str, Any]:
+        return values
+
+    signature = inspect.signature(command)
+    shown = {key: type(bases[key]) if key in bases else kind for key, kind in hints.items()}
+    collect.__signature__ = signature.replace(  # pyright: ignore[reportFunctionMemberAccess]
+        parameters=[
+            each.replace(
+                kind=inspect.Parameter.KEYWORD_ONLY,
+                annotation=shown[key],
+                default=bases.get(key, each.default),
+            )
+            for key, each in signature.parameters.items()
+        ]
+    )
+    collect.__annotations__ = {**shown, "return": dict}
+    collect.__doc__ = fields.plain(inspect.getdoc(command) or "")
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                collect,
+                prog=prog,
+                args=list(words),
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise InputError(f"{one_sentence(said.getvalue())}; see {prog} --help") from None
+
+
+def one_sentence(said: str) -> str:
+    """What a parser says in a box, up to its first rule, without box."""
+    lines = [line.strip("│╭╮╰╯ \n") for line in said.splitlines()]
+    kept = []
+    for line in lines[1:] if len(lines) > 1 else lines:
+        if line.startswith("──"):
+            break
+        kept.append(line)
+    text = re.sub(r"\s+", " ", " ".join(kept)).strip().rstrip(".")
+    return text[:1].lower() + text[1:]
