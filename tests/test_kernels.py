@@ -12,7 +12,7 @@ from cases import make_network, make_presentation
 
 from gemsnn import kernels, optimisers, rules
 from gemsnn.errors import InputError
-from gemsnn.kernels import KERNELS, Learning, cpu, reference, runs
+from gemsnn.kernels import KERNELS, Learning, cpu, reference, runs, threads
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleName, RuleSpec
 from gemsnn.types import collate
@@ -156,9 +156,11 @@ def test_rollouts_equal_the_reference(name, clamp, case):
 @pytest.mark.parametrize(
     "case", [Case((9,), every=1), Case((9,), topology="full", every=4), Case((7,))], ids=str
 )
-def test_two_threads_share_a_step(monkeypatch, rule, case):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_two_threads_share_a_step(monkeypatch, rule, case, workers):
     """The cpu kernel shares the steps of a batch that it may not split; who did what must not matter."""
     monkeypatch.setattr(runs, "SHARED", 2)
+    monkeypatch.setattr(threads, "workers", lambda: workers)
     test_learning_equals_the_reference("cpu", rule, "sgd", case)
     test_learning_equals_the_reference("cpu", rule, "adam", case)
     test_rollouts_equal_the_reference("cpu", False, case)

@@ -40,6 +40,9 @@ SEGMENT = 128
 PARTS = 8
 """Into how many parts a batch is split that may be: a constant, so that sums are the same on every machine."""
 
+FILTER_RANGES = 4
+"""In how many ranges of filters, at least, terms are added to the weights: a constant for the same reason."""
+
 PENDING_BYTES = 2**30
 """What inner products may take; beyond it, terms are added to the weights at every update instead."""
 
@@ -134,10 +137,11 @@ class Course:
     ) -> None:
         self.network, self.learning, self.optimiser, self.way = network, learning, optimiser, way
         self.seed, self.lr, self._potentials = seed, lr, potentials
-        self.parts = [
-            Runs(network, size, compartments, way.rule, way.capacity, potentials=potentials)
-            for size in presentations
-        ]
+        with threads.one_for_blas():
+            self.parts = [
+                Runs(network, size, compartments, way.rule, way.capacity, potentials=potentials)
+                for size in presentations
+            ]
         inputs, memory = network.spec.inputs, network.taps.shape[1]
         self._inputs = [torch.zeros(size, memory, inputs, dtype=torch.uint8) for size in presentations]
         # one order in memory from the first update on, for sums round as the order has it
@@ -212,8 +216,7 @@ class Course:
     def _run(self, blocks: list[Block]) -> None:
         """Parts run side by side; a single one has the threads for itself."""
         weight = self._weight.numpy()
-        # the products of a step are too small to be worth waking BLAS's other threads
-        with threads.blas().limit(limits=1, user_api="blas"):
+        with threads.one_for_blas():
             if len(blocks) == 1:
                 self.parts[0].advance(weight, self._small, blocks[0], share=True)
             else:
@@ -236,7 +239,7 @@ class Course:
         count, terms = len(self.network.taps), [part.terms() for part in self.parts]
         threads.each(
             lambda low, high: add_terms(self.parts, terms, target.numpy(), low, high),
-            threads.ranges(count, max(threads.WORKERS, -(-count // self.parts[0].filters_at_once()))),
+            threads.ranges(count, max(FILTER_RANGES, -(-count // self.parts[0].filters_at_once()))),
         )
 
     def _update(self) -> None:

@@ -21,13 +21,15 @@ NARROW = 256
 
 
 @numba.njit(cache=True, nogil=True)
-def advance(work: Work, given: Given, steps, stale):  # pragma: no cover (compiled)
-    """All steps of a block, one after the other; ``stale`` where the weights have changed since the last one."""
-    runs = len(work.scratch.spiked)
+def advance(work: Work, given: Given, steps, stale, ranges):  # pragma: no cover (compiled)
+    """All steps of a block, one after the other; ``stale`` where the weights have changed since the last one.
+
+    ``ranges``: see :func:`run`; here of all runs.
+    """
     if stale:
-        resume(work, given.start, 0, runs)
+        resume(work, given.start, 0, len(work.scratch.spiked))
     for t in range(given.start, given.start + steps):
-        run(work, given, t, 0, runs)
+        run(work, given, t, ranges)
         if work.rule.learns:
             combine(work, given, t)
     if work.rule.learns and not work.rule.online:
@@ -35,12 +37,13 @@ def advance(work: Work, given: Given, steps, stale):  # pragma: no cover (compil
 
 
 @numba.njit(cache=True, nogil=True)
-def advance_half(work: Work, given: Given, steps, stale, low, high, arrived):  # pragma: no cover (compiled)
-    """The same, by two threads at once: this one's runs are ``low .. high``. ``arrived``: int64 ``[1]``, zero."""
+def advance_half(work: Work, given: Given, steps, stale, ranges, arrived):  # pragma: no cover (compiled)
+    """The same, by two threads at once: here ``ranges`` is this one's. ``arrived``: int64 ``[1]``, zero."""
+    low, high = ranges[0]
     if stale:
         resume(work, given.start, low, high)
     for c in range(steps):
-        run(work, given, given.start + c, low, high)
+        run(work, given, given.start + c, ranges)
         barrier.wait(arrived, 4 * c + 2)
         if low == 0 and work.rule.learns:
             combine(work, given, given.start + c)
@@ -64,8 +67,13 @@ def resume(work: Work, start, low, high):  # pragma: no cover (compiled)
 
 
 @numba.njit(cache=True, nogil=True)
-def run(work: Work, given: Given, t, low, high):  # pragma: no cover (compiled)
-    """Step t of runs ``low .. high``: potentials, spikes, errors, evidence, eligibilities of what is small."""
+def run(work: Work, given: Given, t, ranges):  # pragma: no cover (compiled)
+    """Step t of some runs: potentials, spikes, errors, evidence, eligibilities of what is small.
+
+    ``ranges [.., 2]``: the runs, one range after the other; those of a range share a product, whose last digits
+    depend on how many they are.
+    """
+    low, high = ranges[0, 0], ranges[-1, 1]
     wiring, past, scratch, rule = work.wiring, work.past, work.scratch, work.rule
     runs, compartments = len(scratch.spiked), past.log_weights.shape[1]
     now = len(past.spikes) - len(past.error) + t
@@ -79,7 +87,7 @@ def run(work: Work, given: Given, t, low, high):  # pragma: no cover (compiled)
         pending.multiply(work.pending, runs, memory + t - 1, low, high)
         input_gram = given.input_gram[t - given.start]
         pending.feel(
-            work.pending, wiring.groups, past.coefficient, input_gram, compartments, t, low, high, potential
+            work.pending, wiring.groups, past.coefficient, input_gram, compartments, t, ranges, potential
         )
         for p in range(low, high):
             _without_itself(work, p, potential[p])

@@ -157,10 +157,10 @@ def _scale(a, b, out):  # pragma: no cover (compiled)
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def feel(
-    pending, groups, coefficient, input_gram, compartments, t, low, high, potential
+    pending, groups, coefficient, input_gram, compartments, t, ranges, potential
 ):  # pragma: no cover (compiled)
-    """Add what the pending terms of all earlier steps do to the potentials ``[P, N]`` of runs ``low .. high``."""
-    runs = potential.shape[0]
+    """Add what the pending terms of all earlier steps do to the potentials ``[P, N]``, of runs in these ranges."""
+    runs, low, high = potential.shape[0], ranges[0, 0], ranges[-1, 1]
     span, steps = t * runs, coefficient.shape[1] // runs
     if span == 0:
         return
@@ -194,9 +194,11 @@ def feel(
                         _scale(coefficient[kind, :span], pending.gram[p, :span], weighted[p - low])
                     ready = True
                 block = pending.errors[steps * runs * start : steps * runs * stop]
-                felt = np.dot(weighted, block[: span * (stop - start)].reshape((span, stop - start)))
-                for p in range(low, high):
-                    axpy(one, felt[p - low], potential[p, start:stop])
+                error = block[: span * (stop - start)].reshape((span, stop - start))
+                for first, last in ranges:
+                    felt = np.dot(weighted[first - low : last - low], error)
+                    for p in range(first, last):
+                        axpy(one, felt[p - first], potential[p, start:stop])
 
 
 @numba.njit(cache=True, nogil=True)

@@ -26,7 +26,7 @@ FILTERED_BYTES = 500_000
 """Of filtered factors that are gone through at random, so that they stay in the second cache."""
 
 SHARED = 16
-"""Runs from which on threads share every step."""
+"""Runs from which on two threads share every step. One thread, where there is no other, makes products in halves."""
 
 
 class Block(NamedTuple):
@@ -233,13 +233,14 @@ class Runs:
         """
         work, given = self.prepare(weight, small, block)
         steps, runs = block.alive.shape[1], len(self.scratch.spiked)
-        if not share or runs < SHARED or threads.WORKERS == 1:
-            fused.advance(work, given, steps, self._stale)
+        halves = np.array(threads.ranges(runs, 2 if share and runs >= SHARED else 1))
+        if len(halves) == 1 or threads.workers() == 1:
+            fused.advance(work, given, steps, self._stale, halves)
         else:
-            arrived, half = np.zeros(1, np.int64), runs // 2
+            arrived = np.zeros(1, np.int64)
             threads.each(
-                lambda low, high: fused.advance_half(work, given, steps, self._stale, low, high, arrived),
-                [(half, runs), (0, half)],
+                lambda half: fused.advance_half(work, given, steps, self._stale, half, arrived),
+                [(halves[1:],), (halves[:1],)],
             )
         self.index += steps
         self._stale = False

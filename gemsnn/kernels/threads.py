@@ -5,8 +5,10 @@ Waking numba's or BLAS's threads at every step means waiting for the slowest of 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cache
 from itertools import pairwise
 
@@ -14,12 +16,16 @@ import numpy as np
 import threadpoolctl
 import torch
 
-WORKERS = torch.get_num_threads()
-_POOL = ThreadPoolExecutor(max(1, WORKERS - 1), thread_name_prefix="gemsnn")
+_POOL = ThreadPoolExecutor(max(1, torch.get_num_threads() - 1), thread_name_prefix="gemsnn")
 """Beside the calling thread, which works too."""
 
 
-def ranges(total: int, parts: int = WORKERS) -> list[tuple[int, int]]:
+def workers() -> int:
+    """How many threads may work, torch's number: it decides who does what, never how work is split."""
+    return torch.get_num_threads()
+
+
+def ranges(total: int, parts: int) -> list[tuple[int, int]]:
     """``0 .. total`` in at most this many ranges."""
     edges = np.linspace(0, total, parts + 1).astype(int).tolist()
     return [(low, high) for low, high in pairwise(edges) if high > low]
@@ -36,13 +42,23 @@ def each(work: Callable[..., None], arguments: list[tuple]) -> None:
         for given in left:
             work(*given)
 
-    helpers = [_POOL.submit(take) for _ in range(min(WORKERS, len(arguments)) - 1)]
+    helpers = [_POOL.submit(take) for _ in range(min(workers(), len(arguments)) - 1)]
     take()
     for helper in helpers:
         helper.result()
 
 
 @cache
-def blas() -> threadpoolctl.ThreadpoolController:
-    """BLAS's own threads, to be limited where its products are too small for them."""
+def _blas() -> threadpoolctl.ThreadpoolController:
+    """All libraries whose products the cpu kernel uses.
+
+    A controller knows the libraries that are loaded when it is made. Those of compiled products (``np.dot``) are
+    scipy's, which numba loads no sooner than it needs them.
+    """
+    importlib.import_module("scipy.linalg.cython_blas")
     return threadpoolctl.ThreadpoolController()
+
+
+def one_for_blas() -> AbstractContextManager:
+    """BLAS gets one thread: products are too small here to be worth waking others, and sums follow their number."""
+    return _blas().limit(limits=1, user_api="blas")

@@ -1,0 +1,110 @@
+"""Every path of the cpu kernel, run with as many threads as the arguments say: a digest of the results of each.
+
+Used by ``test_threads.py`` in fresh processes, where libraries are loaded in the order in which a user's are.
+"""
+
+import hashlib
+import json
+import sys
+
+import threadpoolctl
+import torch
+
+from gemsnn import network as networks
+from gemsnn import optimisers
+from gemsnn.kernels import Learning, cpu
+from gemsnn.network import NetworkSpec
+from gemsnn.optimisers import OptimiserSpec
+from gemsnn.rules import RuleSpec
+from gemsnn.types import Presentation, collate
+
+STEPS = 40
+
+
+def digest(*leaves):
+    """A short name for the bits of tensors."""
+    found = hashlib.sha256()
+    for leaf in leaves:
+        found.update(leaf.contiguous().numpy().tobytes())
+    return found.hexdigest()[:12]
+
+
+def network(topology, hidden, output="independent"):
+    """A network whose sizes are multiples of nothing."""
+    spec = NetworkSpec(inputs=101, visible=10, hidden=hidden, topology=topology, output=output)
+    built = networks.build(spec, dtype=torch.float32)
+    return built, networks.init(built, 3)
+
+
+def presentations(count):
+    """Noise with a target, in a batch."""
+    draw = torch.Generator().manual_seed(count)
+    rows = []
+    for index in range(count):
+        target = torch.zeros(STEPS, 10, dtype=torch.uint8)
+        target[:, index % 10] = 1
+        spikes = (torch.rand(STEPS, 101, generator=draw) < 0.2).to(torch.uint8)
+        rows.append(Presentation(spikes, target, index % 10, index))
+    return collate(rows)
+
+
+def learned(topology, hidden, count, compartments, rule, optimiser, every, output="independent"):
+    """Learn a batch."""
+    net, params = network(topology, hidden, output)
+    spec = OptimiserSpec(optimiser)
+    learning = Learning(RuleSpec(rule), spec, compartments, every)
+    batch, state = presentations(count), optimisers.init(spec, params)
+    done = cpu.learn(net, params, state, learning, batch, seed=1, lr=0.02)
+    return digest(*done.params, done.log_likelihood, done.log_weights)
+
+
+def rolled(count, compartments):
+    """Run a batch freely."""
+    net, params = network("full", (67,))
+    return digest(*cpu.rollout(net, params, presentations(count), compartments, seed=1, clamp=False))
+
+
+def streamed(compartments, learning):
+    """A stream in pieces, longer than a segment."""
+    net, params = network("full", (67,))
+    spec = OptimiserSpec("sgd")
+    how = Learning(RuleSpec(kappa=0.9, gamma=0.8), spec, compartments, 1) if learning else None
+    stream = cpu.CpuStream(
+        net, params, compartments, address=torch.tensor([5]), seed=1, learning=how,
+        optimiser=optimisers.init(spec, params) if learning else None, lr=0.02,
+    )  # fmt: skip
+    seen = []
+    for _ in range(5):
+        batch = presentations(1)
+        seen += [*stream.advance(batch.spikes, batch.target if learning else None)]
+    return digest(*seen, *stream.params)
+
+
+def every_path():
+    """Digests by path."""
+    full = "full", (67,)
+    return {
+        "online": learned(*full, 1, 5, "gem", "sgd", 1),
+        "online, large": learned("full", (256,), 1, 20, "gem", "sgd", 1),
+        "online, shared": learned(*full, 1, 21, "gem", "sgd", 1),
+        "online, shared, some steps": learned("layered", (40, 27), 3, 7, "gem-cv", "sgd", 3),
+        "online, circuit": learned(*full, 1, 17, "gem", "sgd", 1, "winner-take-all"),
+        "between updates": learned(*full, 1, 20, "gem", "adam", 4),
+        "batch": learned(*full, 19, 3, "gem", "adam", None),
+        "batch, sgd": learned("feedforward", (67,), 5, 5, "gem", "sgd", None),
+        "batch, at rest, shared": learned(*full, 1, 20, "gem", "sgd", None),
+        "one-hop": learned(*full, 9, 3, "one-hop", "adam", None),
+        "one-hop, shared": learned(*full, 1, 18, "one-hop", "sgd", 1),
+        "rollout": rolled(11, 4),
+        "rollout, shared": rolled(1, 20),
+        "stream": streamed(3, True),
+        "stream, shared": streamed(20, True),
+        "stream, at rest": streamed(20, False),
+    }
+
+
+if __name__ == "__main__":
+    for number in map(int, sys.argv[1:]):
+        torch.set_num_threads(number)
+        with threadpoolctl.threadpool_limits(number, "blas"):
+            print(json.dumps([number, every_path()]))
