@@ -177,7 +177,9 @@ def test_loaded_images_are_there_once_and_what_is_odd_is_told(tmp_path, monkeypa
     twice = np.concatenate([PIXELS, PIXELS])
     np.savez(tmp_path / "x.npz", images=twice, labels=np.concatenate([LABELS, LABELS]))
     notes = load_image_events(tmp_path / "x.npz", BinSpec(steps=2), short).notes
-    assert any("in the test part are equal to some in the training or validation part" in note for note in notes)
+    assert any(
+        "in the test part are equal to some in the training or validation part" in note for note in notes
+    )
 
 
 def test_real_images_are_each_in_one_part():
