@@ -18,6 +18,7 @@ _FORBIDDEN = "it may not be read; check the permissions of it and of the folders
 _TOO_MANY = "too many files are open; close other programs, or raise the limit with ulimit -n"
 _HELD = "another program has it open; close it there, or give a copy"
 _DRIVE = "the drive or the network cannot deliver it; check them and try again"
+_LOCKLESS = "the drive it lies on cannot lock files; copy it to another drive"
 _REASONS = {
     errno.ENOENT: "there is no such file or folder; check the path",
     errno.ENOTDIR: "a file stands where the path has a folder; check the path",
@@ -35,6 +36,8 @@ _REASONS = {
     errno.ENODEV: _DRIVE,
     errno.ESTALE: _DRIVE,
     errno.ETIMEDOUT: _DRIVE,
+    errno.ENOLCK: _LOCKLESS,
+    errno.ENOTSUP: _LOCKLESS,
     errno.ENOMEM: "there is not enough memory for it; end other programs",
 }
 _SYSTEM = ("lost+found", "System Volume Information")

@@ -84,7 +84,7 @@ def load(
     train, validate = split_validation(reader.binned(first(listing.train, limit), "training"), validation)
     splits = Splits(train, validate, reader.binned(listing.test, "test"))
     name = {item.index: item.name for item in (*listing.train, *listing.test)}.__getitem__
-    marked = {part: copies.marks(spikes, name) for part, spikes in splits.parts.items()}
+    marked = {part: reader.marks(spikes, name) for part, spikes in splits.parts.items()}
     notes = (*listing.notes, *reader.notes(), *look_at(splits, listing.where, name, listing.seen))
     return replace(splits, notes=tuple(map(one_line, (*notes, *copies.between(marked)))))
 
@@ -97,17 +97,18 @@ class _Reader:
         self.wrap = progress or (lambda items, *_: items)
         self.repairs: Counter[str] = Counter()
         self.found: list[copies.Found] = []
+        self.content: dict[int, str] = {}
+        """The digests of the recordings' events, by index."""
 
     def binned(self, items: Sequence[Item], part: str) -> SpikeSet:
         """The items' recordings, each content of a class once."""
         listing, spec = self.listing, self.spec
-        marked: list[Marked] = []
         tallies: list[tally.Tally] = []
         recordings = listing.read(self.wrap(items, len(items), f"reading {listing.name}, {part} part"))
 
         def bins() -> Iterator[np.ndarray]:
             for item, recording in zip(items, recordings, strict=True):
-                marked.append(Marked(copies.digest(recording.events), item.label, item.name))
+                self.content[item.index] = copies.digest(recording.events)
                 self.repairs.update(recording.repairs)
                 events = len(recording.events)
                 if listing.prepare is not None:
@@ -126,8 +127,16 @@ class _Reader:
             address=np.array([item.index for item in items], np.int64),
             tallies=np.array(tallies, np.int64).reshape(-1, len(tally.Tally._fields)),
         )
-        self.found.append(found := copies.find(marked))
+        found = copies.find([Marked(self.content[item.index], item.label, item.name) for item in items])
+        self.found.append(found)
         return spikes if found.first.all() else spikes.select(np.flatnonzero(found.first))
+
+    def marks(self, spikes: SpikeSet, name: Callable[[int], str]) -> list[Marked]:
+        """Recordings by what a network gets of them, or by their events where something random was done to those."""
+        if self.listing.prepare is None:
+            return copies.marks(spikes, name)
+        labelled = zip(spikes.address.tolist(), spikes.labels.tolist(), strict=True)
+        return [Marked(self.content[index], label, name(index)) for index, label in labelled]
 
     def notes(self) -> Iterator[str]:
         """What was mended and left out, in sentences."""

@@ -69,7 +69,7 @@ def unbundle(data: bytes, count: int) -> list[bytes | None]:
 @lru_cache
 def aedat2_files() -> list[bytes]:
     random = np.random.default_rng(1)
-    events = random_events(random, 40, 128, 100_000)
+    events = random_events(random, 40, 74, 100_000, 48)  # within the usual crop
     return [aedat2(events), aedat2(events[:5], origin_us=2**32 - 30_000), aedat2(events[:1])]
 
 
