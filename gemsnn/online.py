@@ -15,13 +15,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
-from gemsnn import kernels, metrics, optimisers, rng, sampling
+from gemsnn import checks, kernels, metrics, optimisers, rng, sampling
 from gemsnn import network as networks
+from gemsnn.checks import Count, Range, Seed
 from gemsnn.data.arrivals import ArrivalSpec, Clock, Counts, EventBins
 from gemsnn.data.events import Events
 from gemsnn.kernels import KernelName, Learning, states
@@ -45,19 +46,15 @@ class OnlineSpec:
         address: which of the noises of that seed.
     """
 
-    compartments: int = 10
-    window: int = 80
-    every: int = 1
-    seed: int = 0
-    address: int = 0
+    compartments: Count = 10
+    window: Count = 80
+    every: Count = 1
+    seed: Seed = 0
+    address: Annotated[int, Range(0, 2**32 - 1)] = 0
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
-        for name in ("compartments", "window", "every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.address < 2**32:
-            raise InputError(f"address must lie in 0 .. 2^32 - 1, not {self.address}")
+        """Check the fields once."""
+        checks.fields(self)
 
 
 class Decision(NamedTuple):
@@ -133,6 +130,7 @@ class OnlineLearner:
         kernel: KernelName = "auto",
     ) -> None:
         self.network, self.spec, self.learning = network, spec or OnlineSpec(), learning
+        networks.check_params(network, params)
         if arrivals is not None and arrivals.layout.inputs != network.spec.inputs:
             raise InputError(
                 f"the bins have {arrivals.layout.inputs} inputs and the network {network.spec.inputs}; "
@@ -197,6 +195,7 @@ class OnlineLearner:
 
     def skip(self, bins: int) -> None:
         """Let bins pass without the network: it stands still. For a computer that cannot keep up."""
+        checks.number(bins, Annotated[int, Range(0, 2**62)], "bins")
         self.passed = self.passed._replace(bins=self.passed.bins + bins, skipped=self.passed.skipped + bins)
 
     def hidden_rates(self) -> Tensor | None:
