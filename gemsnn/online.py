@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Annotated, NamedTuple
 
 import torch
@@ -216,7 +217,7 @@ class OnlineLearner:
             raise InputError(
                 f"spikes must be uint8 [C, {self.network.spec.inputs}], not {spikes.dtype} {list(spikes.shape)}"
             )
-        if target is not None and not 0 <= target < visible:
+        if target is not None and not (isinstance(target, Integral) and 0 <= target < visible):
             raise InputError(f"the class {target} is out of range: classes are 0 .. {visible - 1}")
         if not len(spikes):
             return []

@@ -380,6 +380,28 @@ def test_the_baseline_learns_and_admits_classes_it_never_saw():
     assert np.isfinite(scores["nll"])
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"labels": np.arange(4)}, r"must hold counts \[n, M\] and labels \[n\]"),
+        ({"labels": np.full(9, 4)}, "must hold whole numbers from 0 to 3 as labels"),
+        ({"labels": np.full(9, 1.0)}, "must hold whole numbers from 0 to 3 as labels"),
+        ({"counts": np.zeros((9, 4))}, "must hold whole numbers >= 0 of 4 inputs, not float64"),
+        ({"counts": np.full((9, 4), -1)}, "must hold whole numbers >= 0 of 4 inputs"),
+        ({"counts": np.zeros((9, 3), int)}, "must hold whole numbers >= 0 of 4 inputs"),
+    ],
+)
+def test_counts_that_do_not_fit(changed, said):
+    good = counts([0, 1, 2] * 3, 0)
+    with pytest.raises(InputError, match=f"validation {said}"):
+        baseline.fit(good, good._replace(**changed), 4)
+    if "counts" in changed:
+        with pytest.raises(InputError, match=f"counts {said}"):
+            baseline.predict(baseline.fit(good, good, 4), changed["counts"])
+    with pytest.raises(InputError, match="train must hold a recording"):
+        baseline.fit(baseline.Counts(good.counts[:0], good.labels[:0]), good, 4)
+
+
 def test_the_baseline_of_a_single_class():
     one = counts([2] * 5, 0)
     found = baseline.predict(baseline.fit(one, one, 4), one.counts)

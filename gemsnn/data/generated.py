@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn import rng
+from gemsnn import checks, rng
+from gemsnn.checks import Count
 from gemsnn.data import cache
 from gemsnn.data.binning import BinSpec, bin_events
 from gemsnn.data.camera import MNIST_DVS_SCALE4, EmulatorSpec
@@ -60,6 +61,8 @@ def emulate_set(
     """
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 3:
         raise InputError("images must be an array of uint8 [n, height, width]")
+    if threads is not None:
+        checks.number(threads, Count, "threads")
     index = np.arange(len(images)) if index is None else index
     for name, column in (("labels", labels), ("index", index)):
         if not isinstance(column, np.ndarray) or column.dtype != np.int64 or column.shape != (len(images),):
