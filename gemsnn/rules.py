@@ -46,7 +46,8 @@ from typing import Annotated, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from gemsnn import glm, onehop
+from gemsnn import checks, glm, onehop
+from gemsnn.checks import NotNegative, Probability, Share
 from gemsnn.errors import InputError
 from gemsnn.metrics import log_mean_exp
 from gemsnn.needs import above, needs, one_of, other_than
@@ -78,21 +79,20 @@ class RuleSpec:
     """
 
     rule: RuleName = "gem-cv"
-    kappa: Annotated[float, needs(above("compartments", 1), one_of("rule", "iw", "iw-ovis", "mb", "ml"))] = (
+    kappa: Annotated[Share, needs(above("compartments", 1), one_of("rule", "iw", "iw-ovis", "mb", "ml"))] = (
         0.9  # the share of a single compartment is 1
     )
-    gamma: float = 0.9
+    gamma: Share = 0.9
     readout: Annotated[Readout, needs(other_than("update_every", 1))] = "every-step"
     average: bool = False
-    baseline_decay: Annotated[float, OF_ML] = 0.9
-    sparsity: Annotated[float, OF_ML] = 0.0
-    sparsity_rate: Annotated[float, needs(above("sparsity", 0))] = 0.1
+    baseline_decay: Annotated[Share, OF_ML] = 0.9
+    sparsity: Annotated[NotNegative, OF_ML] = 0.0
+    sparsity_rate: Annotated[Probability, needs(above("sparsity", 0))] = 0.1
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
+        """Check the fields once."""
+        checks.fields(self)
         for name, value in (("kappa", self.kappa), ("gamma", self.gamma)):
-            if not 0 <= value <= 1:
-                raise InputError(f"{name} must lie in [0, 1], not {value}")
             if self.average and value == 1:
                 raise InputError(
                     f"with average, {name} must be below 1: a factor 1 - {name} of zero learns nothing"
@@ -101,12 +101,6 @@ class RuleSpec:
             raise InputError(
                 f"the rule {self.rule} needs readout every-step: its signals are read as they come"
             )
-        if not 0 <= self.baseline_decay <= 1:
-            raise InputError(f"baseline_decay must lie in [0, 1], not {self.baseline_decay}")
-        if not 0 <= self.sparsity < math.inf:
-            raise InputError(f"sparsity must be finite and not negative, not {self.sparsity}")
-        if not 0 < self.sparsity_rate < 1:
-            raise InputError(f"sparsity_rate must lie between 0 and 1, not {self.sparsity_rate}")
         if self.sparsity and self.rule != "ml":
             raise InputError(
                 f"sparsity belongs to the rule ml alone; with {self.rule} it must be 0, not {self.sparsity}"
@@ -170,11 +164,11 @@ def iw(log_weights: Tensor) -> Signal:
     Source: A. Mnih and D. Rezende, arXiv 1602.06725, with their geometric mean of the weights.
     """
     compartments = log_weights.shape[-1]
-    share, bound = torch.softmax(log_weights, -1), log_mean_exp(log_weights, -1)[..., None]
+    share, bound = torch.softmax(log_weights, -1), log_mean_exp(log_weights, -1, check=False)[..., None]
     if compartments == 1:
         return Signal(share, bound)
     mean = (log_weights.sum(-1, keepdim=True) - log_weights) / (compartments - 1)
-    return Signal(share, bound - log_mean_exp(_replaced(log_weights, mean), -1))
+    return Signal(share, bound - log_mean_exp(_replaced(log_weights, mean), -1, check=False))
 
 
 def iw_ovis(log_weights: Tensor) -> Signal:
@@ -192,7 +186,7 @@ def iw_ovis(log_weights: Tensor) -> Signal:
     log Z_k`` does not depend on compartment k.
     """
     compartments = log_weights.shape[-1]
-    share, bound = torch.softmax(log_weights, -1), log_mean_exp(log_weights, -1)[..., None]
+    share, bound = torch.softmax(log_weights, -1), log_mean_exp(log_weights, -1, check=False)[..., None]
     if compartments == 1:
         return Signal(share, bound)
     others = _replaced(log_weights, torch.full_like(log_weights, -math.inf))
