@@ -33,6 +33,7 @@ from torch import Tensor
 from gemsnn.checkpoints import Checkpoints
 from gemsnn.errors import InputError
 from gemsnn.files import atomic_write, locked, make_folder, read_json, sync_folder
+from gemsnn.types import AnyPath
 
 CHECKPOINT = "checkpoint"
 METRICS = "metrics.jsonl"
@@ -45,8 +46,12 @@ class RunFolder:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        """Take a text for a path."""
+        object.__setattr__(self, "path", Path(self.path))
+
     @staticmethod
-    def check_free(path: str | os.PathLike[str]) -> None:
+    def check_free(path: AnyPath) -> None:
         """Raise :class:`InputError` if there is something at ``path`` already, but for a run that never began."""
         path = Path(path)
         if path.exists() and (
@@ -55,7 +60,7 @@ class RunFolder:
             raise InputError(f"{path} exists already; choose another --out or remove it first")
 
     @staticmethod
-    def create(path: str | os.PathLike[str]) -> RunFolder:
+    def create(path: AnyPath) -> RunFolder:
         """Make a new run folder.
 
         Raises:
@@ -70,7 +75,7 @@ class RunFolder:
         return RunFolder(path)
 
     @staticmethod
-    def open(path: str | os.PathLike[str]) -> RunFolder:
+    def open(path: AnyPath) -> RunFolder:
         """An existing run folder.
 
         Raises:

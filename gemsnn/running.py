@@ -36,6 +36,7 @@ from gemsnn.models import DTYPES, Model, facts_of, load_model, save_facts
 from gemsnn.network import Network
 from gemsnn.records import RunFolder, provenance
 from gemsnn.train import Progress, Watcher
+from gemsnn.types import AnyPath
 
 
 class Begun(TypedDict):
@@ -71,18 +72,21 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def start_training(settings: Settings, out: Path, *, from_run: Path | None = None) -> int:
+def start_training(settings: Settings, out: AnyPath, *, from_run: AnyPath | None = None) -> int:
     """Train in a new run folder, score, write the report; the exit code.
 
     With ``from_run``, another run's folder, training begins with its weights. Its optimiser's state stays behind: the
     moments are of other data or another rule, and the schedule of the step size begins anew.
     """
+    from_run = None if from_run is None else Path(from_run)
+    out = Path(out)
     RunFolder.check_free(out)
     return _run_training(settings, out, from_run=from_run)
 
 
-def resume(out: Path, settings: Settings | None = None) -> int:
+def resume(out: AnyPath, settings: Settings | None = None) -> int:
     """Go on with a run that was stopped, to its end, or with ``settings`` of more epochs further; the exit code."""
+    out = Path(out)
     if (out / "config.toml").is_file() and not (out / "manifest.json").exists():
         return _run_training(
             settings or config.load(out / "config.toml"), out

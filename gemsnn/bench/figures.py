@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 FACTORS = {
     "K": "compartments K",
@@ -26,11 +27,12 @@ def check(task: str) -> None:
         raise InputError(f"--figures belongs to the tasks growth, paper and all, not to {task}")
 
 
-def draw(rows: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
+def draw(rows: Sequence[dict[str, Any]], folder: AnyPath) -> list[Path]:
     """Write a figure for each factor that was measured at more than one value, and return the files.
 
     Dots are measurements; a dotted line is proportional to the factor, from the fastest kernel's first dot.
     """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for factor, label in FACTORS.items():

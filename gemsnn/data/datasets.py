@@ -14,7 +14,7 @@ from gemsnn.data.reading import Reading
 from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS, load_mnist_dvs, load_nmnist
 from gemsnn.data.spikeset import Splits
 from gemsnn.errors import InputError
-from gemsnn.types import Layout, Progress
+from gemsnn.types import AnyPath, Layout, Progress
 
 DataName = Literal["digits", "mnist-dvs", "nmnist", "images"]
 
@@ -56,6 +56,8 @@ class DataSpec:
 
     def __post_init__(self) -> None:
         """Check the numbers once."""
+        if self.root is not None:
+            object.__setattr__(self, "root", Path(self.root))
         if self.data != "digits" and self.root is None:
             raise InputError(f"--data {self.data} needs --root, the folder or file where it lies")
         if self.limit is not None and self.limit < 2:
@@ -111,7 +113,7 @@ def reading_of(spec: DataSpec, layout: Layout) -> Reading:
     return Reading(layout, bins.steps, bins.counts, bins.pad, sensor, (x0, y0), names)
 
 
-def read_alike(reading: Reading, spec: DataSpec, data: DataName | None, root: Path | None) -> DataSpec:
+def read_alike(reading: Reading, spec: DataSpec, data: DataName | None, root: AnyPath | None) -> DataSpec:
     """The settings that read other data as a network's own data was read.
 
     Args:
@@ -120,6 +122,7 @@ def read_alike(reading: Reading, spec: DataSpec, data: DataName | None, root: Pa
         data: the other data set; by default the same at another place.
         root: where it lies.
     """
+    root = None if root is None else Path(root)
     other = replace(
         spec, data=data or spec.data, root=root, limit=None, bin_us=reading.layout.bin_us, steps=reading.steps
     )

@@ -20,7 +20,7 @@ from gemsnn.data.emulator import ALGORITHM, emulate
 from gemsnn.data.images import Images, digits_images, framed, load_images
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import InputError
-from gemsnn.types import Layout, Progress
+from gemsnn.types import AnyPath, Layout, Progress
 
 _SPLIT_SEED = 20
 """Splits are the same for every user and every seed."""
@@ -110,7 +110,7 @@ def load_digits_events(
 
 
 def load_image_events(
-    root: Path,
+    root: AnyPath,
     bins: BinSpec | None = None,
     emulator: EmulatorSpec = MNIST_DVS_SCALE4,
     seed: int = 0,
@@ -136,6 +136,7 @@ def load_image_events(
     Raises:
         InputError: a file cannot be used, images differ in size, or there are too few for a split.
     """
+    root = Path(root)
     source = read_folder(root) if root.is_dir() else load_images(root)
     total = len(source.labels)
     if not 0 < validation < 1:
@@ -152,8 +153,9 @@ def load_image_events(
     return _pick(whole, (train, validate, test), note)
 
 
-def read_folder(root: Path) -> Images:
+def read_folder(root: AnyPath) -> Images:
     """All image files of a folder, in order of their names."""
+    root = Path(root)
     paths = sorted(
         path
         for path in root.iterdir()

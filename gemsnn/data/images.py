@@ -17,7 +17,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from gemsnn.errors import InputError
-from gemsnn.types import LARGEST_SIDE
+from gemsnn.types import LARGEST_SIDE, AnyPath
 
 
 class Images(NamedTuple):
@@ -27,7 +27,7 @@ class Images(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def load_images(path: Path) -> Images:
+def load_images(path: AnyPath) -> Images:
     """Read labelled images from a file.
 
     Two kinds of file are known:
@@ -41,6 +41,7 @@ def load_images(path: Path) -> Images:
         InputError: a file is missing, of another kind, damaged or truncated, announces more data than it can
             hold, or images and labels do not fit each other.
     """
+    path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such image file; give an .npz or an IDX file")
     if path.suffix == ".npz":

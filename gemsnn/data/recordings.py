@@ -34,7 +34,7 @@ from gemsnn.data.readers.nmnist import SIDE as NMNIST_SIDE
 from gemsnn.data.readers.nmnist import read_nmnist
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import InputError
-from gemsnn.types import Layout, Progress
+from gemsnn.types import AnyPath, Layout, Progress
 
 __all__ = ["DvsFile", "find_mnist_dvs", "load_hdf5", "load_mnist_dvs", "load_nmnist", "split_validation"]
 
@@ -62,7 +62,7 @@ class Item:
 
 
 def load_mnist_dvs(
-    root: str | Path,
+    root: AnyPath,
     spec: BinSpec = MNIST_DVS_BINS,
     *,
     scale: int = 4,
@@ -128,7 +128,7 @@ def load_mnist_dvs(
 
 
 def load_nmnist(
-    root: str | Path,
+    root: AnyPath,
     spec: BinSpec = NMNIST_BINS,
     *,
     limit: int | None = None,
@@ -181,7 +181,7 @@ def load_nmnist(
 
 
 def load_hdf5(
-    path: str | Path,
+    path: AnyPath,
     spec: BinSpec = MNIST_DVS_BINS,
     *,
     limit: int | None = None,

@@ -23,6 +23,7 @@ from gemsnn.data.readers import read_recording
 from gemsnn.data.readers.faery_files import SUFFIXES, read_chunks
 from gemsnn.data.wire import Label, Message
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 DATAGRAMS = 1024
 """Datagrams that may wait."""
@@ -110,7 +111,8 @@ class File:
     sensor: tuple[int, int] | None
     origin: int | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: AnyPath) -> None:
+        path = Path(path)
         if path.suffix.lower() in SUFFIXES and path.is_file():
             self.sensor, chunks = read_chunks(path)
         else:

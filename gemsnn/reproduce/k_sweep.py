@@ -29,6 +29,7 @@ from gemsnn.errors import InputError
 from gemsnn.files import atomic_write
 from gemsnn.records import provenance
 from gemsnn.reproduce.part import COURSE, Job, read
+from gemsnn.types import AnyPath
 
 METRICS = {"log_likelihood": +1, "accuracy": +1, "ece": -1, "nll": -1}
 """What is compared, and whether more of it is better."""
@@ -69,7 +70,7 @@ class SweepSpec:
 def run(
     settings: Settings,
     spec: SweepSpec,
-    out: Path,
+    out: AnyPath,
     *,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -78,6 +79,7 @@ def run(
     Raises:
         InputError: ``out`` holds a sweep of other settings, a part failed, or parts do not fit each other.
     """
+    out = Path(out)
     given = config.dump(_without_part(settings))
     _claim(out, given)
     jobs = [

@@ -25,12 +25,14 @@ from gemsnn.files import locked, make_folder
 from gemsnn.streaming.labels import Labels, read_labels
 from gemsnn.streaming.session import Session
 from gemsnn.streaming.spec import StreamSpec, Task, cautions, identity, task_of
+from gemsnn.types import AnyPath
 
 __all__ = ["StreamSpec", "run"]
 
 
-def run(model: Path, given: str, spec: StreamSpec) -> int:
+def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
     """Run a stream to its end; the exit code."""
+    model = Path(model)
     trained = models.load_model(model)
     settings = config.load(model / "config.toml")
     schedule = [] if spec.labels is None else read_labels(spec.labels, trained.reading.layout.classes)

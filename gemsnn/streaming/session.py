@@ -21,6 +21,12 @@ from gemsnn.online import Decision
 from gemsnn.streaming.labels import Labels
 from gemsnn.streaming.spec import StreamSpec, Task
 
+FEW_EVENTS = 100
+"""As soon as so many have come, it is told that more than half of them lie outside the window."""
+
+FIRST_EVENTS = 1000
+"""If so many have come and all of them lie outside the window, the stream ends."""
+
 
 class Saved(TypedDict):
     """What goes with a saved state."""
@@ -63,6 +69,10 @@ class Session:
         self._saved_at, self._begun = 0, time.monotonic()
         self._first = 0
         self._layout = task.arrivals.layout
+        self._noted, self._looking = (
+            False,
+            source.sensor is None,
+        )  # where it is known, the window was checked against it
 
     @property
     def _live(self) -> bool:
@@ -71,6 +81,7 @@ class Session:
     def run(self, stop: Callable[[], bool]) -> bool:
         """Until the end of the source, of the bins asked for, or a stop; whether it was the source's end."""
         skip = 0 if self.source.live else self.bins.counts.events
+        self._looking &= not self.bins.counts.events
         self._begun, self._first = time.monotonic(), self.learner.passed.bins
         last = self._begun
         patience = min(max(self._layout.bin_us / 4e6, 0.001), 0.05)
@@ -90,6 +101,7 @@ class Session:
             if arrival is not None and len(events):
                 last = arrival.at
                 self._pass(self.bins.push(events), arrival.at if self.source.live else None)
+                self._look_at_window()
             elif self._live and self.source.live:
                 self._pass(self.bins.tick(int((time.monotonic() - last) * 1e6)), None)
             self.out.flush()
@@ -99,6 +111,32 @@ class Session:
             ):
                 self.save()
         return False
+
+    def _look_at_window(self) -> None:
+        """Tell early that events lie outside the window of pixels, for a source that does not tell its sensor's size.
+
+        Raises:
+            InputError: the first thousand all do.
+        """
+        counts, layout, corner = (
+            self.bins.counts,
+            self._layout,
+            (self.task.arrivals.x0, self.task.arrivals.y0),
+        )
+        seen = counts.events - counts.late - counts.damaged
+        if not self._looking or 2 * counts.outside <= seen or seen < FEW_EVENTS:
+            self._looking &= seen < FIRST_EVENTS
+            return
+        where = (
+            f"outside the window of {layout.width} x {layout.height} pixels from {corner} on that the network sees; "
+            "choose --x0 and --y0"
+        )
+        if counts.outside == seen >= FIRST_EVENTS:
+            raise InputError(f"all of the first {seen} events lie {where}")
+        if not self._noted:
+            console.say(f"note: {counts.outside} of the first {seen} events lie {where}")
+            self._noted = True
+        self._looking = counts.outside == seen
 
     def enough(self) -> bool:
         """Whether the bins that were asked for have passed."""

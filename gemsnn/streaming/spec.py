@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from gemsnn.config import Settings
 from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.errors import InputError
-from gemsnn.kernels import Learning
+from gemsnn.kernels import STREAMS, KernelName, Learning
 from gemsnn.models import Model
 from gemsnn.online import OnlineLearner, OnlineSpec
 
@@ -68,6 +68,9 @@ class StreamSpec:
 
     def __post_init__(self) -> None:
         """Check the numbers once."""
+        for name in ("labels", "state"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Path(getattr(self, name)))
         for name in ("save_every", "bins"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -86,7 +89,9 @@ class Task(NamedTuple):
         online: how it answers.
         arrivals: how events become bins.
         learning: how it learns, where it does.
+        kernel: what runs it: the run's, where it has a stream.
         at_least: bins of a source that ends, silence after its last event with them, as in training.
+        kernel: what runs it: the run's choice, where that has a stream.
     """
 
     model: Model
@@ -94,6 +99,7 @@ class Task(NamedTuple):
     arrivals: ArrivalSpec
     learning: Learning | None
     at_least: int
+    kernel: KernelName
 
     def learner(self) -> OnlineLearner:
         """A learner at its beginning."""
@@ -107,6 +113,7 @@ class Task(NamedTuple):
             self.online,
             arrivals=self.arrivals,
             learning=self.learning,
+            kernel=self.kernel,
             optimiser=optimiser if fits else None,
         )
 
@@ -134,6 +141,7 @@ def task_of(spec: StreamSpec, settings: Settings, model: Model, sensor: tuple[in
         reading.arrivals(corner, reorder_us=spec.reorder_us, max_gap_us=spec.max_gap_us),
         learning,
         reading.steps if reading.pad else 0,
+        settings.network.kernel if settings.network.kernel in STREAMS else "auto",
     )
 
 

@@ -8,6 +8,7 @@ from gemsnn.data.events import Recording
 from gemsnn.data.readers.aedat2 import read_aedat2
 from gemsnn.data.readers.nmnist import read_nmnist
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 LARGEST_FILE = 2**31
 """Files of one recording above this many bytes are refused: they would not fit a common machine's memory."""
@@ -17,12 +18,13 @@ MAGIC_HDF5 = b"\x89HDF\r\n\x1a\n"
 MAGIC_ZIP = b"PK\x03\x04"
 
 
-def first_bytes(path: Path, count: int = 16) -> bytes:
+def first_bytes(path: AnyPath, count: int = 16) -> bytes:
     """The first bytes of a file, to tell its format.
 
     Raises:
         InputError: there is no such file, it is a folder, or it cannot be read.
     """
+    path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: there is no such file; check the path")
     if not path.is_file():
@@ -36,12 +38,13 @@ def first_bytes(path: Path, count: int = 16) -> bytes:
         ) from error
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: AnyPath) -> bytes:
     """The bytes of a file of one recording.
 
     Raises:
         InputError: as :func:`first_bytes`, or the file is larger than :data:`LARGEST_FILE`.
     """
+    path = Path(path)
     first_bytes(path)
     size = path.stat().st_size
     if size > LARGEST_FILE:
@@ -52,7 +55,7 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path}: the file cannot be read ({error.strerror}); copy it again") from error
 
 
-def read_recording(path: str | Path) -> Recording:
+def read_recording(path: AnyPath) -> Recording:
     """Read an event file: AEDAT 2.0 (known by its first line or by ``.aedat``) or N-MNIST (``.bin``).
 
     Raises:
