@@ -11,10 +11,15 @@ A decoder turns K free compartments into class probabilities:
                together, the one with more output spikes of all compartments is the answer
 ``likelihood`` ``p(c)`` proportional to ``(1/K) sum_k exp v^k_c``, see :func:`gemsnn.sampling.class_evidence`
 ============== =====================================================================================
+
+A recording that is *silent* gets no answer: where its observed steps, from the end of the warm-up to its own, hold fewer input
+spikes than ``least_spikes``, the probabilities are ``1/C`` for every class, whatever the compartments say. Every score
+takes it like any other even answer; accuracy counts it ``1/C``, the expectation over ties of :mod:`gemsnn.metrics`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -66,6 +71,15 @@ class Answers(NamedTuple):
         """The answers of one number of compartments, or of one step."""
         return Answers(self.probabilities[position], self.logs[position])
 
+    def silenced(self, silent: Tensor) -> Answers:
+        """The same, but even probabilities where bool ``[.., n]`` is true."""
+        classes = self.probabilities.shape[-1]
+        where = silent[..., None]
+        return Answers(
+            self.probabilities.masked_fill(where, 1 / classes),
+            self.logs.masked_fill(where, -math.log(classes)),
+        )
+
 
 class Prediction(NamedTuple):
     """What K free-running compartments say.
@@ -76,6 +90,7 @@ class Prediction(NamedTuple):
         by_time: answers ``[T, n, C]`` of all compartments after each step.
         votes: int64 ``[n, K, T]``, see :class:`gemsnn.sampling.Free`.
         labels: int64 ``[n]``.
+        silent: bool ``[n]``, the recordings whose answers are even because they held too few input spikes.
         activity: spikes and operations.
     """
 
@@ -84,6 +99,7 @@ class Prediction(NamedTuple):
     by_time: Answers
     votes: Tensor
     labels: Tensor
+    silent: Tensor
     activity: Activity
 
     @property
@@ -164,10 +180,24 @@ def predict(
     *,
     seed: int,
     decoder: Decoder = "votes",
+    least_spikes: int = 1,
     batch: int = 64,
     progress: Progress | None = None,
 ) -> Prediction:
     """What K free-running compartments say, the first k of them at the end and all of them after every step.
+
+    Args:
+        kernel: runs the network.
+        network: the network.
+        params: its parameters.
+        presentations: what is shown, n of them.
+        compartments: K.
+        seed: with the presentations' addresses, of all noise.
+        decoder: what makes probabilities of the compartments.
+        least_spikes: input spikes (or events, where bins hold counts) from a presentation's first observed step on
+            without which it is silent and gets no answer; after each step those up to it count. See :func:`least_spikes_of`.
+        batch: presentations at a time; the result is the same.
+        progress: shows how far the work has come.
 
     Raises:
         InputError: the decoder cannot serve the network or the presentations' targets.
@@ -176,12 +206,14 @@ def predict(
     seed = sampling.free_seed(seed)
     spec, fan_out = network.spec, network.mask.sum(0).double()
     fan_out[spec.inputs :] += network.own
-    votes, labels, ends, courses = [], [], [], []  # at the end, by compartments; and in the course of time
+    votes, labels, came = [], [], []
+    ends, courses = [], []  # at the end, by compartments; and in the course of time
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
     for rows in _shown(network, presentations, batch, progress, "prediction"):
         free = sampling.free(kernel, network, params, rows, compartments, seed=seed)
         votes.append(free.votes)
         labels.append(rows.label)
+        came.append((rows.spikes.sum(2, dtype=torch.int64) * rows.observed).cumsum(1))
         if decoder == "likelihood":
             evidence = sampling.class_evidence(network, free.potential, rows)
             ends.append(metrics.running_log_mean_exp(evidence[:, :, -1], 1))
@@ -202,14 +234,16 @@ def predict(
         by_time = likelihood_answers(_joined(courses, 1))
     else:
         by_compartments, by_time = vote_answers(all_votes, torch.cat(ends), _joined(courses, 1))
+    silent = _joined(came, 1) < least_spikes
     rate = sent / steps
     hidden = slice(spec.inputs, spec.inputs + spec.hidden_neurons)
     return Prediction(
         decoder,
-        by_compartments,
-        by_time,
+        by_compartments.silenced(silent[:, -1]),
+        by_time.silenced(silent.T),
         all_votes,
         torch.cat(labels),
+        silent[:, -1],
         Activity(
             inputs=float(rate[: spec.inputs].mean()),
             hidden=float(rate[hidden].mean()) if spec.hidden_neurons else 0.0,
@@ -218,6 +252,25 @@ def predict(
             mute=metrics.mute(rate[hidden]),
         ),
     )
+
+
+def least_spikes_of(network: Network, presentations: PresentationSequence) -> int:
+    """How many input spikes make a recording worth an answer: ``max(1, ceil(median / 20))``.
+
+    The median is that of the input spikes (or events, where bins hold counts) in the observed steps of these
+    presentations, which are those of the training part: what holds less than a twentieth of them is silence to a
+    network that has never seen its like.
+
+    Raises:
+        InputError: there are no presentations.
+    """
+    if not len(presentations):
+        raise InputError("there are no presentations to tell how many input spikes are usual")
+    came = [
+        (rows.spikes.sum(2, dtype=torch.int64) * rows.observed).sum(1)
+        for rows in batches(network, presentations, 64)
+    ]
+    return max(1, math.ceil(float(torch.cat(came).double().quantile(0.5)) / 20))
 
 
 def _joined(parts: list[Tensor], dim: int) -> Tensor:
@@ -331,7 +384,8 @@ def score(
         temperatures: K of them, from :func:`fitted_temperatures` of another part's prediction.
 
     Returns:
-        The ``decoder``, ``accuracy``, ``nll``, ``brier``, ``ece`` of the answers of all compartments at the end,
+        The ``decoder``, the number of ``presentations`` and of ``silent`` ones among them, which got no answer,
+        ``accuracy``, ``nll``, ``brier``, ``ece`` of the answers of all compartments at the end,
         what their temperature makes of the last three (``tempered``), ``log_likelihood`` (nats per presentation),
         the same ``by_compartments`` (the first k of them) and, without temperature, ``by_time``, the ``reliability``
         cells and the ``selective`` accuracy when the least confident abstain (also in ``tempered``), the
@@ -360,6 +414,7 @@ def score(
     return {
         "decoder": prediction.decoder,
         "presentations": len(labels),
+        "silent": int(prediction.silent.sum()),
         "compartments": compartments,
         "classes": network.spec.visible,
         "bin_us": bin_us,

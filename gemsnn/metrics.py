@@ -8,6 +8,9 @@ Votes tie often: two compartments that disagree are already a tie. Breaking ties
 the scores noisy, and taking the lowest class, as ``argmax`` does, would favour some classes. Therefore every
 score of the *top label* is the expectation under uniform tie-breaking: a presentation whose ``n`` top classes
 are tied counts ``1/n`` if its label is one of them and 0 if not. Exact, and the same on every run.
+
+A score of no number is an error: every function raises :class:`~gemsnn.types.InputError` where what it is given is
+NaN, infinite or negative where it must not be, does not sum to one, or has the wrong type, shape or range.
 """
 
 from __future__ import annotations
@@ -19,21 +22,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gemsnn import checks
+from gemsnn.types import InputError
+
 
 @dataclass(frozen=True)
 class Reliability:
     """What a model claims beside what it achieves, cell by cell of its confidence.
 
-    All float64 ``[bins + 1]``. A dataclass, for a named tuple has no room for a field named ``count``.
+    All float64 ``[bins]``. A dataclass, for a named tuple has no room for a field named ``count``.
 
     Attributes:
-        low: left edge of the cell, included.
-        high: right edge of the cell, excluded, except in the last cell.
+        low: left edge of the cell, excluded.
+        high: right edge of the cell, included.
         confidence: mean confidence in the cell; NaN where it is empty.
         accuracy: share of right answers in the cell; NaN where it is empty.
         count: presentations in the cell.
-
-    The last cell has ``low = high = 1`` and holds the answers given with certainty (unanimous votes).
     """
 
     low: Tensor
@@ -75,19 +79,25 @@ def log_mean_exp(x: Tensor, dim: int) -> Tensor:
     """``log (1/n) sum exp x`` over ``dim`` of size ``n``, without overflow.
 
     With ``x`` the log-likelihoods of K compartments in nats this is the K-sample bound ``L^K``
-    (Jang and Simeone, arXiv 2007.11894).
+    (Jang and Simeone, arXiv 2007.11894). An ``x`` of minus infinity is a weight of zero.
 
     >>> log_mean_exp(torch.tensor([1000.0, 1000.0]), dim=0)
     tensor(1000.)
     """
+    _check_log_weights(x)
     return torch.logsumexp(x, dim) - math.log(x.shape[dim])
 
 
 def running_log_mean_exp(x: Tensor, dim: int) -> Tensor:
     """``log (1/k) sum_{j <= k} exp x_j`` for every k: entry ``k - 1`` is :func:`log_mean_exp` of the first k."""
+    _check_log_weights(x)
     shape = [-1 if axis == dim % x.ndim else 1 for axis in range(x.ndim)]
     numbers = torch.arange(1, x.shape[dim] + 1, dtype=x.dtype, device=x.device)
     return torch.logcumsumexp(x, dim) - numbers.log().reshape(shape)
+
+
+def _check_log_weights(x: Tensor) -> None:
+    checks.no_nan(checks.floats(x, "the log-weights", "[.., K, ..]"), "the log-weights", infinite=True)
 
 
 def effective_sample_size(share: Tensor) -> Tensor:
@@ -98,6 +108,7 @@ def effective_sample_size(share: Tensor) -> Tensor:
     >>> effective_sample_size(torch.tensor([0.5, 0.5, 0.0]))
     tensor(2.)
     """
+    checks.distributions(share, "the shares", "[.., K]")
     return share.square().sum(dim=-1).reciprocal()
 
 
@@ -110,6 +121,7 @@ def vote_shares(votes: Tensor, classes: int) -> Tensor:
     >>> vote_shares(torch.tensor([[0, 2, 2, 2]]), classes=3)
     tensor([[0.2500, 0.0000, 0.7500]], dtype=torch.float64)
     """
+    checks.classes_of(votes, "the votes", "[B, K]", classes, dims=2)
     return _one_hot(votes, classes).sum(dim=1) / votes.shape[1]
 
 
@@ -118,6 +130,7 @@ def vote_shares_by_compartments(votes: Tensor, classes: int) -> Tensor:
 
     Row ``k - 1`` equals ``vote_shares(votes[:, :k], classes)``.
     """
+    checks.classes_of(votes, "the votes", "[B, K]", classes, dims=2)
     counts = _one_hot(votes, classes).cumsum(dim=1)
     compartments = torch.arange(1, votes.shape[1] + 1, device=votes.device)
     return (counts / compartments[None, :, None]).transpose(0, 1)
@@ -136,6 +149,12 @@ def break_ties(shares: Tensor, counts: Tensor) -> Tensor:
         shares: float64 ``[.., C]``.
         counts: not negative, ``[.., C]``.
     """
+    checks.distributions(shares, "the shares", "[.., C]")
+    if counts.shape != shares.shape or not bool((counts >= 0).all()):  # NaN is not >= 0
+        raise InputError(
+            f"the counts must be numbers >= 0 with the shares' shape {list(shares.shape)}, those given have "
+            f"{list(counts.shape)} and begin at {float(counts.min()) if counts.numel() else 'nothing'}"
+        )
     tied = shares == shares.amax(-1, keepdim=True)
     known = counts.to(shares).masked_fill(~tied, -1)
     first = tied & (known == known.amax(-1, keepdim=True))
@@ -159,6 +178,11 @@ def smoothed_shares(shares: Tensor, compartments: int | Tensor, classes: int) ->
             (``[K, 1, 1]`` for the output of :func:`vote_shares_by_compartments`).
         classes: ``C``.
     """
+    checks.distributions(shares, "the shares", "[.., C]")
+    if shares.shape[-1] != classes:
+        raise InputError(f"the shares must have {classes} classes, the number given, not {shares.shape[-1]}")
+    if not bool((torch.as_tensor(compartments) >= 1).all()):
+        raise InputError(f"the number of votes must be at least 1, not {compartments}")
     return (compartments * shares + 1.0 / classes) / (compartments + 1)
 
 
@@ -186,6 +210,9 @@ class Mute(NamedTuple):
 
 def mute(rates: Tensor) -> Mute:
     """Count the neurons of rates ``[H]`` (spikes per step) that tell next to nothing."""
+    checks.no_nan(rates, "the rates")
+    if (rates < 0).any():
+        raise InputError(f"the rates must not be negative, and {float(rates.min()):g} is")
     return Mute(int((rates < QUIET).sum()), int((rates > SATURATED).sum()))
 
 
@@ -198,13 +225,17 @@ def negative_log_likelihood(probabilities: Tensor, labels: Tensor, floor: float 
     Infinite where a label has probability 0 and there is no floor. For vote shares prefer
     :func:`smoothed_shares` to a floor: the floor's value would decide the score.
     """
-    return log_loss(probabilities.double().clamp(min=floor).log(), labels)
+    _check(probabilities, labels)
+    if not 0 <= floor <= 1:
+        raise InputError(f"the floor of probabilities must lie between 0 and 1, not {floor}")
+    return -float(_of_labels(probabilities, labels).clamp(min=floor).log().mean())
 
 
 def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:
     """``-(1/B) sum_b log p[b, label_b]``, in nats, where probabilities would be too small to be numbers."""
-    _check(log_probabilities, labels)
-    return -float(log_probabilities.double().gather(1, labels[:, None]).mean())
+    _check_logs(log_probabilities, labels)
+    checks.distributions(log_probabilities.exp(), "the exponentials of the log-probabilities", "[B, C]")
+    return -float(_of_labels(log_probabilities, labels).mean())
 
 
 def brier(probabilities: Tensor, labels: Tensor) -> float:
@@ -227,6 +258,9 @@ def tempered(log_probabilities: Tensor, temperature: float) -> Tensor:
     Above 1 a temperature makes claims more modest, below 1 bolder; the order of the classes stays. An answer that
     rounding has made certain cannot be made modest again: keep logarithms. Source: C. Guo et al., ICML 2017.
     """
+    _check_logits(log_probabilities)
+    if not 0 < temperature < math.inf:
+        raise InputError(f"the temperature must be a number above 0, not {temperature}")
     return torch.log_softmax(log_probabilities.double() / temperature, -1)
 
 
@@ -239,17 +273,24 @@ def fitted_temperature(log_probabilities: Tensor, labels: Tensor) -> float:
 
     In ``b = 1/T`` that loss is convex with the slope ``mean_n (E_{p_T} log p - log p[n, label_n])``, whose root is
     found by bisection. Where every label leads, the loss falls for ever as T falls, and T stays 1.
+
+    Raises:
+        InputError: also where a label has probability 0, for which every temperature costs infinitely many nats.
     """
-    _check(log_probabilities, labels)
+    _check_logs(log_probabilities, labels)
     logs = log_probabilities.double()
-    reached = logs.gather(1, labels[:, None])[:, 0]
+    reached = _of_labels(logs, labels)
+    if reached.isneginf().any():
+        row = int(reached.isneginf().nonzero()[0, 0])
+        raise InputError(f"the label of row {row} has probability 0, which no temperature can mend")
     if torch.equal(reached, logs.amax(1)):
         return 1.0
     low, high = (math.log(1 / temperature) for temperature in reversed(TEMPERATURES))
     for _ in range(60):
         middle = (low + high) / 2
         share = torch.softmax(math.exp(middle) * logs, 1)
-        if float(((share * logs).sum(1) - reached).mean()) < 0:
+        expected = torch.where(share > 0, share * logs, 0.0).sum(1)  # a class of probability 0 adds nothing
+        if float((expected - reached).mean()) < 0:
             low = middle
         else:
             high = middle
@@ -261,6 +302,7 @@ def fitted_temperature(log_probabilities: Tensor, labels: Tensor) -> float:
 
 def top_label(probabilities: Tensor) -> Tensor:
     """The prediction as a distribution, float64 ``[B, C]``: ``1/n`` on each of the ``n`` tied top classes."""
+    checks.distributions(probabilities, "the probabilities", "[B, C]", 2)
     top = (probabilities == probabilities.amax(dim=1, keepdim=True)).double()
     return top / top.sum(dim=1, keepdim=True)
 
@@ -268,7 +310,7 @@ def top_label(probabilities: Tensor) -> Tensor:
 def correctness(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Float64 ``[B]``: 1 if the top class is the label, ``1/n`` in a tie of ``n`` with the label, else 0."""
     _check(probabilities, labels)
-    return top_label(probabilities).gather(1, labels[:, None])[:, 0]
+    return _of_labels(top_label(probabilities), labels)
 
 
 def accuracy(probabilities: Tensor, labels: Tensor) -> float:
@@ -286,35 +328,44 @@ def confusion_matrix(probabilities: Tensor, labels: Tensor) -> Tensor:
     return _one_hot(labels, probabilities.shape[1]).T @ top_label(probabilities)
 
 
-def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Reliability:
-    """Confidence against accuracy in ``bins`` equal cells ``[i/bins, (i+1)/bins)`` and one cell ``{1}``.
+EDGE = 2.0**-20
+"""A confidence less than this above the edge of a cell lies on it."""
 
-    The cells are those of ``torchmetrics`` (1.9), which gives confidence 1 a cell of its own and compares in
-    float32: vote shares such as 3/15 lie exactly on an edge, so the arithmetic decides where they fall.
+
+def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Reliability:
+    """Confidence against accuracy in ``M = bins`` equal cells: cell ``m = 1 .. M`` is ``((m-1)/M, m/M]``.
+
+    The cells are closed on the right, so that confidence 1, a unanimous vote, lies in the last cell with its
+    neighbours. Vote shares such as 3/15 lie exactly on an edge: the cell is ``ceil(M (confidence - EDGE))`` with
+    :data:`EDGE` = 2^-20, far more than rounding (of float32 too) or the hair of :func:`break_ties` can add, and far
+    less than one vote. Source: C. Guo et al., "On calibration of modern neural networks", ICML 2017, section 2.
+
+    ``torchmetrics`` (1.9) differs: its cells are closed on the left, and confidence 1 has a cell of its own.
     """
+    if not 1 <= bins <= 10_000:
+        raise InputError(f"a reliability diagram has from 1 to 10000 bins, not {bins}")
     right = correctness(probabilities, labels)
-    confidence = probabilities.amax(dim=1).float()
-    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float32, device=confidence.device)
-    cell = torch.bucketize(confidence, edges, right=True) - 1
+    confidence = probabilities.amax(dim=1).double()
+    cell = ((confidence - EDGE) * bins).ceil().long().clamp(1, bins) - 1
     count, claimed, reached = (
-        torch.zeros(bins + 1, dtype=torch.float64, device=confidence.device).scatter_add_(0, cell, value)
-        for value in (torch.ones_like(right), confidence.double(), right)
+        torch.zeros(bins, dtype=torch.float64, device=confidence.device).scatter_add_(0, cell, value)
+        for value in (torch.ones_like(right), confidence, right)
     )
-    exact = torch.arange(bins + 1, dtype=torch.float64, device=confidence.device) / bins
-    high = torch.cat((exact[1:], exact[-1:]))
-    return Reliability(exact, high, claimed / count, reached / count, count)
+    edges = torch.arange(bins + 1, dtype=torch.float64, device=confidence.device) / bins
+    return Reliability(edges[:-1], edges[1:], claimed / count, reached / count, count)
 
 
 def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
-    """``sum_i (count_i / B) |accuracy_i - confidence_i|`` over the cells of :func:`reliability`.
+    """``sum_m (count_m / B) |accuracy_m - confidence_m|`` over the cells of :func:`reliability` that are not empty.
 
-    Equals ``torchmetrics``' multiclass calibration error (top label, equal widths, ``norm="l1"``) wherever no
-    top classes are tied; in ties torchmetrics takes the lowest class and this the expectation.
-    Source: C. Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3.
+    Source: C. Guo et al., ICML 2017, equation 3, with their 15 cells. Equals ``torchmetrics``' multiclass
+    calibration error (top label, equal widths, ``norm="l1"``) wherever no confidence is 1 or lies on another edge
+    and no top classes are tied; in ties torchmetrics takes the lowest class and this the expectation.
     """
     cells = reliability(probabilities, labels, bins)
-    gap = (cells.accuracy - cells.confidence).abs().nan_to_num(0.0)  # empty cells weigh nothing
-    return float((gap * cells.count).sum() / cells.count.sum())
+    filled = cells.count > 0
+    gap = (cells.accuracy[filled] - cells.confidence[filled]).abs()
+    return float((gap * cells.count[filled]).sum() / cells.count.sum())
 
 
 def selective_accuracy(probabilities: Tensor, labels: Tensor) -> SelectiveAccuracy:
@@ -337,9 +388,34 @@ def _one_hot(indices: Tensor, classes: int) -> Tensor:
     return torch.nn.functional.one_hot(indices.long(), classes).double()
 
 
+def _of_labels(values: Tensor, labels: Tensor) -> Tensor:
+    """Float64 ``[B]``: of each row of ``[B, C]`` the entry of its label."""
+    return values.double().gather(1, labels.long()[:, None])[:, 0]
+
+
 def _check(probabilities: Tensor, labels: Tensor) -> None:
-    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or len(labels) == 0:
-        raise ValueError(
-            "scores need probabilities [B, C] and labels [B] with B >= 1, "
-            f"got {list(probabilities.shape)} and {list(labels.shape)}"
+    checks.distributions(probabilities, "the probabilities", "[B, C]", 2)
+    _check_labels(labels, probabilities)
+
+
+def _check_logits(logs: Tensor, dims: int | None = None) -> None:
+    """Logarithms up to a constant a row: minus infinity stands for probability 0, which not all of a row may have."""
+    shape = "[.., C]" if dims is None else "[B, C]"
+    checks.no_nan(
+        checks.floats(logs, "the log-probabilities", shape, dims), "the log-probabilities", infinite=True
+    )
+    if (logs.amax(-1) == -math.inf).any():
+        raise InputError("the log-probabilities must have a finite number in every row")
+
+
+def _check_logs(logs: Tensor, labels: Tensor) -> None:
+    _check_logits(logs, 2)
+    _check_labels(labels, logs)
+
+
+def _check_labels(labels: Tensor, scored: Tensor) -> None:
+    checks.classes_of(labels, "the labels", "[B]", scored.shape[1])
+    if len(labels) != len(scored):
+        raise InputError(
+            f"the labels must be as many as the answers, but are {len(labels)} for {len(scored)}"
         )

@@ -236,6 +236,7 @@ class Model:
             compartments,
             seed=self.facts.seed if seed is None else seed,
             decoder=decoder or self.facts.decoder,
+            least_spikes=self.facts.least_spikes,
             progress=progress,
         )
 

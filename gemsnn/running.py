@@ -155,7 +155,7 @@ def _run_training(
                 first = Progress(train.start(source.params, settings.learning))
                 _save(run, network, seed, first, origin=continuing.origin_of(source, from_run.absolute()))
             run.write("config.toml", config.dump(settings))
-        progress, facts = _progress(run, settings, network)
+        progress, told = _progress(run, settings, network)
         if before is None:
             manifest = {
                 **provenance(),
@@ -169,7 +169,7 @@ def _run_training(
                 },
                 "layout": layout._asdict(),
                 "data_sha256": digest,
-                **({"from": facts["origin"]} if "origin" in facts else {}),
+                **({"from": told["origin"]} if "origin" in told else {}),
                 "started": _now(),
                 "finished": None,
                 "status": "running",
@@ -185,12 +185,14 @@ def _run_training(
             if note is not None:
                 console.say(f"note: {note}")
                 manifest["notes"] = [*manifest.get("notes", []), note]
-            told = {name: list(change) for name, change in changed.items()}
-            manifest["changed"] = [*manifest.get("changed", []), {"at": _now(), **told}]
+            pairs = {name: list(change) for name, change in changed.items()}
+            manifest["changed"] = [*manifest.get("changed", []), {"at": _now(), **pairs}]
         run.write_json("manifest.json", manifest)
         if changed:
             run.write("config.toml", config.dump(settings))
-        model = Model(network, progress.learner, facts_of(settings, layout), kernel, name)
+        least = evaluate.least_spikes_of(network, splits.train)
+        facts = dataclasses.replace(facts_of(settings, layout), least_spikes=least)
+        model = Model(network, progress.learner, facts, kernel, name)
         save_facts(run, model.facts)
         return _train_in(run, manifest, settings, splits, model, progress)
 

@@ -94,6 +94,8 @@ class Update(NamedTuple):
         bound: the K-sample bound, ``log mean_k exp v^k``, nats per presentation.
         hidden_rate: spikes per hidden neuron and step.
         ess: effective sample size of q at the presentations' ends, between 1 and K.
+
+    Where the likelihoods or shares are no longer finite, there is neither bound nor ess: both are NaN.
     """
 
     learner: Learner
@@ -146,15 +148,16 @@ def updates(
         )
         learner = Learner(learned.params, learned.optimiser, learner.batches + 1)
         share = torch.softmax(learned.log_weights, 1)
+        diverged = not bool(learned.log_likelihood.isfinite().all() and share.isfinite().all())
         yield Update(
             learner=learner,
             epoch=epoch + 1,
             ends_epoch=position + 1 == per_epoch,
             presentations=epoch * len(presentations) + min((position + 1) * spec.batch, len(presentations)),
             loss=-float(learned.log_likelihood.mean()),
-            bound=float(metrics.log_mean_exp(learned.log_likelihood, 1).mean()),
+            bound=math.nan if diverged else float(metrics.log_mean_exp(learned.log_likelihood, 1).mean()),
             hidden_rate=float(learned.hidden_rate.mean()),
-            ess=float(metrics.effective_sample_size(share).mean()),
+            ess=math.nan if diverged else float(metrics.effective_sample_size(share).mean()),
         )
 
 
@@ -287,7 +290,9 @@ def _mean(window: list[Numbers]) -> Numbers:
 
 def _check_finite(update: Update, learning: Learning, kept: int) -> None:
     """Stop before numbers that are none spoil a checkpoint."""
-    if all(leaf.sum().isfinite() for leaf in update.learner.params) and math.isfinite(update.loss):
+    if all(leaf.sum().isfinite() for leaf in update.learner.params) and math.isfinite(
+        update.loss + update.ess
+    ):
         return
     raise InputError(
         f"the weights are no longer finite after batch {update.learner.batches} (epoch {update.epoch}, rule "

@@ -92,7 +92,7 @@ def test_a_cosine_goes_on_as_that_of_all_epochs(run, capsys):
         ((), "is finished; there is nothing to resume, but --epochs with more than 2 trains it further"),
         (("--vote-compartments", "5"), "is finished; there is nothing to resume"),
         (("--epochs", "1"), "is a training of 2 epochs, which cannot become 1"),
-        (("--epochs", "4", "--lr", "0.5"), "was trained with lr 0.003, and a run goes on as it began: leave out --lr, or begin a new run"),
+        (("--epochs", "4", "--lr", "0.5"), "trained with lr 0.003, and a run goes on as it began: leave out --lr"),
         (("--epochs", "4", "--recipe", "best"), "--resume goes on in the run's folder with its settings"),
         (("--epochs", "4", "--out", "x"), "--resume goes on in the run's folder with its settings"),
     ],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import math
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
 from gemsnn import metrics
+from gemsnn.types import InputError
 
 with warnings.catch_warnings():  # deprecations inside the referee's own imports are not ours to fix
     warnings.simplefilter("ignore")
@@ -140,7 +143,8 @@ def test_a_temperature_keeps_the_accuracy_of_votes(case, temperature):
     votes, labels = case
     shares = metrics.vote_shares(votes, CLASSES)
     logs = metrics.smoothed_shares(shares, votes.shape[1], CLASSES).log()
-    assert metrics.accuracy(metrics.tempered(logs, temperature), labels) == metrics.accuracy(shares, labels)
+    warm = metrics.tempered(logs, temperature).exp()
+    assert metrics.accuracy(warm, labels) == metrics.accuracy(shares, labels)
 
 
 @given(answered(), temperatures, temperatures)
@@ -159,7 +163,7 @@ def loss_at(temperature: float, logs: torch.Tensor, labels: torch.Tensor) -> flo
 def test_no_temperature_does_better_than_the_fitted_one(case):
     logs, labels = case
     fitted = metrics.fitted_temperature(logs, labels)
-    if metrics.correctness(logs, labels).all():
+    if metrics.correctness(logs.exp(), labels).all():
         assert fitted == 1
         return
     least = loss_at(fitted, logs, labels)
@@ -229,32 +233,58 @@ def test_calibration_error_against_torchmetrics(seed, bins):
     assert got == pytest.approx(float(expected), abs=2e-6)  # the referee sums 300 terms in float32
 
 
+def calibration_error_by_hand(leading: np.ndarray, votes: int, right: np.ndarray, bins: int) -> float:
+    """Guo et al., equations 2 and 3, in whole numbers: ``(m-1)/M < leading/votes <= m/M`` has no rounding in it."""
+    error = 0.0
+    for m in range(1, bins + 1):
+        inside = ((m - 1) * votes < leading * bins) & (leading * bins <= m * votes)
+        if inside.any():
+            error += inside.mean() * abs(right[inside].mean() - leading[inside].mean() / votes)
+    return error
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("bins", [1, 10, 15])
+@pytest.mark.parametrize("compartments", [1, 3, 5, 15, 20, 30, 60])
+def test_calibration_error_of_votes_by_hand(compartments, bins, dtype):
+    """Every share that can lead, on an edge or not, certainty too, and the hair by which broken ties lead."""
+    generator = np.random.default_rng(compartments)
+    leading = generator.integers(-(-compartments // 2), compartments + 1, 400)
+    wrong = generator.random(400) < 0.4
+    shares = torch.from_numpy(np.stack((leading, compartments - leading), 1)).to(dtype) / compartments
+    right = np.where(2 * leading == compartments, 0.5, ~wrong)
+    labels = torch.from_numpy(wrong.astype(np.int64))
+    expected = calibration_error_by_hand(leading, compartments, right, bins)
+    assert metrics.expected_calibration_error(shares, labels, bins) == pytest.approx(expected, abs=1e-6)
+    if dtype == torch.float64:
+        spikes = torch.tensor([9, 7]).expand_as(shares)
+        apart = metrics.break_ties(shares, spikes)
+        expected = calibration_error_by_hand(leading, compartments, ~wrong, bins)
+        assert metrics.expected_calibration_error(apart, labels, bins) == pytest.approx(expected, abs=1e-9)
+
+
 @settings(deadline=None)
-@given(voted())
-def test_calibration_error_of_votes_against_torchmetrics(case):
-    """Shares lie on the edges of the cells; ties, where the two definitions differ, are left out."""
+@given(voted(), st.integers(1, 30))
+def test_calibration_error_of_many_classes_by_hand(case, bins):
     votes, labels = case
     shares = metrics.vote_shares(votes, CLASSES)
-    clear = (shares == shares.amax(1, keepdim=True)).sum(1) == 1
-    if not clear.any():
-        return
-    shares, labels = shares[clear], labels[clear]
-    expected = referee.multiclass_calibration_error(shares, labels, CLASSES, n_bins=15, norm="l1")
-    assert metrics.expected_calibration_error(shares, labels) == pytest.approx(float(expected), abs=1e-6)
+    leading = (shares.amax(1) * votes.shape[1]).round().long().numpy()
+    right = metrics.correctness(shares, labels).numpy()
+    expected = calibration_error_by_hand(leading, votes.shape[1], right, bins)
+    assert metrics.expected_calibration_error(shares, labels, bins) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("compartments", [5, 15, 20, 30, 60])
-def test_every_share_falls_in_the_cell_torchmetrics_gives_it(compartments):
-    """One presentation at a time beside an anchor: the error changes if the cells differ."""
-    for leading in range(compartments // 2 + 1, compartments + 1):
-        share = torch.tensor([leading, compartments - leading], dtype=torch.float64) / compartments
-        for anchor in torch.linspace(0.51, 0.99, 3, dtype=torch.float64):
-            both = torch.stack((share, torch.stack((anchor, 1 - anchor))))
-            labels = torch.tensor([0, 1])
-            expected = referee.multiclass_calibration_error(both, labels, 2, n_bins=15, norm="l1")
-            assert metrics.expected_calibration_error(both, labels) == pytest.approx(
-                float(expected), abs=1e-6
-            )
+def test_certainty_lies_in_the_last_cell():
+    """Sure and wrong beside nearly sure and right: one cell of claims 0.975 and reaches 0.5."""
+    probabilities = torch.tensor([[1.0, 0.0], [0.95, 0.05]], dtype=torch.float64)
+    labels = torch.tensor([1, 0])
+    assert metrics.expected_calibration_error(probabilities, labels) == pytest.approx(0.475)
+    cells = metrics.reliability(probabilities, labels)
+    assert cells.count.tolist() == [0] * 14 + [2]
+    assert cells.high[-1] == 1
+    # torchmetrics gives confidence 1 a cell of its own
+    other = referee.multiclass_calibration_error(probabilities, labels, 2, n_bins=15, norm="l1")
+    assert float(other) == pytest.approx(0.525, abs=1e-6)
 
 
 def test_accuracy_and_confusion_against_torchmetrics():
@@ -268,17 +298,18 @@ def test_accuracy_and_confusion_against_torchmetrics():
 def test_reliability_by_hand():
     probabilities = torch.tensor([[0.6, 0.4], [0.7, 0.3], [0.2, 0.8], [1.0, 0.0]], dtype=torch.float64)
     cells = metrics.reliability(probabilities, torch.tensor([0, 1, 1, 1]), bins=4)
-    assert cells.low.tolist() == [0, 0.25, 0.5, 0.75, 1]
-    assert cells.high.tolist() == [0.25, 0.5, 0.75, 1, 1]
-    assert cells.count.tolist() == [0, 0, 2, 1, 1]
-    assert cells.confidence[2:].tolist() == pytest.approx([0.65, 0.8, 1.0])
-    assert cells.accuracy[2:].tolist() == [0.5, 1, 0]
+    assert cells.low.tolist() == [0, 0.25, 0.5, 0.75]
+    assert cells.high.tolist() == [0.25, 0.5, 0.75, 1]
+    assert cells.count.tolist() == [0, 0, 2, 2]
+    assert cells.confidence[2:].tolist() == pytest.approx([0.65, 0.9])
+    assert cells.accuracy[2:].tolist() == [0.5, 0.5]
     assert cells.confidence[:2].isnan().all()
     assert cells.accuracy[:2].isnan().all()
     assert cells.rows()[0] == {"low": 0, "high": 0.25, "confidence": None, "accuracy": None, "count": 0}
-    assert cells.rows()[4] == {"low": 1, "high": 1, "confidence": 1, "accuracy": 0, "count": 1}
+    last = {"low": 0.75, "high": 1, "confidence": pytest.approx(0.9), "accuracy": 0.5, "count": 2}
+    assert cells.rows()[3] == last
     error = metrics.expected_calibration_error(probabilities, torch.tensor([0, 1, 1, 1]), bins=4)
-    assert error == pytest.approx((2 * 0.15 + 0.2 + 1.0) / 4)
+    assert error == pytest.approx((2 * 0.15 + 2 * 0.4) / 4)
 
 
 @given(voted())
@@ -313,11 +344,141 @@ def test_selective_accuracy_ends_at_accuracy_whatever_the_order(case):
     torch.testing.assert_close(curve, backwards)
 
 
-def test_nothing_to_score_is_an_error():
-    with pytest.raises(ValueError, match="B >= 1"):
-        metrics.accuracy(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
-    with pytest.raises(ValueError, match="labels"):
-        metrics.brier(torch.full((2, 3), 1 / 3), torch.zeros(3, dtype=torch.long))
+EVEN, NAN, INFINITE = torch.full((2, 3), 1 / 3), math.nan, math.inf
+LABELS = torch.tensor([0, 2])
+SCORES = {
+    name: getattr(metrics, name)
+    for name in (
+        "accuracy", "brier", "confusion_matrix", "correctness", "expected_calibration_error",
+        "negative_log_likelihood", "reliability", "selective_accuracy",
+    )
+}  # fmt: skip
+OF_LOGS = {name: getattr(metrics, name) for name in ("fitted_temperature", "log_loss")}
+NO_LABELS = {
+    "break_ties": lambda p: metrics.break_ties(p, torch.ones(2, 3)),
+    "effective_sample_size": metrics.effective_sample_size,
+    "smoothed_shares": lambda p: metrics.smoothed_shares(p, 3, 3),
+    "top_label": metrics.top_label,
+}
+ANY_LOGS = {
+    "log_mean_exp": lambda x: metrics.log_mean_exp(x, 1),
+    "mute": metrics.mute,
+    "running_log_mean_exp": lambda x: metrics.running_log_mean_exp(x, 1),
+    "tempered": lambda x: metrics.tempered(x, 2.0),
+}
+OF_VOTES = {name: getattr(metrics, name) for name in ("vote_shares", "vote_shares_by_compartments")}
+
+
+def test_every_metric_is_among_those_below():
+    found = {
+        name
+        for name, value in vars(metrics).items()
+        if inspect.isfunction(value) and value.__module__ == metrics.__name__ and not name.startswith("_")
+    }
+    assert found == {*SCORES, *OF_LOGS, *NO_LABELS, *ANY_LOGS, *OF_VOTES}
+
+
+def spoiled(values: torch.Tensor, value: float) -> torch.Tensor:
+    values = values.clone()
+    values[1, 1] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "said"),
+    [
+        (spoiled(EVEN, NAN), "the (probabilities|shares) must be numbers: 1 of 6 are not, the first is nan"),
+        (spoiled(EVEN, INFINITE), "must be numbers: 1 of 6 are not, the first is inf"),
+        (spoiled(EVEN, -INFINITE), "must be numbers: 1 of 6 are not, the first is -inf"),
+        (spoiled(EVEN, -1 / 3), "must not be negative: row 1 holds -0.333"),
+        (spoiled(EVEN, 0.5), "must sum to one in every row: row 1 sums to 1.16"),
+        (torch.zeros(2, 3), "must sum to one in every row: row 0 sums to 0"),
+        (
+            torch.ones(2, 1, dtype=torch.int64),
+            r"must be a tensor .* of floating-point numbers.* int64 \[2, 1\]",
+        ),
+        (torch.zeros(0, 3), r"none of its sizes 0, not float32 \[0, 3\]"),
+        (EVEN.numpy(), "not ndarray"),
+    ],
+)
+@pytest.mark.parametrize("name", [*SCORES, *NO_LABELS])
+def test_probabilities_that_are_none(name, probabilities, said):
+    with pytest.raises(InputError, match=said):
+        SCORES[name](probabilities, LABELS) if name in SCORES else NO_LABELS[name](probabilities)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (torch.tensor([0, 3]), "the labels must be classes from 0 to 2, and 3 is none"),
+        (torch.tensor([-1, 0]), "the labels must be classes from 0 to 2, and -1 is none"),
+        (torch.tensor([0.0, 1.0]), "the labels must be a tensor .* of whole numbers"),
+        (torch.tensor([True, False]), "the labels must be a tensor .* of whole numbers"),
+        (torch.zeros(2, 1, dtype=torch.int64), r"the labels must be a tensor \[B\]"),
+        (torch.tensor([0, 1, 2]), "the labels must be as many as the answers, but are 3 for 2"),
+        ([0, 1], "not list"),
+    ],
+)
+@pytest.mark.parametrize("name", [*SCORES, *OF_LOGS])
+def test_labels_that_are_none(name, labels, said):
+    score = (SCORES | OF_LOGS)[name]
+    with pytest.raises(InputError, match=said):
+        score(EVEN if name in SCORES else EVEN.log(), labels)
+
+
+@pytest.mark.parametrize("value", [NAN, INFINITE])
+@pytest.mark.parametrize("name", [*OF_LOGS, *ANY_LOGS])
+def test_logarithms_that_are_none(name, value):
+    logs = spoiled(EVEN.log(), value)
+    with pytest.raises(InputError, match="must be numbers: 1 of 6 are not"):
+        OF_LOGS[name](logs, LABELS) if name in OF_LOGS else ANY_LOGS[name](logs)
+
+
+def test_logarithms_of_no_distribution():
+    with pytest.raises(InputError, match="must sum to one in every row: row 0 sums to 2"):
+        metrics.log_loss(EVEN.log() + math.log(2), LABELS)
+    nothing = torch.full((2, 3), -INFINITE)
+    for score in (lambda x: metrics.tempered(x, 1.0), lambda x: metrics.fitted_temperature(x, LABELS)):
+        with pytest.raises(InputError, match="a finite number in every row"):
+            score(nothing)
+
+
+def test_the_fitted_temperature_beside_a_class_that_cannot_be():
+    """0 times minus infinity is nothing, not NaN; a label that cannot be has no temperature."""
+    logs = torch.tensor([[0.9, 0.1]] * 4, dtype=torch.float64).log()
+    wider = torch.cat([logs, torch.full((4, 1), -INFINITE)], 1)
+    labels = torch.tensor([0, 0, 0, 1])
+    assert metrics.fitted_temperature(wider, labels) == metrics.fitted_temperature(logs, labels)
+    with pytest.raises(InputError, match="the label of row 3 has probability 0"):
+        metrics.fitted_temperature(wider, torch.tensor([0, 0, 0, 2]))
+
+
+@pytest.mark.parametrize("name", OF_VOTES)
+@pytest.mark.parametrize(
+    "votes", [torch.tensor([[0, 3]]), torch.tensor([[-1]]), torch.zeros(2, 0).long(), EVEN, LABELS]
+)
+def test_votes_that_are_none(name, votes):
+    with pytest.raises(InputError, match=r"the votes must be (classes from 0 to 2|a tensor \[B, K\])"):
+        OF_VOTES[name](votes, 3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: metrics.tempered(EVEN.log(), 0.0), "the temperature must be a number above 0, not 0"),
+        (lambda: metrics.tempered(EVEN.log(), NAN), "the temperature must be a number above 0, not nan"),
+        (lambda: metrics.negative_log_likelihood(EVEN, LABELS, floor=NAN), "the floor"),
+        (lambda: metrics.reliability(EVEN, LABELS, bins=0), "from 1 to 10000 bins, not 0"),
+        (lambda: metrics.smoothed_shares(EVEN, 0, 3), "the number of votes must be at least 1, not 0"),
+        (lambda: metrics.smoothed_shares(EVEN, 3, 4), "the shares must have 4 classes"),
+        (lambda: metrics.break_ties(EVEN, spoiled(EVEN, NAN)), "the counts must be numbers >= 0"),
+        (lambda: metrics.break_ties(EVEN, torch.ones(2, 2)), "the counts .* shape"),
+        (lambda: metrics.mute(torch.tensor([0.5, -0.1])), "the rates must not be negative"),
+    ],
+)
+def test_other_arguments_that_are_none(wrong, said):
+    with pytest.raises(InputError, match=said):
+        wrong()
 
 
 def test_mute_neurons_are_counted():

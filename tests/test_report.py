@@ -264,6 +264,16 @@ def test_words_about_honesty(run, reliability, ece, expected):
     assert expected in words(run)
 
 
+def test_a_run_with_a_cell_for_certainty_alone_is_still_drawn(run):
+    """As earlier versions wrote them."""
+    certain = {"low": 1.0, "high": 1.0, "confidence": 1.0, "accuracy": 0.97, "count": 40}
+    rows = [*cells((0.6, 0.5, 20), (0.9, 0.8, 40)), certain]
+    edit(run / "metrics.json", reliability=rows, ece=0.05)
+    assert "reliability diagram is missing" not in write_report(run).read_text()
+    svg = figures.reliability_diagram(rows)
+    assert svg != figures.reliability_diagram(rows[:-1])
+
+
 def test_words_about_a_rare_confidence_use_a_common_one(run):
     edit(run / "metrics.json", reliability=cells((0.9, 0.0, 1), (0.7, 0.8, 99)))
     assert "about 70 % sure, it is right 80 % of the time (99 recordings)" in words(run)

@@ -87,6 +87,16 @@ def test_a_summary_by_hand():
     assert found["course"][2][0]["bound"] == pytest.approx(-4.5)
 
 
+def test_calibration_errors_of_two_definitions_are_not_compared():
+    """Older parts have a cell for certainty alone."""
+    parts = [fake_part(k, 0) for k in (1, 2)]
+    cells = parts[0]["by_compartments"][0]["reliability"]
+    cells.append({"low": 1.0, "high": 1.0, "confidence": 1.0, "accuracy": 0.5, "count": 2})
+    with pytest.raises(InputError, match="have 2 and 3 cells"):
+        k_sweep.summary(parts)
+    assert k_sweep.summary(parts[:1])["reliability"][1][-1]["count"] == 2
+
+
 def test_what_falls_with_compartments_is_not_monotone():
     parts = [fake_part(k, seed, 0.01 * seed) for k in (1, 2) for seed in (0, 1)]
     for each in parts[2:]:

@@ -162,7 +162,7 @@ def reliability_diagram(rows: Sequence[Row], tempered: Sequence[Row] | None = No
             upper.plot(claimed, reached, "o", color=SECOND, markersize=4, label="at temperature")
             _legend(upper)
         upper.set(ylabel="actually right, %", ylim=(-4, 104), xlim=(-2, 105))
-        # A cell without width holds certainty alone; it gets a bar of its own beyond 100 %.
+        # In runs of earlier versions a cell without width holds certainty alone: its bar lies beyond 100 %.
         width = 100 * min(
             (row["high"] - row["low"] for row in rows if row["high"] > row["low"]), default=0.04
         )

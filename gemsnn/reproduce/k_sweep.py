@@ -177,10 +177,15 @@ def summary(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ``course``, by K; ``digest`` of all parts.
     """
     values = sorted({part["compartments"] for part in parts})
+    cells = {len(part["by_compartments"][part["compartments"] - 1]["reliability"]) for part in parts}
+    if len(cells) > 1:
+        raise InputError(
+            "the parts' calibration errors are not of one definition, for their reliability diagrams have "
+            f"{' and '.join(map(str, sorted(cells)))} cells; remove the older parts and run the same command again"
+        )
     for k in values:
         mine = [part for part in parts if part["compartments"] == k]
-        cells = {len(part["by_compartments"][k - 1]["reliability"]) for part in mine}
-        if len(cells) > 1 or len({len(part["course"]) for part in mine}) > 1:
+        if len({len(part["course"]) for part in mine}) > 1:
             raise InputError(
                 f"the parts of K = {k} do not fit each other; remove them and run the same command again"
             )
