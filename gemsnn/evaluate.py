@@ -12,9 +12,9 @@ A decoder turns K free compartments into class probabilities:
 ``likelihood`` ``p(c)`` proportional to ``(1/K) sum_k exp v^k_c``, see :func:`gemsnn.sampling.class_evidence`
 ============== =====================================================================================
 
-A recording that is *silent* gets no answer: where its observed steps, from the end of the warm-up to its own, hold fewer input
-spikes than ``least_spikes``, the probabilities are ``1/C`` for every class, whatever the compartments say. Every score
-takes it like any other even answer; accuracy counts it ``1/C``, the expectation over ties of :mod:`gemsnn.metrics`.
+A recording that is *silent* gets no answer: where its observed steps, after the warm-up, hold fewer input spikes than
+``least_spikes``, the probabilities are ``1/C`` for every class, whatever the compartments say. Every score takes it like
+any other even answer; accuracy counts it ``1/C``, the expectation over ties of :mod:`gemsnn.metrics`.
 """
 
 from __future__ import annotations
@@ -195,7 +195,8 @@ def predict(
         seed: with the presentations' addresses, of all noise.
         decoder: what makes probabilities of the compartments.
         least_spikes: input spikes (or events, where bins hold counts) from a presentation's first observed step on
-            without which it is silent and gets no answer; after each step those up to it count. See :func:`least_spikes_of`.
+            without which it is silent and gets no answer; after each step those up to it count; see
+            :func:`least_spikes_of`.
         batch: presentations at a time; the result is the same.
         progress: shows how far the work has come.
 

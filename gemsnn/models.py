@@ -311,6 +311,7 @@ class Model:
             every,
             self.facts.seed if seed is None else seed,
             address,
+            self.facts.least_spikes,
         )
 
 

@@ -8,6 +8,9 @@ clamped to it, and their votes are the spikes that they would have fired: drawn 
 step's update, with the very noise of a free run. Where no neuron hears the visible ones, an answer while learning is
 thus the answer that there would have been without the teacher.
 
+Silence says nothing: while fewer than ``least_spikes`` input spikes lie in the bins that the votes rest on, there is no
+answer, whatever the compartments' own noise has made them vote for.
+
 What a learner holds does not grow with time.
 """
 
@@ -16,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,6 +38,10 @@ RATES_OVER = 1000
 """Bins over which the hidden neurons' rates are averaged."""
 
 
+Reason = Literal["silence"]
+"""Why there is no answer."""
+
+
 @dataclass(frozen=True)
 class OnlineSpec:
     """How a learner answers.
@@ -45,6 +52,8 @@ class OnlineSpec:
         every: bins from one answer to the next.
         seed: addresses all noise.
         address: which of the noises of that seed.
+        least_spikes: input spikes (or events, where bins hold counts) in the last ``window`` bins below which there is
+            no answer; see :func:`gemsnn.evaluate.least_spikes_of`.
     """
 
     compartments: int = 10
@@ -52,12 +61,15 @@ class OnlineSpec:
     every: int = 1
     seed: int = 0
     address: int = 0
+    least_spikes: int = 1
 
     def __post_init__(self) -> None:
         """Check the numbers once."""
         for name in ("compartments", "window", "every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.least_spikes < 0:
+            raise InputError(f"least_spikes must not be negative, not {self.least_spikes}")
         if not 0 <= self.address < 2**32:
             raise InputError(f"address must lie in 0 .. 2^32 - 1, not {self.address}")
 
@@ -67,17 +79,20 @@ class Decision(NamedTuple):
 
     Attributes:
         bin: the last bin that it rests on, counted from 0.
-        label: the class with most votes; at a tie the one with more output spikes, then at random.
+        label: the class with most votes; at a tie the one with more output spikes, then at random. ``None`` where
+            there is no answer.
+        reason: why there is none: ``"silence"``, where the inputs have spiked too little. Else ``None``.
         probabilities: float64 ``[V]``, the shares of the votes, with their ties broken by output spikes
-            (:func:`gemsnn.metrics.break_ties`).
-        entropy: of the shares, in nats: 0 where all compartments agree, ``log V`` at most.
-        votes: int64 ``[K]``.
+            (:func:`gemsnn.metrics.break_ties`); ``1 / V`` each where there is no answer.
+        entropy: of the shares, in nats: 0 where all compartments agree, ``log V`` at most and where there is no answer.
+        votes: int64 ``[K]``, also where they are no answer.
         hidden_rate: spikes per hidden neuron, compartment and bin, since the answer before.
         target: the class that was told in this bin, or ``None``.
     """
 
     bin: int
-    label: int
+    label: int | None
+    reason: Reason | None
     probabilities: Tensor
     entropy: float
     votes: Tensor
@@ -163,6 +178,7 @@ class OnlineLearner:
         visible, hidden = network.spec.visible, network.spec.hidden_neurons
         self._recent = torch.zeros(compartments, self.spec.window, visible, dtype=torch.uint8)
         self._rates = torch.zeros(hidden, dtype=torch.float64)
+        self._heard = torch.zeros(self.spec.window, dtype=torch.int64)
 
     @property
     def params(self) -> Params:
@@ -239,19 +255,29 @@ class OnlineLearner:
             would = networks.spike(self.network, uniform[0].transpose(0, 1), done.potential[0])
             fired = would.to(torch.uint8)
         votes, counts = self._vote(fired[..., self.network.spec.hidden_neurons :], first)
-        return self._answers(votes, counts, done.spikes[0, ..., : self.network.spec.hidden_neurons], target)
+        heard = self._hear(spikes)
+        hidden = done.spikes[0, ..., : self.network.spec.hidden_neurons]
+        return self._answers(votes, counts, heard, hidden, target)
+
+    def _hear(self, spikes: Tensor) -> Tensor:
+        """Input spikes in the window after each step, int64 ``[C]``, of those of the steps, ``[C, M]``."""
+        count = len(spikes)
+        known = torch.cat([self._heard, spikes.sum(1, dtype=torch.int64)])
+        self._heard = known[count:].clone()
+        return _windowed(known, self.spec.window, count)
 
     def _vote(self, fired: Tensor, first: int) -> tuple[Tensor, Tensor]:
         """The votes after each step, int64 ``[K, C]``, of visible spikes ``[K, C, V]``; and all spikes, ``[C, V]``."""
         window, count = self.spec.window, fired.shape[1]
         known = torch.cat([self._recent, fired], 1)
         self._recent = known[:, count:].clone()
-        sums = torch.cat([torch.zeros_like(known[:, :1]), known], 1).to(torch.int64).cumsum(1)
-        counts = sums[:, window + 1 :] - sums[:, 1 : count + 1]
+        counts = _windowed(known.to(torch.int64), window, count, dim=1)
         votes = sampling.most(counts[None], self._address, range(first, first + count), seed=self._ties)[0]
         return votes, counts.sum(0)
 
-    def _answers(self, votes: Tensor, counts: Tensor, hidden: Tensor, target: int | None) -> list[Decision]:
+    def _answers(
+        self, votes: Tensor, counts: Tensor, heard: Tensor, hidden: Tensor, target: int | None
+    ) -> list[Decision]:
         """Take note of the hidden spikes ``[K, C, H]``, and answer where an answer is due."""
         count, every, passed = votes.shape[1], self.spec.every, self.passed
         fade = torch.exp(-torch.arange(count - 1, -1, -1, dtype=torch.float64) / RATES_OVER)
@@ -261,7 +287,8 @@ class OnlineLearner:
         spikes = hidden.sum((0, 2), dtype=torch.int64).tolist()
         answers, since, chances = [], passed.spikes, passed.chances
         each = self.spec.compartments * max(hidden.shape[2], 1)
-        shares = metrics.vote_shares(votes.T, self.network.spec.visible)
+        visible, silent = self.network.spec.visible, (heard < self.spec.least_spikes).tolist()
+        shares = metrics.vote_shares(votes.T, visible)
         rank = (shares * self.spec.compartments).round() * (counts.max() + 1) + counts
         steps = range(passed.steps, passed.steps + count)
         probabilities = metrics.break_ties(shares, counts)
@@ -270,12 +297,13 @@ class OnlineLearner:
             since, chances = since + spikes[c], chances + 1
             if (passed.bins + c + 1) % every:
                 continue
-            p = shares[c]
+            p = torch.full_like(shares[c], 1 / visible) if silent[c] else shares[c]
             answers.append(
                 Decision(
                     bin=passed.bins + c,
-                    label=labels[c],
-                    probabilities=probabilities[c],
+                    label=None if silent[c] else labels[c],
+                    reason="silence" if silent[c] else None,
+                    probabilities=p if silent[c] else probabilities[c],
                     entropy=max(0.0, -float(torch.xlogy(p, p).sum())),
                     votes=votes[:, c],
                     hidden_rate=since / (each * chances),
@@ -302,6 +330,7 @@ class OnlineLearner:
         saved = {
             "recent": self._recent.clone(),
             "rates": self._rates.clone(),
+            "heard": self._heard.clone(),
             **states.flat("passed", self.passed),
             **{f"stream.{name}": leaf for name, leaf in self._stream.state().items()},
         }
@@ -318,6 +347,7 @@ class OnlineLearner:
         """
         self._recent = states.filled("recent", self._recent, leaves)
         self._rates = states.filled("rates", self._rates, leaves)
+        self._heard = states.filled("heard", self._heard, leaves)
         self.passed = states.filled("passed", self.passed, leaves)
         if self.bins is not None:
             counts = states.filled("counts", Counts(), leaves)
@@ -329,3 +359,10 @@ class OnlineLearner:
             self.bins.restore(counts, clock, leaves["open"])
         prefix = "stream."
         self._stream.restore({k.removeprefix(prefix): v for k, v in leaves.items() if k.startswith(prefix)})
+
+
+def _windowed(known: Tensor, window: int, count: int, dim: int = 0) -> Tensor:
+    """Sums over the last ``window`` steps, after each of the last ``count`` of ``window + count`` known ones."""
+    before = torch.zeros_like(known.narrow(dim, 0, 1))
+    sums = torch.cat([before, known], dim).cumsum(dim)
+    return sums.narrow(dim, window + 1, count) - sums.narrow(dim, 1, count)

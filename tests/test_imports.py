@@ -7,8 +7,8 @@ import gemsnn
 
 ORDER = [
     "errors", "types", "checks", "rng", "metrics", "parsing", "files", "checkpoints", "records", "basis", "topology",
-    "data", "baseline", "glm", "network", "onehop", "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "online",
-    "report", "config", "recipes", "console", "models", "bench", "reproduce",
+    "data", "baseline", "glm", "network", "onehop", "rules", "optimisers", "kernels", "sampling", "evaluate", "train",
+    "online", "report", "config", "recipes", "console", "models", "bench", "reproduce",
     "continuing", "running", "streaming", "commands", "cli",
 ]  # fmt: skip
 NOT_DATA = {

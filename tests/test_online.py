@@ -72,6 +72,7 @@ def test_votes_are_those_of_the_windows_spikes(portions):
         assert (chosen == counts.max(1)).all()  # ties are broken at random
         shares = np.bincount(decision.votes.numpy(), minlength=3) / K
         np.testing.assert_allclose(decision.probabilities.numpy(), shares)
+        assert decision.label is not None
         assert shares[decision.label] == shares.max()
         expected = -sum(p * math.log(p) for p in shares if p)
         assert decision.entropy == pytest.approx(expected, abs=1e-12)
@@ -164,6 +165,61 @@ def test_events_and_silence_and_skipped_bins():
     assert [each.bin for each in online.tick(500)] == [8, 9]
 
 
+@pytest.mark.parametrize("portions", [[60], [1] * 60, [17, 3, 40]])
+@pytest.mark.parametrize("learn", [True, False])
+def test_silence_gets_no_answer_as_soon_as_the_window_has_emptied(portions, learn):
+    """Also of a network that was taught one class with certainty, and whose own noise goes on."""
+    made, params = make_network(6, (5,), 3, topology="layered", feedback="hidden")
+    bias = torch.cat([params.bias[:5], torch.tensor([-9.0, 9.0, -9.0]).to(params.bias)])
+    online = learner(network=(made, params._replace(bias=bias)), learn=learn)
+    given = torch.cat([spikes(20), torch.zeros(20, 6, dtype=torch.uint8), spikes(20)])
+    given[0] = given[19] = given[40] = 1
+    answers = [each for part in given.split(portions) for each in online.step(part, 1)]
+    for t, answer in enumerate(answers):
+        if given[max(0, t - 6) : t + 1].any():
+            assert (answer.label, answer.reason, answer.entropy) == (1, None, 0)
+        else:
+            assert (answer.label, answer.reason) == (None, "silence")
+            assert answer.probabilities.tolist() == [1 / 3] * 3
+            assert answer.entropy == pytest.approx(math.log(3))
+            assert answer.votes.tolist() == [1] * K
+    assert [answer.bin for answer in answers if answer.label is None] == list(range(26, 40))
+
+
+def test_almost_no_spikes_are_silence_too():
+    """Bins that count have spikes wherever they are not 0."""
+    online, given = learner(least_spikes=3, window=4), torch.zeros(12, 6, dtype=torch.uint8)
+    given[2, :2] = 200
+    given[4, 5] = 1
+    given[8] = 1
+    labels = [answer.label for answer in online.step(given)]
+    assert [t for t, label in enumerate(labels) if label is not None] == [4, 5, 8, 9, 10, 11]
+    assert all(answer.label is not None for answer in learner(least_spikes=0).step(given * 0))
+
+
+def test_bins_that_are_skipped_are_no_silence():
+    """The network stands still meanwhile: its window holds what it held."""
+    online, whole = learner(), learner()
+    given = spikes(10)
+    given[9] = 1
+    whole.step(given)
+    online.step(given)
+    online.skip(1000)
+    silent = torch.zeros(7, 6, dtype=torch.uint8)
+    answers, others = online.step(silent), whole.step(silent)
+    assert [answer.reason for answer in answers] == [None] * 6 + ["silence"]
+    assert [answer.bin for answer in answers] == list(range(1010, 1017))
+    assert all(same(a._replace(bin=0), b._replace(bin=0)) for a, b in zip(answers, others, strict=True))
+
+
+def test_a_state_without_what_was_heard_is_refused():
+    online = learner()
+    state = online.state()
+    del state["heard"]
+    with pytest.raises(InputError, match=r"lacks heard.*another version of gemsnn"):
+        online.restore(state)
+
+
 def test_hidden_rates_find_the_quiet_and_the_saturated():
     made, params = make_network(6, (5,), 3, topology="layered", feedback="none")
     bias = torch.tensor([-30.0, 30.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
@@ -212,6 +268,8 @@ def test_settings_that_do_not_fit_are_refused():
         OnlineLearner(made, params).step(make_events(*np.zeros((4, 0))))
     with pytest.raises(InputError, match="window must be"):
         OnlineSpec(window=0)
+    with pytest.raises(InputError, match="least_spikes must not be negative"):
+        OnlineSpec(least_spikes=-1)
 
 
 def test_sparse_topologies_run_on_the_reference():

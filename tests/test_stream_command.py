@@ -24,8 +24,8 @@ from gemsnn.data.sources import Arrival, Trouble
 from gemsnn.files import locked
 
 KEYS = {
-    "time_us", "bin", "class", "probabilities", "entropy", "votes", "hidden_rate", "target", "lag_ms", "dropped_bins",
-    "late_events", "outside_events", "damaged", "dropped_messages", "clock_jumps",
+    "time_us", "bin", "class", "reason", "probabilities", "entropy", "votes", "hidden_rate", "target", "lag_ms",
+    "dropped_bins", "late_events", "outside_events", "damaged", "dropped_messages", "clock_jumps",
 }  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def test_datagrams_written_by_faery_are_read():
 def test_any_datagram_is_read_or_refused_in_a_sentence(data):
     message = allowed(wire.read_datagram, data)
     if message is not None:
-        assert len(message.events) == len(data) // 13 or message.labels
+        assert len(message.events) == len(data) // 13
         assert (message.events["t"] >= 0).all()
 
 
@@ -74,6 +74,19 @@ def test_any_datagram_is_read_or_refused_in_a_sentence(data):
 def test_any_line_is_read_or_refused_in_a_sentence(data):
     for read in (wire.read_event, wire.read_label):
         allowed(read, data)
+    lines = data.split(b"\n")
+    message = wire.read_lines(lines)
+    told = len(message.events) + len(message.labels) + len(message.damaged)
+    assert told == sum(bool(line.strip()) for line in lines)
+
+
+@given(
+    st.lists(
+        st.tuples(*[st.integers(0, 2**64 - 1), *[st.integers(0, 2**16 - 1)] * 2, st.booleans()]), min_size=1
+    )
+)
+def test_a_datagram_of_events_is_never_taken_for_text(rows):
+    assert not wire.is_text(np.array(rows, wire.DATAGRAM).tobytes())
 
 
 @pytest.mark.parametrize(
@@ -87,7 +100,9 @@ def test_any_line_is_read_or_refused_in_a_sentence(data):
 )
 def test_labels(line, label):
     assert wire.read_label(line) == label
-    assert wire.read_datagram(line).labels == (label,)
+    assert wire.is_text(line)
+    assert wire.read_lines([line]).labels == (label,)
+    assert not wire.is_heading(line)
 
 
 def test_a_pipe_gives_events_and_labels_and_counts_what_is_neither():
@@ -96,6 +111,7 @@ def test_a_pipe_gives_events_and_labels_and_counts_what_is_neither():
     os.write(writer, "\n".join([*lines, "8,3,3,1"]).encode())  # the last line has no end
     os.close(writer)
     pipe = Pipe(reader)
+    pipe.start()
     messages = collect(pipe)
     os.close(reader)
     assert joined(messages).tolist() == [(0, 1, 5, True), (7, 2, 6, False), (8, 3, 3, True)]
@@ -107,6 +123,7 @@ def test_a_pipe_gives_events_and_labels_and_counts_what_is_neither():
 def test_an_endless_line_takes_no_memory():
     reader, writer = os.pipe()
     pipe = Pipe(reader)
+    pipe.start()
     for _ in range(50):
         os.write(writer, b"x" * 50_000)
     os.write(writer, b"\n5,1,1,1\n")
@@ -119,20 +136,33 @@ def test_an_endless_line_takes_no_memory():
 def test_a_socket_gives_datagrams_and_counts_the_damaged():
     source = open_source("udp://127.0.0.1:0")
     assert isinstance(source, Socket)
+    lines = b"label,7,1\n0,1,5,1\nwhat?\r\n7,2,6,0\n\n1099511627776,300,7,1"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for data in (wire.write_datagram(SOME), b"abc", b"label,,2", wire.write_datagram(SOME[:1]) * 100):
+        sender.sendto(b"label,,9", ("127.0.0.1", source.port))
+        assert source.start() == f"listening on udp://127.0.0.1:{source.port}"
+        for data in (
+            wire.write_datagram(SOME),
+            b"abc",
+            b"label,,2",
+            wire.write_datagram(SOME[:1]) * 100,
+            lines,
+            b"\xff",
+        ):
             sender.sendto(data, ("127.0.0.1", source.port))
     messages = collect(source, 0.5)
     source.close()
-    assert len(joined(messages)) == 103
-    assert [label for message in messages for label in message.labels] == [Label(None, 2)]
-    assert source.trouble.damaged == 1
+    assert len(joined(messages)) == 106
+    np.testing.assert_array_equal(messages[-1].events, SOME)
+    assert [label for message in messages for label in message.labels] == [Label(None, 2), Label(7, 1)]
+    assert source.trouble.damaged == 3
+    assert source.trouble.first == "'abc' is no event; write t,x,y,on"
 
 
 def test_datagrams_that_nobody_fetches_are_dropped_oldest_first(monkeypatch):
     monkeypatch.setattr(Socket, "most", 3)
     source = open_source("udp://127.0.0.1:0")
     assert isinstance(source, Socket)
+    source.start()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for t in range(10):
             sender.sendto(

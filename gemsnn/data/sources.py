@@ -1,18 +1,19 @@
 """Where a stream's events come from: a file, standard input, or a UDP socket on this computer.
 
-A source is polled. What arrives on its own is taken in by a thread and waits in a queue of bounded length: a pipe waits
-when the queue is full, of datagrams the oldest are dropped.
+A source is started, and then polled. What arrives on its own is taken in by a thread and waits in a queue of bounded
+length: a pipe waits when the queue is full, of datagrams the oldest are dropped.
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import ipaddress
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -21,7 +22,7 @@ from gemsnn.data.arrivals import CHUNK
 from gemsnn.data.events import Events
 from gemsnn.data.readers import read_recording
 from gemsnn.data.readers.faery_files import SUFFIXES, read_chunks
-from gemsnn.data.wire import Label, Message
+from gemsnn.data.wire import Message
 from gemsnn.errors import InputError
 from gemsnn.types import AnyPath
 
@@ -68,6 +69,10 @@ class Source(Protocol):
     sensor: tuple[int, int] | None
     origin: int | None
 
+    def start(self) -> str | None:
+        """Begin to take in what comes; what a person should hear of it."""
+        ...
+
     def poll(self, timeout: float) -> Arrival | None:
         """What comes next, or ``None`` if nothing does within so many seconds.
 
@@ -87,17 +92,21 @@ class Source(Protocol):
         ...
 
 
-def open_source(given: str) -> Source:
+def open_source(given: str, now: Callable[[], float] = time.monotonic) -> Source:
     """A source by what a user writes: ``-`` for standard input, ``udp://HOST:PORT``, or a file.
+
+    Args:
+        given: what the user writes.
+        now: the clock of arrivals, in seconds.
 
     Raises:
         InputError: it cannot be opened.
     """
     if given == "-":
-        return Pipe(0)
+        return Pipe(0, now)
     if given.startswith("udp://"):
-        return Socket(given)
-    return File(Path(given))
+        return Socket(given, now)
+    return File(Path(given), now)
 
 
 class File:
@@ -111,8 +120,8 @@ class File:
     sensor: tuple[int, int] | None
     origin: int | None = None
 
-    def __init__(self, path: AnyPath) -> None:
-        path = Path(path)
+    def __init__(self, path: AnyPath, now: Callable[[], float] = time.monotonic) -> None:
+        path, self._now = Path(path), now
         if path.suffix.lower() in SUFFIXES and path.is_file():
             self.sensor, chunks = read_chunks(path)
         else:
@@ -121,10 +130,13 @@ class File:
             self.origin = 0
         self._portions = (portion for chunk in chunks for portion in _portions(chunk))
 
+    def start(self) -> None:
+        """See :class:`Source`."""
+
     def poll(self, timeout: float) -> Arrival:
         """See :class:`Source`."""
         for events in self._portions:
-            return Arrival(Message(events), time.monotonic())
+            return Arrival(Message(events), self._now())
         raise EOFError
 
     @property
@@ -154,11 +166,16 @@ class _Queue:
     origin: int | None = None
     most = DATAGRAMS
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self._waiting: collections.deque[Arrival] = collections.deque()
         self._changed = threading.Condition()
         self._trouble, self._ended, self._closed = Trouble(), False, False
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> str | None:
+        """See :class:`Source`."""
+        self._thread.start()
 
     def poll(self, timeout: float) -> Arrival | None:
         """See :class:`Source`."""
@@ -189,7 +206,7 @@ class _Queue:
         raise NotImplementedError
 
     def _put(self, message: Message, *, wait: bool) -> None:
-        arrival = Arrival(message, time.monotonic())
+        arrival = Arrival(message, self._now())
         with self._changed:
             if wait:
                 self._changed.wait_for(lambda: len(self._waiting) < self.most or self._closed)
@@ -198,6 +215,14 @@ class _Queue:
                 self._note("messages came faster than they could be used", dropped=1)
             self._waiting.append(arrival)
             self._changed.notify_all()
+
+    def _take(self, lines: list[bytes], *, wait: bool, first: int | None = None) -> None:
+        """Put the content of lines in line; where they are numbered, the number of the first one is told."""
+        message = wire.read_lines(lines)
+        for at, what in message.damaged:
+            self._note(what if first is None else f"line {first + at}: {what}", damaged=1)
+        if len(message.events) or message.labels:
+            self._put(message, wait=wait)
 
     def _note(self, what: str, *, damaged: int = 0, dropped: int = 0) -> None:
         before = self._trouble
@@ -209,44 +234,22 @@ class Pipe(_Queue):
 
     most = PORTIONS
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__()
+    def __init__(self, descriptor: int, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(now)
         self._descriptor = descriptor
-        self._thread.start()
 
     def _read(self) -> None:
-        rest, line = b"", 0
+        rest, number = b"", 1
         while not self._closed:
             data = os.read(self._descriptor, PORTION)
             lines = (rest + data).split(b"\n")
             # of a line without end, only the beginning is kept: it is damaged in any case
             rest = lines.pop()[: 2 * wire.LONGEST_LINE] if data else b""
-            if len(lines) + bool(rest):
-                line = self._take(lines, line)
+            heading = number == 1 and bool(lines) and wire.is_heading(lines[0])
+            self._take(lines[heading:], wait=True, first=number + heading)
+            number += len(lines)
             if not data:
                 return
-
-    def _take(self, lines: list[bytes], number: int) -> int:
-        """Parse lines and put their content in line; how many there have been by now."""
-        rows: list[tuple[int, int, int, int]] = []
-        labels: list[Label] = []
-        for line in lines:
-            number += 1
-            heading = (
-                number == 1 and len(line) <= wire.LONGEST_LINE and not any(48 <= byte <= 57 for byte in line)
-            )
-            if heading or not line.strip():
-                continue
-            try:
-                if line.startswith(wire.LABEL):
-                    labels.append(wire.read_label(line))
-                else:
-                    rows.append(wire.read_event(line))
-            except InputError as error:
-                self._note(f"line {number}: {error}", damaged=1)
-        if rows or labels:
-            self._put(Message(wire.events_of(rows), tuple(labels)), wait=True)
-        return number
 
     def close(self) -> None:
         """See :class:`Source`. The thread may still wait for its next line; it is a daemon."""
@@ -258,8 +261,8 @@ class Pipe(_Queue):
 class Socket(_Queue):
     """Datagrams on a port of this computer, see :mod:`gemsnn.data.wire`."""
 
-    def __init__(self, address: str) -> None:
-        super().__init__()
+    def __init__(self, address: str, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(now)
         host, _, port = address.removeprefix("udp://").rpartition(":")
         host = "127.0.0.1" if host in ("", "localhost") else host.strip("[]")
         if not port.isdigit() or not 0 <= int(port) < 2**16:
@@ -282,8 +285,17 @@ class Socket(_Queue):
             raise InputError(
                 f"{address} cannot be listened on ({error.strerror}); choose another port"
             ) from None
+
+    def start(self) -> str:
+        """See :class:`Source`. What was sent before is not heard: it would be taken as sent now."""
+        self._socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(64 * DATAGRAMS):
+                self._socket.recv(LARGEST_DATAGRAM)
         self._socket.settimeout(0.1)
         self._thread.start()
+        host = self._socket.getsockname()[0]
+        return f"listening on udp://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def port(self) -> int:
@@ -296,6 +308,9 @@ class Socket(_Queue):
                 data = self._socket.recv(LARGEST_DATAGRAM)
             except TimeoutError:
                 continue
+            if wire.is_text(data):
+                self._take(data.split(b"\n"), wait=False)
+                continue
             try:
                 self._put(wire.read_datagram(data), wait=False)
             except InputError as error:
@@ -304,5 +319,6 @@ class Socket(_Queue):
     def close(self) -> None:
         """See :class:`Source`."""
         self._closed = True
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         self._socket.close()

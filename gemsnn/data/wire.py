@@ -1,13 +1,12 @@
-"""Events on the wire: UDP datagrams and lines of text.
+"""Events on the wire: UDP datagrams and lines of text. ``docs/streams.md`` has both with examples.
 
 **A datagram** is any number of events of 13 bytes, little-endian: uint64 time in microseconds, uint16 column, uint16
 row, uint8 polarity (1 is ON); the format that faery sends by default (``t64_x16_y16_on8``,
-https://github.com/aestream/faery).
+https://github.com/aestream/faery). Or it is text, one line or several: a datagram of events is never taken for one,
+for the polarity of its first event is no letter.
 
-**A line** is ``t,x,y,on`` with the same meaning; a first line without digits is a heading.
-
-Both may also carry ``label,T,C``: from the sensor's time T on (now, if T is left out) the class is C (none, if C is
-left out).
+**A line** is ``t,x,y,on`` with the same meaning, or ``label,T,C``: from the sensor's time T on (now, if T is left out)
+the class is C (none, if C is left out). On standard input a first line without digits is a heading.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import numpy as np
 from gemsnn.data.events import EVENT, Events, make_events
 from gemsnn.errors import InputError, one_line
 
+FORMATS = "send t64_x16_y16_on8, or text t,x,y,on"
 DATAGRAM = np.dtype([("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("on", "u1")])
 LABEL = b"label,"
 LONGEST_LINE = 100
@@ -26,6 +26,7 @@ LONGEST_LINE = 100
 
 _FAR = np.iinfo(np.int16).max
 _NEVER = np.iinfo(np.int64).max
+_TEXT = bytes([*b"\t\r\n", *range(32, 127)])
 
 
 class Label(NamedTuple):
@@ -41,30 +42,68 @@ class Label(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What a datagram or some lines hold: events in the order of their arrival, and labels."""
+    """What a datagram or some lines hold.
+
+    Attributes:
+        events: in the order of their arrival.
+        labels: likewise.
+        damaged: of lines that are neither, their positions, and a sentence each.
+    """
 
     events: Events
     labels: tuple[Label, ...] = ()
+    damaged: tuple[tuple[int, str], ...] = ()
+
+
+def is_text(data: bytes) -> bool:
+    """Whether a datagram is one of lines: of printable ASCII, tabs and ends of lines alone.
+
+    A datagram of events has a byte 0 or 1 in its first 13 and is none.
+    """
+    return bool(data) and not data.translate(None, _TEXT)
+
+
+def is_heading(line: bytes) -> bool:
+    """Whether a first line names columns: it has no digit, and is no label."""
+    return (
+        len(line) <= LONGEST_LINE
+        and not line.startswith(LABEL)
+        and not any(48 <= byte <= 57 for byte in line)
+    )
+
+
+def read_lines(lines: list[bytes]) -> Message:
+    """The content of lines of text, the damaged ones left out and told of."""
+    rows: list[tuple[int, int, int, int]] = []
+    labels: list[Label] = []
+    damaged: list[tuple[int, str]] = []
+    for at, line in enumerate(lines):
+        if not line.strip():
+            continue
+        try:
+            if line.startswith(LABEL):
+                labels.append(read_label(line))
+            else:
+                rows.append(read_event(line))
+        except InputError as error:
+            damaged.append((at, str(error)))
+    return Message(events_of(rows), tuple(labels), tuple(damaged))
 
 
 def read_datagram(data: bytes) -> Message:
-    """The content of a datagram.
+    """The content of a datagram of events of 13 bytes.
 
     Raises:
         InputError: it is damaged, or of another format.
     """
-    if data.startswith(LABEL):
-        return Message(no_events(), (read_label(data),))
     if len(data) % DATAGRAM.itemsize:
         raise InputError(
             f"a datagram of {len(data)} bytes holds no whole number of events of {DATAGRAM.itemsize} bytes; "
-            "send t64_x16_y16_on8"
+            f"{FORMATS}"
         )
     raw = np.frombuffer(data, DATAGRAM)
     if len(raw) and raw["on"].max() > 1:
-        raise InputError(
-            f"a datagram holds a polarity of {raw['on'].max()}, not 0 or 1; send t64_x16_y16_on8"
-        )
+        raise InputError(f"a datagram holds a polarity of {raw['on'].max()}, not 0 or 1; {FORMATS}")
     t, x, y = np.minimum(raw["t"], _NEVER), np.minimum(raw["x"], _FAR), np.minimum(raw["y"], _FAR)
     return Message(make_events(t, x, y, raw["on"] == 1))
 

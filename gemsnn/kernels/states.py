@@ -41,7 +41,10 @@ def filled(name: str, tree: Tree, leaves: dict[str, Tensor]) -> Tree:
         return type(like)(*(filled(f"{name}.{field}", part, leaves) for field, part in pairs))
     leaf = leaves.get(name)
     if leaf is None:
-        raise InputError(f"the saved state lacks {name}; it was written by a stream with other settings")
+        raise InputError(
+            f"the saved state lacks {name}; it was written by a stream with other settings, or by another version of "
+            "gemsnn, so begin a new state"
+        )
     if isinstance(like, int):
         whole = leaf.dtype == torch.int64 and leaf.dim() == 0
         if not whole:

@@ -41,6 +41,7 @@ def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
         task = task_of(spec, settings, trained, source.sensor)
         for caution in cautions(spec, settings, trained):
             console.say(f"note: {caution}")
+        _check_lag(spec, task, source)
         with console.status("preparing the network (its first use compiles it, which takes half a minute)"):
             _warm_up(task)
         if spec.state is None:
@@ -63,6 +64,9 @@ def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label]) ->
     session.restore()
     try:
         with running.interruptible("portion") as stopped:
+            heard_of = source.start()
+            if heard_of is not None:
+                console.say(heard_of)
             ended = session.run(stopped)
     except BrokenPipeError:
         # whoever read the lines has gone; what was learned is kept, and Python shall not complain at its exit
@@ -74,6 +78,15 @@ def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label]) ->
     for warning in session.warnings():
         console.say(f"note: {warning}")
     return 0 if ended or session.enough() else INTERRUPTED
+
+
+def _check_lag(spec: StreamSpec, task: Task, source: Source) -> None:
+    waits = task.arrivals.patience / 1e3
+    if source.live and spec.speed == "real" and spec.max_lag_ms <= waits:
+        raise InputError(
+            f"a bin waits for events for {waits:g} ms after its end (--reorder-us), so every answer would be more than "
+            f"--max-lag-ms {spec.max_lag_ms:g} behind; give a longer --max-lag-ms or a shorter --reorder-us"
+        )
 
 
 def _warm_up(task: Task) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from typing import Any, TextIO, TypedDict
+from typing import Any, Literal, TextIO, TypedDict
 
 import numpy as np
 import torch
@@ -17,15 +16,11 @@ from gemsnn.checkpoints import Checkpoints
 from gemsnn.data import wire
 from gemsnn.data.sources import Arrival, Source
 from gemsnn.errors import InputError
-from gemsnn.online import Decision
+from gemsnn.online import Decision, Reason
 from gemsnn.streaming.labels import Labels
+from gemsnn.streaming.lag import WALL, Ends, Heard, Limit, Replayed, Wall
 from gemsnn.streaming.spec import StreamSpec, Task
-
-FEW_EVENTS = 100
-"""As soon as so many have come, it is told that more than half of them lie outside the window."""
-
-FIRST_EVENTS = 1000
-"""If so many have come and all of them lie outside the window, the stream ends."""
+from gemsnn.streaming.window import Window
 
 
 class Saved(TypedDict):
@@ -47,6 +42,7 @@ class Session:
         labels: which class is told when.
         out: where lines go.
         identity: what a saved state must agree with.
+        wall: the computer's clock, which is also that of the source.
     """
 
     def __init__(
@@ -57,6 +53,7 @@ class Session:
         labels: Labels,
         out: TextIO,
         identity: dict[str, Any],
+        wall: Wall = WALL,
     ) -> None:
         self.spec, self.task, self.source, self.labels, self.out = spec, task, source, labels, out
         self._identity, self._damaged_labels = identity, 0
@@ -65,14 +62,10 @@ class Session:
         self.bins = self.learner.bins
         if source.origin is not None:
             self.bins.begin(source.origin)
-        self.lag_ms, self.worst_lag_ms, self.answers = 0.0, 0.0, 0
-        self._saved_at, self._begun = 0, time.monotonic()
-        self._first = 0
-        self._layout = task.arrivals.layout
-        self._noted, self._looking = (
-            False,
-            source.sensor is None,
-        )  # where it is known, the window was checked against it
+        self.worst_lag_ms, self.answers, self._saved_at = 0.0, 0, 0
+        self._layout, self._wall, self._limit = task.arrivals.layout, wall, Limit(spec.max_lag_ms)
+        self._ends: Ends | None = None
+        self._told = False
 
     @property
     def _live(self) -> bool:
@@ -80,18 +73,24 @@ class Session:
 
     def run(self, stop: Callable[[], bool]) -> bool:
         """Until the end of the source, of the bins asked for, or a stop; whether it was the source's end."""
+        begun, newest = self._wall.now(), self.bins.clock.newest
+        heard = Heard(self._layout.bin_us, begun, newest) if self._live and self.source.live else None
+        if self._live:
+            self._ends = heard or Replayed(self._layout.bin_us, begun, self.learner.passed.bins)
         skip = 0 if self.source.live else self.bins.counts.events
-        self._looking &= not self.bins.counts.events
-        self._begun, self._first = time.monotonic(), self.learner.passed.bins
-        last = self._begun
-        patience = min(max(self._layout.bin_us / 4e6, 0.001), 0.05)
+        window = Window(self.task.arrivals, self.source.sensor is None and not self.bins.counts.events)
+        last = (
+            begun - (newest - self.bins.clock.base) / 1e6
+        )  # time goes on from where it stood when it was saved
+        patience = min(max(self._layout.bin_us / 4e6, 0.001), 0.05) if self._live else 0.1
         while not stop() and not self.enough():
             try:
-                arrival = self.source.poll(patience if self._live else 0.1)
+                arrival = self.source.poll(patience)
             except EOFError:
                 if self.source.live and not self.bins.counts.events and self.source.trouble.damaged:
                     raise InputError(f"nothing that came was an event: {self.source.trouble.first}") from None
-                self._pass(self.bins.finish(0 if self.source.live else self.task.at_least), None)
+                self._tell_trouble()
+                self._pass(self.bins.finish(0 if self.source.live else self.task.at_least))
                 return True
             events = wire.no_events()
             if arrival is not None:
@@ -100,11 +99,14 @@ class Session:
                 events = arrival.message.events
             if arrival is not None and len(events):
                 last = arrival.at
-                self._pass(self.bins.push(events), arrival.at if self.source.live else None)
-                self._look_at_window()
-            elif self._live and self.source.live:
-                self._pass(self.bins.tick(int((time.monotonic() - last) * 1e6)), None)
+                self._pass(self._timed(self.bins.push(events), heard, arrival.at))
+                window.look(self.bins.counts)
+            elif heard is not None:
+                # of a label that comes alone, the time at which it came: events may wait behind it
+                now = self._wall.now() if arrival is None else arrival.at
+                self._pass(self._timed(self.bins.tick(int((now - last) * 1e6)), heard, now))
             self.out.flush()
+            self._tell_trouble()
             if (
                 self.spec.state is not None
                 and self.learner.passed.bins - self._saved_at >= self.spec.save_every
@@ -112,31 +114,26 @@ class Session:
                 self.save()
         return False
 
-    def _look_at_window(self) -> None:
-        """Tell early that events lie outside the window of pixels, for a source that does not tell its sensor's size.
+    def _timed(
+        self, blocks: Iterator[NDArray[np.uint8]], heard: Heard | None, at: float
+    ) -> Iterator[NDArray[np.uint8]]:
+        """The same blocks, while what is heard at this time tells when their bins have ended."""
+        jumps, more = self.bins.counts.clock_jumps, True
+        while more:
+            block = next(blocks, None)
+            more = block is not None
+            if heard is not None:
+                heard.reached(at, self.bins.clock.newest, anew=self.bins.counts.clock_jumps > jumps)
+                jumps = self.bins.counts.clock_jumps
+            if block is not None:
+                yield block
 
-        Raises:
-            InputError: the first thousand all do.
-        """
-        counts, layout, corner = (
-            self.bins.counts,
-            self._layout,
-            (self.task.arrivals.x0, self.task.arrivals.y0),
-        )
-        seen = counts.events - counts.late - counts.damaged
-        if not self._looking or 2 * counts.outside <= seen or seen < FEW_EVENTS:
-            self._looking &= seen < FIRST_EVENTS
-            return
-        where = (
-            f"outside the window of {layout.width} x {layout.height} pixels from {corner} on that the network sees; "
-            "choose --x0 and --y0"
-        )
-        if counts.outside == seen >= FIRST_EVENTS:
-            raise InputError(f"all of the first {seen} events lie {where}")
-        if not self._noted:
-            console.say(f"note: {counts.outside} of the first {seen} events lie {where}")
-            self._noted = True
-        self._looking = counts.outside == seen
+    def _tell_trouble(self) -> None:
+        """Say what could not be used as soon as there is something, once: a sensor may go on for days."""
+        first = self.source.trouble.first
+        if first is not None and not self._told:
+            console.say(f"note: the first of what could not be used: {first}")
+            self._told = True
 
     def enough(self) -> bool:
         """Whether the bins that were asked for have passed."""
@@ -159,52 +156,60 @@ class Session:
             now = self.bins.clock.newest
             self.labels.tell(label, now if label.t is None else self.bins.stream_time(label.t))
 
-    def _pass(self, blocks: Iterable[NDArray[np.uint8]], arrived: float | None) -> None:
+    def _pass(self, blocks: Iterable[NDArray[np.uint8]]) -> None:
         """Let bins pass; at real speed one by one, each when it is due."""
         for block in blocks:
             spikes = torch.from_numpy(block)
-            first = self.learner.passed.bins
-            portions = [1] * len(block) if self._live else [len(block)]
-            for portion in spikes.split(portions):
-                if self._live and self._late(first, arrived):
-                    self.learner.skip(len(portion))
-                else:
-                    self._advance(portion, first)
-                first += len(portion)
+            if self._ends is None:
+                self._advance(spikes, None)
+                continue
+            for row in spikes.split(1):
+                due = self._ends.due(self.learner.passed.bins)
+                if not self.source.live:
+                    self._wall.sleep(max(0.0, due - self._wall.now()))
+                begun = self._wall.now()
+                if self._limit.drops(begun - due):
+                    self.learner.skip(1)
+                    continue
+                self._advance(row, due)
+                self._limit.took(self._wall.now() - begun)
 
-    def _late(self, bin: int, arrived: float | None) -> bool:
-        """Wait until a bin is due; whether that is so long ago that it must be dropped."""
-        due = arrived
-        if due is None and not self.source.live:
-            due = self._begun + (bin + 1 - self._first) * self._layout.bin_us / 1e6
-            time.sleep(max(0.0, due - time.monotonic()))
-        self.lag_ms = 0.0 if due is None else 1e3 * max(0.0, time.monotonic() - due)
-        self.worst_lag_ms = max(self.worst_lag_ms, self.lag_ms)
-        return self.lag_ms > self.spec.max_lag_ms
-
-    def _advance(self, spikes: torch.Tensor, first: int) -> None:
+    def _advance(self, spikes: torch.Tensor, due: float | None) -> None:
+        first, done = self.learner.passed.bins, 0
         targets = [self.labels.at(first + c, self.bins.stream_time) for c in range(len(spikes))]
-        done = 0
         for target, group in groupby(targets):
             count = len(list(group))
             for decision in self.learner.step(spikes[done : done + count], target):
-                self.out.write(json.dumps(self._line(decision), allow_nan=False) + "\n")
-                self.answers += 1
+                self._say(decision, due)
             done += count
 
+    def _say(self, decision: Decision, due: float | None) -> None:
+        """Write the line of an answer, and how far behind it is written."""
+        line = self._line(decision)
+        if due is not None:
+            line["lag_ms"] = round(1e3 * max(0.0, self._wall.now() - due), 3)
+            self.worst_lag_ms = max(self.worst_lag_ms, line["lag_ms"])
+        self.out.write(json.dumps(line, allow_nan=False) + "\n")
+        self.answers += 1
+        if due is not None:
+            self.out.flush()
+
     def _line(self, decision: Decision) -> dict[str, Any]:
-        sure = float(decision.probabilities.max()) >= self.spec.threshold
+        reason: Reason | Literal["unsure"] | None = decision.reason
+        if reason is None and float(decision.probabilities.max()) < self.spec.threshold:
+            reason = "unsure"
         counts, trouble = self.bins.counts, self.source.trouble
         return {
             "time_us": (decision.bin + 1) * self._layout.bin_us,
             "bin": decision.bin,
-            "class": decision.label if sure else None,
+            "class": decision.label if reason is None else None,
+            "reason": reason,
             "probabilities": [round(p, 6) for p in decision.probabilities.tolist()],
             "entropy": round(decision.entropy, 6),
             "votes": decision.votes.tolist(),
             "hidden_rate": round(decision.hidden_rate, 6),
             "target": decision.target,
-            "lag_ms": round(self.lag_ms, 3) if self._live else None,
+            "lag_ms": None,
             "dropped_bins": self.learner.passed.skipped,
             "late_events": counts.late,
             "outside_events": counts.outside,
@@ -269,19 +274,17 @@ class Session:
             "bins dropped": passed.skipped,
         }
         said += "".join(f", {number} {what}" for what, number in told.items() if number)
-        if self._live:
-            said += f"; at most {self.worst_lag_ms:.1f} ms behind"
+        if self._live and self.answers:
+            said += f"; at most {self.worst_lag_ms:.3f} ms behind"
         return said
 
     def warnings(self) -> list[str]:
         """What a person should know of the network and the input."""
         found = []
-        counts, rates, trouble = self.bins.counts, self.learner.hidden_rates(), self.source.trouble
+        counts, rates = self.bins.counts, self.learner.hidden_rates()
         if counts.events and counts.outside == counts.events - counts.late - counts.damaged:
             found.append(
                 "all events lay outside the window of pixels that the network sees; set --x0 and --y0"
             )
-        if trouble.first is not None:
-            found.append(f"the first of what could not be used: {trouble.first}")
         warning = None if rates is None else metrics.mute(rates).warning(len(rates))
         return found if warning is None else [*found, warning]

@@ -175,7 +175,8 @@ _ARRIVALS = ArrivalSpec(seeds.LAYOUT)
 def _datagram(data: bytes) -> None:
     """One datagram, and all the bins that its events open and close."""
     bins = EventBins(_ARRIVALS)
-    for block in (*bins.push(wire.read_datagram(data).events), *bins.finish()):
+    message = wire.read_lines(data.split(b"\n")) if wire.is_text(data) else wire.read_datagram(data)
+    for block in (*bins.push(message.events), *bins.finish()):
         assert block.shape[1] == seeds.LAYOUT.inputs
 
 
