@@ -13,8 +13,8 @@ A decoder turns K free compartments into class probabilities:
 ============== =====================================================================================
 
 A recording that is *silent* gets no answer: where its observed steps, after the warm-up, hold fewer input spikes than
-``least_spikes``, the probabilities are ``1/C`` for every class, whatever the compartments say. Every score takes it like
-any other even answer; accuracy counts it ``1/C``, the expectation over ties of :mod:`gemsnn.metrics`.
+``least_spikes``, the probabilities are ``1/C`` for every class, whatever the compartments say. Every score takes it
+like any other even answer; accuracy counts it ``1/C``, the expectation over ties of :mod:`gemsnn.metrics`.
 """
 
 from __future__ import annotations
