@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypedDict
@@ -46,26 +43,6 @@ class Begun(TypedDict):
     kernel: str
     data_sha256: str
     seconds: dict[str, float]
-
-
-@contextmanager
-def interruptible(what: str) -> Iterator[Callable[[], bool]]:
-    """While inside, the first Ctrl-C or SIGTERM only raises a flag, and says what is waited for; a second ends all."""
-    raised = False
-
-    def handle(number: int, frame: Any) -> None:
-        nonlocal raised
-        if raised:
-            raise KeyboardInterrupt
-        raised = True
-        console.say(f"stopping after this {what} (Ctrl-C again to stop at once)")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: raised
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _now() -> str:
@@ -240,7 +217,7 @@ def _train_in(
     def save(progress: Progress) -> None:
         _save(run, network, seed, progress)
 
-    with interruptible("batch") as stopped:
+    with console.interruptible("batch") as stopped:
         per_epoch = -(-len(splits.train) // settings.train.batch)
         with console.training_display(settings.train, per_epoch) as display:
             watcher = Watcher(run.append, display.show, save, stopped)

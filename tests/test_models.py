@@ -136,7 +136,9 @@ def test_a_stream_answers_as_evaluation_does(which, kernel, dtype, tmp_path, cap
         assert line["bin"] == bins - 1
         assert line["votes"] == votes.tolist()
         assert line["probabilities"] == [round(p, 6) for p in shares.tolist()]
-        assert (line["class"] is None) == bool(found.silent[row])  # a recording that has ended with the warm-up
+        assert (line["class"] is None) == bool(
+            found.silent[row]
+        )  # a recording that has ended with the warm-up
         assert line["class"] is None or shares[line["class"]] == shares.max()
 
         recording = read_recording(path)

@@ -376,6 +376,9 @@ class Given:
     def __init__(self, portions):
         self.portions, self.given = portions, 0
 
+    def start(self):
+        return None
+
     def poll(self, timeout):
         if self.given == len(self.portions):
             raise EOFError

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from gemsnn import config, console, models, running
+from gemsnn import config, console, models
 from gemsnn.data.sources import Source, open_source
 from gemsnn.data.wire import Label
 from gemsnn.errors import INTERRUPTED, InputError
@@ -63,7 +63,7 @@ def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label]) ->
     session = Session(spec, task, source, labels, sys.stdout, identity(task))
     session.restore()
     try:
-        with running.interruptible("portion") as stopped:
+        with console.interruptible("portion") as stopped:
             heard_of = source.start()
             if heard_of is not None:
                 console.say(heard_of)

@@ -98,8 +98,8 @@ class Task(NamedTuple):
     online: OnlineSpec
     arrivals: ArrivalSpec
     learning: Learning | None
-    at_least: int
-    kernel: KernelName
+    at_least: int = 0
+    kernel: KernelName = "auto"
 
     def learner(self) -> OnlineLearner:
         """A learner at its beginning."""
