@@ -40,6 +40,10 @@ class Checkpoints:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        """Take a text for a path."""
+        object.__setattr__(self, "path", Path(self.path))
+
     @property
     def any(self) -> bool:
         """Whether there is one, whole or not."""

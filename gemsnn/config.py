@@ -31,7 +31,7 @@ from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
 from gemsnn.topology import TopologyName
 from gemsnn.train import TrainSpec
-from gemsnn.types import Layout
+from gemsnn.types import AnyPath, Layout
 
 
 def _sizes(words: Sequence[str]) -> tuple[int, ...]:
@@ -173,12 +173,13 @@ def dump(settings: Settings) -> str:
     return tomli_w.dumps(tables(settings))
 
 
-def load(path: Path) -> Settings:
+def load(path: AnyPath) -> Settings:
     """Settings from a TOML file.
 
     Raises:
         InputError: the file is missing or no TOML, or a key or a value is not one of ours.
     """
+    path = Path(path)
     return parse(parsing.read_text(path), str(path))
 
 

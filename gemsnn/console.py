@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import signal
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -132,3 +133,23 @@ def training_display(spec: TrainSpec, batches_per_epoch: int) -> Iterator[Traini
     shown = CONSOLE.is_terminal
     with Progress(*columns, console=CONSOLE, disable=not shown, transient=True, expand=True) as progress:
         yield TrainingDisplay(progress, spec, batches_per_epoch)
+
+
+@contextmanager
+def interruptible(what: str) -> Iterator[Callable[[], bool]]:
+    """While inside, the first Ctrl-C or SIGTERM only raises a flag, and says what is waited for; a second ends all."""
+    raised = False
+
+    def handle(number: int, frame: Any) -> None:
+        nonlocal raised
+        if raised:
+            raise KeyboardInterrupt
+        raised = True
+        say(f"stopping after this {what} (Ctrl-C again to stop at once)")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: raised
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -12,9 +12,9 @@ A decoder turns K free compartments into class probabilities:
 ``likelihood`` ``p(c)`` proportional to ``(1/K) sum_k exp v^k_c``, see :func:`gemsnn.sampling.class_evidence`
 ============== =====================================================================================
 
-A recording that is *silent* gets no answer: where its observed steps, from its ``begin`` to its end, hold fewer input
-spikes than ``least_spikes``, the probabilities are ``1/C`` for every class, whatever the compartments say. Every score
-takes it like any other even answer; accuracy counts it ``1/C``, the expectation over ties of :mod:`gemsnn.metrics`.
+A recording that is *silent* gets no answer: where its observed steps, after the warm-up, hold fewer input spikes than
+``least_spikes``, the probabilities are ``1/C`` for every class, whatever the compartments say. Every score takes it
+like any other even answer; accuracy counts it ``1/C``, the expectation over ties of :mod:`gemsnn.metrics`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel
 from gemsnn.metrics import Mute
 from gemsnn.network import Network, Params, check_params
-from gemsnn.types import LONGEST_BIN_US, Batch, PresentationSequence, Progress, first_observed
+from gemsnn.types import LONGEST_BIN_US, Batch, PresentationSequence, Progress
 
 Decoder = Literal["votes", "likelihood"]
 
@@ -212,8 +212,9 @@ def predict(
         compartments: K.
         seed: with the presentations' addresses, of all noise.
         decoder: what makes probabilities of the compartments.
-        least_spikes: input spikes (or events, where bins hold counts) from a presentation's ``begin`` on without
-            which it is silent and gets no answer; after each step those up to it count. See :func:`least_spikes_of`.
+        least_spikes: input spikes (or events, where bins hold counts) from a presentation's first observed step on
+            without which it is silent and gets no answer; after each step those up to it count; see
+            :func:`least_spikes_of`.
         batch: presentations at a time; the result is the same.
         progress: shows how far the work has come.
 
@@ -227,13 +228,8 @@ def predict(
     seed = sampling.free_seed(seed)
     spec, fan_out = network.spec, network.mask.sum(0).double()
     fan_out[spec.inputs :] += network.own
-    votes, labels, ends, courses, came = (
-        [],
-        [],
-        [],
-        [],
-        [],
-    )  # at the end, by compartments; in the course of time
+    votes, labels, came = [], [], []
+    ends, courses = [], []  # at the end, by compartments; and in the course of time
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
     for rows in _shown(network, presentations, batch, progress, "prediction"):
         free = sampling.free(kernel, network, params, rows, compartments, seed=seed)
@@ -280,7 +276,7 @@ def predict(
     )
 
 
-def least_spikes_of(presentations: PresentationSequence, warm_up: float) -> int:
+def least_spikes_of(network: Network, presentations: PresentationSequence) -> int:
     """How many input spikes make a recording worth an answer: ``max(1, ceil(median / 20))``.
 
     The median is that of the input spikes (or events, where bins hold counts) in the observed steps of these
@@ -292,11 +288,11 @@ def least_spikes_of(presentations: PresentationSequence, warm_up: float) -> int:
     """
     if not len(presentations):
         raise InputError("there are no presentations to tell how many input spikes are usual")
-    shown = (presentations[i] for i in range(len(presentations)))
-    came = torch.tensor(
-        [int(row.spikes[first_observed(warm_up, len(row.spikes)) :].sum(dtype=torch.int64)) for row in shown]
-    )
-    return max(1, math.ceil(float(came.double().quantile(0.5)) / 20))
+    came = [
+        (rows.spikes.sum(2, dtype=torch.int64) * rows.observed).sum(1)
+        for rows in batches(network, presentations, 64)
+    ]
+    return max(1, math.ceil(float(torch.cat(came).double().quantile(0.5)) / 20))
 
 
 def _joined(parts: list[Tensor], dim: int) -> Tensor:

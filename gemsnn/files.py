@@ -13,13 +13,15 @@ import filelock
 
 from gemsnn import parsing
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 LOCK = ".lock"
 """The file by which a folder is held."""
 
 
-def atomic_write(path: Path, content: bytes | str) -> None:
+def atomic_write(path: AnyPath, content: bytes | str) -> None:
     """Replace a file's content as a whole: written beside it, synced, renamed over it, and the folder synced."""
+    path = Path(path)
     data = content.encode() if isinstance(content, str) else content
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -35,8 +37,9 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     sync_folder(path.parent)
 
 
-def sync_folder(path: Path) -> None:
+def sync_folder(path: AnyPath) -> None:
     """Make renames in a folder last through a loss of power, where the system can do that."""
+    path = Path(path)
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -45,8 +48,9 @@ def sync_folder(path: Path) -> None:
             os.close(handle)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: AnyPath) -> None:
     """Make a folder, and those above it, so that they outlast a loss of power."""
+    path = Path(path)
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
@@ -54,12 +58,13 @@ def make_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: AnyPath) -> Iterator[None]:
     """Hold a folder for writing; the system lets go of it when the process ends, however it ends.
 
     Raises:
         InputError: another process holds it.
     """
+    folder = Path(folder)
     lock = filelock.FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
@@ -75,12 +80,13 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: AnyPath) -> dict[str, Any]:
     """Read a JSON file that holds one object.
 
     Raises:
         InputError: it is missing or damaged.
     """
+    path = Path(path)
     if not path.exists():
         raise InputError(f"{path} is missing; the run may have been stopped before it was written")
     return parsing.conform(parsing.parse_json(parsing.read_text(path), str(path)), dict[str, Any], str(path))

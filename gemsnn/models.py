@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,7 +32,7 @@ from gemsnn.network import Network, Params
 from gemsnn.online import OnlineSpec
 from gemsnn.records import RunFolder
 from gemsnn.train import Learner
-from gemsnn.types import Layout, Progress, first_observed, layout_from
+from gemsnn.types import AnyPath, Layout, Progress, first_observed, layout_from
 
 FILE = "model.json"
 FORMAT = 1
@@ -331,7 +330,7 @@ def no_temperature(facts: Facts, compartments: int, decoder: Decoder) -> str:
     )
 
 
-def load_model(path: str | os.PathLike[str]) -> Model:
+def load_model(path: AnyPath) -> Model:
     """The network of a run folder's last checkpoint, with all that its answers depend on.
 
     Raises:

@@ -54,8 +54,8 @@ class OnlineSpec:
         every: bins from one answer to the next.
         seed: addresses all noise.
         address: which of the noises of that seed.
-        least_spikes: input spikes (or events, where bins hold counts) in the last ``window`` bins below which there
-            is no answer.
+        least_spikes: input spikes (or events, where bins hold counts) in the last ``window`` bins below which there is
+            no answer; see :func:`gemsnn.evaluate.least_spikes_of`.
     """
 
     compartments: Count = 10

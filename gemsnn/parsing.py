@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,12 +32,13 @@ LONGEST_LINE = 2**13
 _Kind = TypeVar("_Kind")
 
 
-def read_text(path: Path) -> str:
+def read_text(path: AnyPath) -> str:
     """A file's text.
 
     Raises:
         InputError: it is missing, cannot be read, or is no UTF-8.
     """
+    path = Path(path)
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

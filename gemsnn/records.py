@@ -36,6 +36,7 @@ from torch import Tensor
 from gemsnn.checkpoints import Checkpoints
 from gemsnn.errors import InputError
 from gemsnn.files import LOCK, atomic_write, locked, make_folder, read_json, sync_folder
+from gemsnn.types import AnyPath
 
 CHECKPOINT = "checkpoint"
 METRICS = "metrics.jsonl"
@@ -51,8 +52,12 @@ class RunFolder:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        """Take a text for a path."""
+        object.__setattr__(self, "path", Path(self.path))
+
     @staticmethod
-    def check_free(path: str | os.PathLike[str]) -> None:
+    def check_free(path: AnyPath) -> None:
         """Raise :class:`InputError` if there is something at ``path`` already, but for a run that never began."""
         path = Path(path)
         if path.exists() and (
@@ -61,7 +66,7 @@ class RunFolder:
             raise InputError(f"{path} exists already; choose another --out or remove it first")
 
     @staticmethod
-    def create(path: str | os.PathLike[str]) -> RunFolder:
+    def create(path: AnyPath) -> RunFolder:
         """Make a new run folder.
 
         Raises:
@@ -77,7 +82,7 @@ class RunFolder:
 
     @staticmethod
     @contextlib.contextmanager
-    def claimed(path: str | os.PathLike[str] | None) -> Iterator[RunFolder]:
+    def claimed(path: AnyPath | None) -> Iterator[RunFolder]:
         """A new run folder, held for writing; by default one in ``runs``, named by the time and like no other.
 
         Where nothing has been written when the work ends in an error, the folder goes away again.
@@ -98,7 +103,7 @@ class RunFolder:
                 raise
 
     @staticmethod
-    def open(path: str | os.PathLike[str]) -> RunFolder:
+    def open(path: AnyPath) -> RunFolder:
         """An existing run folder.
 
         Raises:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypedDict
@@ -38,7 +35,7 @@ from gemsnn.models import DTYPES, Model, facts_of, load_model, save_facts
 from gemsnn.network import Network
 from gemsnn.records import RunFolder, provenance
 from gemsnn.train import Progress, Watcher
-from gemsnn.types import Layout, first_observed
+from gemsnn.types import AnyPath, Layout, first_observed
 
 
 class Begun(TypedDict):
@@ -50,38 +47,19 @@ class Begun(TypedDict):
     seconds: dict[str, float]
 
 
-@contextmanager
-def interruptible(what: str) -> Iterator[Callable[[], bool]]:
-    """While inside, the first Ctrl-C or SIGTERM only raises a flag, and says what is waited for; a second ends all."""
-    raised = False
-
-    def handle(number: int, frame: Any) -> None:
-        nonlocal raised
-        if raised:
-            raise KeyboardInterrupt
-        raised = True
-        console.say(f"stopping after this {what} (Ctrl-C again to stop at once)")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: raised
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def start_training(given: Layered, out: Path | None, *, from_run: Path | None = None) -> int:
+def start_training(given: Layered, out: AnyPath | None, *, from_run: AnyPath | None = None) -> int:
     """Train in a new run folder, by default one of its own name, score, write the report; the exit code.
 
     With ``from_run``, another run's folder, training begins with its weights. Its optimiser's state stays behind: the
     moments are of other data or another rule, and the schedule of the step size begins anew.
     """
+    from_run = None if from_run is None else Path(from_run)
     if out is not None:
-        layers.writable(out, "--out")
+        layers.writable(Path(out), "--out")
     check(given.settings)
     with RunFolder.claimed(out) as run:
         return _run_training(given, run, from_run=from_run)
@@ -102,8 +80,9 @@ def prepare(model: Model) -> None:
         kernels.warm_up(model.kernel, model.network.taps.dtype)
 
 
-def resume(out: Path, given: Layered | None = None) -> int:
+def resume(out: AnyPath, given: Layered | None = None) -> int:
     """Go on with a run that was stopped, to its end, or to that of ``given`` settings of more epochs; the exit code."""
+    out = Path(out)
     if (out / "config.toml").is_file() and not (out / "manifest.json").exists():
         run = RunFolder(out)  # it was stopped before it began
         with run.locked():
@@ -211,7 +190,7 @@ def _run_training(
     run.write_json("manifest.json", manifest)
     if changed:
         run.write("config.toml", config.dump(settings))
-    least = evaluate.least_spikes_of(splits.train, network.spec.warm_up)
+    least = evaluate.least_spikes_of(network, splits.train)
     facts = dataclasses.replace(facts_of(settings, layout), least_spikes=least)
     save_facts(run, facts)
     model = Model(network, progress.learner, facts, kernel, name)
@@ -271,7 +250,7 @@ def _train_in(
     def save(progress: Progress) -> None:
         _save(run, network, seed, progress)
 
-    with interruptible("batch") as stopped:
+    with console.interruptible("batch") as stopped:
         with console.training_display(settings.train, _per_epoch(splits, settings)) as display:
             watcher = Watcher(run.append, display.show, save, stopped)
             learner, finished = train.fit(

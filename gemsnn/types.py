@@ -18,6 +18,7 @@ Dimension letters, used in names, shapes and docstrings everywhere:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # torch takes seconds to load, and what only reads files does without it: whoever makes tensors here imports it there
+
+AnyPath = str | os.PathLike[str]
+"""A place of a file or folder, as a user gives it."""
 
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 """Wraps an iterable, given its length and what its items are, to show how far the work has come."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gemsnn import checkpoints, config, running
+from gemsnn import checkpoints, models
 from gemsnn.checkpoints import Checkpoints
 from gemsnn.errors import InputError
 from gemsnn.online import OnlineLearner, OnlineSpec
@@ -28,9 +28,12 @@ def ramp(*shape):
 
 
 def test_a_run_of_format_1_is_read():
-    run = RunFolder.open(OLD / "run")
-    trained = running.load_trained(run, config.load(OLD / "run" / "config.toml"))
-    assert trained.layout == Layout(1, 2, 2, 3, 25_000)
+    trained = models.load_model(OLD / "run")
+    assert trained.reading.layout == Layout(1, 2, 2, 3, 25_000)
+    assert (trained.reading.steps, trained.reading.counts, trained.reading.pad) == (80, False, True)
+    assert trained.reading.names == ("0", "1", "2")
+    assert (trained.facts.warm_up, trained.facts.decoder, trained.facts.seed) == (0.0, "votes", 0)
+    assert (trained.facts.window, trained.facts.temperatures, trained.facts.least_spikes) == (80, {}, 1)
     mask = trained.network.mask
     assert mask.shape == (5, 9)
     params = trained.learner.params

@@ -20,6 +20,7 @@ from gemsnn.checkpoints import Checkpoints
 from gemsnn.cli import main
 from gemsnn.data import wire
 from gemsnn.data.events import make_events
+from gemsnn.data.sources import Arrival, Trouble
 from gemsnn.files import locked
 
 KEYS = {
@@ -51,6 +52,8 @@ def stream(model, capsys):
     """Runs the command; exit code, lines, what was said."""
 
     def run(given, *more):
+        if str(given).endswith(".aedat"):  # a sensor of 128 x 128, of which it sees the middle
+            more = (*more, *(word for flag in ("--x0", "--y0") if flag not in more for word in (flag, "47")))
         capsys.readouterr()
         code = main(["stream", "--model", str(model), "--input", str(given), *more])
         out, said = capsys.readouterr()
@@ -274,6 +277,7 @@ def test_standard_input(model, recording):
 def test_a_reader_that_goes_away_loses_nothing(model, recording, tmp_path):
     words = [
         sys.executable, "-m", "gemsnn", "stream", "--model", str(model), "--input", str(recording), "--speed", "max",
+        "--x0", "47", "--y0", "47",
         "--state", str(tmp_path),
     ]  # fmt: skip
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ)
@@ -292,6 +296,7 @@ def test_sigterm_saves_and_ends(model, recording, tmp_path):
     (tmp_path / "x.aedat").write_bytes(aedat2(make_events(t, zeros + 60, zeros + 60, zeros == 0)))
     words = [
         sys.executable, "-m", "gemsnn", "stream", "--model", str(model), "--input", str(tmp_path / "x.aedat"),
+        "--x0", "47", "--y0", "47",
         "--state", str(tmp_path / "state"),
     ]  # fmt: skip
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -333,6 +338,55 @@ def test_labels_out_of_range_are_refused(stream, recording, tmp_path):
         code, _, said = stream(recording, "--labels", str(tmp_path / "labels"))
         assert code == 2
         assert says in said
+
+
+def test_another_sensor_needs_a_window(model, recording, capsys):
+    assert main(["stream", "--model", str(model), "--input", str(recording), "--speed", "max"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "128 x 128 pixels where the network was trained on 34 x 34" in said.err
+    assert "--x0 and --y0" in said.err
+
+
+@pytest.mark.parametrize(
+    ("inside", "count", "code"), [(0, 1000, 2), (0, 999, 0), (1, 3000, 0), (600, 1000, 0)]
+)
+def test_a_pipe_of_another_sensor_is_told_early(model, monkeypatch, capsys, inside, count, code):
+    """Of a source that does not tell its size: noted after a hundred events, refused after a thousand."""
+    column = np.where(np.arange(count) < inside, 5, 100)
+    events = make_events(1000 * np.arange(count), column, np.full(count, 5), np.ones(count, bool))
+    source = Given(np.split(events, count))
+    monkeypatch.setattr("gemsnn.streaming.open_source", lambda _: source)
+    assert main(["stream", "--model", str(model), "--input", "-", "--speed", "max"]) == code
+    said = capsys.readouterr().err
+    assert ("of the first 100 events lie outside the window of 34 x 34 pixels from (0, 0)" in said) == (
+        inside < 50
+    )
+    assert said.count("events lie outside the window") <= 2
+    assert ("all of the first 1000 events lie outside the window" in said) == (code == 2)
+    assert source.given == count
+
+
+class Given:
+    """A source of events that are there already, one at a time."""
+
+    live, sensor, origin = True, None, None
+    trouble = Trouble()
+
+    def __init__(self, portions):
+        self.portions, self.given = portions, 0
+
+    def start(self):
+        return None
+
+    def poll(self, timeout):
+        if self.given == len(self.portions):
+            raise EOFError
+        self.given += 1
+        return Arrival(wire.Message(self.portions[self.given - 1]), time.monotonic())
+
+    def close(self):
+        pass
 
 
 def test_events_outside_the_window_are_noticed(stream, tmp_path):

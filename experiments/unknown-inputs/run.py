@@ -66,7 +66,7 @@ def changes(layout: Layout, seed: int) -> dict[str, Change]:
 
 
 def changed(part: SpikeSet, change: Change) -> SpikeSet:
-    """Each recording of the part made into another; labels, addresses and warm-up stay."""
+    """Each recording of the part made into another; labels and addresses stay."""
     bins = (np.ascontiguousarray(change(part.bins(i), i)) for i in range(len(part)))
     made = SpikeSet.from_bins(bins, part.labels.tolist(), part.layout, counts=False)
     return replace(made, address=part.address)
@@ -110,13 +110,13 @@ def one(seed: int, root: Path | None, quick: bool) -> dict[str, Any]:
     spec = replace(settings.train, seed=seed, epochs=1 if quick else settings.train.epochs)
     votes = 5 if quick else settings.evaluate.vote_compartments
     splits = datasets.load(data)
-    network = networks.build(settings.network_spec(splits.train.layout), seed=seed)
+    network = networks.build(replace(settings, data=data).network_spec(splits.train.layout), seed=seed)
     learner = train.start(networks.init(network, seed), settings.learning)
     _, kernel = kernels.choose("auto", network, settings.learning)
     learner, _ = train.fit(
         network, learner, splits.train, splits.validation.select([]), spec, settings.learning, kernel
     )
-    least = evaluate.least_spikes_of(splits.train, network.spec.warm_up)
+    least = evaluate.least_spikes_of(network, splits.train)
 
     def answers(part: SpikeSet, least_spikes: int = least) -> Prediction:
         given = (kernel, network, learner.params, part, votes)

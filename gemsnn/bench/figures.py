@@ -10,6 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from gemsnn.types import AnyPath
+
 FACTORS = {
     "K": "compartments K",
     "T": "steps of a presentation T",
@@ -18,11 +20,12 @@ FACTORS = {
 }
 
 
-def draw(rows: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
+def draw(rows: Sequence[dict[str, Any]], folder: AnyPath) -> list[Path]:
     """Write a figure for each factor that was measured at more than one value, and return the files.
 
     Dots are measurements; a dotted line is proportional to the factor, from the fastest kernel's first dot.
     """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for factor, label in FACTORS.items():

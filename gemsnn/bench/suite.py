@@ -22,7 +22,7 @@ from gemsnn.bench.measure import AT_LEAST, Job, Outcome
 from gemsnn.console import say
 from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS
-from gemsnn.types import PresentationSequence
+from gemsnn.types import AnyPath, PresentationSequence
 
 Row = dict[str, Any]
 """One measured case of one kernel, as it is written in JSON."""
@@ -80,8 +80,9 @@ class Bench:
 
     def __init__(
         self, presentations: PresentationSequence, kernels: Sequence[str], *, repeat: int, quick: bool,
-        folder: Path,
+        folder: AnyPath,
     ) -> None:  # fmt: skip
+        folder = Path(folder)
         self._presentations = presentations
         self._kernels = kernels
         self._repeat = repeat
@@ -209,12 +210,13 @@ def _tell(case: Case, kernel: str, done: Case, outcome: Outcome) -> None:
         say(f"{what}: {1e3 * _whole(case, done, outcome.seconds):.4g} ms a presentation")
 
 
-def peers(bins: Path, *, repeat: int) -> list[Row]:
+def peers(bins: AnyPath, *, repeat: int) -> list[Row]:
     """Other libraries' networks of the same size on the same bins, measured by ``benchmarks/peers.py``.
 
     Raises:
         InputError: this is no checkout of the project, or the measuring failed.
     """
+    bins = Path(bins)
     script = Path(gemsnn.__file__).parents[1] / "benchmarks" / "peers.py"
     if not script.is_file():
         raise InputError(f"--with-peers needs a checkout of the project: there is no {script}")

@@ -25,7 +25,7 @@ from safetensors.numpy import save
 
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
-from gemsnn.types import Layout
+from gemsnn.types import AnyPath, Layout
 
 FORMAT = 2
 """Version of the files: raised whenever they are laid out differently."""
@@ -96,8 +96,9 @@ def recall(name: str, ingredients: Mapping[str, Any], make: Callable[[], SpikeSe
     return made
 
 
-def store(path: Path, spikes: SpikeSet) -> None:
+def store(path: AnyPath, spikes: SpikeSet) -> None:
     """Write a set of recordings, all at once or not at all; raise :class:`OSError` where that is impossible."""
+    path = Path(path)
     arrays = {
         name: np.ascontiguousarray(held)
         for name in _ARRAYS
@@ -116,8 +117,9 @@ def store(path: Path, spikes: SpikeSet) -> None:
         raise
 
 
-def load(path: Path) -> SpikeSet | None:
+def load(path: AnyPath) -> SpikeSet | None:
     """Read a set of recordings, or nothing if the file is missing, damaged, or out of reach."""
+    path = Path(path)
     try:
         if not path.is_file():
             return None

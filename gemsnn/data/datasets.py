@@ -17,7 +17,7 @@ from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS, load_mnist_dvs, 
 from gemsnn.data.spikeset import Splits
 from gemsnn.errors import InputError
 from gemsnn.needs import given, needs, one_of
-from gemsnn.types import LONGEST_BIN_US, Layout, Progress
+from gemsnn.types import LONGEST_BIN_US, AnyPath, Layout, Progress
 
 DataName = Literal["digits", "mnist-dvs", "nmnist", "images"]
 OF_FILES = needs(one_of("data", "mnist-dvs", "nmnist", "images"))
@@ -112,7 +112,7 @@ def reading_of(spec: DataSpec, layout: Layout) -> Reading:
     return Reading(layout, bins.steps, bins.counts, bins.pad, sensor, (x0, y0), names)
 
 
-def read_alike(reading: Reading, spec: DataSpec, data: DataName | None, root: Path | None) -> DataSpec:
+def read_alike(reading: Reading, spec: DataSpec, data: DataName | None, root: AnyPath | None) -> DataSpec:
     """The settings that read other data as a network's own data was read.
 
     Args:
@@ -121,6 +121,7 @@ def read_alike(reading: Reading, spec: DataSpec, data: DataName | None, root: Pa
         data: the other data set; by default the same at another place.
         root: where it lies.
     """
+    root = None if root is None else Path(root)
     other = replace(
         spec, data=data or spec.data, root=root, limit=None, bin_us=reading.layout.bin_us, steps=reading.steps
     )

@@ -23,7 +23,7 @@ from gemsnn.data.images import Images, digits_images, framed
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError, one_line
-from gemsnn.types import Progress
+from gemsnn.types import AnyPath, Progress
 
 _SPLIT_SEED = 20
 """Splits are the same for every user and every seed."""
@@ -128,7 +128,7 @@ def load_digits_events(
 
 
 def load_image_events(
-    root: Path,
+    root: AnyPath,
     bins: BinSpec | None = None,
     emulator: EmulatorSpec = MNIST_DVS_SCALE4,
     seed: int = 0,
@@ -154,6 +154,7 @@ def load_image_events(
     Raises:
         InputError: a file cannot be used, images differ in size, or there are too few for a split.
     """
+    root = Path(root)
     images = read_images(root)
     source = images.source
     total = len(source.labels)

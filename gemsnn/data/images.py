@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gemsnn.data.access import first_bytes, found_at, refusal
 from gemsnn.errors import InputError
-from gemsnn.types import LARGEST_SIDE
+from gemsnn.types import LARGEST_SIDE, AnyPath
 
 
 class Images(NamedTuple):
@@ -28,7 +28,7 @@ class Images(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def load_images(path: Path) -> Images:
+def load_images(path: AnyPath) -> Images:
     """Read labelled images from a file.
 
     Two kinds of file are known:
@@ -43,6 +43,7 @@ def load_images(path: Path) -> Images:
         InputError: a file is missing, of another kind, damaged or truncated, announces more data than it can
             hold, or images and labels do not fit each other.
     """
+    path = Path(path)
     if found_at(path) is None:
         raise InputError(f"{path}: there is no such image file; give an .npz or an IDX file")
     first_bytes(path)

@@ -43,7 +43,7 @@ from gemsnn.data.readers.nmnist import read_nmnist
 from gemsnn.data.spikeset import Splits
 from gemsnn.data.tally import NAMED, listed
 from gemsnn.errors import InputError
-from gemsnn.types import Progress
+from gemsnn.types import AnyPath, Progress
 
 __all__ = ["DvsFile", "find_mnist_dvs", "load_hdf5", "load_mnist_dvs", "load_nmnist", "split_validation"]
 
@@ -59,7 +59,7 @@ LAST_TRAINING_NUMBER = 900
 
 
 def load_mnist_dvs(
-    root: str | Path,
+    root: AnyPath,
     spec: BinSpec = MNIST_DVS_BINS,
     *,
     scale: int = 4,
@@ -127,7 +127,7 @@ def load_mnist_dvs(
 
 
 def load_nmnist(
-    root: str | Path,
+    root: AnyPath,
     spec: BinSpec = NMNIST_BINS,
     *,
     limit: int | None = None,
@@ -178,7 +178,7 @@ def load_nmnist(
 
 
 def load_hdf5(
-    path: str | Path,
+    path: AnyPath,
     spec: BinSpec = MNIST_DVS_BINS,
     *,
     limit: int | None = None,

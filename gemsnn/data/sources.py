@@ -25,6 +25,7 @@ from gemsnn.data.readers import read_recording
 from gemsnn.data.readers.faery_files import SUFFIXES, read_chunks
 from gemsnn.data.wire import Message
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 DATAGRAMS = 1024
 """Datagrams that may wait."""
@@ -122,8 +123,8 @@ class File:
     sensor: tuple[int, int] | None
     origin: int | None = None
 
-    def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
-        self._now, self.repairs = now, dict[str, int]()
+    def __init__(self, path: AnyPath, now: Callable[[], float] = time.monotonic) -> None:
+        path, self._now, self.repairs = Path(path), now, dict[str, int]()
         if path.suffix.lower() in SUFFIXES and first_bytes(path):
             self.sensor, chunks = read_chunks(path)
         else:

@@ -13,16 +13,18 @@ from gemsnn.files import atomic_write
 from gemsnn.report.page import render
 from gemsnn.report.reading import Run, read_run
 from gemsnn.report.words import summary
+from gemsnn.types import AnyPath
 
 __all__ = ["Run", "read_run", "render", "summary", "write_report"]
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: AnyPath) -> Path:
     """Read the run folder ``run`` and write its ``report.html``, whole or not at all; returns its path.
 
     Raises:
         InputError: ``run`` is no run folder, or a file of it is damaged.
     """
+    run = Path(run)
     target = run / "report.html"
     atomic_write(target, render(read_run(run)))
     return target

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from gemsnn import parsing
 from gemsnn.errors import InputError, one_line
 from gemsnn.report import schema
+from gemsnn.types import AnyPath
 
 Row = Mapping[str, Any]
 SCHEMA = 1
@@ -37,12 +38,13 @@ class Run:
         return str(self.manifest.get("status"))
 
 
-def read_run(run: Path) -> Run:
+def read_run(run: AnyPath) -> Run:
     """Read what is there of a run folder; only the manifest must be.
 
     Raises:
         InputError: ``run`` is no run folder, or a file of it is damaged or holds what it should not.
     """
+    run = Path(run)
     if not (run / "manifest.json").is_file():
         raise InputError(
             f"{run} is not a run folder: it holds no manifest.json; give a folder that training wrote"

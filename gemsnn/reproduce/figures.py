@@ -14,16 +14,18 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from gemsnn.reproduce.claims import QUICK
 from gemsnn.reproduce.k_sweep import diagonal
+from gemsnn.types import AnyPath
 
 TICKS = (1, 2, 5, 10, 20, 50, 100)
 
 
-def draw(results: dict[str, Any], folder: Path) -> list[Path]:
+def draw(results: dict[str, Any], folder: AnyPath) -> list[Path]:
     """Write ``log-likelihood.png``, ``accuracy.png`` and ``calibration.png``, and return their paths.
 
     Bars and bands are one standard error over seeds on either side; with one seed there are none. The figures of
     a quick sweep say that they show nothing.
     """
+    folder = Path(folder)
     written = []
     for name, panel in (
         ("log-likelihood", _log_likelihood),

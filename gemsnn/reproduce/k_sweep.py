@@ -30,6 +30,7 @@ from gemsnn.files import atomic_write
 from gemsnn.records import provenance
 from gemsnn.reproduce.claims import METRICS, QUICK, TITLES, claims, sentences
 from gemsnn.reproduce.part import COURSE, Job, read
+from gemsnn.types import AnyPath
 
 CLAIMED = ("log_likelihood", "accuracy", "ece")
 """What the paper claims to improve with compartments."""
@@ -65,7 +66,7 @@ class SweepSpec:
 def run(
     settings: Settings,
     spec: SweepSpec,
-    out: Path,
+    out: AnyPath,
     *,
     say: Callable[[str], None] = lambda _: None,
     quick: bool = False,
@@ -77,6 +78,7 @@ def run(
     Raises:
         InputError: ``out`` holds a sweep of other settings, a part failed, or parts do not fit each other.
     """
+    out = Path(out)
     claim(settings, out)
     given = config.dump(_without_part(settings))
     jobs = [

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from gemsnn import config, console, models, running
+from gemsnn import config, console, models
 from gemsnn.data.events import mended
 from gemsnn.data.sources import Source, open_source
 from gemsnn.data.wire import Label
@@ -26,12 +26,14 @@ from gemsnn.files import locked, make_folder
 from gemsnn.streaming.labels import Labels, read_labels
 from gemsnn.streaming.session import Session
 from gemsnn.streaming.spec import StreamSpec, Task, cautions, identity, task_of
+from gemsnn.types import AnyPath
 
 __all__ = ["StreamSpec", "run"]
 
 
-def run(model: Path, given: str, spec: StreamSpec) -> int:
+def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
     """Run a stream to its end; the exit code."""
+    model = Path(model)
     trained = models.load_model(model)
     settings = config.load(model / "config.toml")
     schedule = [] if spec.labels is None else read_labels(spec.labels, trained.reading.layout.classes)
@@ -64,7 +66,7 @@ def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label]) ->
     with console.compiling("compiling the network, which takes half a minute at its first use"):
         _warm_up(task)
     try:
-        with running.interruptible("portion") as stopped:
+        with console.interruptible("portion") as stopped:
             heard_of = source.start()
             if heard_of is not None:
                 console.say(heard_of)

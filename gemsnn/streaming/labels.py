@@ -9,6 +9,7 @@ from pathlib import Path
 from gemsnn.data import wire
 from gemsnn.data.wire import Label
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 WAITING = 1000
 """Labels for times to come that are remembered."""
@@ -48,12 +49,13 @@ class Labels:
         return self._labels[last] if last >= 0 else None
 
 
-def read_labels(path: Path, classes: int) -> list[Label]:
+def read_labels(path: AnyPath, classes: int) -> list[Label]:
     """Labels of a file, in order of time.
 
     Raises:
         InputError: the file cannot be read, a line is no label, or a class is out of range.
     """
+    path = Path(path)
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:

@@ -20,6 +20,7 @@ from gemsnn.online import Decision, Reason
 from gemsnn.streaming.labels import Labels
 from gemsnn.streaming.lag import WALL, Ends, Heard, Limit, Replayed, Wall
 from gemsnn.streaming.spec import StreamSpec, Task
+from gemsnn.streaming.window import Window
 
 
 class Saved(TypedDict):
@@ -77,6 +78,7 @@ class Session:
         if self._live:
             self._ends = heard or Replayed(self._layout.bin_us, begun, self.learner.passed.bins)
         skip = 0 if self.source.live else self.bins.counts.events
+        window = Window(self.task.arrivals, self.source.sensor is None and not self.bins.counts.events)
         last = (
             begun - (newest - self.bins.clock.base) / 1e6
         )  # time goes on from where it stood when it was saved
@@ -98,6 +100,7 @@ class Session:
             if arrival is not None and len(events):
                 last = arrival.at
                 self._pass(self._timed(self.bins.push(events), heard, arrival.at))
+                window.look(self.bins.counts)
             elif heard is not None:
                 # of a label that comes alone, the time at which it came: events may wait behind it
                 now = self._wall.now() if arrival is None else arrival.at

@@ -11,7 +11,7 @@ from gemsnn import checks
 from gemsnn.checks import Count, NotNegative, Range, Seed, Share
 from gemsnn.config import Settings
 from gemsnn.data.arrivals import LATEST, ArrivalSpec
-from gemsnn.kernels import Learning
+from gemsnn.kernels import STREAMS, KernelName, Learning
 from gemsnn.models import Model
 from gemsnn.needs import given, needs, one_of
 from gemsnn.online import OnlineLearner, OnlineSpec
@@ -84,14 +84,17 @@ class Task(NamedTuple):
         online: how it answers.
         arrivals: how events become bins.
         learning: how it learns, where it does.
+        kernel: what runs it: the run's, where it has a stream.
         at_least: bins of a source that ends, silence after its last event with them, as in training.
+        kernel: what runs it: the run's choice, where that has a stream.
     """
 
     model: Model
     online: OnlineSpec
     arrivals: ArrivalSpec
     learning: Learning | None
-    at_least: int
+    at_least: int = 0
+    kernel: KernelName = "auto"
 
     def learner(self) -> OnlineLearner:
         """A learner at its beginning."""
@@ -105,6 +108,7 @@ class Task(NamedTuple):
             self.online,
             arrivals=self.arrivals,
             learning=self.learning,
+            kernel=self.kernel,
             optimiser=optimiser if fits else None,
         )
 
@@ -132,6 +136,7 @@ def task_of(spec: StreamSpec, settings: Settings, model: Model, sensor: tuple[in
         reading.arrivals(corner, reorder_us=spec.reorder_us, max_gap_us=spec.max_gap_us),
         learning,
         reading.steps if reading.pad else 0,
+        settings.network.kernel if settings.network.kernel in STREAMS else "auto",
     )
 
 

@@ -16,11 +16,12 @@ from gemsnn.data.readers.files import MAGIC_HDF5, MAGIC_ZIP, read_recording
 from gemsnn.data.readers.hdf5 import open_hdf5, read_array, read_part, sensor_side, to_recording
 from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 MAGIC_IDX_IMAGES = b"\x00\x00\x08\x03"
 
 
-def describe(path: str | Path) -> dict[str, Any]:
+def describe(path: AnyPath) -> dict[str, Any]:
     """Describe a file of any kind that the library reads, in values that JSON can hold.
 
     Returns:

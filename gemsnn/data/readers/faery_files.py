@@ -13,18 +13,20 @@ import numpy as np
 
 from gemsnn.data.events import Events, make_events
 from gemsnn.errors import InputError, one_line
+from gemsnn.types import AnyPath
 
 SUFFIXES = (".aedat4", ".raw", ".dat", ".es")
 
 _FAR = np.iinfo(np.int16).max
 
 
-def read_chunks(path: Path) -> tuple[tuple[int, int], Iterator[Events]]:
+def read_chunks(path: AnyPath) -> tuple[tuple[int, int], Iterator[Events]]:
     """The sensor's width and height, and the events of a file, some thousands at a time, in its own microseconds.
 
     Raises:
         InputError: faery is not installed, or it cannot read the file (this may turn out on the way).
     """
+    path = Path(path)
     try:
         import faery
     except ImportError:

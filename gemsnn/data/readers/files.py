@@ -9,6 +9,7 @@ from gemsnn.data.events import Recording
 from gemsnn.data.readers.aedat2 import read_aedat2
 from gemsnn.data.readers.nmnist import read_nmnist
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 LARGEST_FILE = 2**31
 """Files of one recording above this many bytes are refused: they would not fit a common machine's memory."""
@@ -18,12 +19,13 @@ MAGIC_HDF5 = b"\x89HDF\r\n\x1a\n"
 MAGIC_ZIP = b"PK\x03\x04"
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: AnyPath) -> bytes:
     """The bytes of a file of one recording.
 
     Raises:
         InputError: as :func:`~gemsnn.data.access.first_bytes`, or the file is larger than :data:`LARGEST_FILE`.
     """
+    path = Path(path)
     first_bytes(path)
     try:
         size = path.stat().st_size
@@ -34,7 +36,7 @@ def read_bytes(path: Path) -> bytes:
     raise InputError(f"{path}: {size} bytes are too many for one recording; cut it into shorter ones")
 
 
-def read_recording(path: str | Path) -> Recording:
+def read_recording(path: AnyPath) -> Recording:
     """Read an event file: AEDAT 2.0 (known by its first line or by ``.aedat``) or N-MNIST (``.bin``).
 
     Raises:

@@ -20,6 +20,7 @@ from gemsnn.data.access import refusal
 from gemsnn.data.events import Recording, check_events, close_gaps, make_events
 from gemsnn.data.images import EXPANSION
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 CROPPED = 26
 """Coordinates below this everywhere: the file holds the 26 x 26 pixels from (48, 48) on, counted from 0."""
@@ -38,8 +39,9 @@ class Part(NamedTuple):
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
+def open_hdf5(path: AnyPath) -> Iterator[h5py.File]:
     """Open for reading; what goes wrong on the way to the file or within it becomes an :class:`InputError`."""
+    path = Path(path)
     try:
         with h5py.File(path, "r") as file:
             _refuse_links(file, str(path))

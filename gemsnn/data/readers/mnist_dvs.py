@@ -19,6 +19,7 @@ from gemsnn.data.images import DAMAGED_ZIP, packing
 from gemsnn.data.readers.aedat2 import read_aedat2
 from gemsnn.data.readers.files import read_bytes
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 NAME = re.compile(r"mnist_(\d)_scale(\d\d)_(\d{4})\.aedat")
 """Digit, scale and number of a recording, in the base name of its file."""
@@ -64,7 +65,7 @@ class DvsFile(NamedTuple):
         return f"{self.path}" if self.member is None else f"{self.path}:{self.member}"
 
 
-def find_mnist_dvs(root: str | Path, scale: int | None = 4) -> list[DvsFile]:
+def find_mnist_dvs(root: AnyPath, scale: int | None = 4) -> list[DvsFile]:
     """Every recording of MNIST-DVS under a folder, in its zip files, or in one zip file.
 
     Files are known by their base name (:data:`NAME`). The nearest folder or zip above a file whose name

@@ -1,0 +1,29 @@
+"""Run folders without a training: a network as it is drawn, with all that goes with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from gemsnn import config, models, train
+from gemsnn import network as networks
+from gemsnn.config import Settings
+from gemsnn.models import Model
+from gemsnn.records import RunFolder
+from gemsnn.types import Layout
+
+
+def untrained(folder: Path, settings: Settings, layout: Layout) -> Model:
+    """Write a run folder, and load it."""
+    network = networks.build(
+        settings.network_spec(layout), seed=settings.train.seed, dtype=models.DTYPES[settings.network.dtype]
+    )
+    learner = train.start(networks.init(network, settings.train.seed), settings.learning)
+    run = RunFolder.create(folder)
+    tensors = {**train.learner_tensors(learner), "mask": network.mask.to(torch.uint8)}
+    run.save_checkpoint(tensors, {"batches": 0, "updates": 0})
+    run.write("config.toml", config.dump(settings))
+    run.write_json("manifest.json", {"layout": layout._asdict(), "status": "finished"})
+    models.save_facts(run, models.facts_of(settings, layout))
+    return models.load_model(folder)
