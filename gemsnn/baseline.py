@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from gemsnn import metrics
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+
+# scikit-learn takes seconds to load, and only fitting needs it
 
 NAME = "logistic regression on event counts per pixel"
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
@@ -51,6 +54,9 @@ class Model(NamedTuple):
 
 def fit(train: Counts, validation: Counts, classes: int) -> Model:
     """Learn from the training part; the strength of regularisation with the lowest validation NLL is kept."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     present = np.unique(train.labels)
     logs = np.log1p(train.counts)
     spread = max(float((logs - logs.mean(0)).std()), 1e-12)

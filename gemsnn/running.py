@@ -22,7 +22,6 @@ from gemsnn import (
     metrics,
     optimisers,
     parsing,
-    report,
     resuming,
     train,
 )
@@ -236,13 +235,19 @@ def _train_in(
         }
         manifest |= {"finished": _now(), "status": scores["status"]}
         run.write_json("manifest.json", manifest)
-        page = report.write_report(run.path)
+        page = _report(run)
     warning = metrics.Mute(**scores["costs"]["mute_hidden_neurons"]).warning(network.spec.hidden_neurons)
     if warning is not None:
         console.say(f"note: {warning}")
     print_scores(scores)
     print(f"report: {page}")
     return 0 if finished else INTERRUPTED
+
+
+def _report(run: RunFolder) -> Path:
+    from gemsnn import report  # its figures need matplotlib, which takes a second
+
+    return report.write_report(run.path)
 
 
 def part_of(splits: Splits, name: str) -> SpikeSet:

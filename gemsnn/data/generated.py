@@ -18,7 +18,7 @@ from gemsnn.data.binning import BinSpec, bin_events
 from gemsnn.data.camera import MNIST_DVS_SCALE4, EmulatorSpec
 from gemsnn.data.emulator import ALGORITHM, emulate
 from gemsnn.data.images import Images, digits_images, framed, load_images
-from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.data.spikeset import SpikeSet, Splits, limit_note, share_of_test
 from gemsnn.errors import InputError
 from gemsnn.types import Layout, Progress
 
@@ -98,7 +98,7 @@ def load_digits_events(
         emulator: the camera.
         seed: addresses the randomness of the recordings.
         limit: keep only this many recordings of training and validation together, in their ratio; every class
-            has as many as any other, give or take one. The test part stays whole.
+            has as many as any other, give or take one. Of the test part the same share is kept.
         progress: shows how far the work is.
     """
     small = digits_images()
@@ -106,7 +106,8 @@ def load_digits_events(
     source = Images(framed(small.images), small.labels)
     whole = _emulated("digits", source, emulator, bins or BinSpec(), seed, progress)
     note = "digits: the 1,797 handwritten digits of scikit-learn, seen by an emulated event camera"
-    return _pick(whole, limited(parts, limit), note)
+    kept = limited(parts, limit)
+    return _pick(whole, kept, (note, *_limit_notes(parts, kept)))
 
 
 def load_image_events(
@@ -144,12 +145,13 @@ def load_image_events(
     held = min(max(round(validation * (total - tested)), 1), total - tested - 1)
     if tested < 1 or held < 1:
         raise InputError(f"{root}: {total} images are too few to split; give at least 10")
-    parts = limited(split(source.labels, tested, held), limit)
+    every = split(source.labels, tested, held)
+    parts = limited(every, limit)
     wanted = np.sort(np.concatenate(parts))
     whole = _emulated("images", source, emulator, bins or BinSpec(), seed, progress, wanted)
     train, validate, test = (np.searchsorted(wanted, part) for part in parts)
     note = f"images: {len(wanted)} of {total} images, seen by an emulated event camera"
-    return _pick(whole, (train, validate, test), note)
+    return _pick(whole, (train, validate, test), (note, *_limit_notes(every, parts)))
 
 
 def read_folder(root: Path) -> Images:
@@ -191,7 +193,10 @@ def split(labels: NDArray[np.int64], test: int, validation: int) -> Parts:
 
 
 def limited(parts: Parts, limit: int | None) -> Parts:
-    """The first recordings of training and validation, ``limit`` in all and in the ratio of the parts."""
+    """The first recordings of training and validation, ``limit`` in all, and the same share of the test part.
+
+    All in the ratio of the parts, at least one of each.
+    """
     train, validation, test = parts
     total = len(train) + len(validation)
     if limit is None or limit >= total:
@@ -201,7 +206,7 @@ def limited(parts: Parts, limit: int | None) -> Parts:
             f"limit must be at least 2, one recording for training and one for validation, not {limit}"
         )
     kept = min(max(round(limit * len(validation) / total), 1), limit - 1)
-    return train[: limit - kept], validation[:kept], test
+    return train[: limit - kept], validation[:kept], test[: share_of_test(len(test), limit, total)]
 
 
 def _emulated(
@@ -234,6 +239,12 @@ def _emulated(
     return spikes.merged() if bins.polarity == "merged" else spikes
 
 
-def _pick(whole: SpikeSet, parts: Parts, note: str) -> Splits:
+def _limit_notes(every: Parts, kept: Parts) -> tuple[str, ...]:
+    (train, validation, test), (all_train, all_validation, all_test) = map(len, kept), map(len, every)
+    total = all_train + all_validation
+    return (limit_note(train + validation, total, test, all_test),) if train + validation < total else ()
+
+
+def _pick(whole: SpikeSet, parts: Parts, notes: tuple[str, ...]) -> Splits:
     train, validation, test = (whole.select(part) for part in parts)
-    return Splits(train, validation, test, (note,))
+    return Splits(train, validation, test, notes)

@@ -32,7 +32,7 @@ from gemsnn.data.readers.hdf5 import (
 from gemsnn.data.readers.mnist_dvs import DvsFile, choose, find_mnist_dvs, read_files
 from gemsnn.data.readers.nmnist import SIDE as NMNIST_SIDE
 from gemsnn.data.readers.nmnist import read_nmnist
-from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.data.spikeset import SpikeSet, Splits, limit_note, share_of_test
 from gemsnn.errors import InputError
 from gemsnn.types import Layout, Progress
 
@@ -85,7 +85,8 @@ def load_mnist_dvs(
             Processed ones stay as they are, which a note tells.
         seed: of the pre-processing's noise.
         limit: read only this many recordings of training and validation together, classes interleaved (the
-            first of each class, then the second of each, ..). The test part is not limited.
+            first of each class, then the second of each, ..), and the same share of the test part, which a note
+            tells.
         validation: the fraction of the training part cut off for validation, see :func:`split_validation`.
         progress: wraps the files as they are read, to show a bar.
 
@@ -331,6 +332,10 @@ def _splits(
         return bin_all(items, _counted(recordings, repairs))
 
     train_set, validation_set = split_validation(binned(_first(train, limit), "training"), validation)
+    tested = share_of_test(len(test), limit, len(train))
+    if tested < len(test):
+        notes += (limit_note(len(train_set) + len(validation_set), len(train), tested, len(test)),)
+        test = _first(test, tested)
     test_set = binned(test, "test")
     if repairs:
         mended = ", ".join(f"{count} {kind}" for kind, count in sorted(repairs.items()))

@@ -142,3 +142,16 @@ class Splits:
     validation: SpikeSet
     test: SpikeSet
     notes: tuple[str, ...] = ()
+
+
+def share_of_test(tested: int, limit: int | None, total: int) -> int:
+    """How many of ``tested`` test recordings go with the first ``limit`` of ``total`` others; at least one."""
+    return tested if limit is None or limit >= total else min(max(round(tested * limit / total), 1), tested)
+
+
+def limit_note(kept: int, total: int, tested: int, of: int) -> str:
+    """What a limit has left of the data, for :attr:`Splits.notes`."""
+    return (
+        f"limit: {kept} of {total} recordings to learn from and validate with, and in the same proportion {tested} of "
+        f"{of} to test on."
+    )
