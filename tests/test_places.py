@@ -74,9 +74,13 @@ def test_a_claim_goes_away_with_the_work_it_was_for(tmp_path):
     with pytest.raises(InputError, match="no data"), RunFolder.claimed(tmp_path / "run"):
         raise InputError("no data")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(InputError, match="no data"), RunFolder.claimed(tmp_path / "run") as run:
+
+    def work(run):
         run.write("config.toml", "")
         raise InputError("no data")
+
+    with pytest.raises(InputError, match="no data"), RunFolder.claimed(tmp_path / "run") as run:
+        work(run)
     assert (tmp_path / "run" / "config.toml").exists()
 
 
