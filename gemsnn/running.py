@@ -316,8 +316,9 @@ def print_scores(scores: dict[str, Any]) -> None:
     """Scores as a small table on standard output."""
     print(
         f"{scores['split']}: {scores['presentations']} presentations, {scores['compartments']} compartments, "
-        f"decoder {scores['decoder']}, log-likelihood {scores['log_likelihood']:.2f} nats"
+        f"decoder {scores['decoder']}"
     )
+    print(f"log-likelihood {scores['log_likelihood']:.2f} nats a presentation")
     named = [("network", scores)]
     if scores.get("baseline"):
         named.append((scores["baseline"]["name"], scores["baseline"]))
