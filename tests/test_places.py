@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from runs import command
 
-from gemsnn import records, running
+from gemsnn import records, resuming, running
 from gemsnn.cli import main
 from gemsnn.commands import bench as bench_command
 from gemsnn.commands import reproduce as reproduce_command
+from gemsnn.config import Settings
 from gemsnn.data import cache
 from gemsnn.errors import InputError
 from gemsnn.records import RunFolder
@@ -254,3 +255,7 @@ def test_a_warning_is_one_line(monkeypatch, capsys):
     assert main([]) == 0
     assert seen[0](UserWarning("it is so"), UserWarning, "file.py", 3) == "gemsnn: note: it is so\n"
     assert warnings.formatwarning is usual
+
+
+def test_a_manifest_of_an_older_version_tells_no_settings(tmp_path):
+    resuming.check_unchanged(Settings(), {"status": "interrupted"}, tmp_path)

@@ -95,7 +95,8 @@ def recall(name: str, ingredients: Mapping[str, Any], make: Callable[[], SpikeSe
         store(path, made)
     except OSError as error:
         warnings.warn(
-            f"the cache {path.parent} cannot be written ({error.strerror}); set GEMSNN_CACHE to a folder that can",
+            f"the cache {path.parent} cannot be written ({error.strerror or error}); set GEMSNN_CACHE to a folder "
+            "that can",
             stacklevel=2,
         )
     return made
