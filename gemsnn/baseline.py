@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from gemsnn import checks, metrics
 from gemsnn.checks import Count
 from gemsnn.errors import InputError
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+
+# scikit-learn takes seconds to load, and only fitting needs it
 
 NAME = "logistic regression on event counts per pixel"
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
@@ -69,6 +72,9 @@ def fit(train: Counts, validation: Counts, classes: int) -> Model:
         _check_counts(part.counts, train.counts.shape[1], name)
         if part.labels.dtype.kind not in "iu" or np.any((part.labels < 0) | (part.labels >= classes)):
             raise InputError(f"{name} must hold whole numbers from 0 to {classes - 1} as labels")
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     present = np.unique(train.labels)
     logs = np.log1p(train.counts)
     spread = max(float((logs - logs.mean(0)).std()), 1e-12)

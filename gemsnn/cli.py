@@ -27,7 +27,7 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 2 for bad input, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    warnings.formatwarning = lambda message, *_, **__: f"gemsnn: note: {message}\n"
+    usual, warnings.formatwarning = warnings.formatwarning, _note
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # hours of work shall not end at a letter
@@ -50,6 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("gemsnn: stopped", file=sys.stderr)
         return INTERRUPTED
+    finally:
+        warnings.formatwarning = usual
+
+
+def _note(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning as a person is told it: without the line of code."""
+    return f"gemsnn: note: {message}\n"
 
 
 def _dispatch(words: list[str]) -> int:

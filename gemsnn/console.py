@@ -27,8 +27,8 @@ CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """One line for the person."""
-    CONSOLE.print(text, markup=False)
+    """One line for the person; a terminal that is narrower breaks it between words."""
+    CONSOLE.print(text, markup=False, soft_wrap=not CONSOLE.is_terminal)
 
 
 @contextmanager

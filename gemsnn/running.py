@@ -273,13 +273,18 @@ def _train_in(
         }
         manifest |= {"finished": _now(), "status": scores["status"]}
         run.write_json("manifest.json", manifest)
-        page = report.write_report(run.path)
+        page = _report(run)
     warning = metrics.Mute(**scores["costs"]["mute_hidden_neurons"]).warning(network.spec.hidden_neurons)
     if warning is not None:
         console.say(f"note: {warning}")
     print_scores(scores)
     print(f"report: {page}")
     return 0 if finished else INTERRUPTED
+
+
+def _report(run: RunFolder) -> Path:
+
+    return report.write_report(run.path)
 
 
 def part_of(splits: Splits, name: str) -> SpikeSet:
@@ -367,8 +372,9 @@ def print_scores(scores: dict[str, Any]) -> None:
     """Scores as a small table on standard output."""
     print(
         f"{scores['split']}: {scores['presentations']} presentations, {scores['compartments']} compartments, "
-        f"decoder {scores['decoder']}, log-likelihood {scores['log_likelihood']:.2f} nats"
+        f"decoder {scores['decoder']}"
     )
+    print(f"log-likelihood {scores['log_likelihood']:.2f} nats a presentation")
     named = [("network", scores)]
     if scores.get("baseline"):
         named.append((scores["baseline"]["name"], scores["baseline"]))

@@ -1,5 +1,26 @@
-"""One thread of torch a test process, so that two processes share two cores fairly."""
+"""One thread of torch a test process, so that two processes share two cores fairly; runs that several files look at."""
 
+import pytest
 import torch
+from event_files import nmnist_folder
+from runs import command
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def nmnist_root(tmp_path_factory):
+    """Thirty N-MNIST recordings of three digits."""
+    root = tmp_path_factory.mktemp("nmnist")
+    nmnist_folder(root, [(digit, 10 * number + digit) for digit in range(3) for number in range(10)])
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained_run(nmnist_root, tmp_path_factory):
+    """A small training on them; look at it, and leave it as it is."""
+    from gemsnn.cli import main
+
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert main(command(nmnist_root, out)) == 0
+    return out

@@ -10,7 +10,7 @@ import torch
 
 from gemsnn import cli
 from gemsnn.basis import BasisSpec
-from gemsnn.bench import cases, figures, measure, suite
+from gemsnn.bench import cases, measure, suite
 from gemsnn.bench.cases import TASKS, Case
 from gemsnn.bench.measure import Job
 from gemsnn.commands import bench as bench_command
@@ -164,10 +164,8 @@ def test_a_failure_is_left_out_and_told(monkeypatch, capsys):
 
 def test_what_cannot_be_is_refused(monkeypatch, capsys):
     monkeypatch.setattr(bench_command.datasets, "load", lambda *_, **__: Splits)
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["bench", "--task", "nonsense"])
-    assert ended.value.code == 2
     for words in (
+        ["--task", "nonsense"],
         ["--kernels", "nonsense"],
         ["--repeat", "0"],
         ["--task", "paper", "--with-peers"],
@@ -176,4 +174,3 @@ def test_what_cannot_be_is_refused(monkeypatch, capsys):
         assert cli.main(["bench", *words]) == 2
     with pytest.raises(InputError, match="there is no task"):
         suite.task_names("nonsense")
-    assert figures.check("all") is None

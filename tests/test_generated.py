@@ -102,11 +102,15 @@ def test_digits_come_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
         load_digits_events(replace(BINS, bin_us=20_000), SHORT)
 
 
-def test_limit_keeps_the_test_part_the_ratio_and_the_classes() -> None:
+def test_limit_keeps_the_ratio_of_all_parts_and_the_classes() -> None:
     whole, some = load_digits_events(BINS, SHORT), load_digits_events(BINS, SHORT, limit=120)
-    assert (len(some.train), len(some.validation), len(some.test)) == (100, 20, 357)
+    assert (len(some.train), len(some.validation), len(some.test)) == (100, 20, 30)  # 357 * 120 / 1440
     assert same(some.train, whole.train.select(slice(100)))
     assert same(some.validation, whole.validation.select(slice(20)))
+    assert same(some.test, whole.test.select(slice(30)))
+    assert "120 of 1440" in some.notes[-1]
+    assert "30 of 357 to test on" in some.notes[-1]
+    assert len(whole.notes) == 1
     assert np.bincount(some.train.labels).tolist() == pytest.approx([10] * 10, abs=1)
     assert np.bincount(some.validation.labels).tolist() == pytest.approx([2] * 10, abs=1)
     assert same(load_digits_events(BINS, SHORT, limit=5000).train, whole.train)
@@ -117,7 +121,7 @@ def test_limit_is_exact(limit: int) -> None:
     train, validation, test = limited(split(np.arange(40) % 3, 4, 4), limit)
     assert len(train) + len(validation) == limit
     assert min(len(train), len(validation)) >= 1
-    assert len(test) == 4
+    assert len(test) == max(1, round(4 * limit / 36))
 
 
 @pytest.mark.parametrize("limit", [-1, 0, 1])
@@ -141,7 +145,7 @@ def test_images_from_a_file_and_a_folder(tmp_path: Path) -> None:
     assert same(half.test, both.test)
     few = load_image_events(tmp_path, BINS, SHORT, limit=9)
     assert same(few.train, both.train.select(slice(8)))
-    assert same(few.test, both.test)
+    assert same(few.test, both.test.select(slice(1)))
 
 
 def test_unusable_folders(tmp_path: Path) -> None:

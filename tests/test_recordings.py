@@ -95,7 +95,8 @@ def test_limit_takes_classes_in_turn_and_reads_nothing_else(tmp_path):
     splits = load_mnist_dvs(tmp_path, limit=15, validation=0.2)
     assert len(splits.train) + len(splits.validation) == 15
     assert sorted(labels_of(splits.train) + labels_of(splits.validation)) == sorted([*range(10), *range(5)])
-    assert len(splits.test) == 10
+    assert labels_of(splits.test) == list(range(5))  # 15 of 30 to learn from, so 5 of 10 to test on
+    assert any("5 of 10 to test on" in note for note in splits.notes)
     with pytest.raises(InputError, match=r"mnist_0_scale04_0003\.aedat: this is not an AEDAT 2.0 file"):
         load_mnist_dvs(tmp_path)
 
@@ -275,7 +276,7 @@ def test_nmnist_parts(tmp_path):
 def test_nmnist_without_test_holds_out_the_highest_ids(tmp_path):
     nmnist_folder(tmp_path, [(n % 3, n) for n in range(1, 21)])
     splits = load_nmnist(tmp_path, limit=6)
-    assert splits.test.address.tolist() == [16, 17, 18, 19]
+    assert splits.test.address.tolist() == [17, 18]  # 6 of 16, so of these four the first of two classes
     assert any("20 % of recordings with the highest ids" in note for note in splits.notes)
     assert sorted(labels_of(splits.train) + labels_of(splits.validation)) == [0, 0, 1, 1, 2, 2]
 

@@ -151,7 +151,7 @@ def test_more_votes_are_counted_anew(here, tmp_path):
 
 def test_a_folder_of_something_else_is_refused(here, tmp_path):
     k_sweep.run(tiny_settings(), TINY, tmp_path / "sweep")
-    other = dataclasses.replace(tiny_settings(), evaluate=config.EvaluateSpec(7))
+    other = dataclasses.replace(tiny_settings(), evaluate=config.EvaluateSpec(decoder="likelihood"))
     with pytest.raises(InputError, match="other settings"):
         k_sweep.run(other, TINY, tmp_path / "sweep")
     (tmp_path / "full").mkdir()

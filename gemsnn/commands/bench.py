@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from gemsnn import console
-from gemsnn.bench import figures as bench_figures
 from gemsnn.bench import suite
 from gemsnn.commands import flags
 from gemsnn.data import datasets
@@ -54,6 +53,8 @@ def bench(
         if rows and not json:
             suite.print_table(rows)
         if rows and figures is not None:
+            from gemsnn.bench import figures as bench_figures  # matplotlib takes a second
+
             for path in bench_figures.draw(rows, figures):
                 console.say(f"figure: {path}")
     return 0

@@ -207,12 +207,14 @@ def _parse(
 
 
 def one_sentence(said: str) -> str:
-    """What a parser says in a box, up to its first rule, without box."""
-    lines = [line.strip("│╭╮╰╯ \n") for line in said.splitlines()]
-    kept = []
-    for line in lines[1:] if len(lines) > 1 else lines:
-        if line.startswith("──"):
-            break
+    """What a parser says in a box, drawn with or without Unicode: what stands after the title up to the first rule."""
+    lines = [line.strip("│╭╮╰╯|+ \n") for line in said.splitlines()][1:]
+    kept: list[str] = []
+    for line in lines:
+        if set(line) <= set("─-"):
+            if kept:
+                break
+            continue
         kept.append(line)
     text = re.sub(r"\s+", " ", " ".join(kept)).strip().rstrip(".")
     return text[:1].lower() + text[1:]

@@ -18,7 +18,7 @@ from gemsnn.errors import InputError
 from gemsnn.layers import FLAGS, Layered
 from gemsnn.needs import flag, needs, without
 from gemsnn.recipes import RecipeName
-from gemsnn.reproduce import figures, k_sweep
+from gemsnn.reproduce import k_sweep
 from gemsnn.reproduce.k_sweep import SweepSpec
 
 USUAL = Layered(Settings(evaluate=EvaluateSpec(votes=SweepSpec.votes)))
@@ -95,6 +95,8 @@ def sweep(settings: Settings, spec: SweepSpec, out: Path, quick: bool) -> int:
     with console.status("running; a line for every part that is done"):
         results = k_sweep.run(settings, spec, out, say=console.say, quick=quick)
     print(k_sweep.table(results))
+    from gemsnn.reproduce import figures  # matplotlib takes a second
+
     for path in figures.draw(results, out):
         print(f"figure: {path}")
     print(f"numbers: {out / 'results.json'}")

@@ -80,9 +80,14 @@ def _plain(value: object) -> object:
 def recall(name: str, ingredients: Mapping[str, Any], make: Callable[[], SpikeSet]) -> SpikeSet:
     """The data of these ingredients: from the cache if it is there and sound, else made and then kept.
 
-    Where the cache cannot be written, the data is returned all the same, with a warning that it was not kept.
+    Where the cache cannot be found, read or written, the data is returned all the same, with a warning that it was
+    not kept.
     """
-    path = folder() / f"{name}-{key(ingredients)[:32]}.safetensors"
+    try:
+        path = folder() / f"{name}-{key(ingredients)[:32]}.safetensors"
+    except RuntimeError:  # nobody knows where home is
+        warnings.warn("there is no home folder to cache data in; set GEMSNN_CACHE to a folder", stacklevel=2)
+        return make()
     if (kept := load(path)) is not None:
         return kept
     made = make()
@@ -90,7 +95,8 @@ def recall(name: str, ingredients: Mapping[str, Any], make: Callable[[], SpikeSe
         store(path, made)
     except OSError as error:
         warnings.warn(
-            f"the cache {path.parent} cannot be written ({error}); set GEMSNN_CACHE to a folder that can",
+            f"the cache {path.parent} cannot be written ({error.strerror or error}); set GEMSNN_CACHE to a folder "
+            "that can",
             stacklevel=2,
         )
     return made

@@ -116,15 +116,17 @@ def load_digits_events(
         emulator: the camera.
         seed: addresses the randomness of the recordings.
         limit: keep only this many recordings of training and validation together, in their ratio; every class
-            has as many as any other, give or take one. The test part stays whole.
+            has as many as any other, give or take one. Of the test part the same share is kept.
         progress: shows how far the work is.
     """
     small = digits_images()
-    positions = limited(split(small.labels, _DIGITS_TEST, _DIGITS_VALIDATION), limit)
+    every = split(small.labels, _DIGITS_TEST, _DIGITS_VALIDATION)
+    positions = limited(every, limit)
     digits = ImageSet(Images(framed(small.images), small.labels), ("digits",), (0,))
     whole = _emulated("digits", digits.source, emulator, bins or BinSpec(), seed, progress)
     note = "digits: the 1,797 handwritten digits of scikit-learn, seen by an emulated event camera"
-    return _pick(whole, positions, positions, digits, "digits", (note,))
+    notes = (note, *_limit_notes(every, positions))
+    return _pick(whole, positions, positions, digits, "digits", notes)
 
 
 def load_image_events(
@@ -164,7 +166,8 @@ def load_image_events(
     held = min(max(round(validation * (total - tested)), 1), total - tested - 1)
     if tested < 1 or held < 1:
         raise InputError(f"{root}: {total} images are too few to split; give at least 10")
-    positions = limited(split(source.labels, tested, held), limit)
+    every = split(source.labels, tested, held)
+    positions = limited(every, limit)
     wanted = np.sort(np.concatenate(positions))
     whole = _emulated("images", source, emulator, bins or BinSpec(), seed, progress, wanted)
     train, validate, test = (np.searchsorted(wanted, part) for part in positions)
@@ -179,7 +182,7 @@ def load_image_events(
         positions,
         images,
         root,
-        (note, *images.notes, *numbering(source.labels), *missing),
+        (note, *_limit_notes(every, positions), *images.notes, *numbering(source.labels), *missing),
     )
 
 
@@ -203,18 +206,21 @@ def split(labels: NDArray[np.int64], test: int, validation: int) -> Parts:
     return order[test + validation :], order[test : test + validation], order[:test]
 
 
-def limited(parts: Parts, limit: int | None) -> Parts:
-    """The first recordings of training and validation, ``limit`` in all and in the ratio of the parts."""
-    train, validation, test = parts
+def limited(every: Parts, limit: int | None) -> Parts:
+    """The first recordings of training and validation, ``limit`` in all, and the same share of the test part.
+
+    All in the ratio of the parts, at least one of each.
+    """
+    train, validation, test = every
     total = len(train) + len(validation)
     if limit is None or limit >= total:
-        return parts
+        return every
     if limit < 2:
         raise InputError(
             f"limit must be at least 2, one recording for training and one for validation, not {limit}"
         )
     kept = min(max(round(limit * len(validation) / total), 1), limit - 1)
-    return train[: limit - kept], validation[:kept], test
+    return train[: limit - kept], validation[:kept], test[: parts.share_of_test(len(test), limit, total)]
 
 
 def _emulated(
@@ -245,6 +251,14 @@ def _emulated(
         name, ingredients, partial(make, progress=progress, description=f"emulating {name}")
     )
     return spikes.merged() if bins.polarity == "merged" else spikes
+
+
+def _limit_notes(every: Parts, kept: Parts) -> tuple[str, ...]:
+    (train, validation, test), (all_train, all_validation, all_test) = map(len, kept), map(len, every)
+    total = all_train + all_validation
+    if train + validation == total:
+        return ()
+    return (parts.limit_note(train + validation, total, test, all_test),)
 
 
 def _pick(

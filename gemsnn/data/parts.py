@@ -71,7 +71,8 @@ def load(
     Args:
         listing: the data set.
         spec: the bins.
-        limit: read only so many recordings of training and validation together, classes interleaved.
+        limit: read only so many recordings of training and validation together, classes interleaved, and the same
+            share of the test part.
         validation: the fraction of the training part cut off for validation.
         progress: wraps the items as they are read, to show a bar.
 
@@ -82,10 +83,14 @@ def load(
         raise InputError(f"the validation fraction must be at least 0 and below 1, not {validation}")
     reader = _Reader(listing, spec, progress)
     train, validate = split_validation(reader.binned(first(listing.train, limit), "training"), validation)
-    splits = Splits(train, validate, reader.binned(listing.test, "test"))
+    tested = share_of_test(len(listing.test), limit, len(listing.train))
+    splits = Splits(train, validate, reader.binned(first(listing.test, tested), "test"))
     name = {item.index: item.name for item in (*listing.train, *listing.test)}.__getitem__
     marked = {part: reader.marks(spikes, name) for part, spikes in splits.parts.items()}
-    notes = (*listing.notes, *reader.notes(), *look_at(splits, listing.where, name, listing.seen))
+    told = ()
+    if limit is not None and tested < len(listing.test):
+        told = (limit_note(limit, len(listing.train), tested, len(listing.test)),)
+    notes = (*listing.notes, *told, *reader.notes(), *look_at(splits, listing.where, name, listing.seen))
     return replace(splits, notes=tuple(map(one_line, (*notes, *copies.between(marked)))))
 
 
@@ -210,6 +215,19 @@ def first(items: Sequence[Item], limit: int | None) -> list[Item]:
         ranked.append((met[item.label], item.label, item))
         met[item.label] += 1
     return [item for _, _, item in sorted(ranked, key=lambda entry: entry[:2])][:limit]
+
+
+def share_of_test(tested: int, limit: int | None, total: int) -> int:
+    """How many of ``tested`` test recordings go with the first ``limit`` of ``total`` others; at least one."""
+    return tested if limit is None or limit >= total else min(max(round(tested * limit / total), 1), tested)
+
+
+def limit_note(kept: int, total: int, tested: int, of: int) -> str:
+    """What a limit has left of the data, for :attr:`Splits.notes`."""
+    return (
+        f"limit: {kept} of {total} recordings to learn from and validate with, and in the same proportion {tested} of "
+        f"{of} to test on."
+    )
 
 
 def part_of(count: int, fraction: float) -> int:

@@ -82,7 +82,8 @@ def load_mnist_dvs(
             Processed ones stay as they are, which a note tells.
         seed: of the pre-processing's noise.
         limit: read only this many recordings of training and validation together, classes interleaved (the
-            first of each class, then the second of each, ..). The test part is not limited.
+            first of each class, then the second of each, ..), and the same share of the test part, which a note
+            tells.
         validation: the fraction of the training part cut off for validation, see :func:`split_validation`.
         progress: wraps the files as they are read, to show a bar.
 

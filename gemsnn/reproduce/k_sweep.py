@@ -101,7 +101,10 @@ def _without_part(settings: Settings) -> Settings:
     """The settings with what every part sets itself at fixed values, so that sweeps compare."""
     train = dataclasses.replace(settings.train, compartments=1, seed=0)
     evaluate = dataclasses.replace(settings.evaluate, votes=EvaluateSpec.votes)
-    return dataclasses.replace(settings, train=train, evaluate=evaluate)
+    data = settings.data
+    if data.root is not None:
+        data = dataclasses.replace(data, root=data.root.absolute())
+    return dataclasses.replace(settings, data=data, train=train, evaluate=evaluate)
 
 
 def claim(settings: Settings, out: Path) -> None:

@@ -1,0 +1,187 @@
+"""Settings in layers: defaults, recipe, file, flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gemsnn import config, fields, layers, recipes
+from gemsnn.cli import COMMANDS, main
+from gemsnn.commands import train
+from gemsnn.commands.flags import one_sentence
+from gemsnn.config import Settings
+from gemsnn.errors import InputError
+from gemsnn.layers import FLAGS, Layer
+
+
+def bound(*words: str) -> layers.Layered:
+    return train.bind(list(words)).keywords["settings"]
+
+
+def test_each_layer_overrides_the_ones_before_it(tmp_path):
+    file = tmp_path / "x.toml"
+    file.write_text("[train]\nepochs = 3\nbatch = 5\n[network]\nmemory = 12\n")
+    found = bound("--batch", "7", "--config", str(file), "--recipe", "best")
+    best, settings = recipes.load("best"), found.settings
+    assert settings.train.batch == 7  # the flag
+    assert settings.train.epochs == 3  # the file
+    assert settings.network.memory == 12
+    assert settings.rule == best.rule  # the recipe
+    assert settings.network.hidden == best.network.hidden
+    assert settings.evaluate == Settings().evaluate  # the defaults
+    record = {layer["source"]: layer["settings"] for layer in found.record()}
+    assert list(record) == ["recipe best", f"file {file}", "flags"]
+    assert record["flags"] == ["batch"]
+    assert record[f"file {file}"] == ["batch", "epochs", "memory"]
+    assert "lr" in record["recipe best"]
+
+
+def test_what_is_missing_in_one_layer_may_come_in_another(tmp_path):
+    file = tmp_path / "x.toml"
+    file.write_text('[data]\ndata = "nmnist"\n')
+    with pytest.raises(InputError, match="needs --root"):
+        bound("--config", str(file))
+    assert bound("--config", str(file), "--root", str(tmp_path)).settings.data.root == tmp_path
+
+
+def test_a_later_choice_lets_an_earlier_setting_rest(tmp_path):
+    file = tmp_path / "x.toml"
+    file.write_text(
+        '[data]\ndata = "mnist-dvs"\nroot = "/x"\nscale = 8\ndeflicker = true\ndeflicker_seed = 3\n'
+    )
+    assert bound("--config", str(file)).settings.data.scale == 8
+    rested = bound("--config", str(file), "--data", "digits").settings
+    assert rested == Settings()
+    file.write_text("[network]\ndensity = 0.3\n")
+    with pytest.raises(
+        InputError, match=r"density in the file .*x.toml has no effect: it needs --topology sparse"
+    ):
+        bound("--config", str(file))
+    with pytest.raises(InputError, match="--scale has no effect"):
+        bound("--scale", "4")  # the default, but somebody asked for it
+
+
+def test_keys_of_older_files_are_understood(tmp_path):
+    file = tmp_path / "x.toml"
+    file.write_text("[evaluate]\nvote_compartments = 7\n")
+    assert config.load(file).evaluate.votes == 7
+    assert bound("--config", str(file)).settings.evaluate.votes == 7
+
+
+def test_paths_are_kept_absolute_and_can_be_written_down(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert bound("--data", "nmnist", "--root", "a/../b").settings.data.root == tmp_path / "b"
+    with pytest.raises(
+        InputError, match=r"--root .*\\udcff is not valid UTF-8, so it cannot be written down"
+    ):
+        bound("--data", "nmnist", "--root", "a\udcff")
+
+
+SAMPLES = {
+    "data": ["digits", "mnist-dvs", "nmnist"],
+    "root": [Path("/x"), Path("/y")],
+    "validation": [0.1, 0.3],
+    "scale": [4, 8],
+    "deflicker": [False, True],
+    "deflicker_seed": [0, 5],
+    "topology": ["layered", "full", "sparse"],
+    "density": [0.1, 0.7],
+    "feedback": ["hidden", "none"],
+    "feedback_count": [2, 3],
+    "hidden": [(64,), (), (3, 2)],
+    "hidden_rate": [0.1, 0.3],
+    "rule": ["gem-cv", "gem", "ml", "iw"],
+    "kappa": [0.9, 0.5],
+    "sparsity": [0.0, 0.2],
+    "sparsity_rate": [0.1, 0.3],
+    "optimiser": ["adam", "sgd"],
+    "beta1": [0.9, 0.5],
+    "compartments": [1, 5],
+    "update_every": [1, "presentation"],
+    "readout": ["every-step", "last-step"],
+}
+SOME = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in SAMPLES.items()})
+
+
+@given(SOME, SOME, SOME)
+def test_a_config_that_was_written_is_read_as_it_was(recipe, file, flags):
+    """Whatever layers come to, if it is accepted: its file is accepted, and means the same."""
+    given = [Layer("recipe x", recipe), Layer("file y", file), Layer(FLAGS, flags)]
+    try:
+        settings = layers.resolve(Settings(), given).settings
+    except InputError:
+        return
+    text = config.dump(settings)
+    assert config.parse(text, "again") == settings
+    again = Layer("file z", layers._values(text, "again"))  # pyright: ignore[reportPrivateUsage]
+    assert layers.resolve(Settings(), [again]).settings == settings
+    for name, value in flags.items():
+        assert fields.flat(settings)[name] == value  # what a flag says, holds
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train --learning-rate 1", "gemsnn train has no flag --learning-rate; did you mean --lr?"),
+        ("train --batch-size 1", "did you mean --batch?"),
+        ("train --batch_size=1", "did you mean --batch?"),
+        ("train --epoch 1", "did you mean --epochs?"),
+        ("train --compartment 1", "did you mean --compartments?"),
+        ("train --vote-compartments 1", "did you mean --votes?"),
+        ("train --device cuda", "everything runs on the CPU"),
+        ("evaluate RUN --compartments 1", "did you mean --votes?"),
+        ("train --lr 1 --lr 2", "--lr is given twice; give it once"),
+        ("train --recipe best --recipe=paper", "--recipe is given twice"),
+        ("train --pad --no-pad", "--pad is given twice"),
+        ("train --recipe worst", "there is no recipe 'worst'; choose from paper, best"),
+        ("train --hidden x", "--hidden"),
+        ("train --data foo", "invalid choice 'foo'"),
+        ("train --lr", "missing value for argument '--lr'"),
+        ("train x", "unrecognized options: x"),
+        ("evaluate", "missing from gemsnn evaluate: PATH the run folder"),
+        ("trian", "there is no command 'trian'; did you mean train?"),
+        ("--lr 1", "a command comes first"),
+        ("", "give a command, one of train"),
+    ],
+)
+def test_words_that_cannot_be_are_refused_in_a_sentence(words, said, capsys):
+    assert main(words.split()) == 2
+    told = capsys.readouterr()
+    assert said in told.err
+    assert told.err.startswith("gemsnn: ")
+    assert told.err.count("\n") == 1
+    assert told.out == ""
+
+
+@pytest.mark.parametrize("frame", ["│ {} │", "| {} |", "{}"])
+def test_a_parser_s_box_is_taken_away(frame):
+    said = [
+        "Title",
+        "─" * 30 if "│" in frame else "-" * 30,
+        "Missing from x:",
+        "   FILE  the file.",
+        "─" * 9,
+        "help",
+    ]
+    text = "\n".join(frame.format(line) for line in said)
+    assert one_sentence(text) == "missing from x: FILE the file"
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_plain(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*command.split(), "--help"])
+    assert stop.value.code == 0
+    told = capsys.readouterr().out
+    assert "usage: gemsnn" in told
+    assert "``" not in told
+    assert ":func:" not in told
+    assert ":mod:" not in told
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("gemsnn 0.")
