@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn.data.events import Events
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 Polarity = Literal["two", "merged"]
 LONGEST_BIN_US, MOST_STEPS = 10**9, 10**6

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gemsnn.types import InputError, Layout, Presentation, class_target
+from gemsnn.errors import InputError
+from gemsnn.types import Layout, Presentation, class_target
 
 
 @dataclass(frozen=True)
