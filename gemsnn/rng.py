@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import hashlib
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from gemsnn.compiled import njit
 
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
 _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
@@ -32,7 +33,7 @@ _ROUNDS = 10
 _TO_CELL = np.uint64(9)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(nogil=True, inline="always")
 def philox(c0, c1, c2, c3, key_0, key_1):
     """Philox4x32-10: four 32-bit counter words and two key words to four random words, all held in uint64."""
     for _ in range(_ROUNDS):
@@ -47,7 +48,7 @@ def philox(c0, c1, c2, c3, key_0, key_1):
     return c0, c1, c2, c3
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(nogil=True, inline="always")
 def to_unit(word):
     """Map a 32-bit word to the centre of one of 2^23 equal cells of (0, 1).
 
@@ -57,7 +58,7 @@ def to_unit(word):
     return (np.float32(word >> _TO_CELL) + np.float32(0.5)) * np.float32(2.0**-23)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def fill_row(out, presentation, step, compartment, key_0, key_1):
     """The uniforms of all neurons of one compartment at one step, into float32 ``out [N]``; words are uint64."""
     whole = len(out) // 4
@@ -73,7 +74,7 @@ def fill_row(out, presentation, step, compartment, key_0, key_1):
         out[4 * whole + word] = to_unit(rest[word])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _fill(out, key_0, key_1, index, first_step):
     presentations, steps, compartments, _ = out.shape
     for b in range(presentations):

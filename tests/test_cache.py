@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gemsnn import places
 from gemsnn.data import cache
 from gemsnn.data.binning import BinSpec
 from gemsnn.data.camera import EmulatorSpec
@@ -37,19 +38,25 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cache.folder() == tmp_path / "cache"
+    assert places.cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("GEMSNN_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache.folder() == tmp_path / "xdg" / "gemsnn"
+    assert places.cache_folder() == tmp_path / "xdg" / "gemsnn"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setattr(sys, "platform", "linux")
-    assert cache.folder() == tmp_path / ".cache" / "gemsnn"
+    assert places.cache_folder() == tmp_path / ".cache" / "gemsnn"
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert cache.folder() == tmp_path / "Library" / "Caches" / "gemsnn"
+    assert places.cache_folder() == tmp_path / "Library" / "Caches" / "gemsnn"
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert cache.folder() == tmp_path / "local" / "gemsnn" / "cache"
+    assert places.cache_folder() == tmp_path / "local" / "gemsnn" / "cache"
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert places.cache_folder() == places.temporary_folder()
 
 
 @pytest.mark.parametrize("counts", [False, True])
@@ -113,7 +120,7 @@ def test_key_does_not_depend_on_order_and_refuses_arrays() -> None:
 @pytest.mark.parametrize("damage", ["cut", "empty", "flip", "rubbish", "folder facts"])
 def test_damaged_file_is_made_again(damage: str) -> None:
     cache.recall("some", {}, make)
-    (path,) = cache.folder().iterdir()
+    (path,) = places.cache_folder().iterdir()
     content = bytearray(path.read_bytes())
     if damage == "cut":
         content = content[:-5]

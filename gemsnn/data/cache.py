@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from gemsnn import places
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.types import AnyPath, Layout
@@ -31,23 +31,6 @@ FORMAT = 2
 """Version of the files: raised whenever they are laid out differently."""
 
 _ARRAYS = ("values", "starts", "labels", "address", "tallies")
-
-
-def folder() -> Path:
-    r"""Where cached data lies.
-
-    ``$GEMSNN_CACHE`` if set; else ``$XDG_CACHE_HOME/gemsnn``; else the system's usual place
-    (``~/.cache/gemsnn``, ``~/Library/Caches/gemsnn`` on macOS, ``%LOCALAPPDATA%\gemsnn\cache`` on Windows).
-    """
-    if own := os.environ.get("GEMSNN_CACHE"):
-        return Path(own).expanduser()
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg).expanduser() / "gemsnn"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "gemsnn" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "gemsnn"
-    return Path.home() / ".cache" / "gemsnn"
 
 
 def digest(array: NDArray) -> str:
@@ -83,11 +66,15 @@ def recall(name: str, ingredients: Mapping[str, Any], make: Callable[[], SpikeSe
     Where the cache cannot be found, read or written, the data is returned all the same, with a warning that it was
     not kept.
     """
+<<<<<<< HEAD
     try:
         path = folder() / f"{name}-{key(ingredients)[:32]}.safetensors"
     except RuntimeError:  # nobody knows where home is
         warnings.warn("there is no home folder to cache data in; set GEMSNN_CACHE to a folder", stacklevel=2)
         return make()
+=======
+    path = places.cache_folder() / f"{name}-{key(ingredients)[:32]}.safetensors"
+>>>>>>> h-kernels
     if (kept := load(path)) is not None:
         return kept
     made = make()

@@ -25,13 +25,13 @@ All levels and thresholds are natural logarithms of intensity.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn import rng
+from gemsnn.compiled import njit
 from gemsnn.data.camera import FINE, EmulatorSpec, pixel_thresholds
 from gemsnn.data.events import Events, make_events
 from gemsnn.errors import InputError
@@ -204,13 +204,16 @@ def _weights(low: int, high: int, cells: int, size_px: float, blur_px: float) ->
     return _normal_distribution(z + half) - _normal_distribution(z - half)
 
 
-@numba.vectorize(["float64(float64)"], cache=True)
-def _normal_distribution(z: Any) -> Any:  # pragma: no cover (compiled)
-    """``Phi(z)``, the normal distribution function."""
-    return 0.5 * math.erfc(-z / math.sqrt(2.0))
+@njit(nogil=True)
+def _normal_distribution(z):  # pragma: no cover (compiled)
+    """``Phi(z)``, the normal distribution function, of every element."""
+    out = np.empty_like(z)
+    for i in range(z.size):
+        out.flat[i] = 0.5 * math.erfc(-z.flat[i] / math.sqrt(2.0))
+    return out
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _film(fine, start_x, start_y, flicker, keep, width, height):  # pragma: no cover (compiled)
     """Frames cut from the fine grid at ``(start_x, start_y)`` grid points, flickering and low-passed."""
     frames = np.empty((len(start_x), height * width), np.float32)
@@ -233,7 +236,7 @@ def _film(fine, start_x, start_y, flicker, keep, width, height):  # pragma: no c
     return frames
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _normal(key, pixel, count):  # pragma: no cover (compiled)
     """A number with mean 0, variance 1 and nearly normal, by address: SplitMix64, then a sum of four uniforms."""
     z = (
@@ -249,7 +252,7 @@ def _normal(key, pixel, count):  # pragma: no cover (compiled)
     return (float(total) / 65536.0 - 2.0 + 2.0 / 65536.0) * math.sqrt(3.0)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _sense(
     film,
     on,

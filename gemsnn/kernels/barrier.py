@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import sys
 
-import numba
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
+
+from gemsnn.compiled import njit
 
 LOOKS = 2000
 """How often a thread looks before it gives its core away: some microseconds."""
 
 if sys.platform == "win32":
 
-    @numba.njit(cache=True, nogil=True)
+    @njit(nogil=True)
     def _give_way():  # pragma: no cover (compiled)
         """Windows has no such function under this name; threads there just look again."""
 
@@ -50,7 +51,7 @@ def _look(_, counter):  # pragma: no cover (compiled)
     return types.int64(counter), generate
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def wait(counter, until):  # pragma: no cover (compiled)
     """Arrive, and wait until so many have arrived since ``counter [1]`` was zero."""
     _arrive(counter)

@@ -40,7 +40,7 @@ SEGMENT = 128
 PARTS = 8
 """Into how many parts a batch is split that may be: a constant, so that sums are the same on every machine."""
 
-FILTER_RANGES = 4
+FILTER_RANGES = 2
 """In how many ranges of filters, at least, terms are added to the weights: a constant for the same reason."""
 
 PENDING_BYTES = 2**30

@@ -13,6 +13,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from gemsnn.compiled import njit
+
 _LOG2_E = 1 / math.log(2)
 _LN2_HIGH = 6.93147180369123816490e-01
 """The first 33 bits of log 2, so that its product with an exponent is exact (as in fdlibm's e_exp.c)."""
@@ -47,7 +49,7 @@ def _power_of_two(_, shifted):  # pragma: no cover (compiled)
     return types.float64(types.float64), generate
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(nogil=True, inline="always")
 def exp_of_negative(x):  # pragma: no cover (compiled)
     """``exp(x)`` for x <= 0 in double precision: ``x = n log 2 + r``, ``exp(x) = 2^n exp(r)``."""
     x = x if x > _LOWEST else _LOWEST
@@ -60,7 +62,7 @@ def exp_of_negative(x):  # pragma: no cover (compiled)
     return (low + cube * cube * r * high) * _power_of_two(shifted)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def sigmoid(potential, out):  # pragma: no cover (compiled)
     """``out[n] = 1 / (1 + exp(-potential[n]))``, computed in double precision."""
     for n in range(len(out)):
@@ -70,7 +72,7 @@ def sigmoid(potential, out):  # pragma: no cover (compiled)
         out[n] = share if x >= 0 else small * share
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def softmax(potential, out):  # pragma: no cover (compiled)
     """``out[i] = exp(u_i) / (1 + sum_j exp(u_j))``; returns ``-log(1 + sum_j exp(u_j))``."""
     top = max(0.0, potential.max())
@@ -83,7 +85,7 @@ def softmax(potential, out):  # pragma: no cover (compiled)
     return -top - math.log(total)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def log_bernoulli(spikes, potential):  # pragma: no cover (compiled)
     """``sum_n log p(s_n | u_n)`` of independent neurons, in double precision and without overflow.
 
@@ -100,21 +102,21 @@ def log_bernoulli(spikes, potential):  # pragma: no cover (compiled)
     return total - math.log(product)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def axpy(scale, x, out):  # pragma: no cover (compiled)
     """``out += scale * x`` for vectors. A loop from zero to a length becomes vector instructions; others may not."""
     for n in range(len(out)):
         out[n] += scale * x[n]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def add_four(a, b, c, d, out):  # pragma: no cover (compiled)
     """``out += a + b + c + d`` for vectors: the sum is loaded and stored once for all of them."""
     for n in range(len(out)):
         out[n] += (a[n] + b[n]) + (c[n] + d[n])
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def add_scaled(values, first, rows, scale, out):  # pragma: no cover (compiled)
     """``out += sum_i scale[i] * values[rows[i], first : first + len(out)]`` for a contiguous ``values``.
 
@@ -139,7 +141,7 @@ def add_scaled(values, first, rows, scale, out):  # pragma: no cover (compiled)
         axpy(scale[i], flat[at : at + size], out)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def add_filtered(values, first, tap, at, sign, rows, where, out):  # pragma: no cover (compiled)
     """``out[n] += sum_d f(d) values[at + sign * d, first + n]``, for those of ``rows`` rows that exist.
 

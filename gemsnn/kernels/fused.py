@@ -3,15 +3,15 @@
 
 Runs p are presentations times compartments (``p = b * K + k``), weights are ``[J, L, N]``, histories are time first.
 A step is :func:`run`, which may be split between threads by runs, then :func:`combine`, where the compartments
-meet. Compiled at first use, then read from the disk cache beside this file.
+meet. Compiled at first use and kept on disk (:mod:`gemsnn.compiled`).
 """
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from gemsnn import rng
+from gemsnn.compiled import njit
 from gemsnn.kernels import barrier, elementary, pending, signals
 from gemsnn.kernels.pending import Pending
 from gemsnn.kernels.work import Given, Past, Scratch, Wiring, Work
@@ -20,7 +20,7 @@ NARROW = 256
 """Weights of a sender that are worked on at once, filters side by side."""
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def advance(work: Work, given: Given, steps, stale, ranges):  # pragma: no cover (compiled)
     """All steps of a block, one after the other; ``stale`` where the weights have changed since the last one.
 
@@ -36,7 +36,7 @@ def advance(work: Work, given: Given, steps, stale, ranges):  # pragma: no cover
         _credit(work, given, steps)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def advance_half(work: Work, given: Given, steps, stale, ranges, arrived):  # pragma: no cover (compiled)
     """The same, by two threads at once: here ``ranges`` is this one's. ``arrived``: int64 ``[1]``, zero."""
     low, high = ranges[0]
@@ -52,7 +52,7 @@ def advance_half(work: Work, given: Given, steps, stale, ranges, arrived):  # pr
         _credit(work, given, steps)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def resume(work: Work, start, low, high):  # pragma: no cover (compiled)
     """Send again, under the weights of now, what the last steps' spikes still have to say."""
     memory, silence = work.wiring.taps.shape[1], len(work.past.spikes) - len(work.past.error)
@@ -66,7 +66,7 @@ def resume(work: Work, start, low, high):  # pragma: no cover (compiled)
                 pending.multiply(work.pending, len(work.scratch.spiked), memory + t, low, high)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def run(work: Work, given: Given, t, ranges):  # pragma: no cover (compiled)
     """Step t of some runs: potentials, spikes, errors, evidence, eligibilities of what is small.
 
@@ -103,7 +103,7 @@ def run(work: Work, given: Given, t, ranges):  # pragma: no cover (compiled)
             _blame(work, t, p)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def recall(
     wiring: Wiring, past: Past, scratch: Scratch, terms: Pending, steps
 ):  # pragma: no cover (compiled)
@@ -119,7 +119,7 @@ def recall(
                 pending.keep_errors(terms, wiring.groups, t, p, runs, len(past.error), past.error[t, p])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _listen(past, scratch, row, p):  # pragma: no cover (compiled)
     """List the neurons of run p that spiked in a row."""
     spikes, active = past.spikes[row, p], scratch.active[p]
@@ -130,7 +130,7 @@ def _listen(past, scratch, row, p):  # pragma: no cover (compiled)
     scratch.spiked[p] = found
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _send(work, row, now, low, high):  # pragma: no cover (compiled)
     """What the spikes listed last, of this row, will add to the potentials from row ``now`` on.
 
@@ -167,7 +167,7 @@ def _send(work, row, now, low, high):  # pragma: no cover (compiled)
                             elementary.axpy(taps[first + f, d - 1], sent[f], out)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _rest(work, drive, now, p, where, potential):  # pragma: no cover (compiled)
     """The potentials ``[N]`` of run p under the segment's weights, and its neurons' traces of themselves."""
     wiring, scratch, small = work.wiring, work.scratch, work.small
@@ -186,7 +186,7 @@ def _rest(work, drive, now, p, where, potential):  # pragma: no cover (compiled)
         _trace(wiring.taps, work.past.spikes, now, p, where, scratch.self_trace)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _trace(taps, spikes, now, p, where, out):  # pragma: no cover (compiled)
     """Neurons' traces of their own spikes before row ``now``, into ``out[p]``."""
     history = spikes.reshape(len(spikes), -1)
@@ -195,7 +195,7 @@ def _trace(taps, spikes, now, p, where, out):  # pragma: no cover (compiled)
         elementary.add_filtered(history, p * out.shape[2], taps[f], now, -1, now, where, out[p, f])
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _without_itself(work, p, potential):  # pragma: no cover (compiled)
     """Take out what the pending terms hold for synapses of neurons with themselves, which do not exist."""
     links = work.wiring.links
@@ -209,7 +209,7 @@ def _without_itself(work, p, potential):  # pragma: no cover (compiled)
                     out[n] -= diagonal[n] * trace[n]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
     """Spikes, errors and evidence of run p."""
     past, hidden = work.past, work.wiring.hidden
@@ -251,7 +251,7 @@ def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
         error[hidden:] = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _choose(uniform, probability, spikes):  # pragma: no cover (compiled)
     """Spikes of a circuit: the first neuron i with ``uniform < p_1 + .. + p_i``, if any."""
     reached = 0.0
@@ -260,7 +260,7 @@ def _choose(uniform, probability, spikes):  # pragma: no cover (compiled)
         reached += probability[n]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _blame(work, t, p):  # pragma: no cover (compiled)
     """Advance the eligibilities of what is small, and of the diagonal."""
     dtype = work.weight.dtype.type
@@ -280,7 +280,7 @@ def _blame(work, t, p):  # pragma: no cover (compiled)
             )
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def combine(work: Work, given: Given, t):  # pragma: no cover (compiled)
     """The end of step t: learning signals, what is read with them online, and perhaps an update."""
     rule, past, scratch = work.rule, work.past, work.scratch
@@ -302,7 +302,7 @@ def combine(work: Work, given: Given, t):  # pragma: no cover (compiled)
             _update(work, 0 if rule.every > 1 else oldest, t)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _credit(work, given, steps):  # pragma: no cover (compiled)
     """What all steps of a block have read of every step's eligibility, and perhaps the update at its end.
 
@@ -327,7 +327,7 @@ def _credit(work, given, steps):  # pragma: no cover (compiled)
         _update(work, 0, start + steps - 1)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _reach(work, t, p, signal):  # pragma: no cover (compiled)
     """What the visible errors of step t say of run p's hidden spikes before it."""
     past, wiring, back = work.past, work.wiring, work.scratch.back
@@ -349,7 +349,7 @@ def _reach(work, t, p, signal):  # pragma: no cover (compiled)
             out[j] += signal * effect[j] * probability * (1 - probability)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _collect(work, p, signal):  # pragma: no cover (compiled)
     """Read run p's eligibilities of what is small, and of the diagonal."""
     past, scratch, hidden = work.past, work.scratch, work.wiring.hidden
@@ -364,7 +364,7 @@ def _collect(work, p, signal):  # pragma: no cover (compiled)
                 elementary.axpy(scale, past.diagonal[p, f, low:high], scratch.diagonal[f, low:high])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _signals(work, given, c, signal):  # pragma: no cover (compiled)
     """Log-weights and the learning signals ``[2, P]`` of hidden and visible neurons."""
     rule, past, scratch = work.rule, work.past, work.scratch
@@ -387,7 +387,7 @@ def _signals(work, given, c, signal):  # pragma: no cover (compiled)
             visible /= rule.batch
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _update(work, oldest, t):  # pragma: no cover (compiled)
     """Apply what was read since the last update; where weights rest, to the coefficients only."""
     past, scratch = work.past, work.scratch

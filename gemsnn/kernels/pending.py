@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from gemsnn.compiled import njit
 from gemsnn.kernels.elementary import axpy, count_ones
 
 TILE = 2048
@@ -52,7 +52,7 @@ class Pending(NamedTuple):
     diagonal: NDArray
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def note(bits, column, active):  # pragma: no cover (compiled)
     """Set the bits of the neurons that spiked."""
     bits[:, column] = 0
@@ -60,7 +60,7 @@ def note(bits, column, active):  # pragma: no cover (compiled)
         bits[n // 64, column] |= np.uint64(1) << np.uint64(n % 64)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def multiply(pending, runs, row, low, high):  # pragma: no cover (compiled)
     """The products of the spikes of runs ``low .. high`` at a row with those of all rows until then."""
     bits, memory = pending.bits, pending.products.shape[1]
@@ -77,7 +77,7 @@ def multiply(pending, runs, row, low, high):  # pragma: no cover (compiled)
                 _count(bits, heard, older * runs + p, row * runs, (row + 1) * runs, out)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _count(bits, heard, column, first, last, out):  # pragma: no cover (compiled)
     """``out[x]``: how many of the neurons heard spiked both in this column and in column x, ``first <= x < last``."""
     out = out[first:last]
@@ -89,7 +89,7 @@ def _count(bits, heard, column, first, last, out):  # pragma: no cover (compiled
                 out[x] += np.uint16(count_ones(others[x] & mine))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _filter(products, p, lags, t, quarters, rest, total):  # pragma: no cover (compiled)
     """``total[tau P + p'] = rest + sum_{d, e} G[d, e] <s[tau - d, p'], s[t - e, p]>`` for all tau < t.
 
@@ -125,14 +125,14 @@ def _filter(products, p, lags, t, quarters, rest, total):  # pragma: no cover (c
     )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _sum_four(a, b, c, d, rest, out):  # pragma: no cover (compiled)
     """``out = rest + a + b + c + d``."""
     for n in range(len(out)):
         out[n] = rest[n] + (a[n] + b[n]) + (c[n] + d[n])
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _add_sixteen(scale, a, b, c, d, one, two, three, four):  # pragma: no cover (compiled)
     """``one += scale[0, 0] a + .. + scale[0, 3] d``, and so on."""
     cast = one.dtype.type
@@ -148,14 +148,14 @@ def _add_sixteen(scale, a, b, c, d, one, two, three, four):  # pragma: no cover 
         four[n] += (da * w + db * x) + (dc * y + dd * z)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _scale(a, b, out):  # pragma: no cover (compiled)
     """``out = a * b``, element by element."""
     for x in range(len(out)):
         out[x] = a[x] * b[x]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def feel(
     pending, groups, coefficient, input_gram, compartments, t, ranges, potential
 ):  # pragma: no cover (compiled)
@@ -201,7 +201,7 @@ def feel(
                         axpy(one, felt[p - first], potential[p, start:stop])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def keep_errors(pending, groups, t, p, runs, steps, error):  # pragma: no cover (compiled)
     """Copy a run's errors ``[N]`` of a step to where they are multiplied."""
     for g in range(len(groups)):

@@ -3,17 +3,17 @@
 
 Weights are sender by sender, ``[J, L, N]``; a sender's ``(l, n)`` in that order are its columns. Functions with ``low,
 high`` do these filters only, so that threads can share the work, and what is gone through at random fits a cache.
-Compiled at first use, then read from the disk cache beside this file.
+Compiled at first use and kept on disk (:mod:`gemsnn.compiled`).
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from gemsnn.compiled import njit
 from gemsnn.kernels.elementary import add_filtered, add_scaled, axpy
 
 
@@ -37,7 +37,7 @@ class Events(NamedTuple):
     senders: NDArray
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def find_events(spikes, one):  # pragma: no cover (compiled)
     """The events of uint8 ``[B, S, M]``, contiguous; their values have the type of ``one``."""
     presentations, steps, inputs = spikes.shape
@@ -70,7 +70,7 @@ def find_events(spikes, one):  # pragma: no cover (compiled)
     return Events(sender, size, rows, by_row, by_size, senders)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def drive(weight, taps, events, first, listeners, out):  # pragma: no cover (compiled)
     """What inputs add to the potentials, ``out [B, C, N]``, which begins at step ``first``.
 
@@ -97,7 +97,7 @@ def drive(weight, taps, events, first, listeners, out):  # pragma: no cover (com
                     add_filtered(sent, 0, taps[f], first + c, -1, first + steps - 1, where, to)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def weigh_errors(error, coefficient, hidden):  # pragma: no cover (compiled)
     """``A[p, tau] r[p, tau]``, ``[steps, P, N]``."""
     steps, runs, _ = error.shape
@@ -109,7 +109,7 @@ def weigh_errors(error, coefficient, hidden):  # pragma: no cover (compiled)
     return out
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def small_terms(factor, spikes, own_taps, feedback, bias, low, high):  # pragma: no cover (compiled)
     """What neurons ``low .. high`` are to be blamed for themselves, into ``feedback [Lf, N]`` and ``bias [N]``.
 
@@ -132,7 +132,7 @@ def small_terms(factor, spikes, own_taps, feedback, bias, low, high):  # pragma:
                     out[n] += trace[n] * blame[n]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def sum_compartments(factor, presentations, deaf):  # pragma: no cover (compiled)
     """Factors summed over compartments, ``[B, steps, N]``: inputs are the same for all of them.
 
@@ -149,7 +149,7 @@ def sum_compartments(factor, presentations, deaf):  # pragma: no cover (compiled
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def filter_back(factor, tap, first, last, out, column):  # pragma: no cover (compiled)
     """``out[D + t, n] = sum_d f(d) factor[t + d, n]``: what a spike at step t >= -D is to be blamed for.
 
@@ -162,7 +162,7 @@ def filter_back(factor, tap, first, last, out, column):  # pragma: no cover (com
         add_filtered(factor, first, tap, row - len(tap), 1, len(factor), where, to)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def add_input_terms(out, shared, taps, events, stretches, low, high):  # pragma: no cover (compiled)
     """Add to ``out [J, L N]`` what events are to be blamed for, under the filters ``low .. high``.
 
@@ -184,7 +184,7 @@ def add_input_terms(out, shared, taps, events, stretches, low, high):  # pragma:
             add_scaled(filtered, start - low * neurons, row, size, out[m, start:stop])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def list_spikes(spikes):  # pragma: no cover (compiled)
     """The neurons that spiked, for ``spikes [S, P, N]``: all of them, and where each (step, run)'s begin."""
     steps, runs, neurons = spikes.shape
@@ -204,7 +204,7 @@ def list_spikes(spikes):  # pragma: no cover (compiled)
     return neuron, starts
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def add_neuron_terms(
     out, taps, neuron, starts, factor, links, stretches, low, high
 ):  # pragma: no cover (compiled)

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from gemsnn.compiled import njit
 
 GEM, GEM_CV, IW, IW_OVIS, MB, ONE_HOP = range(6)
 CODES = {
@@ -15,7 +16,7 @@ CODES = {
 """Rules by name, as numbers."""
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def fill(rule, log_weights, hidden, visible):  # pragma: no cover (compiled)
     """The signals of hidden and visible neurons, ``[K]``, from log-weights ``[K]``."""
     count = len(log_weights)
@@ -45,7 +46,7 @@ def fill(rule, log_weights, hidden, visible):  # pragma: no cover (compiled)
             hidden[k] = bound - (_log_sum_of_others(log_weights, k, -np.inf) - math.log(count - 1))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _log_sum_of_others(log_weights, skip, instead):  # pragma: no cover (compiled)
     """``log (exp(instead) + sum_{k != skip} exp v[k])``."""
     top = instead
