@@ -49,6 +49,10 @@ class SpikeSet:
                 f"label {worst} is out of range: labels must lie in 0 .. {self.layout.classes - 1}"
             )
 
+        shape = (len(self.labels), len(Tally._fields))
+        if self.tallies is not None and self.tallies.shape != shape:
+            raise InputError(f"tallies must have the shape {list(shape)}, not {list(self.tallies.shape)}")
+
     @staticmethod
     def from_bins(
         bins: Iterable[NDArray[np.uint8]], labels: Sequence[int], layout: Layout, *, counts: bool
