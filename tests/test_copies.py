@@ -134,9 +134,8 @@ def test_what_lies_in_two_parts_is_counted(drawn, cut):
     told = copies.between(parts)
     assert len(told) == bool(shared_by)
     for note in told:
-        assert note.startswith(
-            f"{len(shared_by)} of {len(parts['test'])} in the test part are equal to some in"
-        )
+        assert note.startswith("The test part has content of the training part, on which")
+        assert f" new: {len(shared_by)} of {len(parts['test'])}" in note
 
 
 @given(st.lists(st.tuples(st.none() | st.integers(0, 3), st.integers(0, 2)), max_size=12))
@@ -155,8 +154,8 @@ def test_equal_images_in_two_parts_are_told(tmp_path):
     found = read_images(tmp_path)
     told = copies.between({"training": found.marks(np.arange(24)), "test": found.marks(np.arange(24, 34))})
     assert told == (
-        "10 of 10 in the test part are equal to some in the training part, 10 of them under another class (first: "
-        "image 24 of a.npz and image 0 of a.npz): scores on them say nothing about what is new.",
+        "The test part has content of the training part, on which scores say nothing about what is new: "
+        "10 of 10, 10 of them under another class (first: image 24 of a.npz is image 0 of a.npz).",
     )
 
 
@@ -171,15 +170,13 @@ def test_loaded_images_are_there_once_and_what_is_odd_is_told(tmp_path, monkeypa
     short = EmulatorSpec(duration_us=50_000)
     splits = load_image_events(tmp_path / "raw", BinSpec(steps=2), short)
     assert sum(map(len, splits.parts.values())) == 24
-    assert not any("equal" in note for note in splits.notes)
+    assert not any("content" in note for note in splits.notes)
     assert any("train-images-idx3-ubyte.gz holds the same" in note for note in splits.notes)
     assert any("No image has the label 0, but labels go up to 3" in note for note in splits.notes)
     twice = np.concatenate([PIXELS, PIXELS])
     np.savez(tmp_path / "x.npz", images=twice, labels=np.concatenate([LABELS, LABELS]))
     notes = load_image_events(tmp_path / "x.npz", BinSpec(steps=2), short).notes
-    assert any(
-        "in the test part are equal to some in the training or validation part" in note for note in notes
-    )
+    assert any("The test part has content of the training or validation part" in note for note in notes)
 
 
 def test_real_images_are_each_in_one_part():
@@ -202,11 +199,10 @@ def test_nmnist_copies_of_an_id(tmp_path):
     splits = load_nmnist(tmp_path)
     assert sum(map(len, splits.parts.values())) == 20
     assert (
-        f"1 files hold the same as others of their id and were left out: {Path('Train/1/1.bin')}."
-        in splits.notes
+        f"Files were left out, for others of their id hold the same: {Path('Train/1/1.bin')}." in splits.notes
     )
-    (note,) = [note for note in splits.notes if "recordings hold the same" in note]
-    assert note.startswith("1 recordings hold the same as others of their class and were left out")
+    (note,) = [note for note in splits.notes if note.startswith("Copies of other recordings")]
+    assert "so that each is read once: 1 (first: " in note
     assert "5.bin is a copy of" in note
 
 
@@ -217,10 +213,8 @@ def test_nmnist_copies_in_train_and_test(tmp_path):
     shutil.copy(tmp_path / "Train" / "1" / "00005.bin", tmp_path / "Test" / "0" / "00778.bin")
     splits = load_nmnist(tmp_path)
     assert len(splits.test) == 8
-    (note,) = [note for note in splits.notes if "in the test part are equal" in note]
-    assert note.startswith(
-        "2 of 8 in the test part are equal to some in the training or validation part, 1 of them under"
-    )
+    (note,) = [note for note in splits.notes if "The test part has content" in note]
+    assert "is new: 2 of 8, 1 of them under another class" in note
 
 
 def test_a_recording_under_two_classes_is_told(tmp_path):
@@ -228,7 +222,7 @@ def test_a_recording_under_two_classes_is_told(tmp_path):
     shutil.copy(tmp_path / "Train" / "1" / "00003.bin", tmp_path / "Train" / "0" / "00004.bin")
     splits = load_nmnist(tmp_path)
     assert sum(map(len, splits.parts.values())) == 30
-    (note,) = [note for note in splits.notes if "hold the same as others of another class" in note]
+    (note,) = [note for note in splits.notes if "hold the same as one of another class" in note]
     assert "00003.bin" in note
     assert "00004.bin" in note
 
@@ -244,8 +238,8 @@ def test_silent_recordings_are_no_copies_of_each_other(tmp_path):
         (tmp_path / dvs_name(1, number)).write_bytes(aedat2(events[::2]))
     splits = load_mnist_dvs(tmp_path)
     assert sum(map(len, splits.parts.values())) == 20
-    assert not any("equal" in note or "hold the same" in note for note in splits.notes)
-    assert any(note.startswith("10 of 20 recordings keep none") for note in splits.notes)
+    assert not any("content" in note or "the same" in note or "Copies" in note for note in splits.notes)
+    assert any("share that is usual" in note and ": 10 of 20: " in note for note in splits.notes)
 
 
 def test_mnist_dvs_copies_under_another_number_and_in_other_places(tmp_path):
@@ -261,9 +255,11 @@ def test_mnist_dvs_copies_under_another_number_and_in_other_places(tmp_path):
         assert sum(map(len, splits.parts.values())) == 11
         notes = " ".join(splits.notes)
         assert "2 recordings were found more than once" in notes
-        assert "1 recordings hold the same as others of their class and were left out" in notes
+        assert (
+            "Copies of other recordings of their class were left out, so that each is read once: 1" in notes
+        )
         assert dvs_name(2, 44) in notes
-        assert "1 of 1 in the test part are equal to some in the training" in notes
+        assert "The test part has content of the training or validation part" in notes
 
 
 def test_hdf5_copies(tmp_path):
@@ -276,13 +272,10 @@ def test_hdf5_copies(tmp_path):
         file["test/labels"] = [0]
     splits = load_hdf5(tmp_path / "x.h5")
     assert len(splits.train) + len(splits.validation) == 6
-    assert any(
-        "2 recordings hold the same" in note and "train/6 is a copy of train/0" in note
-        for note in splits.notes
-    )
-    assert any("1 of 1 in the test part are equal" in note for note in splits.notes)
+    assert any("read once: 2 (first: train/6 is a copy of train/0)" in note for note in splits.notes)
+    assert any("The test part has content" in note and "new: 1 of 1 (" in note for note in splits.notes)
 
 
 def test_real_recordings_are_each_in_one_part():
     for splits in (load_nmnist(shared("nmnist"), limit=200), load_mnist_dvs(shared("mnist-dvs"))):
-        assert not any("equal" in note or "hold the same" in note for note in splits.notes)
+        assert not any("content" in note or "the same" in note or "Copies" in note for note in splits.notes)

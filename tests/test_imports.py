@@ -6,18 +6,12 @@ from pathlib import Path
 import gemsnn
 
 ORDER = [
-<<<<<<< HEAD
-    "errors", "needs", "fields", "types", "checks", "rng", "metrics", "parsing", "files", "checkpoints",
-    "records", "basis", "topology", "data", "baseline", "glm", "network", "onehop", "rules", "optimisers",
-    "kernels", "sampling", "evaluate", "train", "online", "report", "config", "recipes", "layers", "console",
-    "models", "bench", "reproduce", "continuing", "running", "streaming", "commands", "cli",
-=======
-    "errors", "types", "places", "compiled", "rng", "metrics", "parsing", "files", "checkpoints", "records",
-    "basis", "topology", "data", "baseline", "glm", "network", "onehop", "rules", "optimisers", "kernels",
-    "sampling", "evaluate", "train", "online", "report", "config", "recipes", "console", "bench",
-    "reproduce", "running", "streaming", "commands", "cli",
->>>>>>> h-kernels
+    "errors", "places", "compiled", "needs", "fields", "types", "checks", "rng", "metrics", "parsing", "files",
+    "checkpoints", "records", "basis", "topology", "data", "baseline", "glm", "network", "onehop", "rules",
+    "optimisers", "kernels", "sampling", "evaluate", "train", "online", "report", "config", "recipes", "layers",
+    "console", "models", "bench", "reproduce", "continuing", "running", "streaming", "commands", "cli",
 ]  # fmt: skip
+BELOW_DATA = {"errors", "places", "needs", "fields", "types", "checks", "rng", "data"}
 NOT_DATA = {
     "glm",
     "network",
@@ -56,17 +50,5 @@ def test_imports_point_one_way():
         part = file.relative_to(ROOT).parts[0].removesuffix(".py")
         above = set(ORDER[: ORDER.index(part) + 1])
         assert imported(file) <= above, f"{file.name} imports {imported(file) - above} from below itself"
-<<<<<<< HEAD
-        assert part != "data" or imported(file) <= {
-            "errors",
-            "needs",
-            "fields",
-            "types",
-            "checks",
-            "rng",
-            "data",
-        }
-=======
-        assert part != "data" or imported(file) <= {"errors", "types", "places", "compiled", "rng", "data"}
->>>>>>> h-kernels
+        assert part != "data" or imported(file) <= BELOW_DATA
         assert part not in NOT_DATA or "data" not in imported(file)

@@ -116,7 +116,7 @@ def test_a_set_with_strays_is_learned_from_as_without_them(tmp_path):
                 (tmp_path / name / dvs_name(digit, number)).write_bytes(data)
     clean, strays = (load_mnist_dvs(tmp_path / name) for name in ("clean", "strays"))
     assert "Recordings were mended while they were read: 10 timestamp jumps ahead." in strays.notes
-    assert not any("keep none" in note for note in strays.notes)
+    assert not any("share that is usual" in note for note in strays.notes)
     for one, two in zip(clean.parts.values(), strays.parts.values(), strict=True):
         a, b = one.counts_per_input().sum(), two.counts_per_input().sum()
         assert abs(a - b) <= 0.02 * a  # the strays lie outside the crop, and all else is 2 microseconds later
@@ -169,8 +169,9 @@ def test_a_recording_with_a_late_clock_is_named(tmp_path):
     late_clock(tmp_path / "Train" / "1" / "00005.bin")
     late_clock(tmp_path / "Train" / "0" / "00006.bin", 260_000)  # a seventh of it is left
     splits = load_nmnist(tmp_path)
-    (note,) = [note for note in splits.notes if "recordings keep" in note]
-    assert note.startswith("2 of 30 recordings keep none of their events, or less than a fifth of the share")
+    (note,) = [note for note in splits.notes if "share that is usual" in note]
+    assert note.startswith("There are recordings that keep none of their events, or less than a fifth")
+    assert ": 2 of 30: " in note
     assert f"{Path('Train/1/00005.bin')} (0 of 250 events, 250 after the last bin)" in note
     assert "00006.bin" in note
     assert sum(tally.events for tally in splits.tallies.values()) == 30 * 250
@@ -183,8 +184,8 @@ def test_names_are_no_flood(tmp_path):
     for number in range(1, 11):
         late_clock(tmp_path / "Train" / str(number % 2) / f"{number:05d}.bin")
     assert len(paths) == 40
-    (note,) = [note for note in load_nmnist(tmp_path).notes if "recordings keep" in note]
-    assert note.startswith("10 of 40 recordings")
+    (note,) = [note for note in load_nmnist(tmp_path).notes if "share that is usual" in note]
+    assert ": 10 of 40: " in note
     assert note.count(".bin") == 3
     assert note.endswith("and 7 more.")
 
@@ -194,10 +195,10 @@ def test_a_part_without_spikes_is_refused(tmp_path):
     for path in (tmp_path / "Train").glob("*/*.bin"):
         late_clock(path)
     with pytest.raises(
-        InputError, match="the training part has no spikes: of the 1750 events of 7 recordings"
+        InputError, match="the training part has no spikes: 1750 events in all, 1750 after the last bin;"
     ):
         load_nmnist(tmp_path)
-    with pytest.raises(InputError, match="1750 are after the last bin"):
+    with pytest.raises(InputError, match="1750 after the last bin"):
         load(DataSpec("nmnist", tmp_path))
 
 
@@ -266,13 +267,13 @@ def test_counts_that_are_merged_stay_true():
 
 def test_real_sets_lose_what_they_should_and_name_nobody():
     splits = load_nmnist(shared("nmnist"))
-    assert not any("keep" in note or "are used" in note for note in splits.notes)
+    assert not any("share that is usual" in note or "are used" in note for note in splits.notes)
     tally = Tally(*np.sum([*splits.tallies.values()], axis=0).tolist())
     assert tally.events == sum(path.stat().st_size // 5 for path in shared("nmnist").glob("Train/*/*.bin"))
     assert tally.outside == tally.before == 0
     assert 0.995 < tally.kept / tally.events < 1
     splits = load_mnist_dvs(shared("mnist-dvs"))
-    assert not any("keep" in note or "are used" in note for note in splits.notes)
+    assert not any("share that is usual" in note or "are used" in note for note in splits.notes)
     tally = Tally(*np.sum([*splits.tallies.values()], axis=0).tolist())
     assert tally.kept / 200 == pytest.approx(12_470, abs=5)
 

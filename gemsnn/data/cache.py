@@ -66,15 +66,7 @@ def recall(name: str, ingredients: Mapping[str, Any], make: Callable[[], SpikeSe
     Where the cache cannot be found, read or written, the data is returned all the same, with a warning that it was
     not kept.
     """
-<<<<<<< HEAD
-    try:
-        path = folder() / f"{name}-{key(ingredients)[:32]}.safetensors"
-    except RuntimeError:  # nobody knows where home is
-        warnings.warn("there is no home folder to cache data in; set GEMSNN_CACHE to a folder", stacklevel=2)
-        return make()
-=======
     path = places.cache_folder() / f"{name}-{key(ingredients)[:32]}.safetensors"
->>>>>>> h-kernels
     if (kept := load(path)) is not None:
         return kept
     made = make()

@@ -65,13 +65,14 @@ def notes(what: str, found: Found) -> tuple[str, ...]:
     if found.copies:
         copy, before = found.copies[0]
         said.append(
-            f"{len(found.copies)} {what} hold the same as others of their class and were left out, so that each is "
-            f"read once (first: {copy} is a copy of {before})."
+            f"Copies of other {what} of their class were left out, so that each is read once: {len(found.copies)} "
+            f"(first: {copy} is a copy of {before})."
         )
     if found.contradictions:
         one, two = found.contradictions[0]
         said.append(
-            f"{len(found.contradictions)} {what} hold the same as others of another class (first: {one} and {two})."
+            f"There are {what} that hold the same as one of another class: {len(found.contradictions)} (first: {one} "
+            f"and {two})."
         )
     return tuple(said)
 
@@ -88,8 +89,8 @@ def between(parts: Mapping[str, Sequence[Marked]]) -> tuple[str, ...]:
             one, two = pairs[0]
             under = f", {contradict} of them under another class" if contradict else ""
             said.append(
-                f"{len(pairs)} of {len(marked)} in the {part} part are equal to some in the {' or '.join(before)} part"
-                f"{under} (first: {one.name} and {two.name}): scores on them say nothing about what is new."
+                f"The {part} part has content of the {' or '.join(before)} part, on which scores say nothing about "
+                f"what is new: {len(pairs)} of {len(marked)}{under} (first: {one.name} is {two.name})."
             )
         met |= {entry.content: entry for entry in marked if entry.content is not None}
         before.append(part)

@@ -280,4 +280,4 @@ def _nmnist_files(part: Path) -> tuple[list[tuple[int, Path]], tuple[str, ...]]:
     if not left:
         return kept, ()
     named = listed([str(path.relative_to(part.parent)) for path in left[:NAMED]], len(left))
-    return kept, (f"{len(left)} files hold the same as others of their id and were left out: {named}.",)
+    return kept, (f"Files were left out, for others of their id hold the same: {named}.",)

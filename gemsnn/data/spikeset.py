@@ -72,6 +72,10 @@ class SpikeSet:
         if count and self.address.min() < 0:
             raise InputError(f"address must not be negative, and {self.address.min()} is")
 
+        shape = (len(self.labels), len(Tally._fields))
+        if self.tallies is not None and self.tallies.shape != shape:
+            raise InputError(f"tallies must have the shape {list(shape)}, not {list(self.tallies.shape)}")
+
     @staticmethod
     def from_bins(
         bins: Iterable[NDArray[np.uint8]], labels: Sequence[int], layout: Layout, *, counts: bool

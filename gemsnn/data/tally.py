@@ -84,10 +84,10 @@ def check_spikes(parts: Mapping[str, NDArray[np.int64]], where: object, seen: st
     for name, tallies in parts.items():
         tally = total(tallies)
         if len(tallies) and not tally.kept:
-            became = ", ".join(f"{count} are {reason}" for reason, count in tally.dropped.items())
+            became = "".join(f", {count} {reason}" for reason, count in tally.dropped.items())
             raise InputError(
-                f"{where}: the {name} part has no spikes: of the {tally.events} events of {len(tallies)} recordings "
-                f"{became or 'none is left'}{seen}; give the kind of data that was named, or other bins or another crop"
+                f"{where}: the {name} part has no spikes: {tally.events} events in all{became}{seen}; give the kind of "
+                "data that was named, or take other bins or another crop"
             )
 
 
@@ -111,8 +111,8 @@ def notes(tallies: NDArray[np.int64], name: Callable[[int], str]) -> tuple[str, 
     if len(poor):
         named = [f"{name(int(i))} ({_became(Tally(*tallies[i].tolist()))})" for i in poor[:NAMED]]
         found.append(
-            f"{len(poor)} of {len(tallies)} recordings keep none of their events, or less than a fifth of the share "
-            f"that is usual here ({usual:.1%}): {listed(named, len(poor))}."
+            f"There are recordings that keep none of their events, or less than a fifth of the share that is usual "
+            f"here ({usual:.1%}): {len(poor)} of {len(tallies)}: {listed(named, len(poor))}."
         )
     return tuple(found)
 

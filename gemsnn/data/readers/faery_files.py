@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gemsnn.data.access import refusal
 from gemsnn.data.events import Events, make_events
 from gemsnn.errors import InputError, one_line
 from gemsnn.types import AnyPath
@@ -56,4 +57,4 @@ def _decoded(stream: Iterable[Any], path: Path) -> Iterator[Events]:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: faery cannot read this file ({one_line(error)}); copy it again")
+    return refusal(path, error, f"faery cannot read this file ({one_line(error)}); copy it again")
