@@ -21,7 +21,7 @@ from gemsnn.errors import INTERRUPTED, InputError
 from gemsnn.evaluate import Answers, Decoder, Prediction
 from gemsnn.kernels import Kernel
 from gemsnn.network import Network, Params
-from gemsnn.records import RunFolder, provenance
+from gemsnn.records import STREAM, RunFolder, provenance
 from gemsnn.train import Learner, Progress, Watcher
 from gemsnn.types import Layout, layout_from
 
@@ -79,7 +79,10 @@ def resume(out: Path) -> int:
     if (out / "config.toml").is_file() and not (out / "manifest.json").exists():
         return start_training(config.load(out / "config.toml"), out)  # it was stopped before it began
     run = RunFolder.open(out)
-    manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
+    told = run.read_json("manifest.json")
+    if told.get("status") == STREAM:
+        raise InputError(f"{out} is the state of a stream; go on with it by gemsnn stream --state {out}")
+    manifest = parsing.conform(told, Begun, str(out / "manifest.json"))
     if manifest.get("status") == "finished":
         raise InputError(f"{out} is finished; there is nothing to resume")
     return _run_training(config.load(out / "config.toml"), out, dict(manifest))

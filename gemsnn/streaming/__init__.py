@@ -33,6 +33,10 @@ __all__ = ["StreamSpec", "run"]
 def run(model: Path, given: str, spec: StreamSpec) -> int:
     """Run a stream to its end; the exit code."""
     folder = RunFolder.open(model)
+    if spec.state is not None and spec.state.exists() and spec.state.samefile(model):
+        raise InputError(
+            f"{model} cannot be the model and the state of one stream; a stream goes on with the --model it began with"
+        )
     settings = config.load(model / "config.toml")
     trained = running.load_trained(folder, settings)
     schedule = [] if spec.labels is None else read_labels(spec.labels, trained.layout.classes)
@@ -51,6 +55,7 @@ def run(model: Path, given: str, spec: StreamSpec) -> int:
                 f"{spec.state} cannot be made ({error.strerror}); choose another --state"
             ) from error
         with locked(spec.state):
+            RunFolder(spec.state).check_state()
             return _run(spec, task, source, schedule, folder)
     finally:
         source.close()
@@ -60,6 +65,8 @@ def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label], fo
     labels = Labels(schedule, task.arrivals.layout.bin_us)
     session = Session(spec, task, source, labels, sys.stdout, identity(task, folder))
     session.restore()
+    if spec.state is not None:
+        RunFolder(spec.state).adopt(folder)
     try:
         with running.interruptible("portion") as stopped:
             heard_of = source.start()
