@@ -250,8 +250,8 @@ class Session:
         for name, value in self._identity.items():
             if name not in theirs:
                 raise InputError(
-                    f"the state in {self.spec.state} was saved by another version of gemsnn, which knew of no {name}; give "
-                    "--state another folder"
+                    f"the state in {self.spec.state} was saved by another version of gemsnn, which knew of no "
+                    f"{name}; give --state another folder"
                 )
             if theirs.get(name) != value:
                 raise InputError(
