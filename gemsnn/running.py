@@ -31,7 +31,7 @@ from gemsnn.errors import INTERRUPTED, InputError
 from gemsnn.evaluate import Answers, Decoder
 from gemsnn.models import DTYPES, Model, facts_of, load_model, save_facts
 from gemsnn.network import Network
-from gemsnn.records import RunFolder, provenance
+from gemsnn.records import STREAM, RunFolder, provenance
 from gemsnn.train import Progress, Watcher
 from gemsnn.types import AnyPath
 
@@ -69,7 +69,10 @@ def resume(out: AnyPath, settings: Settings | None = None) -> int:
             settings or config.load(out / "config.toml"), out
         )  # it was stopped before it began
     run = RunFolder.open(out)
-    manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
+    told = run.read_json("manifest.json")
+    if told.get("status") == STREAM:
+        raise InputError(f"{out} is the state of a stream; go on with it by gemsnn stream --state {out}")
+    manifest = parsing.conform(told, Begun, str(out / "manifest.json"))
     old = config.load(out / "config.toml")
     settings = settings or old
     continuing.check_resumed(continuing.changes(old, settings), out)
