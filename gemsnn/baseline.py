@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gemsnn import checks, metrics
 from gemsnn.checks import Count
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 NAME = "logistic regression on event counts per pixel"
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)

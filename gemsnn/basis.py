@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gemsnn import checks
 from gemsnn.checks import Count, Range
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 BasisKind = Literal["raised-cosine", "exponential"]
 LARGEST = 2**20

@@ -22,6 +22,7 @@ from gemsnn import checks, parsing
 from gemsnn.basis import BasisKind, BasisSpec
 from gemsnn.checks import Count, NotNegative, Probability, Range
 from gemsnn.data.datasets import DataSpec
+from gemsnn.errors import InputError
 from gemsnn.evaluate import Decoder
 from gemsnn.kernels import KernelName, Learning
 from gemsnn.network import FeedbackOf, NetworkSpec, Output
@@ -29,7 +30,7 @@ from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
 from gemsnn.topology import TopologyName
 from gemsnn.train import TrainSpec
-from gemsnn.types import InputError, Layout
+from gemsnn.types import Layout
 
 
 def _sizes(words: Sequence[str]) -> tuple[int, ...]:

@@ -28,10 +28,11 @@ from torch import Tensor
 
 from gemsnn import checks, metrics, rng, sampling
 from gemsnn.checks import Count, Range
+from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel
 from gemsnn.metrics import Mute
 from gemsnn.network import Network, Params, check_batch, check_params
-from gemsnn.types import LONGEST_BIN_US, Batch, InputError, PresentationSequence, Progress, collate
+from gemsnn.types import LONGEST_BIN_US, Batch, PresentationSequence, Progress, collate
 
 Decoder = Literal["votes", "likelihood"]
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from gemsnn import checks
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 
 @dataclass(frozen=True)

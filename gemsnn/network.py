@@ -17,8 +17,9 @@ from torch import Tensor
 from gemsnn import basis, checks, glm, rng, topology
 from gemsnn.basis import BasisSpec
 from gemsnn.checks import Count, NotNegative, Probability, Range
+from gemsnn.errors import InputError
 from gemsnn.topology import TopologyName
-from gemsnn.types import Batch, InputError
+from gemsnn.types import Batch
 
 FeedbackOf = Literal["hidden", "all", "none"]
 Output = Literal["independent", "winner-take-all"]

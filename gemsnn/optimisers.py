@@ -14,8 +14,8 @@ import torch
 
 from gemsnn import checks
 from gemsnn.checks import NotNegative, Positive, Range
+from gemsnn.errors import InputError
 from gemsnn.network import Params
-from gemsnn.types import InputError
 
 OptimiserName = Literal["sgd", "adam"]
 

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from gemsnn import checks, evaluate, metrics, optimisers, rng
 from gemsnn.checks import Count, Seed
+from gemsnn.errors import InputError
 from gemsnn.evaluate import Decoder
 from gemsnn.kernels.contract import Kernel, Learning
 from gemsnn.network import Network, Params, check_batch, check_params
 from gemsnn.optimisers import OptimiserState
-from gemsnn.types import InputError, PresentationSequence, collate
+from gemsnn.types import PresentationSequence, collate
 
 Schedule = Literal["constant", "cosine"]
 

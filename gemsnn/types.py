@@ -19,38 +19,19 @@ Dimension letters, used in names, shapes and docstrings everywhere:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
-import torch
-from torch import Tensor
+from gemsnn import checks
+from gemsnn.checks import Range
+from gemsnn.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# torch takes seconds to load, and what only reads files does without it: whoever makes tensors here imports it there
 
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 """Wraps an iterable, given its length and what its items are, to show how far the work has come."""
-
-
-LONGEST_MESSAGE = 900
-
-
-def one_line(text: object) -> str:
-    """Text that may come from a file, made fit for a message: one line, printable, its middle left out if long."""
-    line = "".join(
-        letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in str(text)
-    )
-    if len(line) <= LONGEST_MESSAGE:
-        return line
-    return f"{line[: 2 * LONGEST_MESSAGE // 3]} .. {line[-LONGEST_MESSAGE // 3 + 4 :]}"
-
-
-class InputError(Exception):
-    """Something a user gave cannot be used.
-
-    The message is one sentence that says what is wrong, where, and what to do;
-    the command line prints it and ends with exit code 2.
-    """
-
-    def __init__(self, message: object) -> None:
-        super().__init__(one_line(message))
 
 
 LARGEST_SIDE = 2**15
@@ -82,13 +63,11 @@ class Layout(_Layout):
 
     def __new__(cls, channels: int, height: int, width: int, classes: int, bin_us: int) -> Layout:
         """Check the numbers once; numpy's become Python's."""
-        given = dict(zip(cls._fields, (channels, height, width, classes, bin_us), strict=True))
-        for name, value in given.items():
-            most = LONGEST_BIN_US if name == "bin_us" else LARGEST_SIDE
-            whole = isinstance(value, Integral) and not isinstance(value, bool)
-            if not whole or not 1 <= value <= most:
-                raise InputError(f"{name} of a layout must be a whole number from 1 to {most}, not {value!r}")
-        return super().__new__(cls, *(int(value) for value in given.values()))
+        given = (channels, height, width, classes, bin_us)
+        limits = (LARGEST_SIDE,) * 4 + (LONGEST_BIN_US,)
+        for name, value, most in zip(cls._fields, given, limits, strict=True):
+            checks.number(value, Annotated[int, Range(1, most)], f"{name} of a layout")
+        return super().__new__(cls, *map(int, given))  # numpy's numbers become Python's
 
     @classmethod
     def _make(cls, iterable: Iterable[int]) -> Layout:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -135,6 +114,8 @@ class Presentation(NamedTuple):
 
 def class_target(label: int, steps: int, classes: int) -> Tensor:
     """What the visible neurons should do for a class, uint8 ``[T, V]``: its own one spikes at every step, no other."""
+    import torch
+
     target = torch.zeros(steps, classes, dtype=torch.uint8)
     target[:, label] = 1
     return target
@@ -170,11 +151,15 @@ class Batch(NamedTuple):
     @property
     def alive(self) -> Tensor:
         """Bool ``[B, T]``: true where a step is real and false where it is padding."""
+        import torch
+
         return torch.arange(self.spikes.shape[1], device=self.length.device) < self.length[:, None]
 
     @property
     def observed(self) -> Tensor:
         """Bool ``[B, T]``: at which steps the target is evidence."""
+        import torch
+
         step = torch.arange(self.spikes.shape[1], device=self.length.device)
         return (step >= self.begin[:, None]) & self.alive
 
@@ -183,11 +168,10 @@ def check_presentation(row: Presentation, inputs: int, classes: int) -> None:
     """Raise :class:`InputError` unless a presentation is what :class:`Presentation` says, of these sizes."""
     spikes, target, label, address, begin = row
     for name, value, width in (("spikes", spikes, inputs), ("target", target, classes)):
-        fits = isinstance(value, Tensor) and value.dtype == torch.uint8 and value.ndim == 2
+        fits = checks.is_tensor(value) and str(value.dtype) == "torch.uint8" and value.ndim == 2
         if not fits or value.shape[1] != width or len(value) == 0:
-            told = f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
             raise InputError(
-                f"{name} of a presentation must be torch.uint8 [T, {width}] with T >= 1, not {told}"
+                f"{name} of a presentation must be uint8 [T, {width}] with T >= 1, not {checks.told(value)}"
             )
     if len(target) != len(spikes):
         raise InputError(
@@ -195,10 +179,7 @@ def check_presentation(row: Presentation, inputs: int, classes: int) -> None:
         )
     limits = (("label", label, classes - 1), ("address", address, 2**63 - 1), ("begin", begin, len(spikes)))
     for name, value, most in limits:
-        if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value <= most:
-            raise InputError(
-                f"{name} of a presentation must be a whole number from 0 to {most}, not {value!r}"
-            )
+        checks.number(value, Annotated[int, Range(0, most)], f"{name} of a presentation")
 
 
 def collate(presentations: Sequence[Presentation] | Iterable[Presentation]) -> Batch:
@@ -210,6 +191,8 @@ def collate(presentations: Sequence[Presentation] | Iterable[Presentation]) -> B
         InputError: there are none, they differ in the number of inputs or of visible neurons, or one of them has
             the wrong types, shapes or ranges.
     """
+    import torch
+
     rows = list(presentations)
     if not rows:
         raise InputError("a batch needs at least one presentation")

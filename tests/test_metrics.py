@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
 from gemsnn import metrics
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 with warnings.catch_warnings():  # deprecations inside the referee's own imports are not ours to fix
     warnings.simplefilter("ignore")

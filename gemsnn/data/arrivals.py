@@ -28,7 +28,8 @@ from torch import Tensor
 from gemsnn import checks
 from gemsnn.checks import Range
 from gemsnn.data.events import EVENT, Events
-from gemsnn.types import LARGEST_SIDE, InputError, Layout
+from gemsnn.errors import InputError
+from gemsnn.types import LARGEST_SIDE, Layout
 
 BLOCK = 64
 """Bins that are handed on at a time, at most."""

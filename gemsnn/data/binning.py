@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from gemsnn import checks
 from gemsnn.checks import Range
 from gemsnn.data.events import EVENT, Events
-from gemsnn.types import LARGEST_SIDE, LONGEST_BIN_US, InputError
+from gemsnn.errors import InputError
+from gemsnn.types import LARGEST_SIDE, LONGEST_BIN_US
 
 Polarity = Literal["two", "merged"]
 MOST_STEPS = 10**6

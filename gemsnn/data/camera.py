@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from gemsnn import checks, rng
 from gemsnn.checks import NotNegative, Positive, Range, Seed
-from gemsnn.types import LARGEST_SIDE, InputError
+from gemsnn.errors import InputError
+from gemsnn.types import LARGEST_SIDE
 
 _SMALLEST_THRESHOLD = 0.01
 _MOST_SAMPLES = 400_000_000

@@ -12,7 +12,8 @@ from gemsnn.data.binning import MOST_STEPS, BinSpec, Polarity
 from gemsnn.data.generated import load_digits_events, load_image_events
 from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS, load_mnist_dvs, load_nmnist
 from gemsnn.data.spikeset import Splits
-from gemsnn.types import LONGEST_BIN_US, InputError, Progress
+from gemsnn.errors import InputError
+from gemsnn.types import LONGEST_BIN_US, Progress
 
 DataName = Literal["digits", "mnist-dvs", "nmnist", "images"]
 

@@ -20,7 +20,8 @@ from gemsnn.data.camera import MNIST_DVS_SCALE4, EmulatorSpec
 from gemsnn.data.emulator import ALGORITHM, emulate
 from gemsnn.data.images import Images, digits_images, framed, load_images
 from gemsnn.data.spikeset import SpikeSet, Splits
-from gemsnn.types import InputError, Layout, Progress
+from gemsnn.errors import InputError
+from gemsnn.types import Layout, Progress
 
 _SPLIT_SEED = 20
 """Splits are the same for every user and every seed."""

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from gemsnn.types import LARGEST_SIDE, InputError
+from gemsnn.errors import InputError
+from gemsnn.types import LARGEST_SIDE
 
 
 class Images(NamedTuple):

@@ -33,7 +33,8 @@ from gemsnn.data.readers.mnist_dvs import DvsFile, choose, find_mnist_dvs, read_
 from gemsnn.data.readers.nmnist import SIDE as NMNIST_SIDE
 from gemsnn.data.readers.nmnist import read_nmnist
 from gemsnn.data.spikeset import SpikeSet, Splits
-from gemsnn.types import InputError, Layout, Progress
+from gemsnn.errors import InputError
+from gemsnn.types import Layout, Progress
 
 __all__ = ["DvsFile", "find_mnist_dvs", "load_hdf5", "load_mnist_dvs", "load_nmnist", "split_validation"]
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from gemsnn import checks
 from gemsnn.checks import Range
-from gemsnn.types import InputError, Layout, Presentation, class_target
+from gemsnn.errors import InputError
+from gemsnn.types import Layout, Presentation, class_target
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from gemsnn import checks
 from gemsnn.checks import Count
+from gemsnn.errors import InputError
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserSpec, OptimiserState
 from gemsnn.rules import RuleSpec
-from gemsnn.types import Batch, InputError
+from gemsnn.types import Batch
 
 
 @dataclass(frozen=True)

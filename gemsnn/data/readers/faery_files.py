@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gemsnn.data.events import Events, make_events
-from gemsnn.types import InputError, one_line
+from gemsnn.errors import InputError, one_line
 
 SUFFIXES = (".aedat4", ".raw", ".dat", ".es")
 
