@@ -12,7 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from gemsnn import metrics
+from gemsnn import checks, metrics
+from gemsnn.checks import Count
+from gemsnn.errors import InputError
 
 NAME = "logistic regression on event counts per pixel"
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
@@ -50,7 +52,23 @@ class Model(NamedTuple):
 
 
 def fit(train: Counts, validation: Counts, classes: int) -> Model:
-    """Learn from the training part; the strength of regularisation with the lowest validation NLL is kept."""
+    """Learn from the training part; the strength of regularisation with the lowest validation NLL is kept.
+
+    Raises:
+        InputError: a part's counts and labels do not fit each other, the other part or the classes.
+    """
+    checks.number(classes, Count, "classes")
+    if len(train.labels) == 0:
+        raise InputError("train must hold a recording or more")
+    for name, part in (("train", train), ("validation", validation)):
+        if part.counts.ndim != 2 or part.labels.shape != part.counts.shape[:1]:
+            raise InputError(
+                f"{name} must hold counts [n, M] and labels [n], not {list(part.counts.shape)} and "
+                f"{list(part.labels.shape)}"
+            )
+        _check_counts(part.counts, train.counts.shape[1], name)
+        if part.labels.dtype.kind not in "iu" or np.any((part.labels < 0) | (part.labels >= classes)):
+            raise InputError(f"{name} must hold whole numbers from 0 to {classes - 1} as labels")
     present = np.unique(train.labels)
     logs = np.log1p(train.counts)
     spread = max(float((logs - logs.mean(0)).std()), 1e-12)
@@ -75,12 +93,23 @@ def fit(train: Counts, validation: Counts, classes: int) -> Model:
     return model._replace(regression=min((learned(strength) for strength in STRENGTHS), key=loss))
 
 
+def _check_counts(counts: NDArray[np.int64], inputs: int, name: str) -> None:
+    if counts.ndim != 2 or counts.shape[1] != inputs or counts.dtype.kind not in "iu" or np.any(counts < 0):
+        raise InputError(
+            f"{name} must hold whole numbers >= 0 of {inputs} inputs, not {counts.dtype} {list(counts.shape)}"
+        )
+
+
 def predict(model: Model, counts: NDArray[np.int64]) -> Tensor:
     """Class probabilities ``[n, C]`` for counts ``[n, M]``.
 
     One more answer beside those trained on, spread evenly over the classes, keeps every probability above zero, so
     that a class training never showed costs finitely many nats.
+
+    Raises:
+        InputError: these are no counts, or not of as many inputs as those that were learned.
     """
+    _check_counts(counts, len(model.centre), "counts")
     out = np.zeros((len(counts), model.classes))
     if model.regression is None:
         out[:, model.present] = 1

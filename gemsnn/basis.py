@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
+from gemsnn import checks
+from gemsnn.checks import Count, Range
 from gemsnn.errors import InputError
 
 BasisKind = Literal["raised-cosine", "exponential"]
@@ -32,21 +34,20 @@ class BasisSpec:
     """
 
     kind: BasisKind = "raised-cosine"
-    count: int = 4
-    taps: int = 10
-    offset: float = 1.0
+    count: Count = 4
+    taps: Count = 10
+    offset: Annotated[float, Range(above=-1)] = 1.0
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
-        if not 1 <= self.count <= self.taps:
-            raise InputError(f"a basis needs 1 <= count <= taps, not count {self.count} and taps {self.taps}")
+        """Check the fields once."""
+        checks.fields(self)
+        if self.count > self.taps:
+            raise InputError(f"a basis needs count <= taps, not count {self.count} and taps {self.taps}")
         if self.count * self.taps > LARGEST:
             raise InputError(
                 f"a basis of {self.count} functions over {self.taps} steps is too large (the product may be "
                 f"{LARGEST}); shorten the memory"
             )
-        if not -1 < self.offset < math.inf:
-            raise InputError(f"basis offset must be finite and above -1, not {self.offset}")
 
 
 def raised_cosine(count: int, taps: int, offset: float = 1.0) -> Tensor:

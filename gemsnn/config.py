@@ -18,8 +18,9 @@ import msgspec
 import tomli_w
 from tyro.constructors import PrimitiveConstructorSpec
 
-from gemsnn import parsing
+from gemsnn import checks, parsing
 from gemsnn.basis import BasisKind, BasisSpec
+from gemsnn.checks import Count, NotNegative, Probability, Range
 from gemsnn.data.datasets import DataSpec
 from gemsnn.errors import InputError
 from gemsnn.evaluate import Decoder
@@ -28,7 +29,7 @@ from gemsnn.network import FeedbackOf, NetworkSpec, Output
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
 from gemsnn.topology import TopologyName
-from gemsnn.train import MOST, TrainSpec
+from gemsnn.train import TrainSpec
 from gemsnn.types import AnyPath, Layout
 
 
@@ -69,22 +70,23 @@ class NetworkChoice:
         kernel: the code that runs the network; auto takes the fastest that serves the case.
     """
 
-    hidden: Groups = (64,)
+    hidden: Annotated[Groups, Range(1, checks.MOST)] = (64,)
     topology: TopologyName = "layered"
-    density: float = 0.1
+    density: Annotated[float, Range(above=0, high=1)] = 0.1
     basis: BasisKind = "raised-cosine"
-    basis_count: int = 4
-    memory: int = 20
+    basis_count: Count = 4
+    memory: Count = 20
     feedback: FeedbackOf = "hidden"
-    feedback_count: int = 2
-    weight_scale: float = 1.0
-    hidden_rate: float = 0.1
+    feedback_count: Count = 2
+    weight_scale: NotNegative = 1.0
+    hidden_rate: Probability = 0.1
     output: Output = "independent"
     dtype: Literal["float32", "float64"] = "float32"
     kernel: KernelName = "auto"
 
     def __post_init__(self) -> None:
         """Check now, on the smallest data, what any network of these settings needs."""
+        checks.fields(self)
         self.spec(Layout(1, 1, 1, 1, 1), 0.0)
 
     def spec(self, layout: Layout, warm_up: float) -> NetworkSpec:
@@ -114,15 +116,12 @@ class EvaluateSpec:
         decoder: how they answer: each votes for a class, or their hidden spikes tell each class's likelihood.
     """
 
-    vote_compartments: int = 20
+    vote_compartments: Count = 20
     decoder: Decoder = "votes"
 
     def __post_init__(self) -> None:
-        """Check the number."""
-        if not 1 <= self.vote_compartments <= MOST:
-            raise InputError(
-                f"vote_compartments must be at least 1 and at most {MOST}, not {self.vote_compartments}"
-            )
+        """Check the fields once."""
+        checks.fields(self)
 
 
 @dataclass(frozen=True)
@@ -135,6 +134,10 @@ class Settings:
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     train: TrainSpec = field(default_factory=TrainSpec)
     evaluate: EvaluateSpec = field(default_factory=EvaluateSpec)
+
+    def __post_init__(self) -> None:
+        """Check the parts' types."""
+        checks.fields(self)
 
     def network_spec(self, layout: Layout) -> NetworkSpec:
         """The network of these settings for inputs and classes of this layout."""

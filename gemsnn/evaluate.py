@@ -20,19 +20,20 @@ like any other even answer; accuracy counts it ``1/C``, the expectation over tie
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from gemsnn import metrics, rng, sampling
+from gemsnn import checks, metrics, rng, sampling
 from gemsnn import network as networks
+from gemsnn.checks import Count, Range
 from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel
 from gemsnn.metrics import Mute
-from gemsnn.network import Network, Params
-from gemsnn.types import Batch, PresentationSequence, Progress
+from gemsnn.network import Network, Params, check_batch, check_params
+from gemsnn.types import LONGEST_BIN_US, Batch, PresentationSequence, Progress
 
 Decoder = Literal["votes", "likelihood"]
 
@@ -130,6 +131,7 @@ class Example(NamedTuple):
 
 def batches(network: Network, presentations: PresentationSequence, size: int) -> Iterator[Batch]:
     """Presentations in order, ``size`` at a time, as the network takes them."""
+    checks.number(size, Count, "batch")
     for start in range(0, len(presentations), size):
         chosen = range(start, min(start + size, len(presentations)))
         yield networks.batch(network, (presentations[i] for i in chosen))
@@ -137,9 +139,23 @@ def batches(network: Network, presentations: PresentationSequence, size: int) ->
 
 def _shown(
     network: Network, presentations: PresentationSequence, size: int, progress: Progress | None, what: str
-) -> Iterable[Batch]:
-    rows = batches(network, presentations, size)
-    return rows if progress is None else progress(rows, -(-len(presentations) // size), what)
+) -> Iterator[Batch]:
+    rows: Iterable[Batch] = batches(network, presentations, size)
+    for batch in rows if progress is None else progress(rows, -(-len(presentations) // size), what):
+        check_batch(network, batch)
+        yield batch
+
+
+def _check(
+    network: Network, params: Params, presentations: Sized, compartments: int, batch: int, seed: int
+) -> None:
+    """What every evaluation needs of its arguments."""
+    checks.number(compartments, Count, "compartments")
+    checks.number(batch, Count, "batch")
+    checks.number(seed, Annotated[int, Range(0, 2**64 - 1)], "seed")
+    check_params(network, params)
+    if not len(presentations):
+        raise InputError("presentations must be one or more: there is nothing to evaluate")
 
 
 def log_likelihood(
@@ -156,14 +172,19 @@ def log_likelihood(
     """``v[n, k] = sum_t sum_{i visible} log p(x_i,t | u^k_i,t)`` with the visible neurons clamped, ``[n, K]``, nats.
 
     ``log p(x_n)`` is estimated by ``metrics.log_mean_exp(v, 1)``, from below on average, the tighter the larger K.
+
+    Raises:
+        InputError: an argument has the wrong type or range, or network, parameters and presentations do not fit.
     """
+    _check(network, params, presentations, compartments, batch, seed)
     seed = rng.derive(seed, "likelihood")
     rows = _shown(network, presentations, batch, progress, "likelihood")
     return torch.cat([sampling.clamped(kernel, network, params, b, compartments, seed=seed) for b in rows])
 
 
 def check_decoder(decoder: Decoder, network: Network) -> None:
-    """Raise :class:`InputError` where this decoder cannot serve this network."""
+    """Raise :class:`InputError` where there is no such decoder, or it cannot serve this network."""
+    checks.choice(decoder, Decoder, "decoder")
     if decoder == "likelihood" and not sampling.deaf_to_visible(network):
         raise InputError(
             "the decoder likelihood needs a network in which no neuron hears a visible neuron (a topology other "
@@ -201,9 +222,12 @@ def predict(
         progress: shows how far the work has come.
 
     Raises:
-        InputError: the decoder cannot serve the network or the presentations' targets.
+        InputError: the decoder cannot serve the network or the presentations' targets, an argument has the wrong
+            type or range, or network, parameters and presentations do not fit.
     """
     check_decoder(decoder, network)
+    _check(network, params, presentations, compartments, batch, seed)
+    checks.number(least_spikes, Annotated[int, Range(0, 2**63 - 1)], "least_spikes")
     seed = sampling.free_seed(seed)
     spec, fan_out = network.spec, network.mask.sum(0).double()
     fan_out[spec.inputs :] += network.own
@@ -319,7 +343,13 @@ def example(
     *,
     seed: int,
 ) -> Example:
-    """One recording's raster, with the very spikes that :func:`predict` counted."""
+    """One recording's raster, with the very spikes that :func:`predict` counted.
+
+    Raises:
+        InputError: as :func:`predict`, or there is no such position.
+    """
+    _check(network, params, presentations, compartments, 1, seed)
+    checks.number(position, Annotated[int, Range(0, len(presentations) - 1)], "position")
     rows = networks.batch(network, [presentations[position]])
     free = sampling.free(kernel, network, params, rows, compartments, seed=sampling.free_seed(seed))
     hidden = network.spec.hidden_neurons
@@ -391,9 +421,22 @@ def score(
         the same ``by_compartments`` (the first k of them) and, without temperature, ``by_time``, the ``reliability``
         cells and the ``selective`` accuracy when the least confident abstain (also in ``tempered``), the
         ``confusion`` matrix and the ``costs``.
+
+    Raises:
+        InputError: the arguments do not fit one another.
     """
     labels, activity = prediction.labels, prediction.activity
     _, compartments, steps = prediction.votes.shape
+    if log_weights.shape != prediction.votes.shape[:2]:
+        raise InputError(
+            f"log_weights must be {list(prediction.votes.shape[:2])}, as the prediction's votes are, not "
+            f"{list(log_weights.shape)}"
+        )
+    if len(temperatures) != compartments:
+        raise InputError(
+            f"temperatures must be {compartments}, one for each number of compartments, not {len(temperatures)}"
+        )
+    checks.number(bin_us, Annotated[int, Range(1, LONGEST_BIN_US)], "bin_us")
     by_compartments: list[dict[str, Any]] = []
     for k, temperature in enumerate(temperatures, 1):
         answers = prediction.by_compartments.at(k - 1)

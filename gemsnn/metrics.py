@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from gemsnn import checks
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,18 @@ class SelectiveAccuracy(NamedTuple):
 # -- weights of samples ------------------------------------------------------------------------------------
 
 
-def log_mean_exp(x: Tensor, dim: int) -> Tensor:
+def log_mean_exp(x: Tensor, dim: int, *, check: bool = True) -> Tensor:
     """``log (1/n) sum exp x`` over ``dim`` of size ``n``, without overflow.
 
     With ``x`` the log-likelihoods of K compartments in nats this is the K-sample bound ``L^K``
-    (Jang and Simeone, arXiv 2007.11894). An ``x`` of minus infinity is a weight of zero.
+    (Jang and Simeone, arXiv 2007.11894). An ``x`` of minus infinity is a weight of zero. Without ``check``, NaN is
+    handed on: for a step of learning, which stops by itself where its weights are no longer finite.
 
     >>> log_mean_exp(torch.tensor([1000.0, 1000.0]), dim=0)
     tensor(1000.)
     """
-    _check_log_weights(x)
+    if check:
+        _check_log_weights(x)
     return torch.logsumexp(x, dim) - math.log(x.shape[dim])
 
 

@@ -8,16 +8,16 @@ spikes at step t is heard from step t + 1 on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from gemsnn import basis, glm, rng, topology
+from gemsnn import basis, checks, glm, rng, topology
 from gemsnn.basis import BasisSpec
+from gemsnn.checks import Count, NotNegative, Probability, Range
 from gemsnn.errors import InputError
 from gemsnn.topology import TopologyName
 from gemsnn.types import Batch, Presentation, collate
@@ -51,42 +51,29 @@ class NetworkSpec:
             in learning as in testing; see :func:`gemsnn.types.first_observed`.
     """
 
-    inputs: int
-    visible: int
-    hidden: tuple[int, ...] = (64,)
+    inputs: Count
+    visible: Count
+    hidden: Annotated[tuple[int, ...], Range(1, checks.MOST)] = (64,)
     topology: TopologyName = "layered"
-    density: float = 0.1
+    density: Annotated[float, Range(above=0, high=1)] = 0.1
     synapse: BasisSpec = field(default_factory=BasisSpec)
     self_filter: BasisSpec = field(default_factory=lambda: BasisSpec(count=2))
     feedback: FeedbackOf = "hidden"
-    weight_scale: float = 1.0
-    hidden_rate: float = 0.1
-    visible_rate: float | None = None
+    weight_scale: NotNegative = 1.0
+    hidden_rate: Probability = 0.1
+    visible_rate: Probability | None = None
     output: Output = "independent"
-    warm_up: float = 0.0
+    warm_up: Annotated[float, Range(0, below=1)] = 0.0
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
-        if self.inputs < 1 or self.visible < 1 or min(self.hidden, default=1) < 1:
-            raise InputError(
-                f"a network needs at least one input, one visible neuron and no empty hidden group, not "
-                f"inputs {self.inputs}, hidden {self.hidden}, visible {self.visible}"
-            )
-        if not 0 < self.density <= 1:
-            raise InputError(f"density must lie in (0, 1], not {self.density}")
-        if not 0 <= self.weight_scale < math.inf:
-            raise InputError(f"weight_scale must be finite and not negative, not {self.weight_scale}")
+        """Check the fields once."""
+        checks.fields(self)
         weights = self.neurons * (self.inputs + self.neurons) * self.synapse.count
         if weights > LARGEST_WEIGHTS:
             raise InputError(
                 f"a network of {self.inputs} inputs and {self.neurons} neurons would have {weights} weights, more than "
                 f"{LARGEST_WEIGHTS}; make it smaller"
             )
-        if not 0 <= self.warm_up < 1:
-            raise InputError(f"warm_up must be at least 0 and below 1, not {self.warm_up}")
-        for name, rate in (("hidden_rate", self.hidden_rate), ("visible_rate", self.visible_rate)):
-            if rate is not None and not 0 < rate < 1:
-                raise InputError(f"{name} must lie between 0 and 1, not {rate}")
         if self.output == "winner-take-all" and (self.visible_rate or 0) * self.visible >= 1:
             raise InputError(
                 f"visible_rate must be below 1 / {self.visible}, since the visible neurons of a circuit spike one "
@@ -215,6 +202,19 @@ def check_params(network: Network, params: Params) -> None:
             )
         if not leaf.isfinite().all():
             raise InputError(f"the parameter {name} is not finite; train again")
+
+
+def check_batch(network: Network, batch: Batch) -> None:
+    """Raise :class:`InputError` unless a batch has the network's inputs and visible neurons."""
+    spec = network.spec
+    for name, found, wanted in (
+        ("inputs", batch.spikes.shape[2], spec.inputs),
+        ("visible neurons", batch.target.shape[2], spec.visible),
+    ):
+        if found != wanted:
+            raise InputError(
+                f"the presentations have {found} {name} and the network {wanted}; give the data it was made for"
+            )
 
 
 def init(network: Network, seed: int) -> Params:

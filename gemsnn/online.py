@@ -19,13 +19,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from numbers import Integral
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from gemsnn import kernels, metrics, optimisers, rng, sampling
+from gemsnn import checks, kernels, metrics, optimisers, rng, sampling
 from gemsnn import network as networks
+from gemsnn.checks import Count, Range, Seed
 from gemsnn.data.arrivals import ArrivalSpec, Clock, Counts, EventBins
 from gemsnn.data.events import Events
 from gemsnn.errors import InputError
@@ -56,22 +58,16 @@ class OnlineSpec:
             no answer; see :func:`gemsnn.evaluate.least_spikes_of`.
     """
 
-    compartments: int = 10
-    window: int = 80
-    every: int = 1
-    seed: int = 0
-    address: int = 0
-    least_spikes: int = 1
+    compartments: Count = 10
+    window: Count = 80
+    every: Count = 1
+    seed: Seed = 0
+    address: Annotated[int, Range(0, 2**32 - 1)] = 0
+    least_spikes: Annotated[int, Range(0, 2**63 - 1)] = 1
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
-        for name in ("compartments", "window", "every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.least_spikes < 0:
-            raise InputError(f"least_spikes must not be negative, not {self.least_spikes}")
-        if not 0 <= self.address < 2**32:
-            raise InputError(f"address must lie in 0 .. 2^32 - 1, not {self.address}")
+        """Check the fields once."""
+        checks.fields(self)
 
 
 class Decision(NamedTuple):
@@ -151,6 +147,7 @@ class OnlineLearner:
         kernel: KernelName = "auto",
     ) -> None:
         self.network, self.spec, self.learning = network, spec or OnlineSpec(), learning
+        networks.check_params(network, params)
         if arrivals is not None and arrivals.layout.inputs != network.spec.inputs:
             raise InputError(
                 f"the bins have {arrivals.layout.inputs} inputs and the network {network.spec.inputs}; "
@@ -216,6 +213,7 @@ class OnlineLearner:
 
     def skip(self, bins: int) -> None:
         """Let bins pass without the network: it stands still. For a computer that cannot keep up."""
+        checks.number(bins, Annotated[int, Range(0, 2**62)], "bins")
         self.passed = self.passed._replace(bins=self.passed.bins + bins, skipped=self.passed.skipped + bins)
 
     def hidden_rates(self) -> Tensor | None:
@@ -236,7 +234,7 @@ class OnlineLearner:
             raise InputError(
                 f"spikes must be uint8 [C, {self.network.spec.inputs}], not {spikes.dtype} {list(spikes.shape)}"
             )
-        if target is not None and not 0 <= target < visible:
+        if target is not None and not (isinstance(target, Integral) and 0 <= target < visible):
             raise InputError(f"the class {target} is out of range: classes are 0 .. {visible - 1}")
         if not len(spikes):
             return []

@@ -6,13 +6,14 @@ J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015), with state per 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 
+from gemsnn import checks
+from gemsnn.checks import NotNegative, Positive, Range
 from gemsnn.errors import InputError
 from gemsnn.network import Params
 
@@ -32,20 +33,14 @@ class OptimiserSpec:
     """
 
     optimiser: OptimiserName = "adam"
-    lr: float = 3e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
+    lr: NotNegative = 3e-3
+    beta1: Annotated[float, Range(0, below=1)] = 0.9
+    beta2: Annotated[float, Range(0, below=1)] = 0.999
+    epsilon: Positive = 1e-8
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
-        if not 0 <= self.lr < math.inf:
-            raise InputError(f"lr must be finite and not negative, not {self.lr}")
-        if not 0 < self.epsilon < math.inf:
-            raise InputError(f"epsilon must be finite and above 0, not {self.epsilon}")
-        for name, value in (("beta1", self.beta1), ("beta2", self.beta2)):
-            if not 0 <= value < 1:
-                raise InputError(f"{name} must lie in [0, 1), not {value}")
+        """Check the fields once."""
+        checks.fields(self)
 
 
 class OptimiserState(NamedTuple):

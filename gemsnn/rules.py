@@ -46,7 +46,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from gemsnn import glm, onehop
+from gemsnn import checks, glm, onehop
+from gemsnn.checks import NotNegative, Probability, Share
 from gemsnn.errors import InputError
 from gemsnn.metrics import log_mean_exp
 from gemsnn.network import Network, Params, Step, local_gradient
@@ -76,19 +77,18 @@ class RuleSpec:
     """
 
     rule: RuleName = "gem-cv"
-    kappa: float = 0.9
-    gamma: float = 0.9
+    kappa: Share = 0.9
+    gamma: Share = 0.9
     readout: Readout = "every-step"
     average: bool = False
-    baseline_decay: float = 0.9
-    sparsity: float = 0.0
-    sparsity_rate: float = 0.1
+    baseline_decay: Share = 0.9
+    sparsity: NotNegative = 0.0
+    sparsity_rate: Probability = 0.1
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
+        """Check the fields once."""
+        checks.fields(self)
         for name, value in (("kappa", self.kappa), ("gamma", self.gamma)):
-            if not 0 <= value <= 1:
-                raise InputError(f"{name} must lie in [0, 1], not {value}")
             if self.average and value == 1:
                 raise InputError(
                     f"with average, {name} must be below 1: a factor 1 - {name} of zero learns nothing"
@@ -97,12 +97,6 @@ class RuleSpec:
             raise InputError(
                 f"the rule {self.rule} needs readout every-step: its signals are read as they come"
             )
-        if not 0 <= self.baseline_decay <= 1:
-            raise InputError(f"baseline_decay must lie in [0, 1], not {self.baseline_decay}")
-        if not 0 <= self.sparsity < math.inf:
-            raise InputError(f"sparsity must be finite and not negative, not {self.sparsity}")
-        if not 0 < self.sparsity_rate < 1:
-            raise InputError(f"sparsity_rate must lie between 0 and 1, not {self.sparsity_rate}")
         if self.sparsity and self.rule != "ml":
             raise InputError(
                 f"sparsity belongs to the rule ml alone; with {self.rule} it must be 0, not {self.sparsity}"
@@ -166,11 +160,11 @@ def iw(log_weights: Tensor) -> Signal:
     Source: A. Mnih and D. Rezende, arXiv 1602.06725, with their geometric mean of the weights.
     """
     compartments = log_weights.shape[-1]
-    share, bound = torch.softmax(log_weights, -1), log_mean_exp(log_weights, -1)[..., None]
+    share, bound = torch.softmax(log_weights, -1), log_mean_exp(log_weights, -1, check=False)[..., None]
     if compartments == 1:
         return Signal(share, bound)
     mean = (log_weights.sum(-1, keepdim=True) - log_weights) / (compartments - 1)
-    return Signal(share, bound - log_mean_exp(_replaced(log_weights, mean), -1))
+    return Signal(share, bound - log_mean_exp(_replaced(log_weights, mean), -1, check=False))
 
 
 def iw_ovis(log_weights: Tensor) -> Signal:
@@ -188,7 +182,7 @@ def iw_ovis(log_weights: Tensor) -> Signal:
     log Z_k`` does not depend on compartment k.
     """
     compartments = log_weights.shape[-1]
-    share, bound = torch.softmax(log_weights, -1), log_mean_exp(log_weights, -1)[..., None]
+    share, bound = torch.softmax(log_weights, -1), log_mean_exp(log_weights, -1, check=False)[..., None]
     if compartments == 1:
         return Signal(share, bound)
     others = _replaced(log_weights, torch.full_like(log_weights, -math.inf))

@@ -23,7 +23,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gemsnn import rng
+from gemsnn import checks, rng
 from gemsnn.errors import InputError
 
 TopologyName = Literal["layered", "full", "feedforward", "sparse"]
@@ -47,7 +47,11 @@ def mask(
         visible: V.
         density: for ``sparse``, the share of synapses kept.
         seed: for ``sparse``, which ones.
+
+    Raises:
+        InputError: there is no such topology.
     """
+    checks.choice(name, TopologyName, "topology")
     neurons = sum(hidden) + visible
     allowed = torch.zeros(neurons, inputs + neurons, dtype=torch.bool)
     edges = torch.tensor([0, *hidden, visible]).cumsum(0).tolist()

@@ -12,18 +12,17 @@ import msgspec
 import torch
 from torch import Tensor
 
-from gemsnn import evaluate, metrics, optimisers, rng
+from gemsnn import checks, evaluate, metrics, optimisers, rng
 from gemsnn import network as networks
+from gemsnn.checks import Count, Seed
 from gemsnn.errors import InputError
 from gemsnn.evaluate import Decoder
 from gemsnn.kernels.contract import Kernel, Learning
-from gemsnn.network import Network, Params
+from gemsnn.network import Network, Params, check_batch, check_params
 from gemsnn.optimisers import OptimiserState
 from gemsnn.types import PresentationSequence
 
 Schedule = Literal["constant", "cosine"]
-MOST = 10**9
-"""No number of a training is larger."""
 
 
 @dataclass(frozen=True)
@@ -41,26 +40,18 @@ class TrainSpec:
         seed: addresses all randomness of the run.
     """
 
-    compartments: int = 5
-    epochs: int = 15
-    batch: int = 16
-    update_every: int | Literal["presentation"] = "presentation"
+    compartments: Count = 5
+    epochs: Count = 15
+    batch: Count = 16
+    update_every: Count | Literal["presentation"] = "presentation"
     schedule: Schedule = "cosine"
-    evaluate_every: int = 5
-    checkpoint_every: int = 100
-    seed: int = 0
+    evaluate_every: Count = 5
+    checkpoint_every: Count = 100
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
-        for name in ("compartments", "epochs", "batch", "evaluate_every", "checkpoint_every"):
-            if not 1 <= getattr(self, name) <= MOST:
-                raise InputError(f"{name} must be at least 1 and at most {MOST}, not {getattr(self, name)}")
-        if self.update_every != "presentation" and not 1 <= self.update_every <= MOST:
-            raise InputError(
-                f'update_every must be a number of steps up to {MOST} or "presentation", not {self.update_every}'
-            )
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed must lie in 0 .. 2^63 - 1, not {self.seed}")
+        """Check the fields once."""
+        checks.fields(self)
 
     @property
     def update_steps(self) -> int | None:
@@ -131,18 +122,21 @@ def updates(
     The order of presentations is drawn anew for every epoch, from the seed; the noise of a presentation is
     addressed by the seed, the epoch and the presentation's index.
     """
+    check_params(network, learner.params)
     per_epoch = -(-len(presentations) // spec.batch)
     total = spec.epochs * per_epoch
     while learner.batches < total:
         epoch, position = divmod(learner.batches, per_epoch)
         order = rng.generator(spec.seed, "order", epoch).permutation(len(presentations))
         chosen = order[position * spec.batch : (position + 1) * spec.batch]
+        rows = networks.batch(network, (presentations[int(i)] for i in chosen))
+        check_batch(network, rows)
         learned = kernel.learn(
             network,
             learner.params,
             learner.optimiser,
             learning,
-            networks.batch(network, (presentations[int(i)] for i in chosen)),
+            rows,
             seed=rng.derive(spec.seed, "train", epoch),
             lr=learning.optimiser.lr * rate_factor(spec.schedule, learner.batches / total),
         )

@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
+from gemsnn import checks
+from gemsnn.checks import Range
 from gemsnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,27 +38,50 @@ Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 """Wraps an iterable, given its length and what its items are, to show how far the work has come."""
 
 
-class Layout(NamedTuple):
-    """How the ``M`` inputs lie on the sensor, and what the labels mean.
+LARGEST_SIDE = 2**15
+"""No sensor has more pixels in a row, and no data set more classes."""
 
-    Input ``m`` of pixel ``(x, y)`` and channel ``c`` is ``c + channels * (x * height + y)``; with two
-    channels ``c`` is 1 for ON and 0 for OFF events.
-    """
+LONGEST_BIN_US = 10**9
+"""No bin is wider."""
 
+
+class _Layout(NamedTuple):
     channels: int
     height: int
     width: int
     classes: int
     bin_us: int
 
+
+class Layout(_Layout):
+    """How the ``M`` inputs lie on the sensor, and what the labels mean.
+
+    Input ``m`` of pixel ``(x, y)`` and channel ``c`` is ``c + channels * (x * height + y)``; with two
+    channels ``c`` is 1 for ON and 0 for OFF events.
+
+    Raises:
+        InputError: a number is no whole number from 1 to :data:`LARGEST_SIDE` (``bin_us``: :data:`LONGEST_BIN_US`).
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, channels: int, height: int, width: int, classes: int, bin_us: int) -> Layout:
+        """Check the numbers once; numpy's become Python's."""
+        given = (channels, height, width, classes, bin_us)
+        limits = (LARGEST_SIDE,) * 4 + (LONGEST_BIN_US,)
+        for name, value, most in zip(cls._fields, given, limits, strict=True):
+            checks.number(value, Annotated[int, Range(1, most)], f"{name} of a layout")
+        return super().__new__(cls, *map(int, given))  # numpy's numbers become Python's
+
+    @classmethod
+    def _make(cls, iterable: Iterable[int]) -> Layout:  # pyright: ignore[reportIncompatibleMethodOverride]
+        # what _replace makes is checked as well
+        return cls(*iterable)
+
     @property
     def inputs(self) -> int:
         """The number of exogenous inputs ``M``."""
         return self.channels * self.height * self.width
-
-
-LARGEST_SIDE = 2**15
-"""No sensor has more pixels in a row, and no data set more classes."""
 
 
 def layout_from(fields: Any, where: str) -> Layout:
@@ -65,12 +90,11 @@ def layout_from(fields: Any, where: str) -> Layout:
     Raises:
         InputError: a field is missing or is no positive whole number of sensible size.
     """
-    most = {"bin_us": 10**9}
-    for name in Layout._fields:
-        value = fields.get(name) if isinstance(fields, dict) else None
-        if type(value) is not int or not 1 <= value <= most.get(name, LARGEST_SIDE):
-            raise InputError(f"{where} is damaged ({name} is {value!r}); restore the file or train again")
-    return Layout(**{name: fields[name] for name in Layout._fields})
+    known: list[Any] = [fields.get(name) if isinstance(fields, dict) else None for name in Layout._fields]
+    try:
+        return Layout(*known)
+    except InputError as error:
+        raise InputError(f"{where} is damaged ({error}); restore the file or train again") from None
 
 
 class Presentation(NamedTuple):
@@ -149,19 +173,45 @@ def first_observed(warm_up: float, steps: int) -> int:
     return int(warm_up * steps)
 
 
+def check_presentation(row: Presentation, inputs: int, classes: int) -> None:
+    """Raise :class:`InputError` unless a presentation is what :class:`Presentation` says, of these sizes."""
+    spikes, target, label, address = row
+    for name, value, width in (("spikes", spikes, inputs), ("target", target, classes)):
+        fits = checks.is_tensor(value) and str(value.dtype) == "torch.uint8" and value.ndim == 2
+        if not fits or value.shape[1] != width or len(value) == 0:
+            raise InputError(
+                f"{name} of a presentation must be uint8 [T, {width}] with T >= 1, not {checks.told(value)}"
+            )
+    if len(target) != len(spikes):
+        raise InputError(
+            f"target of a presentation must have as many steps as its spikes, {len(spikes)}, not {len(target)}"
+        )
+    for name, value, most in (("label", label, classes - 1), ("address", address, 2**63 - 1)):
+        checks.number(value, Annotated[int, Range(0, most)], f"{name} of a presentation")
+
+
 def collate(presentations: Sequence[Presentation] | Iterable[Presentation], *, warm_up: float = 0.0) -> Batch:
     """Put presentations of any lengths side by side, padded with zeros to the longest.
+
+    A :class:`Presentation` is checked here, where networks take it in.
 
     Args:
         presentations: at least one.
         warm_up: the network's, see :class:`gemsnn.network.NetworkSpec`; for a network use
             :func:`gemsnn.network.batch`, which knows it.
+
+    Raises:
+        InputError: there are none, they differ in the number of inputs or of visible neurons, or one of them has
+            the wrong types, shapes or ranges.
     """
     import torch
 
     rows = list(presentations)
     if not rows:
         raise InputError("a batch needs at least one presentation")
+    sizes = [getattr(leaf, "shape", (0,))[-1] for leaf in rows[0][:2]]
+    for row in rows:
+        check_presentation(row, *sizes)
     pad = torch.nn.utils.rnn.pad_sequence
     return Batch(
         spikes=pad([row.spikes for row in rows], batch_first=True),

@@ -281,6 +281,55 @@ def test_likelihood_needs_visible_neurons_that_nobody_hears():
             evaluate.check_decoder("likelihood", network)
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"compartments": 0}, "compartments must be at least 1"),
+        ({"compartments": 2.0}, "compartments must be a whole number, not 2.0"),
+        ({"batch": 0}, "batch must be at least 1"),
+        ({"seed": -1}, "seed must be at least 0"),
+        ({"seed": "1"}, "seed must be a whole number"),
+        ({"presentations": []}, "presentations must be one or more"),
+        (
+            {"decoder": "vote"},
+            "decoder must be one of 'votes', 'likelihood', not 'vote'; the nearest is 'votes'",
+        ),
+        ({"least_spikes": -1}, "least_spikes must be at least 0"),
+    ],
+)
+def test_arguments_out_of_range(situation: Situation, changed, said):
+    given = {**situation._asdict(), "compartments": 2, "seed": 0}
+    given["presentations"] = given.pop("rows")
+    with pytest.raises(InputError, match=said):
+        evaluate.predict(**(given | changed))
+    if not changed.keys() & {"decoder", "least_spikes"}:
+        with pytest.raises(InputError, match=said):
+            evaluate.log_likelihood(**(given | changed))
+
+
+def test_what_does_not_fit_the_network(situation: Situation):
+    kernel, network, params, rows = situation
+    wide, visible = labelled(5, 4, 3, index=0), labelled(5, 3, 2, index=0)
+    other = params._replace(bias=params.bias[:-1])
+    for run in (evaluate.predict, evaluate.log_likelihood):
+        with pytest.raises(InputError, match="the presentations have 4 inputs and the network 3"):
+            run(kernel, network, params, [wide], 2, seed=0)
+        with pytest.raises(InputError, match="the presentations have 2 visible neurons and the network 3"):
+            run(kernel, network, params, [visible], 2, seed=0)
+        with pytest.raises(InputError, match="the parameter bias is"):
+            run(kernel, network, other, rows, 2, seed=0)
+    found = evaluate.predict(*situation, 2, seed=0)
+    weights = evaluate.log_likelihood(*situation, 2, seed=0)
+    for given, temperatures, said in (
+        (weights[:, :1], [1.0, 1.0], r"log_weights must be \[5, 2\]"),
+        (weights, [1.0], "temperatures must be 2, .* not 1"),
+    ):
+        with pytest.raises(InputError, match=said):
+            evaluate.score(network, found, given, bin_us=1000, temperatures=temperatures)
+    with pytest.raises(InputError, match="position must be at least 0 and at most 4, not 5"):
+        evaluate.example(*situation, 5, 2, seed=0)
+
+
 def test_likelihood_needs_the_targets_of_classes(situation: Situation):
     kernel, network, params, rows = situation
     odd = [*rows[:-1], rows[-1]._replace(target=1 - rows[-1].target)]
@@ -344,6 +393,28 @@ def test_the_baseline_learns_and_admits_classes_it_never_saw():
     assert found.min() > 0
     scores = evaluate.answer_scores(Answers(found, found.log()), torch.from_numpy(test.labels))
     assert np.isfinite(scores["nll"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"labels": np.arange(4)}, r"must hold counts \[n, M\] and labels \[n\]"),
+        ({"labels": np.full(9, 4)}, "must hold whole numbers from 0 to 3 as labels"),
+        ({"labels": np.full(9, 1.0)}, "must hold whole numbers from 0 to 3 as labels"),
+        ({"counts": np.zeros((9, 4))}, "must hold whole numbers >= 0 of 4 inputs, not float64"),
+        ({"counts": np.full((9, 4), -1)}, "must hold whole numbers >= 0 of 4 inputs"),
+        ({"counts": np.zeros((9, 3), int)}, "must hold whole numbers >= 0 of 4 inputs"),
+    ],
+)
+def test_counts_that_do_not_fit(changed, said):
+    good = counts([0, 1, 2] * 3, 0)
+    with pytest.raises(InputError, match=f"validation {said}"):
+        baseline.fit(good, good._replace(**changed), 4)
+    if "counts" in changed:
+        with pytest.raises(InputError, match=f"counts {said}"):
+            baseline.predict(baseline.fit(good, good, 4), changed["counts"])
+    with pytest.raises(InputError, match="train must hold a recording"):
+        baseline.fit(baseline.Counts(good.counts[:0], good.labels[:0]), good, 4)
 
 
 def test_the_baseline_of_a_single_class():

@@ -250,6 +250,7 @@ def test_weights_that_are_no_numbers_stop_it():
         (torch.zeros(3, 5, dtype=torch.uint8), None, r"\[C, 6\]"),
         (torch.zeros(3, 6), None, "uint8"),
         (torch.zeros(3, 6, dtype=torch.uint8), 3, "out of range"),
+        (torch.zeros(3, 6, dtype=torch.uint8), 1.5, "out of range"),
         (np.zeros(3), None, "events must be"),
     ],
 )

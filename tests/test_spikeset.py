@@ -98,5 +98,5 @@ def test_labels_out_of_range_are_refused(label):
 
 
 def test_a_wrong_number_of_inputs_is_refused():
-    with pytest.raises(InputError, match="recording 0 has 17 inputs where 18"):
+    with pytest.raises(InputError, match="recording 0 of bins has 17 inputs where 18"):
         SpikeSet.from_bins([np.zeros((1, 17), np.uint8)], [0], Layout(2, 3, 3, 4, 1000), counts=False)

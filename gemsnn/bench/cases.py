@@ -20,8 +20,10 @@ from typing import Literal, get_args
 
 import torch
 
+from gemsnn import checks
 from gemsnn import network as networks
 from gemsnn.basis import BasisSpec
+from gemsnn.checks import Count
 from gemsnn.config import Settings
 from gemsnn.kernels import Learning
 from gemsnn.network import NetworkSpec
@@ -52,11 +54,15 @@ class Case:
 
     task: str
     network: NetworkSpec
-    compartments: int
-    batch: int
-    steps: int
+    compartments: Count
+    batch: Count
+    steps: Count
     learning: Learning | None
     merged: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the fields once."""
+        checks.fields(self)
 
 
 class _Sizes:

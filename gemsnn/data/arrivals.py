@@ -18,16 +18,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gemsnn import checks
+from gemsnn.checks import Range
 from gemsnn.data.events import EVENT, Events
 from gemsnn.errors import InputError
-from gemsnn.types import Layout
+from gemsnn.types import LARGEST_SIDE, Layout
 
 BLOCK = 64
 """Bins that are handed on at a time, at most."""
@@ -56,16 +58,15 @@ class ArrivalSpec:
     """
 
     layout: Layout
-    x0: int = 0
-    y0: int = 0
+    x0: Annotated[int, Range(0, LARGEST_SIDE)] = 0
+    y0: Annotated[int, Range(0, LARGEST_SIDE)] = 0
     counts: bool = False
-    reorder_us: int | None = None
-    max_gap_us: int = 10_000_000
+    reorder_us: Annotated[int, Range(0, LATEST)] | None = None
+    max_gap_us: Annotated[int, Range(1, LATEST)] = 10_000_000
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
-        if min(self.x0, self.y0) < 0:
-            raise InputError(f"the window must begin on the sensor, not at ({self.x0}, {self.y0})")
+        """Check the fields once."""
+        checks.fields(self)
         if not 0 <= self.patience <= 1000 * self.layout.bin_us:
             raise InputError(f"reorder_us must lie between 0 and 1000 bins, not {self.reorder_us}")
         if self.max_gap_us < self.layout.bin_us:

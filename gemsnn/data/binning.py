@@ -8,18 +8,25 @@ with ``counts`` it holds the number of events, at most 255.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn.data.events import Events
+from gemsnn import checks
+from gemsnn.checks import Range
+from gemsnn.data.events import EVENT, Events
 from gemsnn.errors import InputError
+from gemsnn.types import LARGEST_SIDE, LONGEST_BIN_US
 
 Polarity = Literal["two", "merged"]
-LONGEST_BIN_US, MOST_STEPS = 10**9, 10**6
+MOST_STEPS = 10**6
 LARGEST_BINNED = 2**29
 """A recording of more bins times inputs is refused: its times are false, or its bins too fine."""
+
+
+Corner = Annotated[int, Range(0, LARGEST_SIDE)]
+Extent = Annotated[int, Range(1, LARGEST_SIDE)]
 
 
 @dataclass(frozen=True)
@@ -36,21 +43,16 @@ class BinSpec:
             Otherwise a short recording stays short, and the network is idle in the padding of its batch.
     """
 
-    bin_us: int = 25_000
-    steps: int | None = 80
-    crop: tuple[int, int, int, int] | None = None
+    bin_us: Annotated[int, Range(1, LONGEST_BIN_US)] = 25_000
+    steps: Annotated[int, Range(1, MOST_STEPS)] | None = 80
+    crop: tuple[Corner, Corner, Extent, Extent] | None = None
     polarity: Polarity = "two"
     counts: bool = False
     pad: bool = True
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
-        if not 1 <= self.bin_us <= LONGEST_BIN_US:
-            raise InputError(f"bin_us must lie in 1 .. {LONGEST_BIN_US} microseconds, not {self.bin_us}")
-        if self.steps is not None and not 1 <= self.steps <= MOST_STEPS:
-            raise InputError(f"steps must lie in 1 .. {MOST_STEPS}, not {self.steps}")
-        if self.crop is not None and (min(self.crop[:2]) < 0 or min(self.crop[2:]) < 1):
-            raise InputError(f"crop must be (x0, y0, width, height) with a positive size, not {self.crop}")
+        """Check the fields once."""
+        checks.fields(self)
 
     @property
     def channels(self) -> int:
@@ -81,7 +83,14 @@ def bin_events(events: Events, spec: BinSpec, *, width: int, height: int) -> NDA
     Returns:
         uint8 ``[T, M]`` with the input order of :class:`gemsnn.types.Layout`. A recording without events has
         ``spec.steps`` empty bins if padded, else one.
+
+    Raises:
+        InputError: these are no events in order of time, or the crop or their number of bins does not fit.
     """
+    if not isinstance(events, np.ndarray) or events.dtype != EVENT or events.ndim != 1:
+        raise InputError(f"events must be a 1-d array of dtype {EVENT}")
+    if len(events) and (events["t"][0] < 0 or np.any(np.diff(events["t"]) < 0)):
+        raise InputError("events must be in order of time, from 0 on; sort them first")
     x0, y0, crop_width, crop_height = spec.window(width, height)
     inputs = spec.channels * crop_width * crop_height
     last = int(events["t"][-1]) // spec.bin_us + 1 if len(events) else 1

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn import rng
+from gemsnn import checks, rng
+from gemsnn.checks import NotNegative, Positive, Range, Seed
 from gemsnn.errors import InputError
+from gemsnn.types import LARGEST_SIDE
 
 _SMALLEST_THRESHOLD = 0.01
 _MOST_SAMPLES = 400_000_000
 FINE = 8
 """Points of the fine grid, on which the picture moves, in a pixel's width."""
 
-_POSITIVE = ("size_x_px", "size_y_px", "turn_us", "blur_px", "saturation", "threshold_on", "threshold_off")
-_NOT_NEGATIVE = (
-    *("swing_x_px", "swing_y_px", "start_jitter_us", "position_jitter_px", "contrast", "lowpass_us"),
-    *("flicker_hz", "flicker_depth", "threshold_spread", "threshold_noise", "threshold_jitter"),
-    *("refractory_us", "noise_on_hz", "noise_off_hz"),
-)
+Side = Annotated[int, Range(1, LARGEST_SIDE - 1)]
+Microseconds = Annotated[int, Range(1, 2**31 - 1)]
+Threshold = Annotated[float, Range(_SMALLEST_THRESHOLD)]
+"""Lower ones would drown every pixel in events."""
+
+NoiseRate = Annotated[float, Range(0, 10_000)]
 
 
 @dataclass(frozen=True)
@@ -65,66 +66,48 @@ class EmulatorSpec:
         noise_off_hz: rate of spurious OFF events per pixel.
     """
 
-    width: int = 26
-    height: int = 26
-    duration_us: int = 2_000_000
-    step_us: int = 2_000
-    size_x_px: float = 31.98
-    size_y_px: float = 29.47
+    width: Side = 26
+    height: Side = 26
+    duration_us: Microseconds = 2_000_000
+    step_us: Microseconds = 2_000
+    size_x_px: Positive = 31.98
+    size_y_px: Positive = 29.47
     mirrored: bool = True
     centre_x_px: float = 14.12
     centre_y_px: float = 14.5
-    swing_x_px: float = 11.05
-    swing_y_px: float = 5.117
-    turn_us: float = 317_000.0
+    swing_x_px: NotNegative = 11.05
+    swing_y_px: NotNegative = 5.117
+    turn_us: Positive = 317_000.0
     start_us: float = 32_210.0
-    start_jitter_us: float = 21_000.0
-    position_jitter_px: float = 0.0
-    blur_px: float = 0.2996
-    contrast: float = 387.7
-    saturation: float = 2.0
-    lowpass_us: float = 450.7
-    flicker_hz: float = 75.0
-    flicker_depth: float = 0.09658
-    threshold_on: float = 0.3506
-    threshold_off: float = 0.323
-    threshold_spread: float = 0.291
-    threshold_noise: float = 0.4914
-    threshold_jitter: float = 0.005266
-    sensor_seed: int = 0
+    start_jitter_us: NotNegative = 21_000.0
+    position_jitter_px: NotNegative = 0.0
+    blur_px: Positive = 0.2996
+    contrast: NotNegative = 387.7
+    saturation: Positive = 2.0
+    lowpass_us: NotNegative = 450.7
+    flicker_hz: NotNegative = 75.0
+    flicker_depth: NotNegative = 0.09658
+    threshold_on: Threshold = 0.3506
+    threshold_off: Threshold = 0.323
+    threshold_spread: NotNegative = 0.291
+    threshold_noise: NotNegative = 0.4914
+    threshold_jitter: NotNegative = 0.005266
+    sensor_seed: Seed = 0
     threshold_map: tuple[str, ...] = ()
-    refractory_us: float = 500.0
-    noise_on_hz: float = 0.02
-    noise_off_hz: float = 0.003
+    refractory_us: NotNegative = 500.0
+    noise_on_hz: NoiseRate = 0.02
+    noise_off_hz: NoiseRate = 0.003
 
     def __post_init__(self) -> None:
-        """Check the numbers once; raise :class:`InputError` for the first that cannot be used."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise InputError(f"{field.name} must be a finite number, not {value}")
-        for name in ("width", "height", "duration_us", "step_us"):
-            if not 1 <= getattr(self, name) < 2**31:
-                raise InputError(f"{name} must be at least 1 and less than 2^31, not {getattr(self, name)}")
-        for name in _POSITIVE:
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} must be greater than 0, not {getattr(self, name)}")
-        for name in _NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} must not be negative, but is {getattr(self, name)}")
+        """Check the fields once; raise :class:`InputError` for the first that cannot be used."""
+        checks.fields(self)
         frames = self.width * self.height * (self.duration_us // self.step_us + 2)
         path = (self.width + self.swing_x_px) * (self.height + self.swing_y_px)
-        if max(self.width, self.height) >= 2**15 or max(frames, path * FINE**2) > _MOST_SAMPLES:
+        if max(frames, path * FINE**2) > _MOST_SAMPLES:
             raise InputError(
                 f"{self.width} x {self.height} pixels over {self.duration_us} us in steps of {self.step_us} us need"
                 " too much memory; choose fewer pixels, a longer step_us or a shorter duration_us"
             )
-        if min(self.threshold_on, self.threshold_off) < _SMALLEST_THRESHOLD:
-            raise InputError(
-                f"thresholds below {_SMALLEST_THRESHOLD} would drown every pixel in events; raise them"
-            )
-        if max(self.noise_on_hz, self.noise_off_hz) > 10_000:
-            raise InputError("noise_on_hz and noise_off_hz must be at most 10000 events per second and pixel")
         if self.threshold_map and [len(row) for row in self.threshold_map] != [self.width] * (
             2 * self.height
         ):

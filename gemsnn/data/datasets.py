@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from gemsnn.data.binning import BinSpec, Polarity
+from gemsnn import checks
+from gemsnn.checks import MOST, Probability, Range, Seed
+from gemsnn.data.binning import MOST_STEPS, BinSpec, Polarity
 from gemsnn.data.camera import MNIST_DVS_SCALE4
 from gemsnn.data.generated import load_digits_events, load_image_events
 from gemsnn.data.readers.nmnist import SIDE as NMNIST_SIDE
@@ -14,7 +17,7 @@ from gemsnn.data.reading import Reading
 from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS, load_mnist_dvs, load_nmnist
 from gemsnn.data.spikeset import Splits
 from gemsnn.errors import InputError
-from gemsnn.types import AnyPath, Layout, Progress
+from gemsnn.types import LONGEST_BIN_US, AnyPath, Layout, Progress
 
 DataName = Literal["digits", "mnist-dvs", "nmnist", "images"]
 
@@ -42,30 +45,25 @@ class DataSpec:
 
     data: DataName = "digits"
     root: Path | None = None
-    limit: int | None = None
+    limit: Annotated[int, Range(2, MOST)] | None = None
     polarity: Polarity = "two"
-    bin_us: int | None = None
-    steps: int | None = None
+    bin_us: Annotated[int, Range(1, LONGEST_BIN_US)] | None = None
+    steps: Annotated[int, Range(1, MOST_STEPS)] | None = None
     counts: bool = False
     pad: bool = True
-    warm_up: float = 0.0
-    validation: float = 0.1
+    warm_up: Annotated[float, Range(0, below=1)] = 0.0
+    validation: Probability = 0.1
     scale: Literal[4, 8, 16] = 4
     deflicker: bool = False
-    deflicker_seed: int = 0
+    deflicker_seed: Seed = 0
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
-        if self.root is not None:
+        """Check the fields once."""
+        if isinstance(self.root, str | os.PathLike):
             object.__setattr__(self, "root", Path(self.root))
+        checks.fields(self)
         if self.data != "digits" and self.root is None:
             raise InputError(f"--data {self.data} needs --root, the folder or file where it lies")
-        if self.limit is not None and self.limit < 2:
-            raise InputError(f"limit must be at least 2 presentations, not {self.limit}")
-        if not 0 <= self.warm_up < 1:
-            raise InputError(f"warm_up must be at least 0 and below 1, not {self.warm_up}")
-        if not 0 < self.validation < 1:
-            raise InputError(f"validation must lie between 0 and 1, not {self.validation}")
 
     @property
     def bins(self) -> BinSpec:

@@ -35,7 +35,24 @@ class Recording(NamedTuple):
 
 
 def make_events(t: NDArray, x: NDArray, y: NDArray, on: NDArray) -> Events:
-    """Assemble columns of equal length into an array of dtype :data:`EVENT`."""
+    """Assemble columns of equal length into an array of dtype :data:`EVENT`.
+
+    Raises:
+        InputError: a column is no array ``[n]`` of whole numbers (``on``: of 0 and 1, or truth values), is shorter or
+            longer than ``t``, or holds a number that an event has no room for.
+    """
+    for name, column in zip(EVENT.names or (), (t, x, y, on), strict=True):
+        if not isinstance(column, np.ndarray) or column.shape != (len(t),):
+            raise InputError(f"{name} of events must be an array of {len(t)} numbers, as many as t")
+        if len(column) == 0:
+            continue
+        if column.dtype.kind not in "iub":
+            raise InputError(f"{name} of events must be whole numbers, not {column.dtype}")
+        low, high = (0, 1) if name == "on" else (np.iinfo(EVENT[name]).min, np.iinfo(EVENT[name]).max)
+        if column.min() < low or column.max() > high:
+            raise InputError(
+                f"{name} of events must lie in {low} .. {high}, not in {column.min()} .. {column.max()}"
+            )
     events = np.empty(len(t), EVENT)
     events["t"], events["x"], events["y"], events["on"] = t, x, y, on
     return events

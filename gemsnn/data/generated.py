@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn import rng
+from gemsnn import checks, rng
+from gemsnn.checks import Count
 from gemsnn.data import cache
 from gemsnn.data.binning import BinSpec, bin_events
 from gemsnn.data.camera import MNIST_DVS_SCALE4, EmulatorSpec
@@ -55,8 +56,18 @@ def emulate_set(
         threads: how many work at once (two if left out, where there are two cores); the result is the same.
         progress: shows how far the work is.
         description: what the progress bar says.
+
+    Raises:
+        InputError: images, labels or index have the wrong type, or are not as many as one another.
     """
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 3:
+        raise InputError("images must be an array of uint8 [n, height, width]")
+    if threads is not None:
+        checks.number(threads, Count, "threads")
     index = np.arange(len(images)) if index is None else index
+    for name, column in (("labels", labels), ("index", index)):
+        if not isinstance(column, np.ndarray) or column.dtype != np.int64 or column.shape != (len(images),):
+            raise InputError(f"{name} must be an array of {len(images)} int64 numbers, one an image")
     _, _, width, height = bins.window(emulator.width, emulator.height)
     layout = Layout(bins.channels, height, width, classes, bins.bin_us)
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gemsnn import checks
 from gemsnn.errors import InputError
 from gemsnn.types import Layout, Presentation, class_target
 
@@ -20,6 +21,9 @@ class SpikeSet:
     """Binned recordings, one bit a bin where bins are binary.
 
     A sequence of :class:`~gemsnn.types.Presentation`: ``len(spikes)``, ``spikes[i]``, iteration.
+
+    Raises:
+        InputError: at construction, where an array has the wrong type, length or range, or does not fit the others.
 
     Attributes:
         values: uint8 ``[steps of all recordings, ceil(M / 8)]`` (packed bits), or ``[.., M]`` for counts.
@@ -38,29 +42,69 @@ class SpikeSet:
     packed: bool
 
     def __post_init__(self) -> None:
-        """Check that the labels fit the classes."""
-        if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < self.layout.classes):
+        """Check that the arrays fit one another, the classes and the inputs."""
+        checks.fields(self)
+        count, width = len(self.labels), _width(self.layout, counts=not self.packed)
+        for name, shape in (("labels", (count,)), ("address", (count,)), ("starts", (count + 1,))):
+            found = getattr(self, name).shape
+            if found != shape:
+                raise InputError(
+                    f"{name} must have the shape {list(shape)} for {count} labels, not {list(found)}"
+                )
+        if self.values.ndim != 2 or self.values.shape[1] != width:
+            raise InputError(
+                f"values must have the shape [steps, {width}] for {self.layout.inputs} inputs, "
+                f"{'packed' if self.packed else 'not packed'}, not {list(self.values.shape)}"
+            )
+        if self.starts[0] != 0 or self.starts[-1] != len(self.values) or np.any(np.diff(self.starts) < 1):
+            raise InputError(
+                f"starts must rise from 0 to the {len(self.values)} steps of values, a step or more a recording"
+            )
+        if count and not (self.labels.min() >= 0 and self.labels.max() < self.layout.classes):
             worst = self.labels.max() if self.labels.max() >= self.layout.classes else self.labels.min()
             raise InputError(
-                f"label {worst} is out of range: labels must lie in 0 .. {self.layout.classes - 1}"
+                f"labels must lie in 0 .. {self.layout.classes - 1}: the label {worst} is out of range"
             )
+        if count and self.address.min() < 0:
+            raise InputError(f"address must not be negative, and {self.address.min()} is")
 
     @staticmethod
     def from_bins(
         bins: Iterable[NDArray[np.uint8]], labels: Sequence[int], layout: Layout, *, counts: bool
     ) -> SpikeSet:
-        """Pack recordings of shape ``[T, M]``, taken one at a time, so that unpacked they never coexist."""
+        """Pack recordings, uint8 ``[T, M]``, taken one at a time, so that unpacked they never coexist.
+
+        Args:
+            bins: the recordings; 0 or 1 in each bin, but with ``counts`` any number up to 255.
+            labels: their classes, as many.
+            layout: the inputs and classes.
+            counts: whether bins hold numbers of events.
+
+        Raises:
+            InputError: a recording has the wrong type, shape or range, or the labels do not fit.
+        """
         rows, lengths = [], []
         for spikes in bins:
+            if not isinstance(spikes, np.ndarray) or spikes.dtype != np.uint8 or spikes.ndim != 2:
+                raise InputError(f"recording {len(rows)} of bins must be an array of uint8 [T, M]")
             if spikes.shape[1] != layout.inputs:
                 raise InputError(
-                    f"recording {len(rows)} has {spikes.shape[1]} inputs where {layout.inputs} are expected"
+                    f"recording {len(rows)} of bins has {spikes.shape[1]} inputs where {layout.inputs} are expected"
+                )
+            if not counts and spikes.max(initial=0) > 1:
+                raise InputError(
+                    f"recording {len(rows)} of bins holds {spikes.max()} in a bin; bins are 0 or 1 unless counts is set"
                 )
             rows.append(spikes if counts else np.packbits(spikes, axis=1))
             lengths.append(len(spikes))
-        width = layout.inputs if counts else -(-layout.inputs // 8)
+        if len(labels) != len(rows):
+            raise InputError(
+                f"labels must be as many as the {len(rows)} recordings of bins, not {len(labels)}"
+            )
+        if any(int(label) != label for label in labels):
+            raise InputError(f"labels must be whole numbers, not {list(labels)}")
         return SpikeSet(
-            values=np.concatenate(rows) if rows else np.zeros((0, width), np.uint8),
+            values=np.concatenate(rows) if rows else np.zeros((0, _width(layout, counts=counts)), np.uint8),
             starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             labels=np.asarray(labels, np.int64),
             address=np.arange(len(rows), dtype=np.int64),
@@ -74,18 +118,27 @@ class SpikeSet:
 
     def bins(self, position: int) -> NDArray[np.uint8]:
         """The spikes of one recording, uint8 ``[T, M]``."""
+        position = self._place(position)
         rows = self.values[self.starts[position] : self.starts[position + 1]]
         return np.unpackbits(rows, axis=1, count=self.layout.inputs) if self.packed else rows.copy()
 
     def __getitem__(self, position: int) -> Presentation:
         """One presentation, with the target :func:`~gemsnn.types.class_target`."""
-        if not -len(self) <= position < len(self):
-            raise IndexError(position)
-        position %= len(self)
+        position = self._place(position)
         spikes = torch.from_numpy(self.bins(position))
         label = int(self.labels[position])
         target = class_target(label, len(spikes), self.layout.classes)
         return Presentation(spikes, target, label, int(self.address[position]))
+
+    def _place(self, position: int) -> int:
+        """A position from 0 on; negative ones count from the end.
+
+        Raises:
+            IndexError: there is no such recording, which also ends an iteration.
+        """
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"position {position} of {len(self)} recordings")
+        return position % len(self)
 
     def digest(self) -> str:
         """SHA-256 of all spikes and labels: equal where two sets hold the same recordings in the same order."""
@@ -95,8 +148,15 @@ class SpikeSet:
         return found.hexdigest()
 
     def select(self, positions: NDArray[np.int64] | Sequence[int] | slice) -> SpikeSet:
-        """The recordings at these positions, in this order, each keeping its address."""
-        chosen = np.arange(len(self))[positions]
+        """The recordings at these positions, in this order, each keeping its address.
+
+        Raises:
+            InputError: a position is none.
+        """
+        try:
+            chosen = np.atleast_1d(np.arange(len(self))[positions])
+        except IndexError as error:
+            raise InputError(f"positions must be those of {len(self)} recordings ({error})") from None
         lengths = self.starts[chosen + 1] - self.starts[chosen]
         rows = [self.values[self.starts[i] : self.starts[i + 1]] for i in chosen]
         return replace(
@@ -141,11 +201,29 @@ class SpikeSet:
         return replace(merged, address=self.address)
 
 
+def _width(layout: Layout, *, counts: bool) -> int:
+    """Bytes a step."""
+    return layout.inputs if counts else -(-layout.inputs // 8)
+
+
 @dataclass(frozen=True)
 class Splits:
-    """The three parts of a data set, and sentences a user should know about how they came to be."""
+    """The three parts of a data set, and sentences a user should know about how they came to be.
+
+    Raises:
+        InputError: at construction, where the parts have different layouts.
+    """
 
     train: SpikeSet
     validation: SpikeSet
     test: SpikeSet
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit one another."""
+        checks.fields(self)
+        for name in ("validation", "test"):
+            if getattr(self, name).layout != self.train.layout:
+                raise InputError(
+                    f"{name} must have the layout of train, {self.train.layout}, not {getattr(self, name).layout}"
+                )

@@ -8,8 +8,8 @@ from typing import Literal, cast
 
 import torch
 
+from gemsnn import checks, optimisers
 from gemsnn import network as networks
-from gemsnn import optimisers
 from gemsnn.errors import InputError
 from gemsnn.kernels import block, cpu, reference
 from gemsnn.kernels.contract import Kernel, Learned, Learning, Rollout, Stream
@@ -44,8 +44,7 @@ def choose(name: KernelName, network: Network, learning: Learning | None = None)
     Raises:
         InputError: the named kernel cannot serve the case. An explicit choice never falls back.
     """
-    if name != "auto" and name not in KERNELS:
-        raise InputError(f"there is no kernel {name!r}; choose one of auto, {', '.join(KERNELS)}")
+    checks.choice(name, KernelName, "kernel")
     for candidate, module in KERNELS.items():
         kernel = cast(Kernel, module)
         if name not in ("auto", candidate):

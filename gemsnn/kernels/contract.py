@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from gemsnn import checks
+from gemsnn.checks import Count
 from gemsnn.errors import InputError
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserSpec, OptimiserState
@@ -31,15 +33,12 @@ class Learning:
 
     rule: RuleSpec
     optimiser: OptimiserSpec
-    compartments: int
-    update_every: int | None = None
+    compartments: Count
+    update_every: Count | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
-        if self.compartments < 1:
-            raise InputError(f"compartments must be at least 1, not {self.compartments}")
-        if self.update_every is not None and self.update_every < 1:
-            raise InputError(f"update_every must be at least 1 step, not {self.update_every}")
+        """Check the fields once."""
+        checks.fields(self)
 
 
 class Learned(NamedTuple):

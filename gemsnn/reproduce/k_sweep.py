@@ -18,12 +18,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
-from gemsnn import config, parsing
+from gemsnn import checks, config, parsing
+from gemsnn.checks import Count, Range
 from gemsnn.config import Settings
 from gemsnn.errors import InputError
 from gemsnn.files import atomic_write
@@ -49,18 +50,16 @@ class SweepSpec:
         jobs: parts at a time, each with one thread.
     """
 
-    compartments: tuple[int, ...] = (1, 2, 5, 10, 20)
-    seeds: int = 3
-    votes: int = 50
-    jobs: int = 2
+    compartments: Annotated[tuple[int, ...], Range(1, checks.MOST)] = (1, 2, 5, 10, 20)
+    seeds: Count = 3
+    votes: Count = 50
+    jobs: Count = 2
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
-        if not self.compartments or min(self.compartments) < 1:
-            raise InputError(f"compartments must be numbers from 1 on, not {self.compartments}")
-        for name in ("seeds", "votes", "jobs"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+        """Check the fields once."""
+        checks.fields(self)
+        if not self.compartments:
+            raise InputError("compartments must be one number or more")
         if max(self.compartments) > self.votes:
             raise InputError(
                 f"votes must be at least the largest number of compartments, {max(self.compartments)}, not {self.votes}"

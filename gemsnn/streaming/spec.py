@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+from gemsnn import checks
+from gemsnn.checks import Count, NotNegative, Range, Seed, Share
 from gemsnn.config import Settings
-from gemsnn.data.arrivals import ArrivalSpec
-from gemsnn.errors import InputError
+from gemsnn.data.arrivals import LATEST, ArrivalSpec
 from gemsnn.kernels import STREAMS, KernelName, Learning
 from gemsnn.models import Model
 from gemsnn.online import OnlineLearner, OnlineSpec
+from gemsnn.types import LARGEST_SIDE
 
 
 @dataclass(frozen=True)
@@ -53,35 +56,28 @@ class StreamSpec:
     learn: bool = False
     labels: Path | None = None
     state: Path | None = None
-    compartments: int = 10
-    window: int | None = None
-    every: int = 1
-    update_every: int | None = None
-    lr: float | None = None
-    x0: int | None = None
-    y0: int | None = None
-    reorder_us: int | None = None
-    max_gap_us: int = 10_000_000
-    max_lag_ms: float = 1000.0
-    threshold: float = 0.0
-    save_every: int = 2000
-    bins: int | None = None
-    seed: int | None = None
-    address: int = 0
+    compartments: Count = 10
+    window: Count | None = None
+    every: Count = 1
+    update_every: Count | None = None
+    lr: NotNegative | None = None
+    x0: Annotated[int, Range(0, LARGEST_SIDE)] | None = None
+    y0: Annotated[int, Range(0, LARGEST_SIDE)] | None = None
+    reorder_us: Annotated[int, Range(0, LATEST)] | None = None
+    max_gap_us: Annotated[int, Range(1, LATEST)] = 10_000_000
+    max_lag_ms: NotNegative = 1000.0
+    threshold: Share = 0.0
+    save_every: Count = 2000
+    bins: Count | None = None
+    seed: Seed | None = None
+    address: Annotated[int, Range(0, 2**32 - 1)] = 0
 
     def __post_init__(self) -> None:
-        """Check the numbers once."""
+        """Check the fields once."""
         for name in ("labels", "state"):
-            if getattr(self, name) is not None:
+            if isinstance(getattr(self, name), str | os.PathLike):
                 object.__setattr__(self, name, Path(getattr(self, name)))
-        for name in ("save_every", "bins"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, not {value}")
-        if not 0 <= self.threshold <= 1:
-            raise InputError(f"threshold must lie between 0 and 1, not {self.threshold}")
-        if not self.max_lag_ms >= 0:
-            raise InputError(f"max_lag_ms must not be negative, not {self.max_lag_ms}")
+        checks.fields(self)
 
 
 class Task(NamedTuple):
