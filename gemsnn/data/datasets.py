@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -59,8 +58,6 @@ class DataSpec:
 
     def __post_init__(self) -> None:
         """Check the fields once."""
-        if isinstance(self.root, str | os.PathLike):
-            object.__setattr__(self, "root", Path(self.root))
         checks.fields(self)
         if self.data != "digits" and self.root is None:
             raise InputError(f"--data {self.data} needs --root, the folder or file where it lies")

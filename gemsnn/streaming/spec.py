@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -74,9 +73,6 @@ class StreamSpec:
 
     def __post_init__(self) -> None:
         """Check the fields once."""
-        for name in ("labels", "state"):
-            if isinstance(getattr(self, name), str | os.PathLike):
-                object.__setattr__(self, name, Path(getattr(self, name)))
         checks.fields(self)
 
 
