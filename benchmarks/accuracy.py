@@ -30,8 +30,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_info
 from torch import Tensor
 
-from gemsnn import baseline, evaluate, metrics
-from gemsnn.data import cache
+from gemsnn import baseline, evaluate, metrics, places
 from gemsnn.data.datasets import DataSpec, load
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import InputError
@@ -191,7 +190,7 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="two seeds, two epochs, 256 presentations")
-    parser.add_argument("--environment", type=Path, default=cache.folder() / "peers-venv")
+    parser.add_argument("--environment", type=Path, default=places.cache_folder() / "peers-venv")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.seeds, arguments.epochs, arguments.train = 2, 2, 256

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gemsnn import places
 from gemsnn.bench import cases
-from gemsnn.data import cache
 from gemsnn.data.generated import load_digits_events
 
 HERE = Path(__file__).parent
@@ -82,7 +82,7 @@ def main() -> None:
     )
     parser.add_argument("--bins", type=Path, help="an .npz of spikes (uint8 [B, T, M]) and labels ([B])")
     parser.add_argument("--repeat", type=int, default=5, help="training steps of which the best counts")
-    parser.add_argument("--environment", type=Path, default=cache.folder() / "peers-venv")
+    parser.add_argument("--environment", type=Path, default=places.cache_folder() / "peers-venv")
     arguments = parser.parse_args()
     python = environment(arguments.environment)
     with tempfile.TemporaryDirectory() as folder:

@@ -22,18 +22,23 @@ import functools
 import math
 import numbers
 import os
+import sys
 import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gemsnn.errors import InputError
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+    from torch import Tensor
+
 
 # -- fields of specs ---------------------------------------------------------------------------------------
 
@@ -105,7 +110,7 @@ def choice(value: object, kind: Any, name: str) -> Any:
     said = ""
     if isinstance(value, str) and (near := [other for other in known if isinstance(other, str)]):
         said = f"; the nearest is {difflib.get_close_matches(value[:80], near, n=1, cutoff=0.0)[0]!r}"
-    raise InputError(f"{name} must be one of {', '.join(map(repr, known))}, not {_told(value)}{said}")
+    raise InputError(f"{name} must be one of {', '.join(map(repr, known))}, not {told(value)}{said}")
 
 
 def number(value: object, kind: Any, name: str) -> Any:
@@ -135,7 +140,7 @@ def _held(given: Any, kind: Any, name: str) -> Any:
     if origin is np.ndarray:
         wanted = np.dtype(typing.get_args(inner[1])[0])
         if not isinstance(given, np.ndarray) or given.dtype != wanted:
-            raise InputError(f"{name} must be an array of {wanted}, not {_told(given)}")
+            raise InputError(f"{name} must be an array of {wanted}, not {told(given)}")
         return given
     return _plain(given, kind if origin is None else origin, name)
 
@@ -148,14 +153,14 @@ def _plain(given: Any, kind: Any, name: str) -> Any:
         return int(given)
     if kind is float and isinstance(given, numbers.Real) and not flag:
         if not math.isfinite(given):
-            raise InputError(f"{name} must be a finite number, not {_told(given)}")
+            raise InputError(f"{name} must be a finite number, not {told(given)}")
         return given if type(given) in (int, float) else float(given)
     if kind is Path and isinstance(given, (str, os.PathLike)):
         return given if isinstance(given, Path) else Path(given)
     if kind is Any or (kind not in (bool, int, float, Path) and isinstance(given, kind)):
         return given
     said = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
-    raise InputError(f"{name} must be {said.get(kind, 'a ' + kind.__name__)}, not {_told(given)}")
+    raise InputError(f"{name} must be {said.get(kind, 'a ' + kind.__name__)}, not {told(given)}")
 
 
 def _one_of(given: Any, kinds: Sequence[Any], name: str) -> Any:
@@ -173,9 +178,9 @@ def _one_of(given: Any, kinds: Sequence[Any], name: str) -> Any:
 
 def _tuple(given: Any, kinds: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     if not isinstance(given, (tuple, list)):
-        raise InputError(f"{name} must be a tuple, not {_told(given)}")
+        raise InputError(f"{name} must be a tuple, not {told(given)}")
     if kinds[-1] is not ... and len(given) != len(kinds):
-        raise InputError(f"{name} must hold {len(kinds)} values, not {len(given)}: {_told(given)}")
+        raise InputError(f"{name} must hold {len(kinds)} values, not {len(given)}: {told(given)}")
     each = (kinds[0],) * len(given) if kinds[-1] is ... else kinds
     kept = tuple(_held(value, kind, name) for value, kind in zip(given, each, strict=True))
     if isinstance(given, tuple) and all(new is old for new, old in zip(kept, given, strict=True)):
@@ -191,16 +196,25 @@ def _within(given: Any, limit: Range, name: str) -> None:
         raise InputError(f"{name} must be {limit}, not {given}")
 
 
-def _told(value: object) -> str:
-    """A value in a message: arrays by their type and shape."""
-    if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+def told(value: object) -> str:
+    """A value in a message: tensors and arrays by their type and shape."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} {list(value.shape)}"
+    if is_tensor(value):
+        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
     return repr(value)
 
 
+def is_tensor(value: object) -> TypeGuard[Tensor]:
+    """Whether this is a tensor, without loading torch, which takes seconds: before it is loaded there is none."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
 # -- tensors of scores -------------------------------------------------------------------------------------
+
+WHOLE = {f"torch.{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+"""The types of whole numbers."""
 
 SUM_TOLERANCE = 1e-4
 """How far from one a row of probabilities may sum: more than rounding in float32, less than any vote."""
@@ -216,10 +230,10 @@ def floats(values: Tensor, name: str, shape: str, dims: int | None = None) -> Te
 
     ``shape`` is that of the message.
     """
-    fits = isinstance(values, Tensor) and values.is_floating_point() and values.numel() > 0
+    fits = is_tensor(values) and values.is_floating_point() and values.numel() > 0
     if not fits or values.ndim != (values.ndim if dims is None else dims):
         raise InputError(
-            f"{name} must be a tensor {shape} of floating-point numbers, none of its sizes 0, not {_told(values)}"
+            f"{name} must be a tensor {shape} of floating-point numbers, none of its sizes 0, not {told(values)}"
         )
     return values
 
@@ -250,12 +264,10 @@ def distributions(values: Tensor, name: str, shape: str, dims: int | None = None
 
 def classes_of(values: Tensor, name: str, shape: str, classes: int, dims: int = 1) -> None:
     """Whole numbers ``0 <= values < classes`` in a tensor with ``dims`` dimensions, none of size 0."""
-    whole = isinstance(values, Tensor) and not (
-        values.is_floating_point() or values.is_complex() or values.dtype == torch.bool
-    )
+    whole = is_tensor(values) and str(values.dtype) in WHOLE
     if not whole or values.ndim != dims or values.numel() == 0:
         raise InputError(
-            f"{name} must be a tensor {shape} of whole numbers, none of its sizes 0, not {_told(values)}"
+            f"{name} must be a tensor {shape} of whole numbers, none of its sizes 0, not {told(values)}"
         )
     low, high = int(values.min()), int(values.max())
     if low < 0 or high >= classes:

@@ -131,6 +131,7 @@ class Example(NamedTuple):
 
 def batches(network: Network, presentations: PresentationSequence, size: int) -> Iterator[Batch]:
     """Presentations in order, ``size`` at a time, as the network takes them."""
+    checks.number(size, Count, "batch")
     for start in range(0, len(presentations), size):
         chosen = range(start, min(start + size, len(presentations)))
         yield networks.batch(network, (presentations[i] for i in chosen))

@@ -63,7 +63,7 @@ class OnlineSpec:
     every: Count = 1
     seed: Seed = 0
     address: Annotated[int, Range(0, 2**32 - 1)] = 0
-    least_spikes: Annotated[int, Range(0, checks.MOST)] = 1
+    least_spikes: Annotated[int, Range(0, 2**63 - 1)] = 1
 
     def __post_init__(self) -> None:
         """Check the fields once."""

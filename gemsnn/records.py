@@ -12,6 +12,9 @@
     example-unsure.safetensors, example-sure.safetensors
                      the rasters of the test recordings whose votes differ most and least
     report.html
+
+What a stream saves (``--state``) is a run folder to those who only read its network: config.toml, manifest.json and, in
+the folder itself, the checkpoints.
 """
 
 from __future__ import annotations
@@ -39,6 +42,11 @@ from gemsnn.files import LOCK, atomic_write, locked, make_folder, read_json, syn
 from gemsnn.types import AnyPath
 
 CHECKPOINT = "checkpoint"
+CONFIG = "config.toml"
+MANIFEST = "manifest.json"
+STREAM = "stream"
+"""The status of what a stream has saved."""
+
 METRICS = "metrics.jsonl"
 RUNS = Path("runs")
 """Where runs lie that are given no place."""
@@ -163,8 +171,23 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Checkpoints:
-        """The run's last two checkpoints."""
-        return Checkpoints(self.path / CHECKPOINT)
+        """The last two checkpoints: a run has them in a folder of their own, a stream's state beside the rest."""
+        here = Checkpoints(self.path)
+        return here if here.any else Checkpoints(self.path / CHECKPOINT)
+
+    def adopt(self, run: RunFolder) -> None:
+        """Make this the folder of a stream's state, with the settings and the manifest of the run that it began with.
+
+        What reads a run's network then reads the stream's.
+        """
+        if not (self.path / MANIFEST).exists():
+            self.write(CONFIG, (run.path / CONFIG).read_bytes())
+            self.write_json(MANIFEST, {**run.read_json(MANIFEST), "status": STREAM})
+
+    def check_state(self) -> None:
+        """Raise :class:`InputError` if this is the folder of a run, which a stream's state would overwrite."""
+        if (self.path / MANIFEST).exists() and self.read_json(MANIFEST).get("status") != STREAM:
+            raise InputError(f"{self.path} is the run folder of a training; choose another --state")
 
     def save_checkpoint(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Write a checkpoint, with the size that ``metrics.jsonl`` has by now."""

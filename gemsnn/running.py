@@ -33,7 +33,7 @@ from gemsnn.evaluate import Answers, Decoder
 from gemsnn.layers import Layered
 from gemsnn.models import DTYPES, Model, facts_of, load_model, save_facts
 from gemsnn.network import Network
-from gemsnn.records import RunFolder, provenance
+from gemsnn.records import STREAM, RunFolder, provenance
 from gemsnn.train import Progress, Watcher
 from gemsnn.types import AnyPath, Layout, first_observed
 
@@ -88,6 +88,8 @@ def resume(out: AnyPath, given: Layered | None = None) -> int:
         with run.locked():
             return _run_training(given or Layered(config.load(out / "config.toml")), run)
     run = RunFolder.open(out)
+    if run.read_json("manifest.json").get("status") == STREAM:
+        raise InputError(f"{out} is the state of a stream; go on with it by gemsnn stream --state {out}")
     old = config.load(out / "config.toml")
     given = given or Layered(old)
     check(given.settings)

@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
+from gemsnn import checks
+from gemsnn.checks import Range
 from gemsnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,13 +67,11 @@ class Layout(_Layout):
 
     def __new__(cls, channels: int, height: int, width: int, classes: int, bin_us: int) -> Layout:
         """Check the numbers once; numpy's become Python's."""
-        given = dict(zip(cls._fields, (channels, height, width, classes, bin_us), strict=True))
-        for name, value in given.items():
-            most = LONGEST_BIN_US if name == "bin_us" else LARGEST_SIDE
-            whole = isinstance(value, Integral) and not isinstance(value, bool)
-            if not whole or not 1 <= value <= most:
-                raise InputError(f"{name} of a layout must be a whole number from 1 to {most}, not {value!r}")
-        return super().__new__(cls, *(int(value) for value in given.values()))
+        given = (channels, height, width, classes, bin_us)
+        limits = (LARGEST_SIDE,) * 4 + (LONGEST_BIN_US,)
+        for name, value, most in zip(cls._fields, given, limits, strict=True):
+            checks.number(value, Annotated[int, Range(1, most)], f"{name} of a layout")
+        return super().__new__(cls, *map(int, given))  # numpy's numbers become Python's
 
     @classmethod
     def _make(cls, iterable: Iterable[int]) -> Layout:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -166,35 +165,29 @@ class Batch(NamedTuple):
         return (step >= self.begin[:, None]) & self.alive
 
 
-def check_presentation(row: Presentation, inputs: int, classes: int) -> None:
-    """Raise :class:`InputError` unless a presentation is what :class:`Presentation` says, of these sizes."""
-    import torch
-
-    spikes, target, label, address = row
-    for name, value, width in (("spikes", spikes, inputs), ("target", target, classes)):
-        fits = isinstance(value, torch.Tensor) and value.dtype == torch.uint8 and value.ndim == 2
-        if not fits or value.shape[1] != width or len(value) == 0:
-            told = f"{value.dtype} {list(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
-            raise InputError(
-                f"{name} of a presentation must be torch.uint8 [T, {width}] with T >= 1, not {told}"
-            )
-    if len(target) != len(spikes):
-        raise InputError(
-            f"target of a presentation must have as many steps as its spikes, {len(spikes)}, not {len(target)}"
-        )
-    for name, value, most in (("label", label, classes - 1), ("address", address, 2**63 - 1)):
-        if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value <= most:
-            raise InputError(
-                f"{name} of a presentation must be a whole number from 0 to {most}, not {value!r}"
-            )
-
-
 def first_observed(warm_up: float, steps: int) -> int:
     """The first of a recording's steps at which the visible neurons are observed, ``floor(warm_up T)``.
 
     Before it they are free and the target is no evidence, so that a network can take in some of the recording first.
     """
     return int(warm_up * steps)
+
+
+def check_presentation(row: Presentation, inputs: int, classes: int) -> None:
+    """Raise :class:`InputError` unless a presentation is what :class:`Presentation` says, of these sizes."""
+    spikes, target, label, address = row
+    for name, value, width in (("spikes", spikes, inputs), ("target", target, classes)):
+        fits = checks.is_tensor(value) and str(value.dtype) == "torch.uint8" and value.ndim == 2
+        if not fits or value.shape[1] != width or len(value) == 0:
+            raise InputError(
+                f"{name} of a presentation must be uint8 [T, {width}] with T >= 1, not {checks.told(value)}"
+            )
+    if len(target) != len(spikes):
+        raise InputError(
+            f"target of a presentation must have as many steps as its spikes, {len(spikes)}, not {len(target)}"
+        )
+    for name, value, most in (("label", label, classes - 1), ("address", address, 2**63 - 1)):
+        checks.number(value, Annotated[int, Range(0, most)], f"{name} of a presentation")
 
 
 def collate(presentations: Sequence[Presentation] | Iterable[Presentation], *, warm_up: float = 0.0) -> Batch:

@@ -71,5 +71,6 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_the_network_follows_the_data():
-    spec = config.NetworkChoice(hidden=(5,), basis_count=3, memory=7).spec(Layout(2, 4, 3, 6, 1000), 0.0)
+    spec = config.NetworkChoice(hidden=(5,), basis_count=3, memory=7).spec(Layout(2, 4, 3, 6, 1000), 0.25)
+    assert spec.warm_up == 0.25
     assert (spec.inputs, spec.visible, spec.synapse.count, spec.synapse.taps) == (24, 6, 3, 7)

@@ -238,20 +238,15 @@ def test_another_sensor_needs_a_window(model):
         model.bin(recording_of(20))
 
 
-def altered(spikes: SpikeSet, **layout):
-    return dataclasses.replace(spikes, layout=spikes.layout._replace(**layout))
-
-
 def test_recordings_that_were_read_otherwise_are_refused(model):
     reading = model.reading
     fitting = reading.presentations([recording_of(34)], [3])
     assert model.predict(fitting, 2).votes.shape == (1, 2, 20)
-    layout, bits = reading.layout, np.zeros((20, 34 * 34), np.uint8)
+    layout = reading.layout
 
     def some(steps, layout=layout, counts=True):
         return SpikeSet.from_bins([np.zeros((steps, layout.inputs), np.uint8)], [0], layout, counts=counts)
 
-    assert bits.sum() == 0
     for given, says in (
         (some(21), "up to 21 bins where the network was trained on 20"),
         (some(19), "only 19 bins where the network was trained on 20, filled up"),

@@ -270,7 +270,7 @@ def test_settings_that_do_not_fit_are_refused():
         OnlineLearner(made, params).step(make_events(*np.zeros((4, 0))))
     with pytest.raises(InputError, match="window must be"):
         OnlineSpec(window=0)
-    with pytest.raises(InputError, match="least_spikes must not be negative"):
+    with pytest.raises(InputError, match="least_spikes must be at least 0"):
         OnlineSpec(least_spikes=-1)
 
 

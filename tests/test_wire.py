@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 import socket
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,6 +159,43 @@ def test_a_socket_gives_datagrams_and_counts_the_damaged():
     assert [label for message in messages for label in message.labels] == [Label(None, 2), Label(7, 1)]
     assert source.trouble.damaged == 3
     assert source.trouble.first == "'abc' is no event; write t,x,y,on"
+
+
+def test_what_the_documentation_sends_is_what_arrives():
+    page = (Path(__file__).parents[1] / "docs" / "streams.md").read_text()
+    (code,) = re.findall(r"```python\n(import socket.*?)```", page, re.S)
+    source = open_source("udp://127.0.0.1:0")
+    assert isinstance(source, Socket)
+    source.start()
+    scope = {}
+    exec(code.replace("7000", str(source.port)), scope)
+    scope["sender"].close()
+    messages = collect(source, 0.5)
+    source.close()
+    assert joined(messages).tolist() == [(0, 3, 4, True), (250, 3, 5, False), (500, 4, 5, True)]
+    assert [label for message in messages for label in message.labels] == [Label(None, 7), Label(None, None)]
+    assert source.trouble.damaged == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # faery leaves its socket open
+def test_faery_sends_what_is_read():
+    faery = pytest.importorskip("faery")
+    raw = np.zeros(1000, dtype=faery.EVENTS_DTYPE)
+    raw["t"], raw["x"], raw["y"], raw["on"] = (
+        np.arange(1000) * 10,
+        np.arange(1000) % 30,
+        7,
+        np.arange(1000) % 3 == 0,
+    )
+    source = open_source("udp://127.0.0.1:0")
+    assert isinstance(source, Socket)
+    source.start()
+    faery.events_stream_from_array(raw, (34, 34)).to_udp(("127.0.0.1", source.port))
+    gc.collect()
+    got = joined(collect(source, 0.5))
+    source.close()
+    for name in ("t", "x", "y", "on"):
+        np.testing.assert_array_equal(got[name], raw[name])
 
 
 def test_datagrams_that_nobody_fetches_are_dropped_oldest_first(monkeypatch):

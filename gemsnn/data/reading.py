@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gemsnn import checks
+from gemsnn.checks import Range
 from gemsnn.data.arrivals import ArrivalSpec
-from gemsnn.data.binning import BinSpec, bin_events
+from gemsnn.data.binning import MOST_STEPS, BinSpec, bin_events
 from gemsnn.data.events import Events, Recording
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
-from gemsnn.types import Layout
+from gemsnn.types import LARGEST_SIDE, Layout
 
 Corner = tuple[int, int]
 
@@ -33,15 +36,16 @@ class Reading:
     """
 
     layout: Layout
-    steps: int
+    steps: Annotated[int, Range(1, MOST_STEPS)]
     counts: bool
     pad: bool
-    sensor: tuple[int, int]
-    corner: Corner
+    sensor: Annotated[tuple[int, int], Range(1, LARGEST_SIDE)]
+    corner: Annotated[Corner, Range(0, LARGEST_SIDE)]
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Check that the parts fit one another."""
+        """Check the fields, and that they fit one another."""
+        checks.fields(self)
         if len(self.names) != self.layout.classes or len(set(self.names)) != len(self.names):
             raise InputError(f"{self.layout.classes} classes need as many different names, not {self.names}")
         _ = self.bins, self.arrivals()

@@ -11,6 +11,7 @@ never stopped.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ from gemsnn.data.sources import Source, open_source
 from gemsnn.data.wire import Label
 from gemsnn.errors import INTERRUPTED, InputError
 from gemsnn.files import locked, make_folder
+from gemsnn.models import Model
+from gemsnn.records import RunFolder
 from gemsnn.streaming.labels import Labels, read_labels
 from gemsnn.streaming.session import Session
 from gemsnn.streaming.spec import StreamSpec, Task, cautions, identity, task_of
@@ -34,6 +37,10 @@ __all__ = ["StreamSpec", "run"]
 def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
     """Run a stream to its end; the exit code."""
     model = Path(model)
+    if spec.state is not None and spec.state.exists() and spec.state.samefile(model):
+        raise InputError(
+            f"{model} cannot be the model and the state of one stream; a stream goes on with the --model it began with"
+        )
     trained = models.load_model(model)
     settings = config.load(model / "config.toml")
     schedule = [] if spec.labels is None else read_labels(spec.labels, trained.reading.layout.classes)
@@ -46,7 +53,7 @@ def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
         for caution in cautions(spec, settings, trained):
             console.say(f"note: {caution}")
         if spec.state is None:
-            return _run(spec, task, source, schedule)
+            return _run(spec, task, source, schedule, RunFolder(model))
         try:
             make_folder(spec.state)
         except OSError as error:
@@ -54,15 +61,18 @@ def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
                 f"{spec.state} cannot be made ({error.strerror}); choose another --state"
             ) from error
         with locked(spec.state):
-            return _run(spec, task, source, schedule)
+            RunFolder(spec.state).check_state()
+            return _run(spec, task, source, schedule, RunFolder(model))
     finally:
         source.close()
 
 
-def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label]) -> int:
+def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label], folder: RunFolder) -> int:
     labels = Labels(schedule, task.arrivals.layout.bin_us)
     session = Session(spec, task, source, labels, sys.stdout, identity(task))
     session.restore()
+    if spec.state is not None:
+        _adopt(RunFolder(spec.state), folder, task.model)
     with console.compiling("compiling the network, which takes half a minute at its first use"):
         _warm_up(task)
     try:
@@ -90,6 +100,13 @@ def _check_lag(spec: StreamSpec, task: Task, source: Source) -> None:
             f"a bin waits for events for {waits:g} ms after its end (--reorder-us), so every answer would be more than "
             f"--max-lag-ms {spec.max_lag_ms:g} behind; give a longer --max-lag-ms or a shorter --reorder-us"
         )
+
+
+def _adopt(state: RunFolder, run: RunFolder, model: Model) -> None:
+    """Give a stream's state what its network's answers depend on, but for temperatures: those were of other weights."""
+    state.adopt(run)
+    if not (state.path / models.FILE).exists():
+        models.save_facts(state, dataclasses.replace(model.facts, temperatures={}))
 
 
 def _warm_up(task: Task) -> None:

@@ -224,8 +224,11 @@ class Session:
         self.out.flush()  # what the state has left behind must have been said
         params, tensors = self.learner.params, self.learner.state()
         named = {f"params.{name}": leaf for name, leaf in params._asdict().items()}
+        named["mask"] = self.task.model.network.mask.to(torch.uint8)
         facts = {
             "kind": "stream",
+            "batches": self.task.model.learner.batches,
+            "updates": 0,  # who begins anew from these parameters begins with a fresh optimiser
             "identity": self._identity,
             "bins": self.learner.passed.bins,
             "label": self.labels.now,
@@ -250,6 +253,11 @@ class Session:
         where = f"what goes with the state in {self.spec.state}"
         theirs = parsing.conform(facts, Saved, where)["identity"]
         for name, value in self._identity.items():
+            if name not in theirs:
+                raise InputError(
+                    f"the state in {self.spec.state} was saved by another version of gemsnn, which knew of no "
+                    f"{name}; give --state another folder"
+                )
             if theirs.get(name) != value:
                 raise InputError(
                     f"the state in {self.spec.state} was saved with {name} {theirs.get(name)}, and now it is {value}; "

@@ -32,7 +32,8 @@ class StreamSpec:
             none.
         state: a folder to save the stream in, and to go on from where it was stopped.
         compartments: K, that vote and learn.
-        window: bins whose output spikes make a vote; by default as many as made the answers in training.
+        window: bins whose output spikes make a vote; by default as many as made the answers in training. Where no
+            input has spiked in them there is no class, for the reason silence.
         every: bins from one answer to the next.
         update_every: bins from one update to the next; by default the run's, or a window where that was a
             presentation.
@@ -42,10 +43,12 @@ class StreamSpec:
         y0: the first row.
         reorder_us: how long a bin waits for events after its end; by default the width of a bin.
         max_gap_us: the longest step of time that is believed; more is a clock that was set anew.
-        max_lag_ms: how far answers may fall behind (speed real) before bins are dropped.
-        threshold: answer with no class where its probability is smaller.
+        max_lag_ms: how far behind the end of its bin an answer may be written (speed real). Bins whose answers would
+            be further behind are dropped; no line is further behind than this and the time of its own step.
+        threshold: where the greatest probability is smaller, the class is null, for the reason unsure.
         save_every: bins from one saved state to the next.
-        bins: end after so many bins.
+        bins: end once so many bins have passed. What the same events have closed still passes (of a file, they are
+            those of up to a second), so that a state goes on to the bit.
         seed: of all noise; by default the run's.
         address: which of the noises of that seed. A recording answers as in gemsnn evaluate, to the bit, at its last
             bin, with its number in the data set here and as many compartments.
