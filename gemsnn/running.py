@@ -19,6 +19,7 @@ from gemsnn.data import datasets
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import INTERRUPTED, InputError
 from gemsnn.evaluate import Answers, Decoder, Prediction
+from gemsnn.fields import receptive_fields
 from gemsnn.kernels import Kernel
 from gemsnn.network import Network, Params
 from gemsnn.records import RunFolder, provenance
@@ -197,6 +198,7 @@ def _train_in(
         scores["baseline"] = _baseline(splits)
         run.write_json("metrics.json", scores)
         _save_examples(run, model, splits.test, settings.evaluate.vote_compartments, seed, scores["extremes"])
+        _save_fields(run, model)
         manifest["seconds"] |= {
             "train": round(progress.seconds + trained - started, 3),
             "evaluate": round(time.perf_counter() - trained, 3),
@@ -257,7 +259,7 @@ def _baseline(splits: Splits) -> dict[str, Any]:
     return {
         "name": baseline.NAME,
         **evaluate.answer_scores(answers, labels),
-        "errors": evaluate.score_errors(answers, labels),
+        "errors": evaluate.score_errors(answers, labels, temperature),
         "tempered": evaluate.tempered_scores(answers, labels, temperature),
     }
 
@@ -298,6 +300,17 @@ def _save_examples(
             "begin": presentations[position].begin,
         }
         run.save_tensors(name, tensors, {key: str(value) for key, value in facts.items()})
+
+
+MOST_FIELDS = 12
+
+
+def _save_fields(run: RunFolder, model: Model) -> None:
+    """Keep some receptive fields, for the report to draw without the network's code."""
+    kind, *found = receptive_fields(model.network, model.params, MOST_FIELDS)
+    run.save_tensors(
+        "fields.safetensors", dict(zip(("field", "neuron", "lag"), found, strict=True)), {"kind": kind}
+    )
 
 
 def print_scores(scores: dict[str, Any]) -> None:

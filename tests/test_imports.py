@@ -7,12 +7,13 @@ import gemsnn
 
 ORDER = [
     "errors", "types", "rng", "metrics", "parsing", "files", "checkpoints", "records", "basis", "topology", "data",
-    "baseline", "glm", "network", "onehop", "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "online",
-    "report", "config", "recipes", "console", "bench", "reproduce", "running", "streaming", "commands", "cli",
+    "baseline", "glm", "network", "fields", "onehop", "rules", "optimisers", "kernels", "sampling", "evaluate", "train",
+    "online", "report", "config", "recipes", "console", "bench", "reproduce", "running", "streaming", "commands", "cli",
 ]  # fmt: skip
 NOT_DATA = {
     "glm",
     "network",
+    "fields",
     "onehop",
     "rules",
     "optimisers",
