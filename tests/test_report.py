@@ -287,13 +287,13 @@ def cells(*rows: tuple[float, float, int]) -> list[dict[str, float]]:
         (
             cells((0.9, 0.6, 800), (0.5, 0.5, 200)),
             0.24,
-            "too sure of itself: over all it claims 82.0 % and reaches 58",
+            "too sure of itself: overall it claims 82.0 % and reaches 58",
         ),
-        (cells((0.6, 0.9, 100)), 0.3, "too modest: over all it claims 60.0 % and reaches 90.0 ± 3.0 %"),
+        (cells((0.6, 0.9, 100)), 0.3, "too modest: overall it claims 60.0 % and reaches 90.0 ± 3.0 %"),
         (
             cells((0.9, 0.9, 100)),
             0.0,
-            "Over all it claims 90.0 % and reaches 90.0 ± 3.0 %: no difference beyond the error.",
+            "Overall it claims 90.0 % and reaches 90.0 ± 3.0 %: no difference beyond the error.",
         ),
         (
             cells((0.9, 0.6, 6)),

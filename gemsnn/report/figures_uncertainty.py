@@ -155,7 +155,7 @@ def selective_curve(
                 color=SECOND, linewidth=1.2, label="at temperature",
             )  # fmt: skip
             last = tempered[-1]["accuracy"]
-        reference(axes, last, MUTED, "answering everything")
+        reference(axes, last, MUTED, "all answered")
         axes.set(xlabel="recordings answered (the surest), %", xlim=(0, 103))
         share_axis(axes, chance)
         axes.set_ylabel("accuracy on those, %")

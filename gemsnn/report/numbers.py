@@ -20,7 +20,7 @@ def percent(share: float) -> str:
 def measured(share: float, count: float) -> str:
     """A share of ``count`` recordings with one standard error: ``96.1 ± 1.0 %``."""
     error = 100 * half_width(share, count)
-    digits = 1 if error < 9.95 else 0
+    digits = 0 if error >= 9.95 else 1 if error >= 0.095 else 2
     return f"{100 * share:.{digits}f}{NBSP}±{NBSP}{error:.{digits}f}{NBSP}%"
 
 

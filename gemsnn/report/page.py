@@ -8,7 +8,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from gemsnn.report.numbers import error_percent, is_number, number, percent, plural
+from gemsnn.report.numbers import NBSP, error_percent, is_number, measured, number, plural
 from gemsnn.report.reading import Row, Run
 from gemsnn.report.sections import learning, missing, recordings, section, uncertainty, weights
 from gemsnn.report.words import (
@@ -55,7 +55,7 @@ def _notice(run: Run) -> str:
 
 
 _TILES: tuple[tuple[str, str, str, Callable[[Any], str]], ...] = (
-    ("accuracy", "Accuracy", "recordings named correctly; higher is better", percent),
+    ("accuracy", "Accuracy", "recordings named correctly; higher is better", error_percent),
     (
         "ece",
         "Calibration error",
@@ -107,7 +107,10 @@ def _value(scores: Row, key: str, show: Callable[[Any], str]) -> str:
     wide = error(scores, key, scores)
     if wide is None:
         return show(scores[key])
-    if key in ("accuracy", "ece"):  # percent: one sign for both
+    if key == "accuracy":
+        value, plus, rest = measured(scores[key], scores["presentations"]).partition(NBSP)
+        return f"{value}<small>{plus}{rest}</small>"
+    if key == "ece":  # percent: one sign for both
         return f"{100 * scores[key]:.1f}<small> ± {error_percent(wide)}</small>"
     return f"{show(scores[key])}<small> ± {number(wide)}</small>"
 

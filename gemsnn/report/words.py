@@ -138,7 +138,7 @@ def _on_average(scores: Row, cells: Sequence[Row]) -> str:
     claimed = sum(row["confidence"] * row["count"] for row in cells) / total
     reached = sum(row["accuracy"] * row["count"] for row in cells) / total
     low, high = chance.wilson(reached, total)
-    claims = f"over all it claims {error_percent(claimed)} and reaches {measured(reached, total)}"
+    claims = f"overall it claims {error_percent(claimed)} and reaches {measured(reached, total)}"
     if claimed > high:
         return f"It is too sure of itself: {claims}."
     if claimed < low:
