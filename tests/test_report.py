@@ -45,7 +45,7 @@ SECTIONS = (
     "How to get this again",
 )
 FIGURES = (
-    "Reliability",
+    "Reliability diagram",
     "More compartments",
     "Answering only when sure",
     "While the recording runs",
