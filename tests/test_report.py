@@ -551,7 +551,11 @@ def test_percent_never_rounds_to_certainty():
 def test_words_about_mistakes():
     assert mistakes([[5, 0], [0, 5]]) == "There was no mistake."
     assert "more than once" in mistakes([[5, 1], [0, 5]])
-    assert mistakes([[5, 2.5], [0, 5]]) == "Most often, class 0 was taken for class 1 (2.5 times of 7.500)."
+    assert (
+        mistakes([[5, 2.5], [0, 5]])
+        == "Most often, class 0 was taken for class 1 (2.5 times of 7.500), which may be chance."
+    )
+    assert mistakes([[50, 20], [3, 50]]) == "Most often, class 0 was taken for class 1 (20 times of 70)."
     assert mistakes([[5, 3], [3, 5]]) == "No confusion stands out: 2 of them happened 3 times each."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
@@ -300,7 +301,13 @@ def mistakes(confusion: Sequence[Sequence[float]]) -> str:
         return f"No confusion stands out: {len(worst)} of them happened {round(most, 1):g} times each."
     true, answer = worst[0]
     of = number(round(sum(confusion[true]), 1))
-    return f"Most often, class {true} was taken for class {answer} ({round(most, 1):g} times of {of})."
+    text = f"Most often, class {true} was taken for class {answer} ({round(most, 1):g} times of {of})"
+    others = max((count for count, *pair in wrong if tuple(pair) != worst[0]), default=0.0)
+    if (
+        chance.compare_means(most, math.sqrt(most), others, math.sqrt(others)) <= 0
+    ):  # counts err by their root
+        text += ", which may be chance"
+    return f"{text}."
 
 
 def decoder(scores: Row) -> str:
