@@ -372,24 +372,40 @@ def answer_scores(answers: Answers, labels: Tensor) -> dict[str, float]:
     }
 
 
-def score_errors(answers: Answers, labels: Tensor) -> dict[str, float | None]:
-    """Standard errors over the presentations of the scores that are means: NLL and Brier score."""
-    return {
-        "nll": metrics.standard_error(metrics.log_losses(answers.logs, labels)),
-        "brier": metrics.standard_error(metrics.brier_scores(answers.probabilities, labels)),
-    }
-
-
-def tempered_scores(answers: Answers, labels: Tensor, temperature: float) -> dict[str, Any]:
+def tempered_scores(answers: Answers, labels: Tensor, temperature: float) -> dict[str, float]:
     """What a temperature makes of the scores of answers ``[n, C]``; which class leads, it leaves as it is."""
+    scores = answer_scores(_at(answers, temperature), labels)
+    return {"temperature": temperature, **{name: scores[name] for name in ("nll", "brier", "ece")}}
+
+
+def _at(answers: Answers, temperature: float) -> Answers:
     logs = metrics.tempered(answers.logs, temperature)
-    warm = Answers(logs.exp(), logs)
-    scores = answer_scores(warm, labels)
-    return {
-        "temperature": temperature,
-        **{name: scores[name] for name in ("nll", "brier", "ece")},
-        "errors": score_errors(warm, labels),
-    }
+    return Answers(logs.exp(), logs)
+
+
+RESAMPLES = 100
+
+
+def score_errors(answers: Answers, labels: Tensor, temperature: float) -> dict[str, dict[str, float]]:
+    """Standard errors of the scores of answers ``[n, C]``, by bootstrap over the presentations.
+
+    That is, the standard deviation of a score over :data:`RESAMPLES` sets of ``n`` presentations drawn from these with
+    replacement (B. Efron, Annals of Statistics 7, 1979). The sets are always the same: so are the errors.
+
+    Returns:
+        ``plain`` and ``tempered``: of each score without and with the temperature; ``change``: of their difference,
+        which is much smaller than either where a temperature does the same to all answers.
+    """
+    both = (answers, _at(answers, temperature))
+    draw, found = torch.Generator().manual_seed(0), []
+    for _ in range(RESAMPLES):
+        chosen = torch.randint(len(labels), (len(labels),), generator=draw)
+        some = (Answers(each.probabilities[chosen], each.logs[chosen]) for each in both)
+        found.append([list(answer_scores(each, labels[chosen]).values()) for each in some])
+    scores = torch.tensor(found, dtype=torch.float64)  # [RESAMPLES, 2, scores]
+    names = answer_scores(answers, labels)
+    parts = {"plain": scores[:, 0], "tempered": scores[:, 1], "change": scores[:, 1] - scores[:, 0]}
+    return {part: dict(zip(names, values.std(0).tolist(), strict=True)) for part, values in parts.items()}
 
 
 def extremes(prediction: Prediction) -> dict[str, dict[str, float]]:
@@ -398,7 +414,9 @@ def extremes(prediction: Prediction) -> dict[str, dict[str, float]]:
     Of several the first counts. Each has its ``position``, the class of the ``answer`` and the ``entropy`` in nats.
     """
     shares = metrics.vote_shares(prediction.votes[:, :, -1], prediction.answers.probabilities.shape[1])
-    entropy = metrics.entropy(shares).round(decimals=9)  # sums of the same numbers in another order are equal
+    entropy = (
+        torch.special.entr(shares).sum(1).round(decimals=9)
+    )  # sums of the same numbers in another order are equal
     places = {"unsure": int(entropy.argmax()), "sure": int(entropy.argmin())}
     answers = prediction.answers.probabilities.argmax(1)
     return {
@@ -446,8 +464,8 @@ def score(
         what their temperature makes of the last three (``tempered``), ``log_likelihood`` (nats per presentation),
         the same ``by_compartments`` (the first k of them) and, without temperature, ``by_time``, the ``reliability``
         cells and the ``selective`` accuracy when the least confident abstain (also in ``tempered``), the
-        ``confusion`` matrix, the standard ``errors`` of NLL and Brier score (also in ``tempered``), the ``costs``, and
-        which presentations the votes were most and least divided on (``extremes``).
+        ``confusion`` matrix, the standard ``errors`` of the scores (:func:`score_errors`), the ``costs``, and which
+        presentations the votes were most and least divided on (``extremes``).
 
     Raises:
         InputError: the arguments do not fit one another.
@@ -494,7 +512,7 @@ def score(
         "by_compartments": by_compartments,
         "by_time": by_time,
         **_curves(final.probabilities, labels),
-        "errors": score_errors(final, labels),
+        "errors": score_errors(final, labels, temperatures[-1]),
         "confusion": metrics.confusion_matrix(final.probabilities, labels).tolist(),
         "extremes": extremes(prediction),
         "costs": {

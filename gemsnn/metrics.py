@@ -251,24 +251,9 @@ def brier(probabilities: Tensor, labels: Tensor) -> float:
     Source: G. Brier, "Verification of forecasts expressed in terms of probability", 1950: the sum over all
     classes, twice the form that is common for two classes.
     """
-    return float(brier_scores(probabilities, labels).mean())
-
-
-def brier_scores(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """``sum_c (p[b, c] - 1[c = label_b])^2`` of each presentation, float64 ``[B]``."""
     _check(probabilities, labels)
     error = probabilities.double() - _one_hot(labels, probabilities.shape[1])
-    return error.square().sum(dim=1)
-
-
-def standard_error(values: Tensor) -> float | None:
-    """The standard error of the mean of ``values [B]``, ``s / sqrt(B)``; ``None`` where a single one tells nothing."""
-    return float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
-
-
-def entropy(probabilities: Tensor) -> Tensor:
-    """``-sum_c p_c log p_c`` over the last axis, in nats: 0 where one class has all."""
-    return torch.special.entr(probabilities).sum(-1)
+    return float(error.square().sum(dim=1).mean())
 
 
 # -- temperature -------------------------------------------------------------------------------------------

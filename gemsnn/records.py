@@ -11,6 +11,7 @@
     .lock            held by the process that writes the folder
     example-unsure.safetensors, example-sure.safetensors
                      the rasters of the test recordings whose votes differ most and least
+    fields.safetensors    what some neurons hear of the sensor
     report.html
 
 What a stream saves (``--state``) is a run folder to those who only read its network: config.toml, manifest.json and, in

@@ -33,6 +33,7 @@ from gemsnn.evaluate import Answers, Decoder
 from gemsnn.layers import Layered
 from gemsnn.models import DTYPES, Model, facts_of, load_model, save_facts
 from gemsnn.network import Network
+from gemsnn.receptive import receptive_fields
 from gemsnn.records import STREAM, RunFolder, provenance
 from gemsnn.train import Progress, Watcher
 from gemsnn.types import AnyPath, Layout, first_observed
@@ -269,6 +270,7 @@ def _train_in(
         save_facts(run, dataclasses.replace(model.facts, temperatures={model.facts.decoder: found}))
         run.write_json("metrics.json", scores)
         _save_examples(run, model, splits.test, settings.evaluate.votes, seed, scores["extremes"])
+        _save_fields(run, model)
         manifest["seconds"] |= {
             "train": round(progress.seconds + trained - started, 3),
             "evaluate": round(time.perf_counter() - trained, 3),
@@ -327,7 +329,7 @@ def _baseline(splits: Splits) -> dict[str, Any]:
     return {
         "name": baseline.NAME,
         **evaluate.answer_scores(answers, labels),
-        "errors": evaluate.score_errors(answers, labels),
+        "errors": evaluate.score_errors(answers, labels, temperature),
         "tempered": evaluate.tempered_scores(answers, labels, temperature),
     }
 
@@ -368,6 +370,17 @@ def _save_examples(
             "begin": first_observed(model.network.spec.warm_up, len(shown.inputs)),
         }
         run.save_tensors(name, tensors, {key: str(value) for key, value in facts.items()})
+
+
+MOST_FIELDS = 12
+
+
+def _save_fields(run: RunFolder, model: Model) -> None:
+    """Keep some receptive fields, for the report to draw without the network's code."""
+    kind, *found = receptive_fields(model.network, model.params, MOST_FIELDS)
+    run.save_tensors(
+        "fields.safetensors", dict(zip(("field", "neuron", "lag"), found, strict=True)), {"kind": kind}
+    )
 
 
 def print_scores(scores: dict[str, Any]) -> None:

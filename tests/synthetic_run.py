@@ -29,6 +29,13 @@ def answers(shares: torch.Tensor, compartments: int) -> evaluate.Answers:
     return evaluate.Answers(shares, metrics.smoothed_shares(shares, compartments, CLASSES).log())
 
 
+ERRORS = {
+    "plain": {"accuracy": 0.02, "nll": 0.05, "brier": 0.02, "ece": 0.015},
+    "tempered": {"accuracy": 0.02, "nll": 0.04, "brier": 0.02, "ece": 0.012},
+    "change": {"accuracy": 0.0, "nll": 0.02, "brier": 0.005, "ece": 0.004},
+}
+
+
 def scores(shares: torch.Tensor, labels: torch.Tensor, compartments: int) -> dict[str, float]:
     return evaluate.answer_scores(answers(shares, compartments), labels)
 
@@ -58,6 +65,7 @@ def final_metrics(presentations: int, compartments: int, generator: torch.Genera
             "reliability": metrics.reliability(shares, labels).rows(),
             "selective": [{"coverage": 0.8, "accuracy": 0.95}, {"coverage": 1.0, "accuracy": 0.8}],
         },
+        "errors": ERRORS,
         "log_likelihood": -37.25,
         "by_compartments": [
             {"compartments": k, **scores(prefixes[k - 1], labels, k), "log_likelihood": -37 - 4 / k}
@@ -81,6 +89,7 @@ def final_metrics(presentations: int, compartments: int, generator: torch.Genera
             "nll": 0.31,
             "brier": 0.13,
             "ece": 0.021,
+            "errors": ERRORS,
             "tempered": {"temperature": 0.95, "nll": 0.305, "brier": 0.129, "ece": 0.018},
         },
     }
@@ -146,7 +155,7 @@ def write_run(run: Path, *, compartments: int = 20, presentations: int = 357, up
     generator = torch.Generator().manual_seed(1)
     run.mkdir(parents=True)
     config = {
-        "data": {"data": "digits", "bin_us": 25000},
+        "data": {"data": "digits", "bin_us": 25000, "warm_up": 0.5},
         "network": {"hidden": [64], "topology": "layered"},
         "rule": {"rule": "gem-cv", "kappa": 1.0},
         "train": {"epochs": 8, "batch": 32, "compartments": 5},
@@ -167,13 +176,26 @@ def write_run(run: Path, *, compartments: int = 20, presentations: int = 357, up
         "seconds": {"data": 4.0, "train": 570.5, "evaluate": 25.1},
         "status": "finished",
         "notes": [],
+        "presentations": {"train": 1200, "validation": 240, "test": presentations},
+        "layout": {"channels": 1, "height": 26, "width": 26, "classes": CLASSES, "bin_us": 25000},
     }
     (run / "manifest.json").write_text(json.dumps(manifest))
     lines = "".join(json.dumps(row) + "\n" for row in history(updates, generator))
     (run / "metrics.jsonl").write_text(lines)
     (run / "metrics.json").write_text(json.dumps(final_metrics(presentations, compartments, generator)))
-    tensors = example(compartments, generator)
-    save_file(tensors, run / "example.safetensors", metadata={"bin_us": "25000", "index": "17"})
+    for kind, answer, entropy in (("unsure", 8, 1.2), ("sure", 3, 0.0)):
+        facts = {"bin_us": 25000, "index": 17, "answer": answer, "entropy": entropy, "begin": 40}
+        save_file(
+            example(compartments, generator),
+            run / f"example-{kind}.safetensors",
+            metadata={name: str(value) for name, value in facts.items()},
+        )
+    fields = {
+        "field": torch.randn(12, 26 * 26, generator=generator),
+        "neuron": torch.arange(12),
+        "lag": torch.ones(12, dtype=torch.int64),
+    }
+    save_file(fields, run / "fields.safetensors", metadata={"kind": "hidden"})
     return run
 
 

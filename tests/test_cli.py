@@ -37,8 +37,8 @@ def trained(recordings, tmp_path_factory):
 def test_a_run_folder_holds_everything(trained):
     names = {path.name for path in trained.iterdir()}
     assert names == {
-        "config.toml", "manifest.json", "model.json", "metrics.jsonl", "metrics.json", "checkpoint",
-        "example.safetensors", ".lock", "report.html",
+        "config.toml", "manifest.json", "model.json", "metrics.jsonl", "metrics.json", "checkpoint", ".lock",
+        "report.html", "example-sure.safetensors", "example-unsure.safetensors", "fields.safetensors",
     }  # fmt: skip
     manifest = json.loads((trained / "manifest.json").read_text())
     assert manifest["kernel"] == "cpu"

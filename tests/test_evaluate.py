@@ -374,6 +374,39 @@ def test_the_example_shows_what_was_counted(situation: Situation):
     assert shown.hidden.shape == shown.visible.shape == (4, 9, 3)
 
 
+def test_the_presentations_whose_votes_differ_most_and_least():
+    votes = torch.tensor([[0, 0, 1, 1], [2, 2, 2, 2], [0, 1, 2, 0], [1, 1, 1, 1]])
+    shares = metrics.vote_shares(votes, 3)
+    answers = Answers(shares[None], shares[None].clamp(min=1e-9).log())
+    found = evaluate.Prediction("votes", answers, answers, votes[:, :, None], torch.zeros(4), None)
+    assert evaluate.extremes(found) == {
+        "unsure": {
+            "position": 2,
+            "answer": 0,
+            "entropy": pytest.approx(-(0.5 * np.log(0.5) + 0.5 * np.log(0.25))),
+        },
+        "sure": {"position": 1, "answer": 2, "entropy": 0.0},
+    }
+
+
+def test_errors_of_scores():
+    """Of accuracy and Brier score against their formulas, for 400 answers; a temperature of one changes nothing."""
+    draw = torch.Generator().manual_seed(0)
+    logs = torch.log_softmax(2 * torch.randn(400, 3, generator=draw, dtype=torch.float64), 1)
+    answers, labels = Answers(logs.exp(), logs), torch.randint(3, (400,), generator=draw)
+    found = evaluate.score_errors(answers, labels, 1.0)
+    right = metrics.accuracy(answers.probabilities, labels)
+    rows = [metrics.brier(logs[i : i + 1].exp(), labels[i : i + 1]) for i in range(400)]
+    # the standard deviation of 100 resamples is known to 7 %: four errors of it
+    assert found["plain"]["accuracy"] == pytest.approx((right * (1 - right) / 400) ** 0.5, rel=0.28)
+    assert found["plain"]["brier"] == pytest.approx(np.std(rows) / 20, rel=0.28)
+    assert found["change"] == pytest.approx(dict.fromkeys(found["plain"], 0.0), abs=1e-12)
+    assert found == evaluate.score_errors(answers, labels, 1.0)
+    changed = evaluate.score_errors(answers, labels, 2.0)
+    assert changed["change"]["accuracy"] == 0
+    assert changed["change"]["nll"] > 0
+
+
 def counts(labels: list[int], seed: int) -> baseline.Counts:
     draw = np.random.default_rng(seed)
     rates = 1 + 8 * np.eye(4)[labels]

@@ -7,14 +7,16 @@ import gemsnn
 
 ORDER = [
     "errors", "places", "compiled", "needs", "fields", "checks", "types", "rng", "metrics", "parsing", "files",
-    "checkpoints", "records", "basis", "topology", "data", "baseline", "glm", "network", "onehop", "rules",
-    "optimisers", "kernels", "sampling", "evaluate", "train", "online", "report", "config", "recipes", "layers",
-    "console", "models", "bench", "reproduce", "continuing", "running", "streaming", "commands", "cli",
+    "checkpoints", "records", "basis", "topology", "data", "baseline", "glm", "network", "receptive", "onehop",
+    "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "online", "report", "config", "recipes",
+    "layers", "console", "models", "bench", "reproduce", "continuing", "running", "streaming", "commands",
+    "cli",
 ]  # fmt: skip
 BELOW_DATA = {"errors", "places", "compiled", "needs", "fields", "checks", "types", "rng", "data"}
 NOT_DATA = {
     "glm",
     "network",
+    "fields",
     "onehop",
     "rules",
     "optimisers",

@@ -8,9 +8,18 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from gemsnn.report import figures
+from gemsnn.report.numbers import NBSP, error_percent, is_number, measured, number, plural
 from gemsnn.report.reading import Row, Run
-from gemsnn.report.words import decoder, error_percent, is_number, mistakes, number, percent, summary
+from gemsnn.report.sections import learning, missing, recordings, section, uncertainty, weights
+from gemsnn.report.words import (
+    NO_DIFFERENCE,
+    changed_words,
+    compare,
+    decoder,
+    error,
+    summary,
+    temperature_sign,
+)
 
 
 def render(run: Run) -> str:
@@ -27,7 +36,9 @@ def render(run: Run) -> str:
         f'<header>\n<p class="kicker">gemsnn {escape(str(run.manifest.get("gemsnn", "")))}'
         f" · run {escape(run.name)}</p>\n<h1>{escape(data)}</h1>\n"
         f'{_notice(run)}<div class="summary">\n{words}</div>\n</header>\n'
-        + "".join(section(run) for section in (_tiles, _uncertainty, _learning, _recording, _costs, _details))
+        + "".join(
+            section(run) for section in (_tiles, uncertainty, recordings, learning, weights, _costs, _details)
+        )
         + "</main>\n</body>\n</html>\n"
     )
 
@@ -43,29 +54,8 @@ def _notice(run: Run) -> str:
     )
 
 
-def _section(title: str, intro: str, body: str) -> str:
-    anchor = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
-    intro = f"<p>{intro}</p>\n" if intro else ""
-    return f'<section aria-labelledby="{anchor}">\n<h2 id="{anchor}">{title}</h2>\n{intro}{body}</section>\n'
-
-
-def _figure(svg: str, title: str, caption: str, kind: str = "") -> str:
-    return (
-        f'<figure class="{kind}">\n<h3>{title}</h3>\n<div class="plot">{svg}</div>\n'
-        f"<figcaption>{caption}</figcaption>\n</figure>\n"
-    )
-
-
-def _missing(sentence: str) -> str:
-    return f'<p class="missing">{sentence}</p>\n'
-
-
-def _part(rows: Any, missing: str, draw: Callable[[], str]) -> str:
-    return draw() if rows else _missing(missing)
-
-
 _TILES: tuple[tuple[str, str, str, Callable[[Any], str]], ...] = (
-    ("accuracy", "Accuracy", "recordings named correctly; higher is better", percent),
+    ("accuracy", "Accuracy", "recordings named correctly; higher is better", error_percent),
     (
         "ece",
         "Calibration error",
@@ -85,24 +75,55 @@ _TILES: tuple[tuple[str, str, str, Callable[[Any], str]], ...] = (
 
 def _tiles(run: Run) -> str:
     if run.scores is None:
-        return _section(
-            "Key figures", "", _missing("There are no key figures: the final evaluation is missing.")
+        return section(
+            "Key figures", "", missing("There are no key figures: the final evaluation is missing.")
         )
     scores, baseline = run.scores, run.scores.get("baseline") or {}
-    body = ""
-    for key, name, meaning, show in _TILES:
-        value, other, warm, other_warm = (
-            show(row[key]) if is_number(row.get(key)) else None
-            for row in (scores, baseline, scores.get("tempered") or {}, baseline.get("tempered") or {})
-        )
-        versus = f"baseline {other}" if other else "no baseline"
-        beside = f", baseline {other_warm}" if other_warm else ""
-        tempered = f'<dd class="warm">at temperature {warm}{beside}</dd>' if warm else ""
-        body += (
-            f'<div class="tile"><dt>{name}</dt><dd class="value">{value or "–"}</dd>'
-            f'<dd class="versus">{versus}</dd>{tempered}<dd class="meaning">{meaning}</dd></div>\n'
-        )
-    return _section("Key figures", _how_told(scores), f'<dl class="tiles">\n{body}</dl>\n')
+    body = "".join(_tile(scores, baseline, *tile) for tile in _TILES)
+    return section("Key figures", _how_told(scores), f'<dl class="tiles">\n{body}</dl>\n')
+
+
+def _tile(scores: Row, baseline: Row, key: str, name: str, meaning: str, show: Callable[[Any], str]) -> str:
+    warm, other_warm = scores.get("tempered") or {}, baseline.get("tempered") or {}
+    value = _value(scores, key, show)
+    versus = '<dd class="versus">no baseline</dd>'
+    if is_number(baseline.get(key)):
+        kind, words = _verdict(scores, baseline, key)
+        versus = f'<dd class="versus {kind}">baseline {show(baseline[key])}: {words}</dd>'
+    tempered = ""
+    if is_number(warm.get(key)):
+        change = changed_words(temperature_sign(scores, key))
+        beside = f" (baseline {show(other_warm[key])})" if is_number(other_warm.get(key)) else ""
+        tempered = f'<dd class="warm">at temperature {show(warm[key])}{beside}: {change}</dd>'
+    return (
+        f'<div class="tile"><dt>{name}</dt><dd class="value">{value}</dd>{versus}{tempered}'
+        f'<dd class="meaning">{meaning}</dd></div>\n'
+    )
+
+
+def _value(scores: Row, key: str, show: Callable[[Any], str]) -> str:
+    if not is_number(scores.get(key)):
+        return "–"
+    wide = error(scores, key, scores)
+    if wide is None:
+        return show(scores[key])
+    if key == "accuracy":
+        value, plus, rest = measured(scores[key], scores["presentations"]).partition(NBSP)
+        return f"{value}<small>{plus}{rest}</small>"
+    if key == "ece":  # percent: one sign for both
+        return f"{100 * scores[key]:.1f}<small> ± {error_percent(wide)}</small>"
+    return f"{show(scores[key])}<small> ± {number(wide)}</small>"
+
+
+def _verdict(scores: Row, baseline: Row, key: str) -> tuple[str, str]:
+    """The colour and the words of a score beside the baseline's."""
+    sign = compare(scores, baseline, key)
+    if sign is None:
+        return "unknown", "no error is known"
+    if sign == 0:
+        return "same", NO_DIFFERENCE
+    better = sign == (1 if key == "accuracy" else -1)
+    return ("better", "the network is better") if better else ("worse", "the network is worse")
 
 
 _DECODERS = {
@@ -121,136 +142,23 @@ def _how_told(scores: Row) -> str:
     if is_number(warm):
         text += (
             " At temperature: with the logarithms of the probabilities divided by one number, which recordings kept "
-            f"aside chose: {number(warm)}{f' (baseline: {number(other)})' if is_number(other) else ''}. It "
-            "corrects confidence and leaves the answers as they are."
+            f"aside chose: {number(warm)}{f' (baseline: {number(other)})' if is_number(other) else ''}. It changes "
+            "confidence and leaves the answers as they are."
+        )
+    count = scores.get("presentations")
+    if count:
+        text += (
+            f" ± is one standard error over the {plural(count, 'recording')}. Better and worse, lower and higher are "
+            "said beyond two errors of the difference; that of network and baseline is taken as if they had been asked "
+            "about different recordings, which is cautious."
         )
     return text
-
-
-def _uncertainty(run: Run) -> str:
-    title = "Does it know what it does not know?"
-    if run.scores is None:
-        return _section(title, "", _missing("There is no final evaluation to draw."))
-    scores, baseline, tempered = run.scores, run.scores.get("baseline"), run.scores.get("tempered") or {}
-    classes = scores.get("classes") or 0
-    chance = 1 / classes if classes else None
-    reliability = [row for row in scores.get("reliability") or () if row.get("count")]
-    parts = (
-        _part(
-            reliability,
-            "The reliability diagram is missing: no cell holds a recording.",
-            lambda: _figure(
-                figures.reliability_diagram(scores["reliability"], tempered.get("reliability")),
-                "Reliability",
-                "Each dot gathers recordings of similar confidence; larger dots hold more. On the dashed "
-                "line confidence can be taken at its word; below it the network is too sure. The bar at the "
-                "far right counts answers given with certainty, as unanimous votes are.",
-            ),
-        ),
-        _part(
-            scores.get("by_compartments"),
-            "Accuracy against the number of compartments was not measured.",
-            lambda: _figure(
-                figures.by_compartments(scores["by_compartments"], baseline),
-                "More compartments",
-                "The same network asked with fewer or more compartments. Calibration error: distance between "
-                "confidence and accuracy, lower is better.",
-            ),
-        ),
-        _part(
-            scores.get("selective"),
-            "Accuracy with abstention was not measured.",
-            lambda: _figure(
-                figures.selective_curve(scores["selective"], tempered.get("selective")),
-                "Answering only when sure",
-                "Towards the left the network answers only the recordings it is surest of. If it knows what "
-                "it does not know, the line rises to the left.",
-            ),
-        ),
-        _part(
-            scores.get("by_time"),
-            "Accuracy against time was not measured.",
-            lambda: _figure(
-                figures.by_time(scores["by_time"], chance, baseline),
-                "While the recording runs",
-                "The network can be asked at any moment: accuracy if it had to answer then.",
-            ),
-        ),
-        _part(
-            scores.get("confusion"),
-            "The confusion matrix is missing.",
-            lambda: _figure(
-                figures.confusion(scores["confusion"]),
-                "What it takes for what",
-                f"{mistakes(scores['confusion'])} Rows are true classes, columns the answers; the stronger "
-                "the colour, the larger the share of the row. Answers that tie are shared evenly.",
-                "solo",
-            ),
-        ),
-    )
-    return _section(title, "", f'<div class="grid">\n{"".join(parts)}</div>\n')
-
-
-def _learning(run: Run) -> str:
-    classes = (run.scores or {}).get("classes")
-    curves = _part(
-        run.training,
-        "No learning curve: the run ended before its first measurement.",
-        lambda: (
-            _figure(
-                figures.evidence_curve(run.training),
-                "Explaining the wanted spikes",
-                "Log-likelihood of the target spikes per presentation, higher is better. The bound scores "
-                "the compartments as a team, and never lies below their mean.",
-            )
-            + _figure(
-                figures.activity_curve(run.training),
-                "Hidden activity",
-                "How often a hidden neuron spikes. Zero would be a silent network; fewer spikes cost less.",
-            )
-            + _figure(
-                figures.effective_compartments(run.training),
-                "Who teaches",
-                "Among how many compartments the learning signal is shared: near 1, one decides alone.",
-            )
-        ),
-    )
-    validation = _part(
-        run.evaluations,
-        "The network was not evaluated while it learned.",
-        lambda: _figure(
-            figures.validation_curve(run.evaluations, 1 / classes if classes else None),
-            "Held-out accuracy",
-            "Share of recordings named correctly among those kept aside while learning.",
-        ),
-    )
-    return _section("How it learned", "", f'<div class="grid">\n{curves}{validation}</div>\n')
-
-
-def _recording(run: Run) -> str:
-    title = "One recording from the inside"
-    example = run.example
-    if example is None:
-        return _section(title, "", _missing("The run kept no example recording."))
-    label, votes = int(example["label"][0]), example["votes"]
-    agreeing, asked = int((votes == label).sum()), len(votes)
-    svg = figures.raster(
-        example["inputs"], example["hidden"], example["visible"], label, votes, example["bin_us"]
-    )
-    shown = min(asked, len(figures.COMPARTMENTS))
-    caption = (
-        f"Recording {escape(str(example['index']))}. Every compartment has the same weights and its own "
-        f"noise; each has a colour{'' if shown == asked else f' (the first {shown} of {asked} are drawn)'}. "
-        f"Each dot is the vote of one compartment: {number(agreeing)} of {number(asked)} for the true class, "
-        "which is shaded."
-    )
-    return _section(title, "", _figure(svg, "Spikes over time", caption, "wide"))
 
 
 def _costs(run: Run) -> str:
     costs = (run.scores or {}).get("costs")
     if not costs:
-        return _section("What it costs", "", _missing("Costs were not measured."))
+        return section("What it costs", "", missing("Costs were not measured."))
     spikes, scalars = costs.get("spikes_per_neuron_step") or {}, costs.get("scalars_per_step") or {}
     mute = costs.get("mute_hidden_neurons") or {}
     rows = [
@@ -271,7 +179,8 @@ def _costs(run: Run) -> str:
         "A synaptic operation is one spike arriving at one synapse. On neuromorphic hardware, spikes and "
         "operations are what takes energy; a smaller number is a cheaper network."
     )
-    return _section("What it costs", intro, f'<div class="scroll"><table>\n{body}</table></div>\n')
+    table = f'<div class="scroll"><table>\n{body}</table></div>\n'
+    return section("What it costs", "", f'<div class="beside"><p class="intro">{intro}</p>\n{table}</div>\n')
 
 
 def _details(run: Run) -> str:
@@ -282,4 +191,4 @@ def _details(run: Run) -> str:
         f"<details>\n<summary>Manifest: versions, seed, times</summary>\n<pre>{escape(manifest)}</pre>\n"
         "</details>\n"
     )
-    return _section("How to get this again", "", body)
+    return section("How to get this again", "", body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -17,6 +17,8 @@ from gemsnn.types import AnyPath
 
 Row = Mapping[str, Any]
 SCHEMA = 1
+LARGEST_SIDE, LONGEST_BIN = 2**15, 10**9
+EXAMPLES = ("unsure", "sure")
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,59 @@ class Run:
     training: Sequence[Row]
     evaluations: Sequence[Row]
     scores: Row | None
-    example: Mapping[str, Any] | None
+    examples: Mapping[str, Mapping[str, Any]]
+    fields: Mapping[str, Any] | None
 
     @property
     def status(self) -> str:
         """``finished``, ``interrupted`` or ``running`` (which a run that was killed says forever)."""
         return str(self.manifest.get("status"))
+
+    def recordings(self, part: str) -> int | None:
+        """The number of recordings of a part of the data, where the manifest tells it."""
+        counts = self.manifest.get("presentations")
+        count = counts.get(part) if isinstance(counts, dict) else None
+        return count if type(count) is int and count > 0 else None
+
+    @property
+    def warm_up(self) -> float:
+        """The share of each recording before which no answer counts."""
+        data = self.config.get("data")
+        share = data.get("warm_up") if isinstance(data, dict) else None
+        return share if isinstance(share, float) and 0 < share < 1 else 0.0
+
+    @property
+    def warm_up_ms(self) -> float:
+        """The end of the warm-up of the longest recordings."""
+        times = (self.scores or {}).get("by_time") or ()
+        begin = int(self.warm_up * len(times))
+        return float(times[begin - 1]["ms"]) if begin else 0.0
+
+    @property
+    def layout(self) -> Layout | None:
+        """How the inputs lie on the sensor, where the manifest tells it."""
+        found = self.manifest.get("layout")
+        table = found if isinstance(found, dict) else {}
+        sizes = [table.get(name) for name in ("channels", "height", "width")]
+        known = [size for size in sizes if type(size) is int and 1 <= size <= LARGEST_SIDE]
+        if len(known) < len(sizes):
+            return None
+        bin_us = table.get("bin_us")
+        return Layout(*known, bin_us=bin_us if type(bin_us) is int and 1 <= bin_us <= LONGEST_BIN else None)
+
+
+class Layout(NamedTuple):
+    """Input ``c + channels * (x * height + y)`` is channel ``c`` of pixel ``(x, y)``; see ``types.Layout``."""
+
+    channels: int
+    height: int
+    width: int
+    bin_us: int | None = None
+
+    @property
+    def inputs(self) -> int:
+        """The number of inputs."""
+        return self.channels * self.height * self.width
 
 
 def read_run(run: AnyPath) -> Run:
@@ -62,7 +111,8 @@ def read_run(run: AnyPath) -> Run:
         training=[row for row in history if row.get("kind") == "train"],
         evaluations=[row for row in history if row.get("kind") == "evaluation"],
         scores=scores,
-        example=_example(run / "example.safetensors"),
+        examples=_examples(run),
+        fields=_fields(run / "fields.safetensors"),
     )
 
 
@@ -91,18 +141,32 @@ def _json_lines(path: Path) -> list[Row]:
     return rows
 
 
-_AXES = {"inputs": "TM", "hidden": "KTH", "visible": "KTV", "votes": "K"}
+_AXES = {"inputs": "TM", "hidden": "KTH", "visible": "KTV"}
 
 
-def _example(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
+def _examples(run: Path) -> dict[str, dict[str, Any]]:
+    """The recordings that a run kept, by what they are examples of; older runs kept one, of nothing."""
+    paths = {kind: run / f"example-{kind}.safetensors" for kind in EXAMPLES}
+    found = {kind: _example(path) for kind, path in paths.items() if path.is_file()}
+    old = run / "example.safetensors"
+    return found or ({"any": _example(old)} if old.is_file() else {})
+
+
+def _tensors(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         with safe_open(path, framework="numpy") as file:
-            found: dict[str, Any] = {name: file.get_tensor(name) for name in (*_AXES, "label")}
-            metadata = file.metadata() or {}
-        bin_us, index = int(metadata.get("bin_us", 1000)), metadata.get("index", "?")
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path} cannot be read ({error}); remove it or train again") from error
+
+
+def _example(path: Path) -> dict[str, Any]:
+    found, metadata = _tensors(path, (*_AXES, "votes", "label"))
+    try:
+        bin_us, begin = int(metadata.get("bin_us", 1000)), int(metadata.get("begin", 0))
+        answer = int(metadata["answer"]) if "answer" in metadata else None
+        entropy = float(metadata["entropy"]) if "entropy" in metadata else None
+    except ValueError as error:
         raise InputError(f"{path} cannot be read ({error}); remove it or train again") from error
     sizes: dict[str, int] = {}
     for name, axes in _AXES.items():
@@ -113,19 +177,52 @@ def _example(path: Path) -> dict[str, Any] | None:
             raise InputError(
                 f"{path}: {name} has the shape {list(shape)}, which does not fit; remove it or train again"
             )
-    spikes = [found[name] for name in ("inputs", "hidden", "visible")]
+    spikes = [found[name] for name in _AXES]
     labels = np.concatenate([found["votes"].ravel(), found["label"].ravel()])
     fits = (
         min(sizes[axis] for axis in "TMKV") > 0
         and all(part.dtype == np.uint8 and part.max(initial=0) <= 255 for part in spikes)
         and found["label"].shape == (1,)
+        and found["votes"].ndim == 1
+        and len(found["votes"]) >= sizes["K"]
         and labels.dtype.kind in "iu"
         and labels.min() >= 0
         and labels.max() < sizes["V"]
-        and 1 <= bin_us <= 10**9
+        and (answer is None or 0 <= answer < sizes["V"])
+        and (entropy is None or 0 <= entropy <= np.log(sizes["V"]) + 1e-6)
+        and 0 <= begin < sizes["T"]
+        and 1 <= bin_us <= LONGEST_BIN
     )
     if not fits:
         raise InputError(
             f"{path} holds no spikes, votes and label of one recording; remove it or train again"
         )
-    return found | {"bin_us": bin_us, "index": index}
+    return found | {
+        "bin_us": bin_us,
+        "begin": begin,
+        "index": metadata.get("index", "?"),
+        "answer": answer,
+        "entropy": entropy,
+    }
+
+
+def _fields(path: Path) -> dict[str, Any] | None:
+    """Receptive fields ``[n, M]`` of neurons of a kind, and at which lags."""
+    if not path.is_file():
+        return None
+    found, metadata = _tensors(path, ("field", "neuron", "lag"))
+    field, neuron, lag, kind = found["field"], found["neuron"], found["lag"], metadata.get("kind")
+    fits = (
+        field.ndim == 2
+        and field.shape[0] > 0
+        and field.dtype.kind == "f"
+        and np.isfinite(field).all()
+        and all(
+            part.shape == field.shape[:1] and part.dtype.kind in "iu" and part.min() >= 0
+            for part in (neuron, lag)
+        )
+        and kind in ("hidden", "output")
+    )
+    if not fits:
+        raise InputError(f"{path} holds no receptive fields; remove it or train again")
+    return found | {"kind": kind}

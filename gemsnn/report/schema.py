@@ -51,6 +51,14 @@ class AtTime(Numbers):
     ms: Positive
 
 
+class Errors(TypedDict, total=False):
+    """Standard errors of scores, at a temperature, and of what the temperature changes."""
+
+    plain: dict[str, Positive] | None
+    tempered: dict[str, Positive] | None
+    change: dict[str, Positive] | None
+
+
 class Tempered(Numbers, total=False):
     """Numbers at a temperature."""
 
@@ -63,6 +71,7 @@ class Baseline(Numbers, total=False):
     """The other method."""
 
     name: str | None
+    errors: Errors | None
     tempered: Tempered | None
 
 
@@ -83,6 +92,7 @@ class Scores(Numbers, total=False):
     split: str | None
     decoder: str | None
     tempered: Tempered | None
+    errors: Errors | None
     baseline: Baseline | None
     by_compartments: list[AtCompartments] | None
     by_time: list[AtTime] | None

@@ -1,4 +1,4 @@
-"""A run's result in plain words, made from its numbers."""
+"""A run's result in plain words, made from its numbers: what they do not show beyond their error is not said."""
 
 from __future__ import annotations
 
@@ -7,67 +7,38 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
+from gemsnn.report import chance
+from gemsnn.report.numbers import error_percent, is_number, measured, number, percent, plural
 from gemsnn.report.reading import Row, Run
 
-NBSP, THIN = "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
-
-
-def percent(share: float) -> str:
-    """``0.837`` to ``84 %``; never rounds to 0 or 100 what is neither."""
-    value = 100 * share
-    digits = 1 if (value > 99.5 or value < 0.5) and 0 < value < 100 else 0
-    return f"{value:.{digits}f}{NBSP}%"
-
-
-def error_percent(value: Any) -> str:
-    """A calibration error, ``0.0344`` to ``3.4 %``."""
-    return f"{100 * value:.1f}{NBSP}%"
-
-
-def number(value: Any) -> str:
-    """A number for a table, ``–`` where there is none."""
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        return "–"
-    if isinstance(value, int) or value.is_integer():
-        return _typeset(f"{value:,.0f}")
-    digits = 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
-    return _typeset(f"{value:,.{digits}f}")
-
-
-def _typeset(figures: str) -> str:
-    return figures.replace(",", THIN).replace("-", "−")
-
-
-def plural(count: float, singular: str, several: str | None = None) -> str:
-    """``1 neuron``, ``2 neurons``."""
-    return f"{number(count)} {singular if count == 1 else several or singular + 's'}"
+NO_DIFFERENCE = "no difference beyond the error"
 
 
 def summary(run: Run) -> list[str]:
     """The result for somebody who knows no statistics: sentences, grouped into paragraphs."""
     scores = run.scores
-    if scores is None or not is_number(scores.get("accuracy")):
+    if scores is None or not is_number(scores.get("accuracy")) or not scores.get("presentations"):
         return [_without_scores(run)]
     paragraphs = [_right_answers(run, scores)]
-    classes = scores.get("classes", 0)
-    if _present_classes(scores) == 1 or classes == 1:
+    if _present_classes(scores) == 1 or scores.get("classes", 0) == 1:
         paragraphs.append(
             "All these recordings belong to one class. A network that always names that class would be right "
             "every time, so the numbers below say little about what it has learned."
         )
         return paragraphs
-    paragraphs += [_honesty(scores), _abstaining(scores), _voting(scores)]
+    paragraphs += [_confidence(scores), _abstaining(scores), _voting(run, scores)]
     return [paragraph for paragraph in paragraphs if paragraph]
 
 
 def _without_scores(run: Run) -> str:
     seen = run.training[-1].get("presentations") if run.training else None
     if run.evaluations and is_number(run.evaluations[-1].get("accuracy")):
-        last = run.evaluations[-1]
+        last, count = run.evaluations[-1], run.recordings("validation")
+        share = measured(last["accuracy"], count) if count else percent(last["accuracy"])
         return (
             f"The run has no final evaluation. When it was last checked, after "
             f"{plural(last.get('presentations', 0), 'presentation')}, the network named the right class for "
-            f"{percent(last['accuracy'])} of the recordings kept aside."
+            f"{share} of the {f'{number(count)} ' if count else ''}recordings kept aside."
         )
     if seen:
         return (
@@ -78,36 +49,33 @@ def _without_scores(run: Run) -> str:
 
 
 def _right_answers(run: Run, scores: Row) -> str:
-    count = scores.get("presentations", 0)
+    count, right, baseline = scores["presentations"], scores["accuracy"], scores.get("baseline") or {}
     unseen = {
         "test": "it had never seen",
         "validation": "kept aside while it learned",
         "train": "it had learned from",
     }.get(str(scores.get("split")), f"of the split “{scores.get('split')}”")
-    right, baseline = scores["accuracy"], scores.get("baseline") or {}
     text = (
-        f"{_network_words(run, scores)} named the right class for <strong>{percent(right)}</strong> of "
+        f"{_network_words(run, scores)} named the right class for <strong>{measured(right, count)}</strong> of "
         f"{plural(count, 'recording')} {escape(unseen)}."
     )
     classes = scores.get("classes", 0)
     if classes > 1:
-        text += (
-            f" Guessing among {number(classes)} classes would be right {percent(1 / classes)} of the time."
-        )
+        guessing = 1 / classes
+        text += f" Guessing among {number(classes)} classes would be right {percent(guessing)} of the time"
+        text += "." if _beats(scores, guessing) else f": {NO_DIFFERENCE}."
     if is_number(baseline.get("accuracy")):
-        other = baseline["accuracy"]
-        # Two standard errors of independent samples; the same recordings score both, so this is cautious.
-        margin = 2 * math.sqrt((right * (1 - right) + other * (1 - other)) / max(count, 1))
-        difference = right - other
-        name = escape(str(baseline.get("name", "baseline")))
-        text += f" For comparison, a simple method ({name}) is right {percent(other)} of the time"
-        if abs(difference) < 0.0005:
-            text += ": the same."
-        elif abs(difference) <= margin:
-            text += "; a difference that may be chance."
-        else:
-            text += f", which is {'worse' if difference > 0 else 'better'}."
+        other, name = baseline["accuracy"], escape(str(baseline.get("name", "baseline")))
+        verdict = {1: "which is worse", -1: "which is better", 0: NO_DIFFERENCE}[
+            chance.compare_shares(right, count, other, count)
+        ]
+        text += f" A simple method ({name}) is right on {measured(other, count)} of them, {verdict}."
     return text
+
+
+def _beats(scores: Row, guessing: float) -> bool:
+    """Whether the network is right more often than by guessing, beyond the error."""
+    return chance.wilson(scores["accuracy"], scores["presentations"])[0] > guessing
 
 
 def _network_words(run: Run, scores: Row) -> str:
@@ -124,99 +92,199 @@ def _network_words(run: Run, scores: Row) -> str:
     return f"The network, with {' and '.join(parts)}," if parts else "The network"
 
 
-def _honesty(scores: Row) -> str:
-    cells = [
-        row
-        for row in _with_accuracy(scores.get("reliability"))
-        if row["count"] and is_number(row["confidence"])
-    ]
+def _confidence(scores: Row) -> str:
+    cells = filled(scores.get("reliability"))
     total = sum(row["count"] for row in cells)
-    if not cells:
+    if not total:
         return ""
+    if total < chance.ENOUGH:
+        return (
+            f"{plural(total, 'recording')} {'is' if total == 1 else 'are'} too few to tell whether its confidence can "
+            "be trusted."
+        )
+    return " ".join(
+        part for part in (_a_cell(cells), _on_average(scores, cells), _temperature(scores)) if part
+    )
+
+
+def _a_cell(cells: Sequence[Row]) -> str:
+    """What a confidence near 90 % is worth, if a cell there holds enough recordings to tell."""
+    known = [row for row in cells if row["count"] >= chance.ENOUGH and 0.8 <= row["confidence"] <= 1]
+    if not known:
+        return ""
+    near = min(known, key=lambda row: abs(row["confidence"] - 0.9))
+    low, high = chance.wilson(near["accuracy"], near["count"])
+    verdict = (
+        ", less often than it says"
+        if near["confidence"] > high
+        else ", more often than it says"
+        if near["confidence"] < low
+        else f": {NO_DIFFERENCE}"
+    )
+    return (
+        f"Of the {number(near['count'])} recordings of which it is {sureness(near)} sure "
+        f"({error_percent(near['confidence'])} on average) it is right on "
+        f"<strong>{measured(near['accuracy'], near['count'])}</strong>{verdict}."
+    )
+
+
+def sureness(cell: Row) -> str:
+    """The confidences of a cell: ``87 to 93 %``."""
+    low, high = round(100 * cell["low"]), round(100 * min(cell["high"], 1.0))
+    return percent(1.0) if low == high else f"{low} to {percent(high / 100)}"
+
+
+def _on_average(scores: Row, cells: Sequence[Row]) -> str:
+    total = sum(row["count"] for row in cells)
     claimed = sum(row["confidence"] * row["count"] for row in cells) / total
     reached = sum(row["accuracy"] * row["count"] for row in cells) / total
-    frequent = [row for row in cells if row["count"] >= max(5, 0.03 * total)] or cells
-    near = min(frequent, key=lambda row: abs(row["confidence"] - 0.9))
-    text = (
-        f"When it says it is about {percent(near['confidence'])} sure, it is right "
-        f"<strong>{percent(near['accuracy'])}</strong> of the time ({plural(near['count'], 'recording')})."
-    )
-    claims = f"it claims {percent(claimed)} and reaches {percent(reached)}."
-    if claimed - reached > 0.02:
-        text += f" On the whole it is too sure of itself: {claims}"
-    elif reached - claimed > 0.02:
-        text += f" On the whole it is too modest: {claims}"
-    elif scores.get("ece", 0) > 0.05:
+    low, high = chance.wilson(reached, total)
+    claims = f"overall it claims {error_percent(claimed)} and reaches {measured(reached, total)}"
+    if claimed > high:
+        return f"It is too sure of itself: {claims}."
+    if claimed < low:
+        return f"It is too modest: {claims}."
+    text = f"{claims[0].upper()}{claims[1:]}: {NO_DIFFERENCE}."
+    mean, spread = chance.calibration_by_chance(cells)
+    if is_number(scores.get("ece")) and scores["ece"] > mean + chance.BEYOND * spread:
         text += (
-            " On average it is as often right as it says, but single claims are off by about "
-            f"{number(round(100 * scores['ece']))} percentage points."
+            f" Single claims are off by {error_percent(scores['ece'])} on average, where chance alone would make "
+            f"{error_percent(mean)}."
         )
-    else:
-        text += " On the whole its confidence can be taken at its word."
-    warm = scores.get("tempered") or {}
-    if all(is_number(row.get(key)) for row in (scores, warm) for key in ("ece", "nll")):
-        ece = moved("its calibration error", scores["ece"], warm["ece"], error_percent)
-        nll = moved("its surprise", scores["nll"], warm["nll"], lambda value: f"{number(value)} nats")
-        text += f" A temperature chosen on recordings kept aside {ece} and {nll}."
     return text
 
 
-def moved(what: str, before: float, after: float, shown: Callable[[float], str]) -> str:
-    """What became of a number where smaller is better, as far as it shows."""
-    if shown(before) == shown(after):
-        return f"leaves {what} at {shown(after)}"
-    return f"{'lowers' if after < before else 'raises'} {what} from {shown(before)} to {shown(after)}"
+def _temperature(scores: Row) -> str:
+    changes = [changed(scores, key) for key in ("ece", "nll")]
+    shown = " and ".join(change for change in changes if change)
+    return f"A temperature chosen on recordings kept aside {shown}." if shown else ""
+
+
+NAMES: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "ece": ("its calibration error", error_percent),
+    "nll": ("its surprise", lambda value: f"{number(value)} nats"),
+}
+
+
+def changed(scores: Row, key: str) -> str | None:
+    """What the temperature made of a score where smaller is better, as far as it is beyond the error."""
+    warm = scores.get("tempered") or {}
+    if not (is_number(scores.get(key)) and is_number(warm.get(key))):
+        return None
+    name, show = NAMES[key]
+    return moved(name, scores[key], warm[key], temperature_sign(scores, key), show)
+
+
+def temperature_sign(scores: Row, key: str) -> int | None:
+    """1 where a score was larger without the temperature beyond the error, -1 smaller, 0 neither, None unknown."""
+    before, after = scores.get(key), (scores.get("tempered") or {}).get(key)
+    wide = error(scores, key, scores, "change")
+    if wide is None or before is None or after is None:
+        return None
+    return chance.compare_means(before, wide, after, 0.0)
+
+
+def moved(what: str, before: float, after: float, sign: int | None, shown: Callable[[float], str]) -> str:
+    """A change in words: ``sign`` is 1 where the number was larger before, beyond the error, -1 smaller, 0 neither."""
+    numbers = f"from {shown(before)} to {shown(after)}"
+    if sign is None:
+        return f"takes {what} {numbers} (no error is known)"
+    if sign == 0:
+        return (
+            f"makes no difference to {what} beyond the error ({shown(before)} before, {shown(after)} after)"
+        )
+    return f"{'lowers' if sign > 0 else 'raises'} {what} {numbers}"
+
+
+def changed_words(sign: int | None) -> str:
+    """What a temperature made of a score where smaller is better: the words of :func:`moved`, in short."""
+    return {None: "no error is known", 0: NO_DIFFERENCE, 1: "lower", -1: "higher"}[sign]
+
+
+def compare(scores: Row, baseline: Row, key: str) -> int | None:
+    """1 where a score is larger than the baseline's beyond the error, -1 smaller, 0 neither, None unknown."""
+    if not (is_number(scores.get(key)) and is_number(baseline.get(key))):
+        return None
+    one, other, count = scores[key], baseline[key], scores.get("presentations")
+    if key == "accuracy" and count:
+        return chance.compare_shares(one, count, other, count)
+    errors = error(scores, key, scores), error(baseline, key, scores)
+    if errors[0] is None or errors[1] is None:
+        return None
+    return chance.compare_means(one, errors[0], other, errors[1])
+
+
+def error(row: Row, key: str, scores: Row, part: str = "plain") -> float | None:
+    """The standard error of a score of a row, as far as the run tells it; ``scores`` has the number of recordings."""
+    count = scores.get("presentations") or 0
+    if key == "accuracy":
+        return chance.half_width(row[key], count) if count and is_number(row.get(key)) else None
+    found = ((row.get("errors") or {}).get(part) or {}).get(key)
+    return found if is_number(found) and count >= chance.ENOUGH else None
 
 
 def _abstaining(scores: Row) -> str:
     # Where certainty alone covers more than that, the confidences at the temperature still tell answers apart.
-    for rows in (scores.get("selective"), (scores.get("tempered") or {}).get("selective")):
-        curve = [row for row in rows or () if 0.55 <= row["coverage"] <= 0.95]
-        if curve:
-            break
-    else:
+    curves = [
+        [row for row in rows or () if 0.55 <= row["coverage"] <= 0.95]
+        for rows in (scores.get("selective"), (scores.get("tempered") or {}).get("selective"))
+    ]
+    curve = curves[0] or curves[1]
+    if not curve:
         return ""
+    where = "" if curves[0] else " (by its confidence at temperature)"
     near = min(curve, key=lambda row: abs(row["coverage"] - 0.8))
-    gain = near["accuracy"] - scores["accuracy"]
-    if gain > 0.005:
-        verdict = "so it knows when not to trust itself"
-    elif gain < -0.005:
-        verdict = "lower than for all of them: its doubts do not point at its mistakes"
-    else:
-        verdict = "no different from answering all: its doubts do not point at its mistakes"
+    count, right = scores["presentations"], scores["accuracy"]
+    kept = near["coverage"] * count
+    left = count - kept
+    if kept < chance.ENOUGH or left < chance.ENOUGH / 3:
+        return ""
+    missed = min(max((right * count - near["accuracy"] * kept) / left, 0.0), 1.0)
+    verdict = {
+        1: "its doubts point at its mistakes",
+        -1: "its doubts point away from its mistakes",
+        0: f"{NO_DIFFERENCE}, so nothing shows that its doubts point at its mistakes",
+    }[chance.compare_shares(near["accuracy"], kept, missed, left)]
     return (
-        f"If it abstains on the {percent(1 - near['coverage'])} it is least sure of, it is right on "
-        f"<strong>{percent(near['accuracy'])}</strong> of the rest, {verdict}."
+        f"If it abstains on the {percent(1 - near['coverage'])} it is least sure of{where}, it is right on "
+        f"<strong>{measured(near['accuracy'], kept)}</strong> of the rest. Of those it would have been right on "
+        f"{measured(missed, left)}: {verdict}."
     )
 
 
-def _voting(scores: Row) -> str:
+def _voting(run: Run, scores: Row) -> str:
     sentences = []
-    rows = _with_accuracy(scores.get("by_compartments"))
+    rows, count = with_accuracy(scores.get("by_compartments")), scores["presentations"]
     if len(rows) > 1:
         first, last = rows[0], rows[-1]
-        gain = last["accuracy"] - first["accuracy"]
-        verdict = "helps" if gain > 0.005 else "hurts" if gain < -0.005 else "changes little"
-        single = first["compartments"] == 1
+        verdict = {1: "helps", -1: "hurts", 0: "makes no difference beyond the error"}[
+            chance.compare_shares(last["accuracy"], count, first["accuracy"], count)
+        ]
         subject = "Voting" if decoder(scores) == "votes" else "Asking several"
-        who = "one compartment" if single else plural(first["compartments"], "compartment")
-        sentences.append(
-            f"{subject} {verdict}: {who} alone would be right {percent(first['accuracy'])} of the time, "
-            f"{number(last['compartments'])} together {percent(last['accuracy'])}."
+        who = (
+            "one compartment" if first["compartments"] == 1 else plural(first["compartments"], "compartment")
         )
-    times = _with_accuracy(scores.get("by_time"))
-    if len(times) > 1:
-        final = times[-1]
-        ready = next(row for row in times if row["accuracy"] >= final["accuracy"] - 0.02)
         sentences.append(
-            f"It first comes within two points of its final accuracy after {number(round(ready['ms']))} ms "
-            f"of {number(round(final['ms']))} ms."
+            f"{subject} {verdict}: {who} alone would be right on {measured(first['accuracy'], count)}, "
+            f"{number(last['compartments'])} together on {measured(last['accuracy'], count)}."
+        )
+    times, classes = with_accuracy(scores.get("by_time")), scores.get("classes", 0)
+    if len(times) > 1 and classes > 1 and _beats(scores, 1 / classes):
+        final, warm = times[-1], run.warm_up_ms
+        margin = chance.BEYOND * chance.half_width(final["accuracy"], count)
+        last_below = max(
+            (i for i, row in enumerate(times) if row["accuracy"] < final["accuracy"] - margin), default=-1
+        )
+        begin = f"It begins to answer after {number(round(warm))} ms (the warm-up). " if warm else ""
+        sentences.append(
+            f"{begin}From {number(round(times[last_below + 1]['ms']))} ms of {number(round(final['ms']))} ms on its "
+            f"accuracy stays within two standard errors ({100 * margin:.1f} points) of that at the end."
         )
     return " ".join(sentences)
 
 
 def mistakes(confusion: Sequence[Sequence[float]]) -> str:
-    """The most frequent confusion in words."""
+    """The most frequent confusion in words, if one is more frequent than all others."""
     wrong = [
         (count, true, answer)
         for true, row in enumerate(confusion)
@@ -225,10 +293,21 @@ def mistakes(confusion: Sequence[Sequence[float]]) -> str:
     ]
     if not wrong:
         return "There was no mistake."
-    count, true, answer = max(wrong, key=lambda item: item[0])
-    if count < 2:
+    most = max(count for count, _, _ in wrong)
+    if most < 2:
         return "No class was mistaken for another more than once."
-    return f"Most often, class {true} was taken for class {answer} ({round(count, 1):g} times)."
+    worst = [(true, answer) for count, true, answer in wrong if count == most]
+    if len(worst) > 1:
+        return f"No confusion stands out: {len(worst)} of them happened {round(most, 1):g} times each."
+    true, answer = worst[0]
+    of = number(round(sum(confusion[true]), 1))
+    text = f"Most often, class {true} was taken for class {answer} ({round(most, 1):g} times of {of})"
+    others = max((count for count, *pair in wrong if tuple(pair) != worst[0]), default=0.0)
+    if (
+        chance.compare_means(most, math.sqrt(most), others, math.sqrt(others)) <= 0
+    ):  # counts err by their root
+        text += ", which may be chance"
+    return f"{text}."
 
 
 def decoder(scores: Row) -> str:
@@ -236,14 +315,15 @@ def decoder(scores: Row) -> str:
     return str(scores.get("decoder") or "votes")
 
 
-def _with_accuracy(rows: Sequence[Row] | None) -> list[Row]:
+def with_accuracy(rows: Sequence[Row] | None) -> list[Row]:
+    """The rows that tell an accuracy."""
     return [row for row in rows or () if is_number(row.get("accuracy"))]
+
+
+def filled(cells: Sequence[Row] | None) -> list[Row]:
+    """The cells of a reliability diagram that hold recordings."""
+    return [row for row in with_accuracy(cells) if row["count"] and is_number(row["confidence"])]
 
 
 def _present_classes(scores: Row) -> int:
     return sum(sum(row) > 0 for row in scores.get("confusion") or ())
-
-
-def is_number(value: Any) -> bool:
-    """Whether the value is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,170 @@
+"""One recording and what the compartments made of it, as figures."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from gemsnn.report.reading import Layout
+from gemsnn.report.svg import (
+    COMPARTMENTS,
+    FAINT,
+    INPUT_PIXELS,
+    MAIN,
+    MAIN_PIXELS,
+    MUTED,
+    SECOND,
+    SECOND_PIXELS,
+    pixels,
+    pool,
+    styled,
+    to_svg,
+)
+
+FRAMES = 8
+
+
+def shown(compartments: int) -> int:
+    """How many compartments a raster draws."""
+    return min(compartments, len(COMPARTMENTS))
+
+
+def frames(inputs: NDArray[np.uint8], layout: Layout, bin_us: int, name: str) -> str:
+    """The events ``[T, M]`` as pictures: sums over equal stretches of time, ON and OFF in two colours.
+
+    All frames share one scale. Input ``c + channels * (x * height + y)`` is channel c of the pixel (x, y).
+    """
+    count = min(FRAMES, len(inputs))
+    edges = np.linspace(0, len(inputs), count + 1).round().astype(int)
+    shape = (layout.width, layout.height, layout.channels)
+    sums = [inputs[a:b].sum(0, dtype=float).reshape(shape).transpose(1, 0, 2) for a, b in pairwise(edges)]
+    rows = 2 if count > 4 else 1
+    columns = -(-count // rows)
+    with styled(**{"axes.grid": False}):
+        figure = Figure(figsize=(5.6, 1.6 * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        most = max(float(part.sum(2).max(initial=0)) for part in sums)
+        for axes, part, begin, end in zip(grid, sums, edges, edges[1:], strict=False):
+            axes.imshow(_events(part, most), interpolation="none")
+            axes.set_title(f"{begin * bin_us / 1000:.0f} to {end * bin_us / 1000:.0f} ms", fontsize=9)
+            axes.set(xticks=[], yticks=[])
+            for spine in axes.spines.values():
+                spine.set(visible=True, color=FAINT)
+        for axes in grid[count:]:
+            axes.set_axis_off()
+    return to_svg(figure, f"frames-{name}", "Events of the recording summed over equal stretches of time")
+
+
+def _events(counts: NDArray[np.float64], most: float) -> NDArray[np.float64]:
+    """Counts ``[height, width, channels]`` to RGBA: strength by their sum, colour by the share of ON."""
+    total = counts.sum(2)
+    colour = np.empty((*total.shape, 4))
+    if counts.shape[2] == 2:
+        on = (counts[..., 1] / np.maximum(total, 1))[..., None]
+        colour[..., :3] = on * to_rgb(MAIN_PIXELS) + (1 - on) * to_rgb(SECOND_PIXELS)
+    else:
+        colour[..., :3] = to_rgb(INPUT_PIXELS)
+    colour[..., 3] = np.sqrt(total / max(most, 1.0))
+    return colour
+
+
+def raster(example: dict[str, Any] | Any, name: str = "any") -> str:
+    """Spikes of one recording: ``inputs [T, M]``, ``hidden [K, T, H]``, outputs ``visible [K, T, V]``, ``votes``.
+
+    Panels share the time axis. The first six compartments are drawn, each in its colour; all of them vote. The warm-up,
+    up to the step ``begin``, is shaded.
+    """
+    inputs, hidden, visible, votes = (example[key] for key in ("inputs", "hidden", "visible", "votes"))
+    label, answer, bin_us = int(example["label"][0]), example.get("answer"), example["bin_us"]
+    with styled(**{"axes.grid": False}):
+        drawn, classes = shown(len(visible)), visible.shape[2]
+        with_hidden = hidden.shape[2] > 0
+        ratios = [2.0, 2.6, 2.8] if with_hidden else [2.0, 2.8]
+        figure = Figure(figsize=(5.6, 6.4 if with_hidden else 4.6), layout="constrained")
+        grid = figure.subplots(len(ratios), 2, width_ratios=[4, 1], height_ratios=ratios, squeeze=False)
+        for axes in grid[:-1, 1]:
+            axes.set_axis_off()
+        end_ms, begin_ms = inputs.shape[0] * bin_us / 1000, example.get("begin", 0) * bin_us / 1000
+
+        def draw(axes: Axes, image: NDArray[np.float64], rows: float) -> None:
+            extent = (0.0, end_ms, rows - 0.5, -0.5)
+            axes.imshow(image, aspect="auto", interpolation="none", extent=extent)
+            axes.tick_params(labelbottom=axes is grid[-1, 0])
+            axes.set_xlim(0, end_ms)
+
+        top = grid[0, 0]
+        draw(top, pixels(pool(inputs.T, 160), INPUT_PIXELS), inputs.shape[1])
+        top.set_ylabel("input")
+        top.set_title("Inputs, by number", loc="left")
+
+        if with_hidden:
+            middle = grid[1, 0]
+            bands = [pixels(pool(hidden[k].T, max(8, 192 // drawn)), COMPARTMENTS[k]) for k in range(drawn)]
+            draw(middle, np.concatenate(bands), drawn)
+            middle.set_yticks(range(drawn), [str(k + 1) for k in range(drawn)])
+            middle.hlines(np.arange(1, drawn) - 0.5, 0, end_ms, color=FAINT, linewidth=0.8)
+            middle.set_ylabel("compartment")
+            middle.set_title(f"Hidden neurons: the same {hidden.shape[2]} in every one", loc="left")
+
+        # Within the row of a class, one line a compartment.
+        bottom, ballot = grid[-1]
+        lines = np.concatenate(
+            [pixels(pool(visible[k].T, classes), COMPARTMENTS[k])[:, None] for k in range(drawn)], axis=1
+        )
+        draw(bottom, lines.reshape(classes * drawn, -1, 4), classes)
+        for axes in (bottom, ballot):
+            axes.axhspan(label - 0.5, label + 0.5, color=MAIN, alpha=0.16, linewidth=0, zorder=0)
+            if answer is not None and answer != label:
+                axes.axhspan(answer - 0.5, answer + 0.5, color=SECOND, alpha=0.16, linewidth=0, zorder=0)
+        if begin_ms:
+            bottom.axvspan(0, begin_ms, color=FAINT, alpha=0.6, linewidth=0, zorder=0)
+            bottom.axvline(begin_ms, color=MUTED, linestyle="--", linewidth=1)
+        bottom.hlines(np.arange(1, classes) - 0.5, 0, end_ms, color=FAINT, linewidth=0.6)
+        bottom.set(xlabel="time, ms", ylabel="class")
+        bottom.set_title("Output neurons", loc="left")
+        if classes <= 12:
+            bottom.set_yticks(range(classes))
+
+        place = np.array([(votes[:k] == vote).sum() for k, vote in enumerate(votes)])
+        colours = [COMPARTMENTS[k] if k < drawn else MUTED for k in range(len(votes))]
+        widest = max(6, int(place.max()) + 1)
+        ballot.scatter(place, votes, color=colours, s=max(4, min(30, 260 / widest)), linewidth=0)
+        ballot.set(xlim=(-0.7, widest - 0.3), ylim=(classes - 0.5, -0.5), yticks=[], xticks=[])
+        ballot.set_title("Votes", loc="left")
+        ballot.spines[["left", "bottom"]].set_visible(False)
+        figure.align_ylabels()
+    return to_svg(
+        figure, f"raster-{name}", "Spikes of inputs, hidden neurons and output neurons over time, and votes"
+    )
+
+
+def receptive_fields(fields: dict[str, Any] | Any, layout: Layout) -> str:
+    """Fields ``[n, M]`` on the sensor, ON minus OFF, each on a scale of its own: its sign is told by the colour."""
+    shape = (-1, layout.width, layout.height, layout.channels)
+    maps = fields["field"].astype(float).reshape(shape).transpose(0, 2, 1, 3)
+    maps = maps[..., 1] - maps[..., 0] if layout.channels == 2 else maps.sum(3)
+    columns = min(6, len(maps))
+    rows = -(-len(maps) // columns)
+    with styled(**{"axes.grid": False}):
+        figure = Figure(figsize=(1.4 * columns, 1.6 * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in grid:
+            axes.set_axis_off()
+        for axes, field, neuron, lag in zip(grid, maps, fields["neuron"], fields["lag"], strict=False):
+            axes.set_axis_on()
+            colour = np.empty((*field.shape, 4))
+            colour[..., :3] = np.where((field > 0)[..., None], to_rgb(MAIN_PIXELS), to_rgb(SECOND_PIXELS))
+            colour[..., 3] = np.abs(field) / max(float(np.abs(field).max()), 1e-12)
+            axes.imshow(colour, interpolation="none")
+            after = f"{lag * layout.bin_us / 1000:g} ms" if layout.bin_us else f"{lag} bins"
+            axes.set_title(f"{neuron}, {after}", fontsize=9)
+            axes.set(xticks=[], yticks=[])
+            for spine in axes.spines.values():
+                spine.set(visible=True, color=FAINT)
+    return to_svg(figure, "fields", "Weights from the sensor to some neurons, as pictures")

@@ -1,0 +1,263 @@
+"""The parts of the page that hold figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+from gemsnn.report import chance, figures_learning, figures_recording, figures_uncertainty
+from gemsnn.report.numbers import error_percent, measured, number, percent
+from gemsnn.report.reading import Layout, Row, Run
+from gemsnn.report.words import NO_DIFFERENCE, filled, mistakes, with_accuracy
+
+BANDS = "Bands: two standard errors on either side"
+
+
+def section(title: str, intro: str, body: str) -> str:
+    """A part of the page."""
+    anchor = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
+    intro = f'<p class="intro">{intro}</p>\n' if intro else ""
+    return f'<section aria-labelledby="{anchor}">\n<h2 id="{anchor}">{title}</h2>\n{intro}{body}</section>\n'
+
+
+def missing(sentence: str) -> str:
+    """What stands where numbers are missing."""
+    return f'<p class="missing">{sentence}</p>\n'
+
+
+def _figure(svg: str, title: str, caption: str, kind: str = "") -> str:
+    return (
+        f'<figure class="{kind}">\n<h3>{title}</h3>\n<div class="body"><div class="plot">{svg}</div>\n'
+        f"<figcaption>{caption}</figcaption></div>\n</figure>\n"
+    )
+
+
+def _part(rows: Any, otherwise: str, draw: Callable[[], str]) -> str:
+    return draw() if rows else missing(otherwise)
+
+
+def uncertainty(run: Run) -> str:
+    """What the answers are worth."""
+    title = "Accuracy and uncertainty"
+    if run.scores is None:
+        return section(title, "", missing("There is no final evaluation to draw."))
+    scores, baseline, tempered = run.scores, run.scores.get("baseline"), run.scores.get("tempered") or {}
+    classes, count = scores.get("classes") or 0, scores.get("presentations")
+    guessing = 1 / classes if classes else None
+    parts = (
+        _part(
+            filled(scores.get("reliability")),
+            "The reliability diagram is missing: no cell holds a recording.",
+            lambda: _figure(
+                figures_uncertainty.reliability_diagram(scores["reliability"], tempered.get("reliability")),
+                "Reliability diagram",
+                _reliability_caption(scores),
+            ),
+        ),
+        _part(
+            scores.get("by_compartments"),
+            "Accuracy against the number of compartments was not measured.",
+            lambda: _figure(
+                figures_uncertainty.by_compartments(scores["by_compartments"], baseline, count, guessing),
+                "More compartments",
+                _compartments_caption(scores),
+            ),
+        ),
+        _part(
+            scores.get("selective"),
+            "Accuracy with abstention was not measured.",
+            lambda: _figure(
+                figures_uncertainty.selective_curve(
+                    scores["selective"], tempered.get("selective"), count, guessing
+                ),
+                "Answering only when sure",
+                "Towards the left the network answers only the recordings it is surest of. Where its doubts point at "
+                f"its mistakes, the line rises to the left, beyond the band. {BANDS}; shares of less than "
+                f"{chance.ENOUGH} recordings are left out.",
+            ),
+        ),
+        _part(
+            scores.get("by_time"),
+            "Accuracy against time was not measured.",
+            lambda: _figure(
+                figures_uncertainty.by_time(scores["by_time"], guessing, baseline, count, run.warm_up_ms),
+                "While the recording runs",
+                _time_caption(run),
+            ),
+        ),
+        _part(
+            scores.get("confusion"),
+            "The confusion matrix is missing.",
+            lambda: _figure(
+                figures_uncertainty.confusion(scores["confusion"]),
+                "Confusion matrix",
+                f"{mistakes(scores['confusion'])} Rows are true classes, columns the answers; the stronger "
+                "the colour, the larger the share of the row. Answers that tie are shared evenly.",
+            ),
+        ),
+    )
+    return section(title, "", f'<div class="grid">\n{"".join(parts)}</div>\n')
+
+
+def _reliability_caption(scores: Row) -> str:
+    cells = filled(scores["reliability"])
+    text = (
+        "Each dot gathers recordings of similar confidence; larger dots hold more. Below the dashed line the network "
+        "is too sure, above it too modest. Bars: two standard errors on either side (Wilson’s interval); a dot whose "
+        "bar crosses the line shows nothing."
+    )
+    off = 0
+    for cell in cells:
+        low, high = chance.wilson(cell["accuracy"], cell["count"])
+        off += not low <= cell["confidence"] <= high
+    text += f" {number(off)} of {number(len(cells))} dots are off the line beyond their bars."
+    if any(cell["low"] == cell["high"] for cell in cells):
+        text += " The bar at the far right counts answers given with certainty, as unanimous votes are."
+    return text
+
+
+def _compartments_caption(scores: Row) -> str:
+    text = "The same network asked with fewer or more compartments; accuracy is drawn from guessing to 100 %."
+    rows, count = with_accuracy(scores["by_compartments"]), scores.get("presentations")
+    if len(rows) > 1 and count:
+        first, last = rows[0], rows[-1]
+        sign = chance.compare_shares(last["accuracy"], count, first["accuracy"], count)
+        verdict = {1: "more", -1: "less", 0: NO_DIFFERENCE}[sign]
+        text += (
+            f" Accuracy with {number(last['compartments'])} instead of {number(first['compartments'])}: "
+            f"{measured(last['accuracy'], count)} instead of {measured(first['accuracy'], count)}, {verdict}."
+        )
+        if first.get("ece") is not None and last.get("ece") is not None:
+            errors = [chance.half_width(row["accuracy"], count) for row in (last, first)]
+            sign = chance.compare_means(last["ece"], errors[0], first["ece"], errors[1])
+            verdict = {1: "more", -1: "less", 0: NO_DIFFERENCE}[sign]
+            values = [error_percent(row["ece"]) for row in (last, first)]
+            text += f" Calibration error: {values[0]} instead of {values[1]}, {verdict}."
+    return f"{text} {BANDS}; the calibration error’s is taken to be the accuracy’s, which is cautious."
+
+
+def _time_caption(run: Run) -> str:
+    if run.warm_up_ms:
+        text = (
+            "Accuracy if the network had to answer then. No answer counts before the end of the warm-up, the first "
+            f"{percent(run.warm_up)} of each recording (shaded): before it the curve is at guessing."
+        )
+    else:
+        text = "The network can be asked at any moment: accuracy if it had to answer then."
+    return f"{text} {BANDS}."
+
+
+def learning(run: Run) -> str:
+    """How it learned."""
+    classes = (run.scores or {}).get("classes")
+    table = run.config.get("train")
+    compartments = table.get("compartments") if isinstance(table, dict) else None
+
+    def curves() -> str:
+        alone = compartments == 1
+        team = (
+            "" if alone else " The bound scores the compartments as a team, and never lies below their mean."
+        )
+        drawn = _figure(
+            figures_learning.evidence_curve(run.training, compartments),
+            "Log-likelihood during training",
+            f"Log-likelihood of the target spikes per presentation, before it is learned; higher is better.{team}",
+        )
+        drawn += _figure(
+            figures_learning.activity_curve(run.training),
+            "Hidden activity",
+            "How often a hidden neuron spikes. Zero would be a silent network; fewer spikes cost less.",
+        )
+        if not alone:  # of one compartment the curve would be 1 throughout
+            drawn += _figure(
+                figures_learning.effective_compartments(run.training),
+                "Who teaches",
+                "Among how many compartments the learning signal is shared: near 1, one decides alone.",
+            )
+        return drawn
+
+    body = _part(run.training, "No learning curve: the run ended before its first measurement.", curves)
+    recordings = run.recordings("validation")
+    body += _part(
+        run.evaluations,
+        "The network was not evaluated while it learned.",
+        lambda: _figure(
+            figures_learning.validation_curve(run.evaluations, 1 / classes if classes else None, recordings),
+            "Accuracy during training",
+            f"Share of {number(recordings) if recordings else 'the'} recordings kept aside that were named correctly."
+            + (f" {BANDS}." if recordings else ""),
+        ),
+    )
+    return section("How it learned", "", f'<div class="grid">\n{body}</div>\n')
+
+
+def recordings(run: Run) -> str:
+    """Recordings from the inside: events, spikes, votes."""
+    title = "Two recordings from the inside" if len(run.examples) == 2 else "One recording from the inside"
+    if not run.examples:
+        return section(title, "", missing("The run kept no example recording."))
+    intro = "Every compartment has the same weights and its own noise."
+    if len(run.examples) == 2:
+        intro += (
+            " Of the test recordings, these are one whose votes differ most and one whose votes differ least, by their "
+            "entropy (of several the first)."
+        )
+    body = "".join(_example(kind, example, run.layout) for kind, example in run.examples.items())
+    return section(title, intro, f'<div class="grid">\n{body}</div>\n')
+
+
+_KINDS = {"unsure": "Least sure", "sure": "Surest", "any": "An example"}
+
+
+def _example(kind: str, example: Mapping[str, Any], layout: Layout | None) -> str:
+    label, votes, answer = int(example["label"][0]), example["votes"], example["answer"]
+    asked, agreeing = len(votes), int((votes == label).sum())
+    title = f"{_KINDS[kind]}: class {label}"
+    if answer is not None:
+        title += f", answered {answer} ({'right' if answer == label else 'wrong'})"
+    drawn = figures_recording.shown(len(example["visible"]))
+    caption = f"Recording {escape(str(example['index']))}."
+    pictures = ""
+    if layout is not None and layout.inputs == example["inputs"].shape[1]:
+        events = figures_recording.frames(example["inputs"], layout, example["bin_us"], kind)
+        pictures = f'<div class="plot">{events}</div>\n'
+        caption += " Pictures: what the sensor saw, summed over equal stretches of time"
+        caption += " (ON events blue, OFF events orange)." if layout.channels == 2 else "."
+    caption += (
+        f" Below: spikes{'' if drawn == asked else f' of the first {drawn} of {asked} compartments'}, a colour a "
+        f"compartment. Each dot is the vote of one compartment: {number(agreeing)} of {number(asked)} for the true "
+        "class, which is shaded blue"
+    )
+    caption += ", the wrong answer orange." if answer is not None and answer != label else "."
+    if example["begin"]:
+        caption += " Votes count from the dashed line on; before it is the warm-up."
+    if example["entropy"] is not None:
+        caption += f" Entropy of the votes: {number(example['entropy'])} nats."
+    svg = figures_recording.raster(example, kind)
+    return (
+        f'<figure class="example">\n<h3>{title}</h3>\n{pictures}<div class="plot">{svg}</div>\n'
+        f"<figcaption>{caption}</figcaption>\n</figure>\n"
+    )
+
+
+def weights(run: Run) -> str:
+    """Some receptive fields."""
+    title, fields, layout = "What neurons look for", run.fields, run.layout
+    if fields is None or layout is None or layout.inputs != fields["field"].shape[1]:
+        return section(title, "", missing("The run kept no weights to draw."))
+    difference = "of ON minus that of OFF events" if layout.channels == 2 else "of events"
+    chosen = (
+        "the hidden neurons with the strongest synapses to the outputs, the strongest first"
+        if fields["kind"] == "hidden"
+        else "output neurons, by class"
+    )
+    caption = (
+        f"Shown are {chosen}. A picture is the effect {difference} at each pixel on the neuron’s potential, at the "
+        "delay at which its effects are largest: above it are the neuron’s number and that delay. Blue drives it, "
+        "orange silences it; each picture has a scale of its own."
+    )
+    figure = _figure(
+        figures_recording.receptive_fields(fields, layout), "Weights from the sensor", caption, "fields"
+    )
+    return section(title, "", f'<div class="grid">\n{figure}</div>\n')
