@@ -102,7 +102,7 @@ class Presentation(NamedTuple):
         label: the class, ``0 <= label < V``.
         address: the presentation's own number; with the seed it addresses all noise it will meet.
         begin: the first step at which the visible neurons are observed: before it they are free, and the target says
-            nothing, so that the network can take in some of the recording first.
+            nothing, so that the network can take in some of the recording first. From its end on, they never are.
     """
 
     spikes: Tensor
@@ -177,7 +177,7 @@ def check_presentation(row: Presentation, inputs: int, classes: int) -> None:
         raise InputError(
             f"target of a presentation must have as many steps as its spikes, {len(spikes)}, not {len(target)}"
         )
-    limits = (("label", label, classes - 1), ("address", address, 2**63 - 1), ("begin", begin, len(spikes)))
+    limits = (("label", label, classes - 1), ("address", address, 2**63 - 1), ("begin", begin, 2**63 - 1))
     for name, value, most in limits:
         checks.number(value, Annotated[int, Range(0, most)], f"{name} of a presentation")
 

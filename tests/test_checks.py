@@ -380,8 +380,8 @@ SHOWN = Presentation(torch.zeros(3, 2, dtype=torch.uint8), torch.zeros(3, 4, dty
         ({"label": -1}, "label of a presentation"),
         ({"label": 1.0}, "label of a presentation"),
         ({"address": -1}, "address of a presentation"),
-        ({"begin": 4}, "begin of a presentation must be at least 0 and at most 3, not 4"),
-        ({"begin": -1}, "begin of a presentation"),
+        ({"begin": -1}, "begin of a presentation must be at least 0"),
+        ({"begin": 0.5}, "begin of a presentation must be a whole number, not 0.5"),
     ],
 )  # fmt: skip
 def test_presentations_side_by_side(changed, said):
