@@ -34,7 +34,7 @@ from gemsnn import baseline, evaluate, metrics
 from gemsnn.data import cache
 from gemsnn.data.datasets import DataSpec, load
 from gemsnn.data.spikeset import SpikeSet, Splits
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 CHILD = Path(__file__).with_name("accuracy_child.py")
 PARTS = ("train", "validation", "test")

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 BasisKind = Literal["raised-cosine", "exponential"]
 LARGEST = 2**20

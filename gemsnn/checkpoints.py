@@ -21,8 +21,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from gemsnn.errors import InputError
 from gemsnn.files import atomic_write, make_folder, read_json
-from gemsnn.types import InputError
 
 FORMAT = 1
 NEWEST, PREVIOUS = "checkpoint.json", "previous.json"

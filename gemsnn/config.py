@@ -21,6 +21,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 from gemsnn import parsing
 from gemsnn.basis import BasisKind, BasisSpec
 from gemsnn.data.datasets import DataSpec
+from gemsnn.errors import InputError
 from gemsnn.evaluate import Decoder
 from gemsnn.kernels import KernelName, Learning
 from gemsnn.network import FeedbackOf, NetworkSpec, Output
@@ -28,7 +29,7 @@ from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
 from gemsnn.topology import TopologyName
 from gemsnn.train import MOST, TrainSpec
-from gemsnn.types import InputError, Layout
+from gemsnn.types import Layout
 
 
 def _sizes(words: Sequence[str]) -> tuple[int, ...]:

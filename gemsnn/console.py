@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -16,7 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from gemsnn.train import TrainSpec, Update
+if TYPE_CHECKING:
+    from gemsnn.train import TrainSpec, Update
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from gemsnn import metrics, rng, sampling
+from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel
 from gemsnn.metrics import Mute
 from gemsnn.network import Network, Params
-from gemsnn.types import Batch, InputError, PresentationSequence, Progress, collate
+from gemsnn.types import Batch, PresentationSequence, Progress, collate
 
 Decoder = Literal["votes", "likelihood"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import filelock
 
 from gemsnn import parsing
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:

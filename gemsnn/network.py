@@ -17,8 +17,8 @@ from torch import Tensor
 
 from gemsnn import basis, glm, rng, topology
 from gemsnn.basis import BasisSpec
+from gemsnn.errors import InputError
 from gemsnn.topology import TopologyName
-from gemsnn.types import InputError
 
 FeedbackOf = Literal["hidden", "all", "none"]
 Output = Literal["independent", "winner-take-all"]

@@ -24,10 +24,11 @@ from gemsnn import kernels, metrics, optimisers, rng, sampling
 from gemsnn import network as networks
 from gemsnn.data.arrivals import ArrivalSpec, Clock, Counts, EventBins
 from gemsnn.data.events import Events
+from gemsnn.errors import InputError
 from gemsnn.kernels import KernelName, Learning, states
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserState
-from gemsnn.types import InputError, class_target
+from gemsnn.types import class_target
 
 RATES_OVER = 1000
 """Bins over which the hidden neurons' rates are averaged."""

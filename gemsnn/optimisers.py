@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from gemsnn.errors import InputError
 from gemsnn.network import Params
-from gemsnn.types import InputError
 
 OptimiserName = Literal["sgd", "adam"]
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 if sys.version_info >= (3, 11):
     import tomllib

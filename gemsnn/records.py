@@ -30,8 +30,8 @@ import torch
 from torch import Tensor
 
 from gemsnn.checkpoints import Checkpoints
+from gemsnn.errors import InputError
 from gemsnn.files import atomic_write, locked, make_folder, read_json, sync_folder
-from gemsnn.types import InputError
 
 CHECKPOINT = "checkpoint"
 METRICS = "metrics.jsonl"

@@ -47,12 +47,12 @@ import torch
 from torch import Tensor
 
 from gemsnn import glm, onehop
+from gemsnn.errors import InputError
 from gemsnn.metrics import log_mean_exp
 from gemsnn.network import Network, Params, Step, local_gradient
 from gemsnn.network import error as error_of
 from gemsnn.network import evidence as evidence_of
 from gemsnn.onehop import Control, Recent
-from gemsnn.types import InputError
 
 RuleName = Literal["gem", "gem-cv", "iw", "iw-ovis", "mb", "ml", "one-hop", "one-hop-gem", "one-hop-cv"]
 Readout = Literal["every-step", "last-step"]

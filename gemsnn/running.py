@@ -17,12 +17,13 @@ from gemsnn import network as networks
 from gemsnn.config import Settings
 from gemsnn.data import datasets
 from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.errors import INTERRUPTED, InputError
 from gemsnn.evaluate import Answers, Decoder, Prediction
 from gemsnn.kernels import Kernel
 from gemsnn.network import Network, Params
 from gemsnn.records import RunFolder, provenance
 from gemsnn.train import Learner, Progress, Watcher
-from gemsnn.types import InputError, Layout, layout_from
+from gemsnn.types import Layout, layout_from
 
 
 class Begun(TypedDict):
@@ -32,10 +33,6 @@ class Begun(TypedDict):
     kernel: str
     data_sha256: str
     seconds: dict[str, float]
-
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells expect it."""
 
 
 class Model(NamedTuple):

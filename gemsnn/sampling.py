@@ -15,9 +15,10 @@ from torch import Tensor
 
 from gemsnn import network as networks
 from gemsnn import rng
+from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel
 from gemsnn.network import Network, Params
-from gemsnn.types import Batch, InputError, class_target
+from gemsnn.types import Batch, class_target
 
 
 class Free(NamedTuple):

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from gemsnn import rng
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 TopologyName = Literal["layered", "full", "feedforward", "sparse"]
 

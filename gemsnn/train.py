@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from gemsnn import evaluate, metrics, optimisers, rng
+from gemsnn.errors import InputError
 from gemsnn.evaluate import Decoder
 from gemsnn.kernels.contract import Kernel, Learning
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserState
-from gemsnn.types import InputError, PresentationSequence, collate
+from gemsnn.types import PresentationSequence, collate
 
 Schedule = Literal["constant", "cosine"]
 MOST = 10**9

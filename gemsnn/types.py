@@ -19,37 +19,17 @@ Dimension letters, used in names, shapes and docstrings everywhere:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import torch
-from torch import Tensor
+from gemsnn.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# torch takes seconds to load, and what only reads files does without it: whoever makes tensors here imports it there
 
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 """Wraps an iterable, given its length and what its items are, to show how far the work has come."""
-
-
-LONGEST_MESSAGE = 900
-
-
-def one_line(text: object) -> str:
-    """Text that may come from a file, made fit for a message: one line, printable, its middle left out if long."""
-    line = "".join(
-        letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in str(text)
-    )
-    if len(line) <= LONGEST_MESSAGE:
-        return line
-    return f"{line[: 2 * LONGEST_MESSAGE // 3]} .. {line[-LONGEST_MESSAGE // 3 + 4 :]}"
-
-
-class InputError(Exception):
-    """Something a user gave cannot be used.
-
-    The message is one sentence that says what is wrong, where, and what to do;
-    the command line prints it and ends with exit code 2.
-    """
-
-    def __init__(self, message: object) -> None:
-        super().__init__(one_line(message))
 
 
 class Layout(NamedTuple):
@@ -110,6 +90,8 @@ class Presentation(NamedTuple):
 
 def class_target(label: int, steps: int, classes: int) -> Tensor:
     """What the visible neurons should do for a class, uint8 ``[T, V]``: its own one spikes at every step, no other."""
+    import torch
+
     target = torch.zeros(steps, classes, dtype=torch.uint8)
     target[:, label] = 1
     return target
@@ -145,17 +127,23 @@ class Batch(NamedTuple):
     @property
     def alive(self) -> Tensor:
         """Bool ``[B, T]``: true where a step is real and false where it is padding."""
+        import torch
+
         return torch.arange(self.spikes.shape[1], device=self.length.device) < self.length[:, None]
 
     @property
     def observed(self) -> Tensor:
         """Bool ``[B, T]``: at which steps the target is evidence."""
+        import torch
+
         step = torch.arange(self.spikes.shape[1], device=self.length.device)
         return (step >= self.begin[:, None]) & self.alive
 
 
 def collate(presentations: Sequence[Presentation] | Iterable[Presentation]) -> Batch:
     """Put presentations of any lengths side by side, padded with zeros to the longest."""
+    import torch
+
     rows = list(presentations)
     if not rows:
         raise InputError("a batch needs at least one presentation")

@@ -26,7 +26,7 @@ from gemsnn.data.readers import describe, read_recording
 from gemsnn.data.readers.mnist_dvs import find_mnist_dvs
 from gemsnn.data.recordings import load_hdf5, load_mnist_dvs, load_nmnist
 from gemsnn.data.sources import open_source
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 EVENTS = random_events(np.random.default_rng(0), 30, 26, 900_000)
 NOBODY = 65534

@@ -13,7 +13,8 @@ from gemsnn.data.arrivals import BLOCK, ArrivalSpec, Clock, Counts, EventBins
 from gemsnn.data.binning import BinSpec, bin_events
 from gemsnn.data.events import make_events
 from gemsnn.data.wire import no_events
-from gemsnn.types import InputError, Layout
+from gemsnn.errors import InputError
+from gemsnn.types import Layout
 
 LAYOUT = Layout(2, 3, 4, 10, 100)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gemsnn import basis
 from gemsnn.basis import BasisSpec
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 
 def test_raised_cosines_are_the_formula():

@@ -13,11 +13,13 @@ from gemsnn.basis import BasisSpec
 from gemsnn.bench import cases, figures, measure, suite
 from gemsnn.bench.cases import TASKS, Case
 from gemsnn.bench.measure import Job
+from gemsnn.commands import bench as bench_command
+from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS, Learning
 from gemsnn.network import NetworkSpec
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
-from gemsnn.types import InputError, Presentation
+from gemsnn.types import Presentation
 
 KEYS = {
     "kernel", "task", "K", "B", "update_every", "seconds_per_presentation", "speedup_over_reference",
@@ -113,7 +115,7 @@ def test_quick_measures_every_task(task, here):
 
 
 def test_the_command_prints_json_lines_and_draws(here, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(cli.datasets, "load", lambda *_, **__: Splits)
+    monkeypatch.setattr(bench_command.datasets, "load", lambda *_, **__: Splits)
     words = ["bench", "--quick", "--task", "growth", "--kernels", "block", "--repeat", "1", "--json"]
     assert cli.main([*words, "--figures", str(tmp_path)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -123,7 +125,7 @@ def test_the_command_prints_json_lines_and_draws(here, monkeypatch, capsys, tmp_
 
 
 def test_the_command_prints_a_table(here, monkeypatch, capsys):
-    monkeypatch.setattr(cli.datasets, "load", lambda *_, **__: Splits)
+    monkeypatch.setattr(bench_command.datasets, "load", lambda *_, **__: Splits)
     assert cli.main(["bench", "--quick", "--task", "infer", "--repeat", "1"]) == 0
     table = capsys.readouterr().out
     assert "x reference" in table
@@ -148,7 +150,7 @@ def test_what_no_kernel_serves_is_left_out(here, monkeypatch, capsys):
 
 
 def test_a_failure_is_left_out_and_told(monkeypatch, capsys):
-    monkeypatch.setattr(cli.datasets, "load", lambda *_, **__: Splits)
+    monkeypatch.setattr(bench_command.datasets, "load", lambda *_, **__: Splits)
     done = measure.Outcome(seconds=1.0, median=1.0, repeats=1, threads=1)
     monkeypatch.setattr(
         measure, "in_child", lambda job: measure.Outcome(failed=-9) if job.kernel == "reference" else done
@@ -161,7 +163,7 @@ def test_a_failure_is_left_out_and_told(monkeypatch, capsys):
 
 
 def test_what_cannot_be_is_refused(monkeypatch, capsys):
-    monkeypatch.setattr(cli.datasets, "load", lambda *_, **__: Splits)
+    monkeypatch.setattr(bench_command.datasets, "load", lambda *_, **__: Splits)
     with pytest.raises(SystemExit) as ended:
         cli.main(["bench", "--task", "nonsense"])
     assert ended.value.code == 2

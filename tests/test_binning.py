@@ -10,7 +10,7 @@ from shared_data import shared
 from gemsnn.data.binning import BinSpec, bin_events
 from gemsnn.data.events import make_events
 from gemsnn.data.readers import read_recording
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 
 def at(*times, x=0, y=0, on=True):

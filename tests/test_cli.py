@@ -178,16 +178,27 @@ def test_info(recordings, capsys):
     assert "events: 250" in capsys.readouterr().out
 
 
+READ = ("nmnist", "mnist-dvs", "mnist-images", "dvs128-objects", "aedat2-samples", "poker-dvs")
+"""Folders of recordings of which every file is read; files of others are read or refused in a sentence."""
+
+
 def test_info_on_every_real_file(capsys):
     files = [path for path in shared().rglob("*") if path.is_file()]
     assert len(files) > 10
     for file in [
         *files[:: max(1, len(files) // 60)],
         *SHARED.glob("aedat2-samples/*"),
+        *SHARED.glob("format-samples/*"),
         *SHARED.glob("*/*.npz"),
     ]:
-        assert main(["info", str(file), "--json"]) == 0, file
-        json.loads(capsys.readouterr().out)
+        code, told = main(["info", str(file), "--json"]), capsys.readouterr()
+        if code == 0:
+            json.loads(told.out)
+            continue
+        assert code == 2, file
+        assert file.relative_to(SHARED).parts[0] not in READ, file
+        assert told.err.startswith("gemsnn: "), file
+        assert told.err.count("\n") == 1, file
 
 
 @pytest.mark.parametrize("name", ["nmnist", "mnist-dvs"])

@@ -4,7 +4,8 @@ import pytest
 
 from gemsnn import config
 from gemsnn.config import Settings
-from gemsnn.types import InputError, Layout
+from gemsnn.errors import InputError
+from gemsnn.types import Layout
 
 TEXT = """
 [data]

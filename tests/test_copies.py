@@ -23,7 +23,7 @@ from gemsnn.data.generated import load_image_events
 from gemsnn.data.image_sets import numbering, read_images
 from gemsnn.data.images import Images, load_images
 from gemsnn.data.recordings import load_hdf5, load_mnist_dvs, load_nmnist
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (24, 5, 4), np.uint8)

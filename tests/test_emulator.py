@@ -13,7 +13,7 @@ from gemsnn.data.camera import MNIST_DVS_SCALE4, EmulatorSpec, pixel_thresholds
 from gemsnn.data.emulator import Fired, emulate, sense, trajectory
 from gemsnn.data.events import check_events
 from gemsnn.data.readers import read_recording
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 QUIET = EmulatorSpec(
     threshold_spread=0.0,

@@ -8,10 +8,11 @@ from oracles import log_likelihood as exact_log_likelihood
 
 from gemsnn import baseline, evaluate, kernels, metrics, rng, sampling
 from gemsnn import network as networks
+from gemsnn.errors import InputError
 from gemsnn.evaluate import Answers
 from gemsnn.kernels import KERNELS, Kernel
 from gemsnn.network import Network, NetworkSpec, Params
-from gemsnn.types import InputError, Presentation, class_target, collate
+from gemsnn.types import Presentation, class_target, collate
 
 
 def labelled(steps: int, inputs: int, classes: int, *, index: int) -> Presentation:

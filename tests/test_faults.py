@@ -21,8 +21,8 @@ from power import Disk
 
 from gemsnn.checkpoints import Checkpoints
 from gemsnn.cli import main
+from gemsnn.errors import InputError
 from gemsnn.records import RunFolder
-from gemsnn.types import InputError
 
 SMALL = ["--limit", "40", "--hidden", "4", "--epochs", "2", "--batch", "8", "--vote-compartments", "2"]
 

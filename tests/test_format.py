@@ -13,9 +13,10 @@ import torch
 
 from gemsnn import checkpoints, config, running
 from gemsnn.checkpoints import Checkpoints
+from gemsnn.errors import InputError
 from gemsnn.online import OnlineLearner, OnlineSpec
 from gemsnn.records import RunFolder
-from gemsnn.types import InputError, Layout
+from gemsnn.types import Layout
 
 OLD = Path(__file__).parent / "format1"
 

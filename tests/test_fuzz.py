@@ -34,9 +34,9 @@ from gemsnn.data.readers import describe, read_aedat2, read_nmnist
 from gemsnn.data.readers import mnist_dvs as zips
 from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
 from gemsnn.data.recordings import load_hdf5
+from gemsnn.errors import InputError, one_line
 from gemsnn.records import RunFolder
 from gemsnn.report import read_run
-from gemsnn.types import InputError, one_line
 
 FEW = {"report": 4, "state": 60, "hdf5": 150, "zip": 200, "words": 200}
 RAW = ("datagram", "line", "aedat2", "nmnist", "settings", "npz", "idx", "describe")

@@ -14,7 +14,7 @@ from gemsnn.data.camera import EmulatorSpec
 from gemsnn.data.generated import emulate_set, limited, load_digits_events, load_image_events, split
 from gemsnn.data.images import digits_images
 from gemsnn.data.spikeset import SpikeSet
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 SHORT = EmulatorSpec(duration_us=50_000)
 BINS = BinSpec(steps=2)

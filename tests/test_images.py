@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gemsnn.data.images import digits_images, framed, load_images
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 IMAGES = np.arange(5 * 3 * 4, dtype=np.uint8).reshape(5, 3, 4)
 LABELS = np.array([0, 1, 2, 1, 0], np.uint8)

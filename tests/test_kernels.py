@@ -11,10 +11,11 @@ import torch
 from cases import make_network, make_presentation
 
 from gemsnn import kernels, optimisers, rules
+from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS, Learning, cpu, reference, runs
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleName, RuleSpec
-from gemsnn.types import InputError, collate
+from gemsnn.types import collate
 
 OTHERS = [name for name in KERNELS if name != "reference"]
 

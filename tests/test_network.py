@@ -5,8 +5,9 @@ from oracles import potential
 
 from gemsnn import glm, rng
 from gemsnn import network as networks
+from gemsnn.errors import InputError
 from gemsnn.network import NetworkSpec, Params
-from gemsnn.types import InputError, collate
+from gemsnn.types import collate
 
 
 def run(network, params, batch, compartments, clamp=True):

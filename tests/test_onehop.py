@@ -8,10 +8,11 @@ from cases import make_network, make_presentation
 
 from gemsnn import basis, glm, optimisers
 from gemsnn import network as networks
+from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, reference
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
-from gemsnn.types import InputError, collate
+from gemsnn.types import collate
 
 STEPS = 6
 

@@ -13,11 +13,12 @@ from gemsnn import kernels, optimisers, rng
 from gemsnn import network as networks
 from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.data.events import make_events
+from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
 from gemsnn.online import OnlineLearner, OnlineSpec
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
-from gemsnn.types import InputError, Layout, Presentation, class_target, collate
+from gemsnn.types import Layout, Presentation, class_target, collate
 
 LAYOUT = Layout(2, 1, 3, 3, 100)  # 6 inputs
 K = 4

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from gemsnn import optimisers
+from gemsnn.errors import InputError
 from gemsnn.network import Params
 from gemsnn.optimisers import OptimiserSpec
-from gemsnn.types import InputError
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])

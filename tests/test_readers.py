@@ -26,7 +26,7 @@ from shared_data import shared
 from gemsnn.data.events import Recording, check_events, make_events
 from gemsnn.data.readers import describe, read_aedat2, read_nmnist, read_recording
 from gemsnn.data.readers.aedat2 import mend_timestamps
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 
 @st.composite

@@ -32,7 +32,8 @@ from gemsnn.data.recordings import (
     split_validation,
 )
 from gemsnn.data.spikeset import SpikeSet, Splits
-from gemsnn.types import InputError, Layout
+from gemsnn.errors import InputError
+from gemsnn.types import Layout
 
 CROP = (48, 48, 26, 26)
 

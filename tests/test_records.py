@@ -3,9 +3,9 @@ import json
 import pytest
 import torch
 
+from gemsnn.errors import InputError
 from gemsnn.files import atomic_write
 from gemsnn.records import RunFolder, provenance
-from gemsnn.types import InputError
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])}
 

@@ -13,9 +13,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 from synthetic_run import edit, write_run
 
+from gemsnn.errors import InputError
 from gemsnn.report import figures, read_run, render, summary, write_report
 from gemsnn.report.words import mistakes, moved, percent
-from gemsnn.types import InputError
 
 SECTIONS = (
     "Key figures",

@@ -10,10 +10,10 @@ import pytest
 
 from gemsnn import cli, config, recipes
 from gemsnn.config import Settings
+from gemsnn.errors import InputError
 from gemsnn.files import atomic_write
 from gemsnn.reproduce import figures, k_sweep, part
 from gemsnn.reproduce.k_sweep import SweepSpec
-from gemsnn.types import InputError
 
 TINY = SweepSpec(compartments=(1, 2), seeds=2, votes=3, jobs=1)
 

@@ -18,11 +18,12 @@ from oracles import (
 from scipy import stats
 
 from gemsnn import metrics, optimisers, rng, rules
+from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, block, reference
 from gemsnn.network import Params
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import CONTROLLED, ONE_HOP, RULES, RuleSpec, Signal
-from gemsnn.types import InputError, collate
+from gemsnn.types import collate
 
 OUTPUTS = ["independent", "winner-take-all"]
 PLAIN = OptimiserSpec("sgd", lr=1.0)

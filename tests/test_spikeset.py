@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemsnn.data.spikeset import SpikeSet
-from gemsnn.types import InputError, Layout
+from gemsnn.errors import InputError
+from gemsnn.types import Layout
 
 
 def some(

@@ -9,11 +9,12 @@ from cases import make_network, make_presentation
 
 from gemsnn import network as networks
 from gemsnn import optimisers, rng
+from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, cpu, reference
 from gemsnn.kernels.contract import Stream
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
-from gemsnn.types import InputError, collate
+from gemsnn.types import collate
 
 CHUNKS = ((1, True), (7, False), (3, True), (1, False), (20, True), (2, True), (9, True))
 """Steps of a call, and whether there is a target."""

@@ -25,7 +25,8 @@ from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS, load_hdf5, load_
 from gemsnn.data.sources import File
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.tally import Tally
-from gemsnn.types import InputError, Layout
+from gemsnn.errors import InputError
+from gemsnn.types import Layout
 
 SIDE = 7
 

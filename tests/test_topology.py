@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gemsnn import topology
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 M, HIDDEN, V = 4, (3, 2), 2
 N = sum(HIDDEN) + V

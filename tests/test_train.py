@@ -5,11 +5,12 @@ import torch
 from cases import make_network, make_presentation
 
 from gemsnn import kernels, optimisers, train
+from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS, Learning
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
 from gemsnn.train import TrainSpec, Watcher
-from gemsnn.types import InputError, Presentation
+from gemsnn.types import Presentation
 
 KERNEL = kernels.choose("auto", make_network()[0])[1]
 SPEC = TrainSpec(compartments=3, epochs=3, batch=4, evaluate_every=2, seed=7)

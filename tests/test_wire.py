@@ -16,7 +16,7 @@ from gemsnn.data import sources, wire
 from gemsnn.data.events import make_events
 from gemsnn.data.sources import File, Pipe, Socket, open_source
 from gemsnn.data.wire import Label
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 SOME = make_events(np.array([0, 7, 2**40]), np.array([1, 2, 300]), np.array([5, 6, 7]), np.array([1, 0, 1]))
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 FACTORS = {
     "K": "compartments K",

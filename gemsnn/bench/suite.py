@@ -20,8 +20,9 @@ from gemsnn.bench import cases, measure
 from gemsnn.bench.cases import TASKS, Case, TaskName
 from gemsnn.bench.measure import AT_LEAST, Job, Outcome
 from gemsnn.console import say
+from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS
-from gemsnn.types import InputError, PresentationSequence
+from gemsnn.types import PresentationSequence
 
 Row = dict[str, Any]
 """One measured case of one kernel, as it is written in JSON."""

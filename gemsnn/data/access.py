@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 _FORBIDDEN = "it may not be read; check the permissions of it and of the folders above it"
 _TOO_MANY = "too many files are open; close other programs, or raise the limit with ulimit -n"

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gemsnn.data.events import EVENT, Events
-from gemsnn.types import InputError, Layout
+from gemsnn.errors import InputError
+from gemsnn.types import Layout
 
 BLOCK = 64
 """Bins that are handed on at a time, at most."""

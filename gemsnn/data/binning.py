@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gemsnn.data.events import Events
 from gemsnn.data.tally import Tally
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 Polarity = Literal["two", "merged"]
 LONGEST_BIN_US, MOST_STEPS = 10**9, 10**6

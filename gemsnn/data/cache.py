@@ -24,7 +24,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from gemsnn.data.spikeset import SpikeSet
-from gemsnn.types import InputError, Layout
+from gemsnn.errors import InputError
+from gemsnn.types import Layout
 
 FORMAT = 2
 """Version of the files: raised whenever they are laid out differently."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn import rng
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 _SMALLEST_THRESHOLD = 0.01
 _MOST_SAMPLES = 400_000_000

@@ -10,7 +10,8 @@ from gemsnn.data.binning import BinSpec, Polarity
 from gemsnn.data.generated import load_digits_events, load_image_events
 from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS, load_mnist_dvs, load_nmnist
 from gemsnn.data.spikeset import Splits
-from gemsnn.types import InputError, Progress
+from gemsnn.errors import InputError
+from gemsnn.types import Progress
 
 DataName = Literal["digits", "mnist-dvs", "nmnist", "images"]
 

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from gemsnn import rng
 from gemsnn.data.camera import FINE, EmulatorSpec, pixel_thresholds
 from gemsnn.data.events import Events, make_events
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 ALGORITHM = 1
 """Version of the emulation: raised whenever the same spec, seed and image give other events than before."""

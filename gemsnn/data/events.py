@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 EVENT = np.dtype([("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("on", "?")])
 """One event: time in microseconds, pixel column and row, and true for ON (brighter), false for OFF."""

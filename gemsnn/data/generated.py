@@ -21,7 +21,8 @@ from gemsnn.data.image_sets import ImageSet, numbering, read_images
 from gemsnn.data.images import Images, digits_images, framed
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.data.tally import Tally
-from gemsnn.types import InputError, Progress, one_line
+from gemsnn.errors import InputError, one_line
+from gemsnn.types import Progress
 
 _SPLIT_SEED = 20
 """Splits are the same for every user and every seed."""

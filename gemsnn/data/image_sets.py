@@ -14,7 +14,7 @@ from gemsnn.data.access import found_at, listing
 from gemsnn.data.copies import Marked
 from gemsnn.data.images import Images, load_images
 from gemsnn.data.tally import MOST_NAMED, listed
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 
 class ImageSet(NamedTuple):

@@ -17,7 +17,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from gemsnn.data.access import first_bytes, found_at, refusal
-from gemsnn.types import LARGEST_SIDE, InputError
+from gemsnn.errors import InputError
+from gemsnn.types import LARGEST_SIDE
 
 
 class Images(NamedTuple):

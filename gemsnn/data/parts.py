@@ -15,7 +15,8 @@ from gemsnn.data.binning import BinSpec, bin_and_tally
 from gemsnn.data.copies import Marked
 from gemsnn.data.events import Recording, mended
 from gemsnn.data.spikeset import SpikeSet, Splits
-from gemsnn.types import InputError, Layout, Progress, one_line
+from gemsnn.errors import InputError, one_line
+from gemsnn.types import Layout, Progress
 
 HELD_OUT = 0.2
 """The fraction held out for testing where the official test part is absent."""

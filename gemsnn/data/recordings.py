@@ -42,7 +42,8 @@ from gemsnn.data.readers.nmnist import SIDE as NMNIST_SIDE
 from gemsnn.data.readers.nmnist import read_nmnist
 from gemsnn.data.spikeset import Splits
 from gemsnn.data.tally import NAMED, listed
-from gemsnn.types import InputError, Progress
+from gemsnn.errors import InputError
+from gemsnn.types import Progress
 
 __all__ = ["DvsFile", "find_mnist_dvs", "load_hdf5", "load_mnist_dvs", "load_nmnist", "split_validation"]
 

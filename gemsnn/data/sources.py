@@ -23,7 +23,7 @@ from gemsnn.data.events import Events
 from gemsnn.data.readers import read_recording
 from gemsnn.data.readers.faery_files import SUFFIXES, read_chunks
 from gemsnn.data.wire import Label, Message
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 DATAGRAMS = 1024
 """Datagrams that may wait."""

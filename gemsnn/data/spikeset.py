@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from gemsnn.data.tally import Tally, total
-from gemsnn.types import InputError, Layout, Presentation, class_target
+from gemsnn.errors import InputError
+from gemsnn.types import Layout, Presentation, class_target
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 FEW = 0.2
 """A recording is named if it keeps less than this part of the share of its events that the median recording keeps. Of

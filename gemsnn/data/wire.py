@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gemsnn.data.events import EVENT, Events, make_events
-from gemsnn.types import InputError, one_line
+from gemsnn.errors import InputError, one_line
 
 DATAGRAM = np.dtype([("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("on", "u1")])
 LABEL = b"label,"

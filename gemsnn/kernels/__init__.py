@@ -10,12 +10,13 @@ import torch
 
 from gemsnn import network as networks
 from gemsnn import optimisers
+from gemsnn.errors import InputError
 from gemsnn.kernels import block, cpu, reference
 from gemsnn.kernels.contract import Kernel, Learned, Learning, Rollout, Stream
 from gemsnn.network import Network, NetworkSpec
 from gemsnn.optimisers import OptimiserSpec
 from gemsnn.rules import RuleSpec
-from gemsnn.types import InputError, Presentation, collate
+from gemsnn.types import Presentation, collate
 
 __all__ = [
     "KERNELS",

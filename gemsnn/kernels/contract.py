@@ -11,10 +11,11 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from gemsnn.errors import InputError
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserSpec, OptimiserState
 from gemsnn.rules import RuleSpec
-from gemsnn.types import Batch, InputError
+from gemsnn.types import Batch
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from gemsnn import optimisers, rules
+from gemsnn.errors import InputError
 from gemsnn.kernels import signals, states, threads
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
 from gemsnn.kernels.runs import Block, Runs, add_terms
@@ -31,7 +32,7 @@ from gemsnn.kernels.wiring import groups_of
 from gemsnn.kernels.work import Rule, Small
 from gemsnn.network import Network, Params
 from gemsnn.optimisers import OptimiserState
-from gemsnn.types import Batch, InputError
+from gemsnn.types import Batch
 
 SEGMENT = 128
 """Steps after which pending terms are added to the weights."""

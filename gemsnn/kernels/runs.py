@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gemsnn import rng
+from gemsnn.errors import InputError
 from gemsnn.kernels import fused, products, states, threads
 from gemsnn.kernels.contract import Rollout
 from gemsnn.kernels.pending import Pending
 from gemsnn.kernels.wiring import Group, columns, groups_of, merged
 from gemsnn.kernels.work import Given, Past, Rule, Scratch, Small, Wiring, Work
 from gemsnn.network import Network
-from gemsnn.types import InputError
 
 GAP = 64
 """Weights that do not exist, but cost less to go through than around."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 Tree = TypeVar("Tree")
 

@@ -11,8 +11,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from gemsnn import parsing
+from gemsnn.errors import InputError, one_line
 from gemsnn.report import schema
-from gemsnn.types import InputError, one_line
 
 Row = Mapping[str, Any]
 SCHEMA = 1

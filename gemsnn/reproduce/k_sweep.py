@@ -25,10 +25,10 @@ import numpy as np
 
 from gemsnn import config, parsing
 from gemsnn.config import Settings
+from gemsnn.errors import InputError
 from gemsnn.files import atomic_write
 from gemsnn.records import provenance
 from gemsnn.reproduce.part import COURSE, Job, read
-from gemsnn.types import InputError
 
 METRICS = {"log_likelihood": +1, "accuracy": +1, "ece": -1, "nll": -1}
 """What is compared, and whether more of it is better."""

@@ -20,10 +20,10 @@ from gemsnn import network as networks
 from gemsnn.config import Settings
 from gemsnn.data import datasets
 from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.errors import InputError
 from gemsnn.files import atomic_write
 from gemsnn.report import schema
 from gemsnn.train import Watcher
-from gemsnn.types import InputError
 
 
 class Job(msgspec.Struct, frozen=True):

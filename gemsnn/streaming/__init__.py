@@ -21,13 +21,12 @@ from gemsnn import config, console, running
 from gemsnn.data.events import mended
 from gemsnn.data.sources import Source, open_source
 from gemsnn.data.wire import Label
+from gemsnn.errors import INTERRUPTED, InputError
 from gemsnn.files import locked, make_folder
 from gemsnn.records import RunFolder
-from gemsnn.running import INTERRUPTED
 from gemsnn.streaming.labels import Labels, read_labels
 from gemsnn.streaming.session import Session
 from gemsnn.streaming.spec import StreamSpec, Task, identity, task_of
-from gemsnn.types import InputError
 
 __all__ = ["StreamSpec", "run"]
 

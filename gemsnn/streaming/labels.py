@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gemsnn.data import wire
 from gemsnn.data.wire import Label
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 WAITING = 1000
 """Labels for times to come that are remembered."""

@@ -16,10 +16,10 @@ from gemsnn import console, metrics, parsing
 from gemsnn.checkpoints import Checkpoints
 from gemsnn.data import wire
 from gemsnn.data.sources import Arrival, Source
+from gemsnn.errors import InputError
 from gemsnn.online import Decision
 from gemsnn.streaming.labels import Labels
 from gemsnn.streaming.spec import StreamSpec, Task
-from gemsnn.types import InputError
 
 
 class Saved(TypedDict):

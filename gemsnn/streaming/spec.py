@@ -10,11 +10,12 @@ from typing import Any, Literal, NamedTuple
 from gemsnn.config import Settings
 from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS
+from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
 from gemsnn.online import OnlineLearner, OnlineSpec
 from gemsnn.records import RunFolder
 from gemsnn.running import Trained
-from gemsnn.types import InputError, Layout
+from gemsnn.types import Layout
 
 MNIST_DVS_CORNER = (48, 48)
 """Where the pixels of MNIST-DVS begin on the sensor."""

@@ -28,10 +28,11 @@ from gemsnn.data.images import load_images
 from gemsnn.data.readers import describe, read_aedat2, read_nmnist
 from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
 from gemsnn.data.recordings import load_hdf5, load_mnist_dvs
+from gemsnn.errors import InputError
 from gemsnn.records import RunFolder
 from gemsnn.report import page
 from gemsnn.reproduce import k_sweep, part
-from gemsnn.types import InputError, Layout
+from gemsnn.types import Layout
 
 
 class Target(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn.data.events import LONGEST_GAP_US, Recording, check_events, close_gaps, make_events
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 SIDE = 128
 """A DVS128 has 128 x 128 pixels."""

@@ -15,7 +15,7 @@ from gemsnn.data.images import load_images
 from gemsnn.data.readers.files import MAGIC_HDF5, MAGIC_ZIP, read_recording
 from gemsnn.data.readers.hdf5 import open_hdf5, read_array, read_part, sensor_side, to_recording
 from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 MAGIC_IDX_IMAGES = b"\x00\x00\x08\x03"
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from gemsnn.data.access import refusal
 from gemsnn.data.events import Events, make_events
-from gemsnn.types import InputError, one_line
+from gemsnn.errors import InputError, one_line
 
 SUFFIXES = (".aedat4", ".raw", ".dat", ".es")
 

@@ -8,7 +8,7 @@ from gemsnn.data.access import first_bytes, refusal
 from gemsnn.data.events import Recording
 from gemsnn.data.readers.aedat2 import read_aedat2
 from gemsnn.data.readers.nmnist import read_nmnist
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 LARGEST_FILE = 2**31
 """Files of one recording above this many bytes are refused: they would not fit a common machine's memory."""

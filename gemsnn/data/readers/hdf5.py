@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gemsnn.data.access import refusal
 from gemsnn.data.events import Recording, check_events, close_gaps, make_events
 from gemsnn.data.images import EXPANSION
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 CROPPED = 26
 """Coordinates below this everywhere: the file holds the 26 x 26 pixels from (48, 48) on, counted from 0."""

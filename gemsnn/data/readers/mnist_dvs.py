@@ -18,7 +18,7 @@ from gemsnn.data.events import Recording
 from gemsnn.data.images import DAMAGED_ZIP, packing
 from gemsnn.data.readers.aedat2 import read_aedat2
 from gemsnn.data.readers.files import read_bytes
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 NAME = re.compile(r"mnist_(\d)_scale(\d\d)_(\d{4})\.aedat")
 """Digit, scale and number of a recording, in the base name of its file."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from gemsnn.data.events import Recording, check_events, make_events
-from gemsnn.types import InputError
+from gemsnn.errors import InputError
 
 SIDE = 34
 """Recordings are 34 x 34 pixels."""

@@ -1,0 +1,32 @@
+"""What a user is told when something cannot be used, and the exit codes that go with it."""
+
+from __future__ import annotations
+
+REFUSED = 2
+"""Exit code after bad input."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells expect it."""
+
+LONGEST_MESSAGE = 900
+
+
+def one_line(text: object) -> str:
+    """Text that may come from a file, made fit for a message: one line, printable, its middle left out if long."""
+    line = "".join(
+        letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in str(text)
+    )
+    if len(line) <= LONGEST_MESSAGE:
+        return line
+    return f"{line[: 2 * LONGEST_MESSAGE // 3]} .. {line[-LONGEST_MESSAGE // 3 + 4 :]}"
+
+
+class InputError(Exception):
+    """Something a user gave cannot be used.
+
+    The message is one sentence that says what is wrong, where, and what to do;
+    the command line prints it and ends with exit code 2.
+    """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(one_line(message))
