@@ -86,6 +86,7 @@ def test_mnist_as_kaggle_packs_it(tmp_path):
     assert len(found.notes) == 1
     assert same(load_images(tmp_path / "train-images-idx3-ubyte" / "train-images-idx3-ubyte"), PIXELS, LABELS)
     assert same(read_images(tmp_path / "train-images-idx3-ubyte").source, PIXELS, LABELS)
+    (tmp_path / "._train-images-idx3-ubyte").write_bytes(b"what macOS keeps")
     (tmp_path / "train-images.idx3-ubyte").unlink()
     (tmp_path / "train-labels.idx1-ubyte").unlink()
     assert same(read_images(tmp_path).source, PIXELS, LABELS)

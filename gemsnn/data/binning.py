@@ -119,8 +119,9 @@ def bin_and_tally(events: Events, spec: BinSpec, *, width: int, height: int) -> 
     on_pixels = (x >= 0) & (x < crop_width) & (y >= 0) & (y < crop_height)
     before, beyond = t < 0, t >= steps * spec.bin_us
     kept = on_pixels & ~before & ~beyond
-    shown, outside = int(kept.sum()), int(len(t) - on_pixels.sum())
-    early = int((on_pixels & before).sum()) if before.any() else 0
+    count = np.count_nonzero
+    shown, outside = int(count(kept)), len(t) - int(count(on_pixels))
+    early = int(count(on_pixels & before)) if before.any() else 0
     tally = Tally(shown, outside, early, len(t) - shown - outside - early)
 
     x, y, step = x[kept], y[kept], t[kept] // spec.bin_us

@@ -79,7 +79,8 @@ def read_images(root: Path) -> ImageSet:
 
 
 def _is_image_file(path: Path) -> bool:
-    return path.suffix == ".npz" or ("idx3" in path.name and "images" in path.name)
+    named = path.suffix == ".npz" or ("idx3" in path.name and "images" in path.name)
+    return named and not path.name.startswith(".")  # macOS leaves such beside files from a zip
 
 
 def _image_files(root: Path) -> Iterator[Path]:
