@@ -408,17 +408,21 @@ def score_errors(answers: Answers, labels: Tensor, temperature: float) -> dict[s
     return {part: dict(zip(names, values.std(0).tolist(), strict=True)) for part, values in parts.items()}
 
 
-def extremes(prediction: Prediction) -> dict[str, dict[str, float]]:
+def extremes(votes: Tensor, probabilities: Tensor) -> dict[str, dict[str, float]]:
     """The presentations whose votes differ most (``unsure``) and least (``sure``), by the entropy of their shares.
 
     Of several the first counts. Each has its ``position``, the class of the ``answer`` and the ``entropy`` in nats.
+
+    Args:
+        votes: int64 ``[n, K]``.
+        probabilities: of the answers, ``[n, C]``.
     """
-    shares = metrics.vote_shares(prediction.votes[:, :, -1], prediction.answers.probabilities.shape[1])
+    shares = metrics.vote_shares(votes, probabilities.shape[1])
     entropy = (
         torch.special.entr(shares).sum(1).round(decimals=9)
     )  # sums of the same numbers in another order are equal
     places = {"unsure": int(entropy.argmax()), "sure": int(entropy.argmin())}
-    answers = prediction.answers.probabilities.argmax(1)
+    answers = probabilities.argmax(1)
     return {
         kind: {"position": place, "answer": int(answers[place]), "entropy": float(entropy[place])}
         for kind, place in places.items()
@@ -514,7 +518,7 @@ def score(
         **_curves(final.probabilities, labels),
         "errors": score_errors(final, labels, temperatures[-1]),
         "confusion": metrics.confusion_matrix(final.probabilities, labels).tolist(),
-        "extremes": extremes(prediction),
+        "extremes": extremes(prediction.votes[:, :, -1], final.probabilities),
         "costs": {
             "spikes_per_neuron_step": {
                 "inputs": activity.inputs,

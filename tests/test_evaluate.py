@@ -376,10 +376,7 @@ def test_the_example_shows_what_was_counted(situation: Situation):
 
 def test_the_presentations_whose_votes_differ_most_and_least():
     votes = torch.tensor([[0, 0, 1, 1], [2, 2, 2, 2], [0, 1, 2, 0], [1, 1, 1, 1]])
-    shares = metrics.vote_shares(votes, 3)
-    answers = Answers(shares[None], shares[None].clamp(min=1e-9).log())
-    found = evaluate.Prediction("votes", answers, answers, votes[:, :, None], torch.zeros(4), None)
-    assert evaluate.extremes(found) == {
+    assert evaluate.extremes(votes, metrics.vote_shares(votes, 3)) == {
         "unsure": {
             "position": 2,
             "answer": 0,

@@ -45,6 +45,7 @@ def uncertainty(run: Run) -> str:
     scores, baseline, tempered = run.scores, run.scores.get("baseline"), run.scores.get("tempered") or {}
     classes, count = scores.get("classes") or 0, scores.get("presentations")
     guessing = 1 / classes if classes else None
+    few_left_out = (count or 0) >= chance.ENOUGH
     parts = (
         _part(
             filled(scores.get("reliability")),
@@ -73,8 +74,10 @@ def uncertainty(run: Run) -> str:
                 ),
                 "Answering only when sure",
                 "Towards the left the network answers only the recordings it is surest of. Where its doubts point at "
-                f"its mistakes, the line rises to the left, beyond the band. {BANDS}; shares of less than "
-                f"{chance.ENOUGH} recordings are left out.",
+                f"its mistakes, the line rises to the left, beyond the band. {BANDS}"
+                + (
+                    f"; shares of less than {chance.ENOUGH} recordings are left out." if few_left_out else "."
+                ),
             ),
         ),
         _part(
