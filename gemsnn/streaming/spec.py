@@ -47,7 +47,7 @@ class StreamSpec:
             be further behind are dropped; no line is further behind than this and the time of its own step.
         threshold: where the greatest probability is smaller, the class is null, for the reason unsure.
         save_every: bins from one saved state to the next.
-        bins: end once so many bins have passed. What the same events have closed still passes (of a file, they are those
+        bins: end once so many bins have passed. What the same events have closed still passes (of a file, those
             of up to a second), so that a state goes on to the bit.
         seed: of all noise.
     """
