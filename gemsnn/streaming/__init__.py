@@ -11,7 +11,6 @@ never stopped.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -44,8 +43,6 @@ def run(model: Path, given: str, spec: StreamSpec) -> int:
     try:
         task = task_of(spec, settings, trained, source.sensor)
         _check_lag(spec, task, source)
-        with console.status("preparing the network (its first use compiles it, which takes half a minute)"):
-            _warm_up(task)
         if spec.state is None:
             return _run(spec, task, source, schedule, folder)
         try:
@@ -67,16 +64,15 @@ def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label], fo
     session.restore()
     if spec.state is not None:
         RunFolder(spec.state).adopt(folder)
-    try:
-        with running.interruptible("portion") as stopped:
-            heard_of = source.start()
-            if heard_of is not None:
-                console.say(heard_of)
-            ended = session.run(stopped)
-    except BrokenPipeError:
-        # whoever read the lines has gone; what was learned is kept, and Python shall not complain at its exit
-        sys.stdout = session.out = open(os.devnull, "w")  # noqa: PTH123, SIM115
-        ended = True
+    with console.status("preparing the network (its first use compiles it, which takes half a minute)"):
+        _warm_up(task)
+    with running.interruptible("portion") as stopped:
+        heard_of = source.start()
+        if heard_of is not None:
+            console.say(heard_of)
+        ended = session.run(stopped)
+    if session.unheard:
+        sys.stdout = session.out  # Python shall not complain at its exit
     if spec.state is not None:
         session.save()
     console.say(session.summary())
