@@ -22,7 +22,6 @@ from gemsnn.streaming.labels import Labels
 from gemsnn.streaming.lag import WALL, Ends, Heard, Limit, Replayed, Wall
 from gemsnn.streaming.spec import StreamSpec, Task
 
-
 LATE_SHARE = 0.05
 """Of all events, how many may be late before a person is told."""
 
@@ -306,8 +305,8 @@ class Session:
             )
         if counts.late > counts.events * LATE_SHARE:
             found.append(
-                f"{counts.late} of {counts.events} events came after their bin had closed and were dropped; give a longer "
-                "--reorder-us"
+                f"{counts.late} of {counts.events} events came after their bin had closed and were dropped; give a "
+                "longer --reorder-us"
             )
         warning = None if rates is None else metrics.mute(rates).warning(len(rates))
         return found if warning is None else [*found, warning]
