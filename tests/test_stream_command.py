@@ -21,7 +21,7 @@ from gemsnn.checkpoints import Checkpoints
 from gemsnn.cli import main
 from gemsnn.data import wire
 from gemsnn.data.events import make_events
-from gemsnn.data.sources import Arrival, Trouble
+from gemsnn.data.sources import Arrival, Pipe, Trouble
 from gemsnn.files import locked
 from gemsnn.online import OnlineLearner
 
@@ -182,6 +182,7 @@ def test_a_state_in_use_is_locked(stream, recording, tmp_path):
         code, _, said = stream(recording, "--speed", "max", "--state", str(tmp_path))
     assert code == 2
     assert "in use by another process" in said
+    assert "preparing" not in said
 
 
 def test_what_a_stream_has_learned_is_scored_and_streamed_like_a_training(
@@ -402,11 +403,11 @@ def test_standard_input(model, recording):
     assert "nothing that came was an event" in nothing.stderr
 
 
-def test_a_reader_that_goes_away_loses_nothing(model, recording, tmp_path):
+def test_a_reader_that_goes_away_loses_nothing(stream, model, recording, tmp_path):
     words = [
         sys.executable, "-m", "gemsnn", "stream", "--model", str(model), "--input", str(recording), "--speed", "max",
         "--x0", "47", "--y0", "47",
-        "--state", str(tmp_path),
+        "--state", str(tmp_path / "left"),
     ]  # fmt: skip
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ)
     assert process.stdout is not None
@@ -414,7 +415,12 @@ def test_a_reader_that_goes_away_loses_nothing(model, recording, tmp_path):
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert b"Traceback" not in said
-    assert Checkpoints(tmp_path).load()[1]["kind"] == "stream"
+    stopped = Checkpoints(tmp_path / "left").load()[1]
+    assert 0 < stopped["bins"] < 160
+    for name in ("left", "whole"):
+        stream(recording, "--speed", "max", "--state", str(tmp_path / name))
+    ours, theirs = (Checkpoints(tmp_path / name).load()[0] for name in ("left", "whole"))
+    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
 
 
 def test_sigterm_saves_and_ends(model, recording, tmp_path):
@@ -515,6 +521,23 @@ class Given:
 
     def close(self):
         pass
+
+
+def test_a_sender_that_holds_events_back_is_noticed(stream, monkeypatch):
+    """Portions of 100 ms whose second halves come first, as lines."""
+    t = np.concatenate([[0], *(100_000 * i + 1000 * np.r_[50:100, 0:50] for i in range(4))])
+    reader, writer = os.pipe()
+    os.write(writer, "".join(f"{at},16,16,1\n" for at in t).encode())
+    os.close(writer)
+    monkeypatch.setattr("gemsnn.data.sources.Pipe", lambda _, now: Pipe(reader, now))
+    _, lines, said = stream("-", "--speed", "max")
+    os.close(reader)
+    late = lines[-1]["late_events"]
+    assert late > 150
+    assert (
+        f"{late} of 401 events came after their bin had closed and were dropped; give a longer --reorder-us"
+        in said
+    )
 
 
 def test_events_outside_the_window_are_noticed(stream, tmp_path):

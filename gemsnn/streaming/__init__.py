@@ -75,16 +75,13 @@ def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label], fo
         _adopt(RunFolder(spec.state), folder, task.model)
     with console.compiling("compiling the network, which takes half a minute at its first use"):
         _warm_up(task)
-    try:
-        with console.interruptible("portion") as stopped:
-            heard_of = source.start()
-            if heard_of is not None:
-                console.say(heard_of)
-            ended = session.run(stopped)
-    except BrokenPipeError:
-        # whoever read the lines has gone; what was learned is kept, and Python shall not complain at its exit
-        sys.stdout = session.out = open(os.devnull, "w")  # noqa: PTH123, SIM115
-        ended = True
+    with console.interruptible("portion") as stopped:
+        heard_of = source.start()
+        if heard_of is not None:
+            console.say(heard_of)
+        ended = session.run(stopped)
+    if session.unheard:
+        sys.stdout = session.out  # Python shall not complain at its exit
     if spec.state is not None:
         session.save()
     console.say(session.summary())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any, Literal, TextIO, TypedDict
@@ -21,6 +22,9 @@ from gemsnn.streaming.labels import Labels
 from gemsnn.streaming.lag import WALL, Ends, Heard, Limit, Replayed, Wall
 from gemsnn.streaming.spec import StreamSpec, Task
 from gemsnn.streaming.window import Window
+
+LATE_SHARE = 0.05
+"""Of all events, how many may be late before a person is told."""
 
 
 class Saved(TypedDict):
@@ -43,6 +47,9 @@ class Session:
         out: where lines go.
         identity: what a saved state must agree with.
         wall: the computer's clock, which is also that of the source.
+
+    Attributes:
+        unheard: whether whoever read the lines has gone.
     """
 
     def __init__(
@@ -65,7 +72,7 @@ class Session:
         self.worst_lag_ms, self.answers, self._saved_at = 0.0, 0, 0
         self._layout, self._wall, self._limit = task.arrivals.layout, wall, Limit(spec.max_lag_ms)
         self._ends: Ends | None = None
-        self._told = False
+        self._told, self.unheard = False, False
 
     @property
     def _live(self) -> bool:
@@ -83,7 +90,7 @@ class Session:
             begun - (newest - self.bins.clock.base) / 1e6
         )  # time goes on from where it stood when it was saved
         patience = min(max(self._layout.bin_us / 4e6, 0.001), 0.05) if self._live else 0.1
-        while not stop() and not self.enough():
+        while not (stop() or self.enough() or self.unheard):
             try:
                 arrival = self.source.poll(patience)
             except EOFError:
@@ -105,14 +112,14 @@ class Session:
                 # of a label that comes alone, the time at which it came: events may wait behind it
                 now = self._wall.now() if arrival is None else arrival.at
                 self._pass(self._timed(self.bins.tick(int((now - last) * 1e6)), heard, now))
-            self.out.flush()
+            self._write("")
             self._tell_trouble()
             if (
                 self.spec.state is not None
                 and self.learner.passed.bins - self._saved_at >= self.spec.save_every
             ):
                 self.save()
-        return False
+        return self.unheard
 
     def _timed(
         self, blocks: Iterator[NDArray[np.uint8]], heard: Heard | None, at: float
@@ -189,10 +196,17 @@ class Session:
         if due is not None:
             line["lag_ms"] = round(1e3 * max(0.0, self._wall.now() - due), 3)
             self.worst_lag_ms = max(self.worst_lag_ms, line["lag_ms"])
-        self.out.write(json.dumps(line, allow_nan=False) + "\n")
+        self._write(json.dumps(line, allow_nan=False) + "\n", flush=due is not None)
         self.answers += 1
-        if due is not None:
-            self.out.flush()
+
+    def _write(self, text: str, *, flush: bool = True) -> None:
+        """Write lines. If whoever read them has gone, what has come still passes, so that the state is whole."""
+        try:
+            self.out.write(text)
+            if flush:
+                self.out.flush()
+        except BrokenPipeError:
+            self.out, self.unheard = open(os.devnull, "w"), True  # noqa: PTH123, SIM115
 
     def _line(self, decision: Decision) -> dict[str, Any]:
         reason: Reason | Literal["unsure"] | None = decision.reason
@@ -293,6 +307,11 @@ class Session:
         if counts.events and counts.outside == counts.events - counts.late - counts.damaged:
             found.append(
                 "all events lay outside the window of pixels that the network sees; set --x0 and --y0"
+            )
+        if counts.late > counts.events * LATE_SHARE:
+            found.append(
+                f"{counts.late} of {counts.events} events came after their bin had closed and were dropped; give a "
+                "longer --reorder-us"
             )
         warning = None if rates is None else metrics.mute(rates).warning(len(rates))
         return found if warning is None else [*found, warning]

@@ -47,8 +47,8 @@ class StreamSpec:
             be further behind are dropped; no line is further behind than this and the time of its own step.
         threshold: where the greatest probability is smaller, the class is null, for the reason unsure.
         save_every: bins from one saved state to the next.
-        bins: end once so many bins have passed. What the same events have closed still passes (of a file, they are
-            those of up to a second), so that a state goes on to the bit.
+        bins: end once so many bins have passed. What the same events have closed still passes (of a file, those
+            of up to a second), so that a state goes on to the bit.
         seed: of all noise; by default the run's.
         address: which of the noises of that seed. A recording answers as in gemsnn evaluate, to the bit, at its last
             bin, with its number in the data set here and as many compartments.
