@@ -304,14 +304,19 @@ class Model:
         self, compartments: int = 20, *, window: int | None = None, every: int = 1, seed: int | None = None,
         address: int = 0,
     ) -> OnlineSpec:  # fmt: skip
-        """How a stream answers as :meth:`predict` does: given the bins of a presentation, at its last one the same."""
+        """How a stream answers as :meth:`predict` does: given the bins of a presentation, at its last one the same.
+
+        With another ``window`` as many input spikes a bin are worth an answer.
+        """
+        whole = self.facts.window
+        window = whole if window is None else window
         return OnlineSpec(
             compartments,
-            self.facts.window if window is None else window,
+            window,
             every,
             self.facts.seed if seed is None else seed,
             address,
-            self.facts.least_spikes,
+            math.ceil(self.facts.least_spikes * window / whole),
         )
 
 
