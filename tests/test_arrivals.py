@@ -178,7 +178,7 @@ def test_nothing_comes():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"x0": -1}, "begin on the sensor"),
+        ({"x0": -1}, "x0 must be at least 0"),
         ({"reorder_us": -1}, "reorder_us"),
         ({"max_gap_us": 99}, "max_gap_us"),
     ],

@@ -57,7 +57,14 @@ def test_traces_are_the_sum_over_lags(kind, count, extra, steps):
         history = torch.cat([history[1:], spikes[t : t + 1]])
 
 
-@pytest.mark.parametrize("numbers", [{"count": 0}, {"count": 5, "taps": 4}, {"offset": -1.0}])
-def test_a_bad_basis_is_refused(numbers):
-    with pytest.raises(InputError, match="basis"):
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"count": 0}, "count must be at least 1"),
+        ({"count": 5, "taps": 4}, "count <= taps"),
+        ({"offset": -1.0}, "offset must be above -1"),
+    ],
+)
+def test_a_bad_basis_is_refused(numbers, said):
+    with pytest.raises(InputError, match=said):
         BasisSpec(**numbers)

@@ -401,7 +401,8 @@ def test_presentations_side_by_side(changed, said):
         (1, np.array([1.0, 2.0, 3.0]), "x of events must be whole numbers, not float64"),
         (1, np.array([1, 2, 2**15]), "x of events must lie in -32768 .. 32767, not in 1 .. 32768"),
         (2, np.array([1, 2]), "y of events must be an array of 3 numbers"),
-        (2, [1, 2, 3], "y of events must be an array of 3 numbers"),
+        (2, [1, 2], "y of events must be an array of 3 numbers"),
+        (2, np.zeros((3, 1), int), "y of events must be an array of 3 numbers"),
         (3, np.array([0, 1, 2]), "on of events must lie in 0 .. 1, not in 0 .. 2"),
     ],
 )

@@ -361,11 +361,11 @@ def test_hdf5_that_reaches_out_or_claims_too_much(tmp_path, make, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[optimiser]\nlr = nan", "lr must be finite"),
-        ("[optimiser]\nlr = inf", "lr must be finite"),
+        ("[optimiser]\nlr = nan", "lr must be a finite number"),
+        ("[optimiser]\nlr = inf", "lr must be a finite number"),
         ("[optimiser]\nepsilon = nan", "epsilon must be"),
-        ("[optimiser]\nbeta1 = nan", "beta1 must lie"),
-        ("[rule]\nkappa = nan", "kappa must lie"),
+        ("[optimiser]\nbeta1 = nan", "beta1 must be a finite number"),
+        ("[rule]\nkappa = nan", "kappa must be a finite number"),
         ("[rule]\nsparsity = nan", "sparsity must"),
         ("[network]\nhidden_rate = nan", "hidden_rate must"),
         ("[network]\nweight_scale = inf", "weight_scale must"),
@@ -397,9 +397,8 @@ def test_hostile_settings(tmp_path, text, words, capsys):
 
 
 def test_bins_of_no_sensible_size_are_refused():
-    found = config.parse("[data]\nbin_us = 0", "x").data
-    with pytest.raises(InputError, match="bin_us must lie"):
-        found.bins(targets.BinSpec())
+    with pytest.raises(InputError, match="bin_us must be at least 1"):
+        config.parse("[data]\nbin_us = 0", "x")
 
 
 # -- folders -----------------------------------------------------------------------------------------------

@@ -454,13 +454,13 @@ def test_the_likelihood_rises_when_the_rule_is_followed():
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        ({"kappa": 1.1}, "kappa must lie"),
-        ({"gamma": -0.1}, "gamma must lie"),
+        ({"kappa": 1.1}, "kappa must be at least 0 and at most 1, not 1.1"),
+        ({"gamma": -0.1}, "gamma must be at least 0"),
         ({"average": True, "kappa": 1.0}, "with average, kappa"),
-        ({"rule": "ml", "baseline_decay": 1.5}, "baseline_decay must lie"),
-        ({"rule": "ml", "sparsity": -1.0}, "sparsity must be finite and not negative"),
-        ({"rule": "ml", "sparsity": math.nan}, "sparsity must be finite and not negative"),
-        ({"rule": "ml", "sparsity_rate": 1.0}, "sparsity_rate must lie"),
+        ({"rule": "ml", "baseline_decay": 1.5}, "baseline_decay must be at least 0 and at most 1"),
+        ({"rule": "ml", "sparsity": -1.0}, "sparsity must be at least 0"),
+        ({"rule": "ml", "sparsity": math.nan}, "sparsity must be a finite number"),
+        ({"rule": "ml", "sparsity_rate": 1.0}, "sparsity_rate must be above 0 and below 1"),
         ({"rule": "gem-cv", "sparsity": 0.5}, "belongs to the rule ml alone; with gem-cv"),
     ],
 )

@@ -448,12 +448,12 @@ def test_sigterm_saves_and_ends(model, recording, tmp_path):
     [
         (("--x0", "100"), "do not fit on the sensor of 128 x 128"),
         (("--labels", "nowhere"), "nowhere cannot be read"),
-        (("--threshold", "2"), "threshold must lie"),
+        (("--threshold", "2"), "threshold must be at least 0 and at most 1"),
         (("--save-every", "0"), "save_every must be"),
         (("--compartments", "0"), "compartments must be"),
-        (("--reorder-us", "-1"), "reorder_us must lie"),
-        (("--max-lag-ms", "nan"), "max_lag_ms must not be"),
-        (("--learn", "--lr", "-1"), "lr must be finite"),
+        (("--reorder-us", "-1"), "reorder_us must be at least 0"),
+        (("--max-lag-ms", "nan"), "max_lag_ms must be a finite number"),
+        (("--learn", "--lr", "-1"), "lr must be at least 0"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(stream, recording, more, says):

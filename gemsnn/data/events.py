@@ -41,8 +41,9 @@ def make_events(t: NDArray, x: NDArray, y: NDArray, on: NDArray) -> Events:
         InputError: a column is no array ``[n]`` of whole numbers (``on``: of 0 and 1, or truth values), is shorter or
             longer than ``t``, or holds a number that an event has no room for.
     """
+    t, x, y, on = (np.asarray(column) for column in (t, x, y, on))
     for name, column in zip(EVENT.names or (), (t, x, y, on), strict=True):
-        if not isinstance(column, np.ndarray) or column.shape != (len(t),):
+        if column.ndim != 1 or len(column) != len(t):
             raise InputError(f"{name} of events must be an array of {len(t)} numbers, as many as t")
         if len(column) == 0:
             continue
