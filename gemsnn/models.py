@@ -306,17 +306,17 @@ class Model:
     ) -> OnlineSpec:  # fmt: skip
         """How a stream answers as :meth:`predict` does: given the bins of a presentation, at its last one the same.
 
-        In another window than the training's, ``least_spikes`` is as many a bin.
+        With another ``window`` as many input spikes a bin are worth an answer.
         """
-        window = self.facts.window if window is None else window
-        least = math.ceil(self.facts.least_spikes * window / self.facts.window)
+        whole = self.facts.window
+        window = whole if window is None else window
         return OnlineSpec(
             compartments,
             window,
             every,
             self.facts.seed if seed is None else seed,
             address,
-            least,
+            math.ceil(self.facts.least_spikes * window / whole),
         )
 
 

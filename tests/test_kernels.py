@@ -254,7 +254,7 @@ def test_choosing_a_kernel(monkeypatch):
     network, _, _ = make(Case())
     assert kernels.choose("auto", network)[0] == "cpu"
     assert kernels.choose("reference", network)[0] == "reference"
-    with pytest.raises(InputError, match="kernel must be one of .*, not 'fast'"):
+    with pytest.raises(InputError, match=r"kernel must be one of .*, not 'fast'"):
         kernels.choose("fast", network)
     monkeypatch.setattr(KERNELS["cpu"], "refuses", lambda *_: "it is Tuesday.")
     assert kernels.choose("auto", network)[0] == "block"

@@ -12,7 +12,6 @@ never stopped.
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 
