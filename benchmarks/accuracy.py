@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,8 +29,8 @@ from rich.table import Table
 from threadpoolctl import threadpool_info
 from torch import Tensor
 
-from gemsnn import baseline, evaluate, metrics
-from gemsnn.data import cache
+from gemsnn import baseline, evaluate, metrics, places
+from gemsnn.children import Children
 from gemsnn.data.datasets import DataSpec, load
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import InputError
@@ -101,8 +100,11 @@ def snntorch(python: Path, job: dict, splits: Splits, folder: Path) -> tuple[dic
     (folder / "job.json").write_text(json.dumps(job))
     out = folder / "out.npz"
     words = [str(python), str(CHILD), str(folder / "job.json"), str(folder / "bins.npz"), str(out)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, check=True)
-    told = json.loads(done.stdout.splitlines()[-1])
+    with Children() as running:
+        code, output = running.run(words, output=True)
+    if code:
+        sys.exit(f"{CHILD.name} failed with code {code}")
+    told = json.loads(output.splitlines()[-1])
     with np.load(out) as held:
         logs = {name: torch.from_numpy(held[name]) for name in held.files}
     return told, {
@@ -191,7 +193,7 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="two seeds, two epochs, 256 presentations")
-    parser.add_argument("--environment", type=Path, default=cache.folder() / "peers-venv")
+    parser.add_argument("--environment", type=Path, default=places.cache_folder() / "peers-venv")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.seeds, arguments.epochs, arguments.train = 2, 2, 256

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gemsnn import places
 from gemsnn.bench import cases
-from gemsnn.data import cache
+from gemsnn.children import Children
 from gemsnn.data.generated import load_digits_events
 
 HERE = Path(__file__).parent
@@ -62,8 +63,11 @@ def rows(python: Path, bins: Path, repeat: int) -> Iterator[dict]:
     """What is found, each network in a process of its own, as rows of ``gemsnn bench``."""
     for name in NAMES:
         words = [str(python), str(HERE / "peers_child.py"), str(bins), str(repeat), name]
-        done = subprocess.run(words, stdout=subprocess.PIPE, check=True)
-        line = json.loads(done.stdout.splitlines()[-1])
+        with Children() as running:
+            code, told = running.run(words, output=True)
+        if code:
+            sys.exit(f"{name} failed with code {code}")
+        line = json.loads(told.splitlines()[-1])
         yield {
             "kernel": line.pop("library"),
             "task": "peers",
@@ -82,7 +86,7 @@ def main() -> None:
     )
     parser.add_argument("--bins", type=Path, help="an .npz of spikes (uint8 [B, T, M]) and labels ([B])")
     parser.add_argument("--repeat", type=int, default=5, help="training steps of which the best counts")
-    parser.add_argument("--environment", type=Path, default=cache.folder() / "peers-venv")
+    parser.add_argument("--environment", type=Path, default=places.cache_folder() / "peers-venv")
     arguments = parser.parse_args()
     python = environment(arguments.environment)
     with tempfile.TemporaryDirectory() as folder:

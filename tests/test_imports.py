@@ -6,7 +6,7 @@ from pathlib import Path
 import gemsnn
 
 ORDER = [
-    "errors", "types", "places", "compiled", "rng", "metrics", "parsing", "files", "checkpoints", "records",
+    "errors", "types", "places", "children", "compiled", "rng", "metrics", "parsing", "files", "checkpoints", "records",
     "basis", "topology", "data", "baseline", "glm", "network", "onehop", "rules", "optimisers", "kernels",
     "sampling", "evaluate", "train", "online", "report", "config", "recipes", "console", "bench",
     "reproduce", "running", "streaming", "commands", "cli",

@@ -10,9 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -23,10 +20,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from gemsnn import config, parsing
+from gemsnn import children, config, parsing
+from gemsnn.children import Children
 from gemsnn.config import Settings
 from gemsnn.errors import InputError
-from gemsnn.files import atomic_write
+from gemsnn.files import atomic_write, locked
 from gemsnn.records import provenance
 from gemsnn.reproduce.part import COURSE, Job, read
 
@@ -76,10 +74,16 @@ def run(
     """Run the parts that are missing in ``out``, then write and return ``results.json``.
 
     Raises:
-        InputError: ``out`` holds a sweep of other settings, a part failed, or parts do not fit each other.
+        InputError: ``out`` holds a sweep of other settings or is in use, a part failed, or parts do not fit each other.
     """
     given = config.dump(_without_part(settings))
     _claim(out, given)
+    with locked(out):
+        return _run(given, spec, out, say)
+
+
+def _run(given: str, spec: SweepSpec, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """The sweep of these settings, in a folder that is held."""
     jobs = [
         Job(given, k, seed, spec.votes, str(out / "parts" / f"K{k:02d}-seed{seed}.json"))
         for seed in range(spec.seeds)
@@ -127,25 +131,18 @@ def _is_done(job: Job) -> bool:
 
 def _run_all(jobs: Sequence[Job], at_once: int, say: Callable[[str], None]) -> None:
     """Run jobs side by side, each a process with one thread; none outlives a stop."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    running: set[subprocess.Popen[bytes]] = set()
-
-    def one(job: Job) -> int:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gemsnn.reproduce.part"],
-            stdin=subprocess.PIPE,
-            env=environment,
-        )
-        running.add(process)
-        process.communicate(msgspec.json.encode(job))
-        running.discard(process)
-        return process.returncode
-
-    with ThreadPoolExecutor(at_once) as pool:
-        waiting = {pool.submit(one, job): job for job in jobs}
+    command, alone = (
+        children.module("gemsnn.reproduce.part"),
+        {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+    )
+    with Children() as running, ThreadPoolExecutor(at_once) as pool:
+        waiting = {
+            pool.submit(running.run, command, msgspec.json.encode(job), environment=alone): job
+            for job in jobs
+        }
         try:
             for number, future in enumerate(as_completed(waiting), 1):
-                job, code = waiting[future], future.result()
+                job, (code, _) = waiting[future], future.result()
                 name = f"K = {job.compartments}, seed {job.seed}"
                 if code:
                     raise InputError(
@@ -160,8 +157,7 @@ def _run_all(jobs: Sequence[Job], at_once: int, say: Callable[[str], None]) -> N
         except BaseException:
             for future in waiting:
                 future.cancel()
-            for process in list(running):
-                process.terminate()
+            running.stop()
             raise
 
 
