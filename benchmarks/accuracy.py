@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +30,7 @@ from threadpoolctl import threadpool_info
 from torch import Tensor
 
 from gemsnn import baseline, evaluate, metrics, places
+from gemsnn.children import Children
 from gemsnn.data.datasets import DataSpec, load
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import InputError
@@ -100,8 +100,11 @@ def snntorch(python: Path, job: dict, splits: Splits, folder: Path) -> tuple[dic
     (folder / "job.json").write_text(json.dumps(job))
     out = folder / "out.npz"
     words = [str(python), str(CHILD), str(folder / "job.json"), str(folder / "bins.npz"), str(out)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, check=True)
-    told = json.loads(done.stdout.splitlines()[-1])
+    with Children() as running:
+        code, output = running.run(words, output=True)
+    if code:
+        sys.exit(f"{CHILD.name} failed with code {code}")
+    told = json.loads(output.splitlines()[-1])
     with np.load(out) as held:
         logs = {name: torch.from_numpy(held[name]) for name in held.files}
     return told, {

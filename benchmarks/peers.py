@@ -22,6 +22,7 @@ import numpy as np
 
 from gemsnn import places
 from gemsnn.bench import cases
+from gemsnn.children import Children
 from gemsnn.data.generated import load_digits_events
 
 HERE = Path(__file__).parent
@@ -62,8 +63,11 @@ def rows(python: Path, bins: Path, repeat: int) -> Iterator[dict]:
     """What is found, each network in a process of its own, as rows of ``gemsnn bench``."""
     for name in NAMES:
         words = [str(python), str(HERE / "peers_child.py"), str(bins), str(repeat), name]
-        done = subprocess.run(words, stdout=subprocess.PIPE, check=True)
-        line = json.loads(done.stdout.splitlines()[-1])
+        with Children() as running:
+            code, told = running.run(words, output=True)
+        if code:
+            sys.exit(f"{name} failed with code {code}")
+        line = json.loads(told.splitlines()[-1])
         yield {
             "kernel": line.pop("library"),
             "task": "peers",

@@ -14,7 +14,6 @@ included, next to what was resident before the first call (``idle_mb``). Linux t
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -26,9 +25,10 @@ import msgspec
 import numpy as np
 import torch
 
+from gemsnn import children, optimisers
 from gemsnn import network as networks
-from gemsnn import optimisers
 from gemsnn.bench.cases import Case
+from gemsnn.children import Children
 from gemsnn.kernels import KERNELS, Kernel
 from gemsnn.types import Batch
 
@@ -109,15 +109,13 @@ def peak_mb() -> float:
 
 def in_child(job: Job) -> Outcome:
     """Do a job in a fresh process; what that process says of a failure goes to standard error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gemsnn.bench.measure"],
-        input=msgspec.json.encode(job),
-        stdout=subprocess.PIPE,
-        check=False,
-    )
-    if done.returncode:
-        return Outcome(failed=done.returncode)
-    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Outcome)
+    with Children() as running:
+        code, told = running.run(
+            children.module("gemsnn.bench.measure"), msgspec.json.encode(job), output=True
+        )
+    if code:
+        return Outcome(failed=code)
+    return msgspec.json.decode(told.splitlines()[-1], type=Outcome)
 
 
 def work(job: Job) -> Outcome:
@@ -207,4 +205,4 @@ def _batches(case: Case, path: Path) -> list[Batch]:
 
 
 if __name__ == "__main__":
-    print(msgspec.json.encode(work(msgspec.json.decode(sys.stdin.buffer.read(), type=Job))).decode())
+    print(msgspec.json.encode(work(msgspec.json.decode(children.job(), type=Job))).decode())

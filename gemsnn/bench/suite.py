@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ import gemsnn
 from gemsnn.bench import cases, measure
 from gemsnn.bench.cases import TASKS, Case, TaskName
 from gemsnn.bench.measure import AT_LEAST, Job, Outcome
+from gemsnn.children import Children
 from gemsnn.console import say
 from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS
@@ -221,10 +221,11 @@ def peers(bins: AnyPath, *, repeat: int) -> list[Row]:
     if not script.is_file():
         raise InputError(f"--with-peers needs a checkout of the project: there is no {script}")
     words = [sys.executable, str(script), "--bins", str(bins), "--repeat", str(repeat)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, check=False)
-    if done.returncode:
-        raise InputError(f"{script} failed with code {done.returncode}; leave out --with-peers")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
+    with Children() as running:
+        code, told = running.run(words, output=True)
+    if code:
+        raise InputError(f"{script} failed with code {code}; leave out --with-peers")
+    return [json.loads(line) for line in told.splitlines() if line.startswith(b"{")]
 
 
 def check(

@@ -6,6 +6,7 @@ Waking numba's or BLAS's threads at every step means waiting for the slowest of 
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -15,9 +16,6 @@ from itertools import pairwise
 import numpy as np
 import threadpoolctl
 import torch
-
-_POOL = ThreadPoolExecutor(max(1, torch.get_num_threads() - 1), thread_name_prefix="gemsnn")
-"""Beside the calling thread, which works too."""
 
 
 def workers() -> int:
@@ -31,6 +29,22 @@ def ranges(total: int, parts: int) -> list[tuple[int, int]]:
     return [(low, high) for low, high in pairwise(edges) if high > low]
 
 
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads beside the calling one, which works too."""
+    return ThreadPoolExecutor(max(1, workers() - 1), thread_name_prefix="gemsnn")
+
+
+def _begin_anew() -> None:
+    """A forked child has none of its parent's threads, and OpenMP's, beneath torch, would be waited for without end."""
+    _pool.cache_clear()
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
 def each(work: Callable[..., None], arguments: list[tuple]) -> None:
     """Call ``work`` with each of these, side by side, this very thread helping, and wait.
 
@@ -42,7 +56,7 @@ def each(work: Callable[..., None], arguments: list[tuple]) -> None:
         for given in left:
             work(*given)
 
-    helpers = [_POOL.submit(take) for _ in range(min(workers(), len(arguments)) - 1)]
+    helpers = [_pool().submit(take) for _ in range(min(workers(), len(arguments)) - 1)]
     take()
     for helper in helpers:
         helper.result()

@@ -10,9 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -22,11 +19,12 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from gemsnn import checks, config
+from gemsnn import checks, children, config
 from gemsnn.checks import Count, Range
+from gemsnn.children import Children
 from gemsnn.config import EvaluateSpec, Settings
 from gemsnn.errors import InputError
-from gemsnn.files import atomic_write
+from gemsnn.files import atomic_write, locked
 from gemsnn.records import provenance
 from gemsnn.reproduce.claims import METRICS, QUICK, TITLES, claims, sentences
 from gemsnn.reproduce.part import COURSE, Job, read
@@ -76,11 +74,19 @@ def run(
     ``quick`` is kept in it: a sweep to see that all works, of which table and figures say that it shows nothing else.
 
     Raises:
-        InputError: ``out`` holds a sweep of other settings, a part failed, or parts do not fit each other.
+        InputError: ``out`` holds a sweep of other settings or is in use, a part failed, or parts do not fit each other.
     """
     out = Path(out)
     claim(settings, out)
     given = config.dump(_without_part(settings))
+    with locked(out):
+        return _run(given, spec, out, say, quick=quick)
+
+
+def _run(
+    given: str, spec: SweepSpec, out: Path, say: Callable[[str], None], *, quick: bool
+) -> dict[str, Any]:
+    """The sweep of these settings, in a folder that is held."""
     jobs = [
         Job(given, k, seed, spec.votes, str(out / "parts" / f"K{k:02d}-seed{seed}.json"))
         for seed in range(spec.seeds)
@@ -137,25 +143,18 @@ def _is_done(job: Job) -> bool:
 
 def _run_all(jobs: Sequence[Job], at_once: int, say: Callable[[str], None]) -> None:
     """Run jobs side by side, each a process with one thread; none outlives a stop."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    running: set[subprocess.Popen[bytes]] = set()
-
-    def one(job: Job) -> int:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gemsnn.reproduce.part"],
-            stdin=subprocess.PIPE,
-            env=environment,
-        )
-        running.add(process)
-        process.communicate(msgspec.json.encode(job))
-        running.discard(process)
-        return process.returncode
-
-    with ThreadPoolExecutor(at_once) as pool:
-        waiting = {pool.submit(one, job): job for job in jobs}
+    command, alone = (
+        children.module("gemsnn.reproduce.part"),
+        {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+    )
+    with Children() as running, ThreadPoolExecutor(at_once) as pool:
+        waiting = {
+            pool.submit(running.run, command, msgspec.json.encode(job), environment=alone): job
+            for job in jobs
+        }
         try:
             for number, future in enumerate(as_completed(waiting), 1):
-                job, code = waiting[future], future.result()
+                job, (code, _) = waiting[future], future.result()
                 name = f"K = {job.compartments}, seed {job.seed}"
                 if code:
                     raise InputError(
@@ -170,8 +169,7 @@ def _run_all(jobs: Sequence[Job], at_once: int, say: Callable[[str], None]) -> N
         except BaseException:
             for future in waiting:
                 future.cancel()
-            for process in list(running):
-                process.terminate()
+            running.stop()
             raise
 
 

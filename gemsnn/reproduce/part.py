@@ -1,13 +1,12 @@
 """One network of a sweep: trained with K compartments from one seed, scored with up to K_I of them.
 
-``python -m gemsnn.reproduce.part`` reads a job from standard input and writes its part to the file it names.
+As a child (:mod:`gemsnn.children`) it is given a job and writes its part to the file that this names.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any, TypedDict
@@ -15,7 +14,7 @@ from typing import Any, TypedDict
 import msgspec
 import torch
 
-from gemsnn import config, evaluate, kernels, metrics, parsing, train
+from gemsnn import children, config, evaluate, kernels, metrics, parsing, train
 from gemsnn import network as networks
 from gemsnn.config import Settings
 from gemsnn.data import datasets
@@ -174,5 +173,5 @@ def _sizes(splits: Splits) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    given_job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    given_job = msgspec.json.decode(children.job(), type=Job)
     atomic_write(Path(given_job.path), json.dumps(work(given_job), allow_nan=False) + "\n")
