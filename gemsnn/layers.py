@@ -24,12 +24,14 @@ class Layer(NamedTuple):
     """What one source says.
 
     Attributes:
-        source: ``recipe NAME``, ``file PATH`` or ``flags``.
+        source: ``recipe NAME``, ``file PATH``, ``run FOLDER`` or ``flags``.
         values: settings by name.
+        asked: whether somebody asked for these very values; a run has them all, wanted or not.
     """
 
     source: str
     values: Mapping[str, Any]
+    asked: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,19 @@ def of_file(path: Path) -> Layer:
     return Layer(f"file {path}", _values(parsing.read_text(path), str(path)))
 
 
+def of_run(run: Path) -> Layer:
+    """The layer of a run's settings.
+
+    Raises:
+        InputError: there is no such run, or its settings are not ours.
+    """
+    if not (run / "config.toml").is_file():
+        raise InputError(
+            f"{run} is not a run folder (it lacks config.toml); give the folder that gemsnn train wrote"
+        )
+    return of_file(run / "config.toml")._replace(source=f"run {run}", asked=False)
+
+
 def _values(content: str, where: str) -> dict[str, Any]:
     parts = config.read_tables(parsing.parse_toml(content, where), where, fields.unchecked)
     return {key: value for part in parts.values() for key, value in part.items()}
@@ -98,7 +113,7 @@ def resolve(defaults: Settings, layers: Sequence[Layer]) -> Layered:
             decided[name] = level
             if layer.source == FLAGS:
                 given[name] = Given(level, needs.flag(name))
-            elif value != usual[name]:
+            elif layer.asked and value != usual[name]:
                 given[name] = Given(level, f"{name} in the {layer.source}")
             else:
                 given.pop(name, None)

@@ -126,9 +126,10 @@ def _flags(leaves: Mapping[str, Any]) -> dict[str, str]:
         marks = getattr(kind, "__metadata__", ())
         if any(mark in POSITIONAL for mark in marks):
             continue
-        known[needs.flag(name)] = name
+        word = next((mark.name for mark in marks if getattr(mark, "name", None)), name)
+        known[needs.flag(word)] = name
         if (typing.get_args(kind)[0] if marks else kind) is bool:
-            known[f"--no-{needs.flag(name)[2:]}"] = name
+            known[f"--no-{needs.flag(word)[2:]}"] = name
     return known
 
 

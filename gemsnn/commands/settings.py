@@ -13,7 +13,9 @@ from gemsnn.layers import FLAGS, Layer, Layered
 
 
 class FromLayers:
-    """See :class:`gemsnn.commands.flags.Group`: the parameter's default, then the recipe, then the file."""
+    """See :class:`gemsnn.commands.flags.Group`: the parameter's default, then the recipe, then the file;
+    of a command that resumes a run, the run's settings instead of both.
+    """
 
     kind = Settings
 
@@ -31,6 +33,9 @@ class FromLayers:
 
 
 def _below(usual: Usual) -> list[Layer]:
+    run = word_after("--resume", usual.words)
+    if run is not None:
+        return [layers.of_run(Path(run))]
     recipe = word_after("--recipe", usual.words) or usual.defaults["recipe"]
     file = word_after("--config", usual.words)
     named = [] if recipe is None else [layers.of_recipe(recipe)]

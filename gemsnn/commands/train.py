@@ -37,7 +37,7 @@ def train(
         resume: a run folder whose training was stopped: go on to its end, with its settings.
     """
     if resume is not None:
-        if settings.layers or out is not None:
+        if recipe or config or out or len(settings.layers) > 1:
             raise InputError("--resume takes all settings from the run; leave out the other flags")
         return running.resume(resume)
     return running.start_training(settings, out)
