@@ -6,7 +6,7 @@ from pathlib import Path
 import gemsnn
 
 ORDER = [
-    "errors", "needs", "fields", "types", "rng", "metrics", "parsing", "files", "checkpoints", "records",
+    "errors", "needs", "specs", "types", "rng", "metrics", "parsing", "files", "checkpoints", "records",
     "basis", "topology", "data", "baseline", "glm", "network", "onehop", "rules", "optimisers", "kernels",
     "sampling", "evaluate", "train", "online", "report", "config", "recipes", "layers", "console", "bench",
     "resuming", "running", "reproduce", "streaming", "commands", "cli",
@@ -49,5 +49,5 @@ def test_imports_point_one_way():
         part = file.relative_to(ROOT).parts[0].removesuffix(".py")
         above = set(ORDER[: ORDER.index(part) + 1])
         assert imported(file) <= above, f"{file.name} imports {imported(file) - above} from below itself"
-        assert part != "data" or imported(file) <= {"errors", "needs", "fields", "types", "rng", "data"}
+        assert part != "data" or imported(file) <= {"errors", "needs", "specs", "types", "rng", "data"}
         assert part not in NOT_DATA or "data" not in imported(file)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemsnn import config, fields, layers, recipes
+from gemsnn import config, layers, recipes, specs
 from gemsnn.cli import COMMANDS, main
 from gemsnn.commands import train
 from gemsnn.commands.flags import one_sentence
@@ -141,7 +141,7 @@ def test_a_config_that_was_written_is_read_as_it_was(recipe, file, flags):
     again = Layer("file z", layers._values(text, "again"))  # pyright: ignore[reportPrivateUsage]
     assert layers.resolve(Settings(), [again]).settings == found
     for name, value in flags.items():
-        assert fields.flat(found)[name] == value  # what a flag says, holds
+        assert specs.flat(found)[name] == value  # what a flag says, holds
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from gemsnn import fields, layers
+from gemsnn import layers, specs
 from gemsnn.commands.flags import Usual, word_after
 from gemsnn.config import Settings
 from gemsnn.layers import FLAGS, Layer, Layered
@@ -22,11 +22,11 @@ class FromLayers:
     def base(self, usual: Usual) -> Any:
         """What the flags override."""
         values = layers.merged(usual.default.settings, _below(usual))
-        return fields.filled(fields.unchecked(Settings), values)
+        return specs.filled(specs.unchecked(Settings), values)
 
     def finish(self, usual: Usual, values: Mapping[str, Any], given: Collection[str]) -> Layered:
         """What the layers come to."""
-        names = fields.declarations(Settings)
+        names = specs.declarations(Settings)
         top = Layer(FLAGS, {name: values[name] for name in given if name in names})
         below = _below(usual)
         return layers.resolve(usual.default.settings, [*below, top] if top.values else below)
