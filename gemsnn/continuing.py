@@ -16,14 +16,11 @@ from gemsnn.network import Network
 from gemsnn.records import provenance
 from gemsnn.types import Layout
 
-MAY_CHANGE = (
-    "data.root",
-    "train.epochs",
-    "train.evaluate_every",
-    "train.checkpoint_every",
-    "evaluate.votes",
-)
-"""The settings that leave what has been learned what it is; of data at another place, the digest is compared."""
+HARMLESS = ("data.root", "train.evaluate_every", "train.checkpoint_every", "evaluate.votes")
+"""The settings that leave what is learned what it is; of data at another place, the digest is compared."""
+
+MAY_CHANGE = (*HARMLESS, "train.epochs")
+"""What flags may change of a run that goes on."""
 
 
 class Change(NamedTuple):
@@ -130,7 +127,7 @@ def check_unedited(settings: Settings, manifest: dict[str, Any], out: Path) -> N
         f"[{table}] {key} is {now[table].get(key)!r} and was {_of(before, table).get(key)!r}"
         for table in now
         for key in {**_of(before, table), **now[table]}
-        if f"{table}.{key}" not in MAY_CHANGE and now[table].get(key) != _of(before, table).get(key)
+        if f"{table}.{key}" not in HARMLESS and now[table].get(key) != _of(before, table).get(key)
     ]
     if changed:
         raise InputError(

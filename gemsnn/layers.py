@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gemsnn import config, fields, needs, parsing, recipes
+from gemsnn import config, needs, parsing, recipes, specs
 from gemsnn.config import Settings
 from gemsnn.errors import InputError
 from gemsnn.needs import Given
@@ -24,12 +24,14 @@ class Layer(NamedTuple):
     """What one source says.
 
     Attributes:
-        source: ``recipe NAME``, ``file PATH`` or ``flags``.
+        source: ``recipe NAME``, ``file PATH``, ``run FOLDER`` or ``flags``.
         values: settings by name.
+        asked: whether somebody asked for these very values; a run has them all, wanted or not.
     """
 
     source: str
     values: Mapping[str, Any]
+    asked: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,27 @@ def of_file(path: Path) -> Layer:
     return Layer(f"file {path}", _values(parsing.read_text(path), str(path)))
 
 
+def of_run(run: Path) -> Layer:
+    """The layer of a run's settings.
+
+    Raises:
+        InputError: there is no such run, or its settings are not ours.
+    """
+    if not (run / "config.toml").is_file():
+        raise InputError(
+            f"{run} is not a run folder (it lacks config.toml); give the folder that gemsnn train wrote"
+        )
+    return of_file(run / "config.toml")._replace(source=f"run {run}", asked=False)
+
+
 def _values(content: str, where: str) -> dict[str, Any]:
-    parts = config.read_tables(parsing.parse_toml(content, where), where, fields.unchecked)
+    parts = config.read_tables(parsing.parse_toml(content, where), where, specs.unchecked)
     return {key: value for part in parts.values() for key, value in part.items()}
 
 
 def merged(defaults: Settings, layers: Sequence[Layer]) -> dict[str, Any]:
     """All settings by name, as far as these layers go; nothing is checked yet."""
-    values = fields.flat(defaults)
+    values = specs.flat(defaults)
     for layer in layers:
         values |= layer.values
     return values
@@ -91,21 +106,21 @@ def resolve(defaults: Settings, layers: Sequence[Layer]) -> Layered:
     Raises:
         InputError: a setting has no effect, a number makes no sense, or a path cannot be written down.
     """
-    values, usual = merged(defaults, layers), fields.flat(defaults)
+    values, usual = merged(defaults, layers), specs.flat(defaults)
     given, decided = {}, {}
     for level, layer in enumerate(layers, 1):
         for name, value in layer.values.items():
             decided[name] = level
             if layer.source == FLAGS:
                 given[name] = Given(level, needs.flag(name))
-            elif value != usual[name]:
+            elif layer.asked and value != usual[name]:
                 given[name] = Given(level, f"{name} in the {layer.source}")
             else:
                 given.pop(name, None)
-    resting = needs.settle(needs.declared(fields.declarations(Settings)), values, given, decided, usual)
+    resting = needs.settle(needs.declared(specs.declarations(Settings)), values, given, decided, usual)
     values |= {name: usual[name] for name in resting}
     return Layered(
-        fields.filled(Settings, {name: _kept(name, value) for name, value in values.items()}), tuple(layers)
+        specs.filled(Settings, {name: _kept(name, value) for name, value in values.items()}), tuple(layers)
     )
 
 

@@ -33,7 +33,7 @@ def bad_inputs(tmp_path, nmnist_root, trained_run):
         "no root": (["train", "--data", "nmnist", "--out", str(out)], "needs --root"),
         "unknown key": (command(nmnist_root, out, "--config", str(toml)), "'epochs'"),
         "missing config": (command(nmnist_root, out, "--config", str(tmp_path / "no.toml")), "no.toml"),
-        "bad number": (command(nmnist_root, out, "--kappa", "3"), "kappa must lie in"),
+        "bad number": (command(nmnist_root, out, "--kappa", "3"), "kappa must be at least 0 and at most 1"),
         "info on nothing": (["info", str(tmp_path / "nothing.bin")], "nothing.bin"),
         "info on a folder": (["info", str(tmp_path)], str(tmp_path)),
         "evaluate nothing": (["evaluate", str(tmp_path / "nothing")], "nothing"),

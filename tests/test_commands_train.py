@@ -18,8 +18,8 @@ from gemsnn.records import RunFolder
 def test_a_run_folder_holds_everything(trained_run):
     names = {path.name for path in trained_run.iterdir()}
     assert names == {
-        "config.toml", "manifest.json", "metrics.jsonl", "metrics.json", "checkpoint", "example.safetensors", ".lock",
-        "report.html",
+        "config.toml", "manifest.json", "model.json", "metrics.jsonl", "metrics.json", "checkpoint", ".lock",
+        "report.html", "example-sure.safetensors", "example-unsure.safetensors", "fields.safetensors",
     }  # fmt: skip
     manifest = json.loads((trained_run / "manifest.json").read_text())
     assert manifest["kernel"] == "cpu"

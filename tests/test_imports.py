@@ -6,13 +6,13 @@ from pathlib import Path
 import gemsnn
 
 ORDER = [
-    "errors", "places", "children", "compiled", "needs", "fields", "checks", "types", "rng", "metrics",
+    "errors", "places", "children", "compiled", "needs", "specs", "checks", "types", "rng", "metrics",
     "parsing", "files", "checkpoints", "records", "basis", "topology", "data", "baseline", "glm", "network",
     "receptive", "onehop", "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "online",
     "report", "config", "recipes", "layers", "console", "models", "bench", "reproduce", "continuing", "running",
     "streaming", "commands", "cli",
 ]  # fmt: skip
-BELOW_DATA = {"errors", "places", "compiled", "needs", "fields", "checks", "types", "rng", "data"}
+BELOW_DATA = {"errors", "places", "compiled", "needs", "specs", "checks", "types", "rng", "data"}
 NOT_DATA = {
     "glm",
     "network",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemsnn import config, fields, layers, recipes
+from gemsnn import config, layers, recipes, specs
 from gemsnn.cli import COMMANDS, main
 from gemsnn.commands import train
 from gemsnn.commands.flags import one_sentence
@@ -64,6 +65,19 @@ def test_a_later_choice_lets_an_earlier_setting_rest(tmp_path):
         bound("--scale", "4")  # the default, but somebody asked for it
 
 
+def test_a_run_is_a_layer_that_asks_for_nothing(tmp_path):
+    """An older run may hold settings without effect, and goes on with them."""
+    run = tmp_path / "run"
+    with pytest.raises(InputError, match="is not a run folder"):
+        bound("--resume", str(run))
+    run.mkdir()
+    (run / "config.toml").write_text("[network]\ndensity = 0.3\n[train]\nepochs = 7\n")
+    found = bound("--resume", str(run), "--batch", "3")
+    assert found.settings.network.density == 0.3
+    assert (found.settings.train.epochs, found.settings.train.batch) == (7, 3)
+    assert [layer.source for layer in found.layers] == [f"run {run}", "flags"]
+
+
 def test_keys_of_older_files_are_understood(tmp_path):
     file = tmp_path / "x.toml"
     file.write_text("[evaluate]\nvote_compartments = 7\n")
@@ -103,23 +117,31 @@ SAMPLES = {
     "update_every": [1, "presentation"],
     "readout": ["every-step", "last-step"],
 }
-SOME = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in SAMPLES.items()})
 
 
-@given(SOME, SOME, SOME)
+@st.composite
+def some(draw, most: int) -> dict[str, Any]:
+    """A few settings."""
+    names = draw(st.lists(st.sampled_from(sorted(SAMPLES)), max_size=most, unique=True))
+    return {name: draw(st.sampled_from(SAMPLES[name])) for name in names}
+
+
+@settings(deadline=None)
+@given(some(6), some(6), some(3))
 def test_a_config_that_was_written_is_read_as_it_was(recipe, file, flags):
     """Whatever layers come to, if it is accepted: its file is accepted, and means the same."""
-    given = [Layer("recipe x", recipe), Layer("file y", file), Layer(FLAGS, flags)]
     try:
-        settings = layers.resolve(Settings(), given).settings
+        found = layers.resolve(
+            Settings(), [Layer("recipe x", recipe), Layer("file y", file), Layer(FLAGS, flags)]
+        ).settings
     except InputError:
         return
-    text = config.dump(settings)
-    assert config.parse(text, "again") == settings
+    text = config.dump(found)
+    assert config.parse(text, "again") == found
     again = Layer("file z", layers._values(text, "again"))  # pyright: ignore[reportPrivateUsage]
-    assert layers.resolve(Settings(), [again]).settings == settings
+    assert layers.resolve(Settings(), [again]).settings == found
     for name, value in flags.items():
-        assert fields.flat(settings)[name] == value  # what a flag says, holds
+        assert specs.flat(found)[name] == value  # what a flag says, holds
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from gemsnn import fields, kernels, layers, needs, optimisers
+from gemsnn import kernels, layers, needs, optimisers, specs
 from gemsnn import network as networks
 from gemsnn.cli import main
 from gemsnn.commands import bench, evaluate, info, report, reproduce, stream, train
@@ -50,12 +50,12 @@ OF_COMMANDS = {
 
 def declared(command) -> set[str]:
     hints = needs.hints_of(command)
-    return set(needs.declared({name: kind for name, kind in hints.items() if not fields.is_group(kind)}))
+    return set(needs.declared({name: kind for name, kind in hints.items() if not specs.is_group(kind)}))
 
 
 def test_every_declaration_is_tried_below():
-    assert set(needs.declared(fields.declarations(Settings))) == set(OF_SETTINGS)
-    found = set(needs.declared(fields.declarations(StreamSpec)))
+    assert set(needs.declared(specs.declarations(Settings))) == set(OF_SETTINGS)
+    found = set(needs.declared(specs.declarations(StreamSpec)))
     for command in (
         bench.bench, evaluate.evaluate_run, info.info, report.write, reproduce.reproduce, stream.stream, train.train,
     ):  # fmt: skip
@@ -68,7 +68,7 @@ def test_names_of_settings_are_their_own():
     names = [name for part in needs.hints_of(Settings).values() for name in needs.hints_of(part)]
     assert len(names) == len(set(names))
     for kind in (Settings, StreamSpec):
-        hints = fields.declarations(kind)
+        hints = specs.declarations(kind)
         for found in needs.declared(hints).values():
             assert {condition.other for need in found for condition in need.conditions} <= set(hints)
 
@@ -115,7 +115,7 @@ LAYOUT = Layout(1, 2, 2, 3, 1000)
 
 def learned(values: dict[str, Any]) -> tuple[torch.Tensor, ...]:
     """What a batch teaches a small network with these settings."""
-    settings = fields.filled(Settings, fields.flat(Settings()) | {"hidden": (3,)} | values)
+    settings = specs.filled(Settings, specs.flat(Settings()) | {"hidden": (3,)} | values)
     network = networks.build(settings.network.spec(LAYOUT), seed=0, dtype=torch.float64)
     params = networks.init(network, 0)
     draws = torch.Generator().manual_seed(1)
@@ -161,8 +161,8 @@ VALUES: dict[str, tuple[Any, list[dict[str, Any]], dict[str, Any]]] = {
 def test_what_is_declared_is_true(name):
     """Where a need is not met the setting changes no weight; where it is, it does."""
     value, without, fitting = VALUES[name]
-    (need,) = needs.declared(fields.declarations(Settings))[name]
-    usual = fields.flat(Settings())
+    (need,) = needs.declared(specs.declarations(Settings))[name]
+    usual = specs.flat(Settings())
     for values in without:
         assert not need.met(usual | values)
         for before, after in zip(learned(values), learned(values | {name: value}), strict=True):

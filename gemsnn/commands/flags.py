@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import tyro
 
-from gemsnn import fields, needs
+from gemsnn import needs, specs
 from gemsnn.errors import InputError
 from gemsnn.needs import Given
 
@@ -70,11 +70,11 @@ class Plain:
 
     def base(self, usual: Usual) -> Any:
         """Its default."""
-        return fields.filled(fields.unchecked(self.kind), fields.flat(usual.default))
+        return specs.filled(specs.unchecked(self.kind), specs.flat(usual.default))
 
     def finish(self, usual: Usual, values: Mapping[str, Any], given: Collection[str]) -> Any:
         """With its checks; that each flag has an effect is asked of the whole command."""
-        return fields.filled(self.kind, values)
+        return specs.filled(self.kind, values)
 
 
 def bind(name: str, command: Callable[..., int], words: Sequence[str]) -> Callable[[], int]:
@@ -96,7 +96,7 @@ def bind(name: str, command: Callable[..., int], words: Sequence[str]) -> Callab
     parsed = _parse(prog, command, hints, bases, words)
     values: dict[str, Any] = {}
     for key, value in parsed.items():
-        values |= fields.flat(value) if key in groups else {key: value}
+        values |= specs.flat(value) if key in groups else {key: value}
     for key, group in groups.items():
         parsed[key] = group.finish(Usual(defaults[key], words, defaults), values, given)
     by_flag = {key: Given(1, needs.flag(key)) for key in given}
@@ -108,14 +108,14 @@ def _group(kind: Any) -> Group | None:
     for mark in getattr(kind, "__metadata__", ()):
         if hasattr(mark, "finish"):
             return mark
-    return Plain(kind) if fields.is_group(kind) else None
+    return Plain(kind) if specs.is_group(kind) else None
 
 
 def _leaves(hints: Mapping[str, Any], groups: Mapping[str, Group]) -> dict[str, Any]:
     """The annotations of all that is a flag or a positional word, by name."""
     found: dict[str, Any] = {}
     for key, kind in hints.items():
-        found |= fields.declarations(groups[key].kind) if key in groups else {key: kind}
+        found |= specs.declarations(groups[key].kind) if key in groups else {key: kind}
     return found
 
 
@@ -126,9 +126,10 @@ def _flags(leaves: Mapping[str, Any]) -> dict[str, str]:
         marks = getattr(kind, "__metadata__", ())
         if any(mark in POSITIONAL for mark in marks):
             continue
-        known[needs.flag(name)] = name
+        word = next((mark.name for mark in marks if getattr(mark, "name", None)), name)
+        known[needs.flag(word)] = name
         if (typing.get_args(kind)[0] if marks else kind) is bool:
-            known[f"--no-{needs.flag(name)[2:]}"] = name
+            known[f"--no-{needs.flag(word)[2:]}"] = name
     return known
 
 
@@ -190,7 +191,7 @@ def _parse(
         ]
     )
     collect.__annotations__ = {**shown, "return": dict}
-    collect.__doc__ = fields.plain(inspect.getdoc(command) or "")
+    collect.__doc__ = specs.plain(inspect.getdoc(command) or "")
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

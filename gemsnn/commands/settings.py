@@ -6,25 +6,27 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from gemsnn import fields, layers
+from gemsnn import layers, specs
 from gemsnn.commands.flags import Usual, word_after
 from gemsnn.config import Settings
 from gemsnn.layers import FLAGS, Layer, Layered
 
 
 class FromLayers:
-    """See :class:`gemsnn.commands.flags.Group`: the parameter's default, then the recipe, then the file."""
+    """See :class:`gemsnn.commands.flags.Group`: the parameter's default, then the recipe, then the file;
+    of a command that goes on from a run, the run's settings instead of both.
+    """
 
     kind = Settings
 
     def base(self, usual: Usual) -> Any:
         """What the flags override."""
         values = layers.merged(usual.default.settings, _below(usual))
-        return fields.filled(fields.unchecked(Settings), values)
+        return specs.filled(specs.unchecked(Settings), values)
 
     def finish(self, usual: Usual, values: Mapping[str, Any], given: Collection[str]) -> Layered:
         """What the layers come to."""
-        names = fields.declarations(Settings)
+        names = specs.declarations(Settings)
         top = Layer(FLAGS, {name: values[name] for name in given if name in names})
         below = _below(usual)
         return layers.resolve(usual.default.settings, [*below, top] if top.values else below)
@@ -33,10 +35,11 @@ class FromLayers:
 def _below(usual: Usual) -> list[Layer]:
     recipe = word_after("--recipe", usual.words) or usual.defaults["recipe"]
     file = word_after("--config", usual.words)
-    for flag in ("--resume", "--from"):  # what goes on from a run has its settings, if no others are named
-        run = word_after(flag, usual.words)
-        if run is not None and recipe is None and file is None:
-            file = str(Path(run) / "config.toml")
+    run = word_after("--resume", usual.words)
+    if run is None and recipe is None and file is None:
+        run = word_after("--from", usual.words)
+    if run is not None:
+        return [layers.of_run(Path(run))]
     named = [] if recipe is None else [layers.of_recipe(recipe)]
     return named if file is None else [*named, layers.of_file(Path(file))]
 
