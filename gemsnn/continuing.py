@@ -14,7 +14,7 @@ from gemsnn.errors import InputError
 from gemsnn.models import Model
 from gemsnn.network import Network
 from gemsnn.records import provenance
-from gemsnn.types import Layout
+from gemsnn.types import AnyPath, Layout
 
 HARMLESS = ("data.root", "train.evaluate_every", "train.checkpoint_every", "evaluate.votes")
 """The settings that leave what is learned what it is; of data at another place, the digest is compared."""
@@ -115,11 +115,12 @@ def origin_of(source: Model, where: object) -> dict[str, Any]:
     return {"run": str(where), "checkpoint_sha256": source.sha256, "batches": source.learner.batches}
 
 
-def check_unedited(settings: Settings, manifest: dict[str, Any], out: Path) -> None:
+def check_unedited(settings: Settings, manifest: dict[str, Any], out: AnyPath) -> None:
     """Raise :class:`InputError` where a run's settings are not those that its manifest tells.
 
     A manifest of an older version tells none.
     """
+    out = Path(out)
     before, now = manifest.get("settings"), config.tables(settings)
     if not isinstance(before, dict):
         return

@@ -16,6 +16,7 @@ from gemsnn import config, needs, parsing, recipes, specs
 from gemsnn.config import Settings
 from gemsnn.errors import InputError
 from gemsnn.needs import Given
+from gemsnn.types import AnyPath
 
 FLAGS = "flags"
 
@@ -62,21 +63,23 @@ def of_recipe(name: str) -> Layer:
     return Layer(f"recipe {name}", _values(recipes.read(name), f"the recipe {name}"))
 
 
-def of_file(path: Path) -> Layer:
+def of_file(path: AnyPath) -> Layer:
     """The layer of a TOML file.
 
     Raises:
         InputError: it is missing or no TOML, or a key or a type is not one of ours.
     """
+    path = Path(path)
     return Layer(f"file {path}", _values(parsing.read_text(path), str(path)))
 
 
-def of_run(run: Path) -> Layer:
+def of_run(run: AnyPath) -> Layer:
     """The layer of a run's settings.
 
     Raises:
         InputError: there is no such run, or its settings are not ours.
     """
+    run = Path(run)
     if not (run / "config.toml").is_file():
         raise InputError(
             f"{run} is not a run folder (it lacks config.toml); give the folder that gemsnn train wrote"
@@ -132,8 +135,9 @@ def _kept(name: str, value: Any) -> Any:
     return Path(os.path.abspath(value))  # noqa: PTH100  (links stay as they are)
 
 
-def writable(path: Path, named: str) -> None:
+def writable(path: AnyPath, named: str) -> None:
     """Raise :class:`InputError` where a path is no UTF-8, so that no file of a run can name it."""
+    path = Path(path)
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -235,14 +235,9 @@ def negative_log_likelihood(probabilities: Tensor, labels: Tensor, floor: float 
 
 def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:
     """``-(1/B) sum_b log p[b, label_b]``, in nats, where probabilities would be too small to be numbers."""
-    return float(log_losses(log_probabilities, labels).mean())
-
-
-def log_losses(log_probabilities: Tensor, labels: Tensor) -> Tensor:
-    """``-log p[b, label_b]`` of each presentation, float64 ``[B]``, in nats."""
     _check_logs(log_probabilities, labels)
     checks.distributions(log_probabilities.exp(), "the exponentials of the log-probabilities", "[B, C]")
-    return -_of_labels(log_probabilities, labels)
+    return -float(_of_labels(log_probabilities, labels).mean())
 
 
 def brier(probabilities: Tensor, labels: Tensor) -> float:

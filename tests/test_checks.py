@@ -65,14 +65,20 @@ NEEDED: dict[type, dict[str, Any]] = {
 RESULTS = {
     "gemsnn.checks.Range": "the checks' own",
     "gemsnn.checkpoints.Checkpoints": "a folder's path and nothing else",
-    "gemsnn.data.recordings.Item": "a note that a loader makes for itself",
+    "gemsnn.commands.flags.Plain": "a command's note of a parameter of its own",
+    "gemsnn.data.parts.Item": "a note that a loader makes for itself",
+    "gemsnn.data.parts.Listing": "what a loader of the library says of its files",
+    "gemsnn.layers.Layered": "what layers come to, made by layers.resolve",
+    "gemsnn.needs.Condition": "made by the functions of its module, where settings are declared",
+    "gemsnn.needs.Given": "what a command line's flags said",
+    "gemsnn.needs.Needs": "made by the functions of its module, where settings are declared",
     "gemsnn.metrics.Reliability": "what a metric returns",
     "gemsnn.models.Facts": "what a run folder holds",
     "gemsnn.models.Model": "what loading a run folder returns",
     "gemsnn.records.RunFolder": "a folder's path and nothing else",
     "gemsnn.report.reading.Run": "what reading a folder returns",
 }
-"""Frozen dataclasses that users are given, and do not make."""
+"""Frozen dataclasses that users are given or never see, and do not make."""
 
 
 def discovered() -> dict[str, type]:
@@ -263,7 +269,7 @@ def test_numbers_of_numpy_and_lists_become_plain():
         (lambda: EvaluateSpec(decoder="vote"), "the nearest is 'votes'"),  # type: ignore[arg-type]
         (lambda: Settings(rule=OptimiserSpec()), "rule must be a RuleSpec"),  # type: ignore[arg-type]
         (lambda: EmulatorSpec(blur_px=0), "blur_px must be above 0, not 0"),
-        (lambda: EvaluateSpec(MOST + 1), f"vote_compartments must be at least 1 and at most {MOST}"),
+        (lambda: EvaluateSpec(MOST + 1), f"votes must be at least 1 and at most {MOST}"),
         (lambda: BinSpec(crop=(0, 0, 26)), "crop must hold 4 values, not 3"),  # type: ignore[arg-type]
         (lambda: BinSpec(crop=(-1, 0, 26, 26)), "crop must be at least 0 and at most 32768, not -1"),
         (lambda: BinSpec(crop=(0, 0, 26, 0)), "crop must be at least 1 and at most 32768, not 0"),

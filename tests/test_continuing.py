@@ -24,7 +24,7 @@ def recordings(tmp_path_factory):
 
 
 def words(root, out, *more):
-    few = ("--epochs", "2", "--hidden", "4,3", "--vote-compartments", "3", "--warm-up", "0.4", "--batch", "8")
+    few = ("--epochs", "2", "--hidden", "4,3", "--votes", "3", "--warm-up", "0.4", "--batch", "8")
     return ["train", "--data", "nmnist", "--root", str(root), "--out", str(out), *few, *more]
 
 
@@ -54,7 +54,7 @@ def weights(out):
 
 def scores(out, capsys, *more):
     capsys.readouterr()
-    assert main(["evaluate", str(out), "--compartments", "3", "--json", *more]) == 0
+    assert main(["evaluate", str(out), "--votes", "3", "--json", *more]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -90,7 +90,7 @@ def test_a_cosine_goes_on_as_that_of_all_epochs(run, capsys):
     ("more", "says"),
     [
         ((), "is finished; there is nothing to resume, but --epochs with more than 2 trains it further"),
-        (("--vote-compartments", "5"), "is finished; there is nothing to resume"),
+        (("--votes", "5"), "is finished; there is nothing to resume"),
         (("--epochs", "1"), "is a training of 2 epochs, which cannot become 1"),
         (("--epochs", "4", "--lr", "0.5"), "trained with lr 0.003, and a run goes on as it began: leave out --lr"),
         (("--epochs", "4", "--recipe", "best"), "--resume goes on in the run's folder with its settings"),
@@ -190,7 +190,7 @@ def test_data_that_does_not_fit_is_refused(trained, recordings, tmp_path, capsys
             ("--data", "mnist-dvs", "--root", str(tmp_path / "dvs")),
             "height 26 where the network was trained on 34",
         ),
-        (("--root", str(recordings), "--compartments", "4"), "fitted temperatures for up to 3 compartments"),
+        (("--root", str(recordings), "--votes", "4"), "fitted temperatures for up to 3 compartments"),
         (("--data", "mnist-dvs"), "needs --root"),
         (("--limit", "0"), "limit must be at least 1"),
     ):

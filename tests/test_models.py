@@ -103,7 +103,8 @@ def whole(splits) -> SpikeSet:
     parts = (splits.train, splits.validation, splits.test)
     lengths = np.concatenate([np.diff(part.starts) for part in parts])
     joined = {
-        name: np.concatenate([getattr(p, name) for p in parts]) for name in ("values", "labels", "address")
+        name: np.concatenate([getattr(p, name) for p in parts])
+        for name in ("values", "labels", "address", "tallies")
     }
     return dataclasses.replace(splits.train, starts=np.concatenate([[0], np.cumsum(lengths)]), **joined)
 

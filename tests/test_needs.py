@@ -116,7 +116,7 @@ LAYOUT = Layout(1, 2, 2, 3, 1000)
 def learned(values: dict[str, Any]) -> tuple[torch.Tensor, ...]:
     """What a batch teaches a small network with these settings."""
     settings = specs.filled(Settings, specs.flat(Settings()) | {"hidden": (3,)} | values)
-    network = networks.build(settings.network.spec(LAYOUT), seed=0, dtype=torch.float64)
+    network = networks.build(settings.network_spec(LAYOUT), seed=0, dtype=torch.float64)
     params = networks.init(network, 0)
     draws = torch.Generator().manual_seed(1)
     rows = [

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from runs import command
 
-from gemsnn import records, resuming, running
+from gemsnn import continuing, records, running
 from gemsnn.cli import main
 from gemsnn.commands import bench as bench_command
 from gemsnn.commands import reproduce as reproduce_command
@@ -258,4 +258,4 @@ def test_a_warning_is_one_line(monkeypatch, capsys):
 
 
 def test_a_manifest_of_an_older_version_tells_no_settings(tmp_path):
-    resuming.check_unchanged(Settings(), {"status": "interrupted"}, tmp_path)
+    continuing.check_unedited(Settings(), {"status": "interrupted"}, tmp_path)

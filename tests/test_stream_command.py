@@ -197,7 +197,7 @@ def test_what_a_stream_has_learned_is_scored_and_streamed_like_a_training(
     stream(recording, *quick, "--learn", "--lr", "0.5", "--state", str(taught))
 
     def scores(run):
-        assert main(["evaluate", str(run), "--compartments", "3", "--json"]) == 0
+        assert main(["evaluate", str(run), "--votes", "3", "--json"]) == 0
         return json.loads(capsys.readouterr().out)
 
     assert scores(same) == scores(model)

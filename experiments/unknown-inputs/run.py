@@ -108,7 +108,7 @@ def one(seed: int, root: Path | None, quick: bool) -> dict[str, Any]:
     settings = recipes.load("best")
     data = replace(settings.data, data="nmnist" if root else "digits", root=root, limit=60 if quick else None)
     spec = replace(settings.train, seed=seed, epochs=1 if quick else settings.train.epochs)
-    votes = 5 if quick else settings.evaluate.vote_compartments
+    votes = 5 if quick else settings.evaluate.votes
     splits = datasets.load(data)
     network = networks.build(replace(settings, data=data).network_spec(splits.train.layout), seed=seed)
     learner = train.start(networks.init(network, seed), settings.learning)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 _FORBIDDEN = "it may not be read; check the permissions of it and of the folders above it"
 _TOO_MANY = "too many files are open; close other programs, or raise the limit with ulimit -n"
@@ -61,12 +62,13 @@ def refusal(where: object, error: BaseException, damage: str) -> InputError:
     return InputError(f"{where}: {damage}")
 
 
-def found_at(path: Path) -> Literal["file", "folder", "device"] | None:
+def found_at(path: AnyPath) -> Literal["file", "folder", "device"] | None:
     """What is at a path; nothing if nothing is.
 
     Raises:
         InputError: that cannot be known, for example since a folder above may not be entered.
     """
+    path = Path(path)
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -76,12 +78,13 @@ def found_at(path: Path) -> Literal["file", "folder", "device"] | None:
     return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "device"
 
 
-def first_bytes(path: Path, count: int = 16) -> bytes:
+def first_bytes(path: AnyPath, count: int = 16) -> bytes:
     """The first bytes of a file, to tell its format.
 
     Raises:
         InputError: there is no such file, it is a folder, it is empty, or it cannot be read.
     """
+    path = Path(path)
     found = found_at(path)
     if found is None:
         raise InputError(f"{path}: there is no such file; check the path")
@@ -97,25 +100,27 @@ def first_bytes(path: Path, count: int = 16) -> bytes:
     return start
 
 
-def listing(folder: Path) -> list[Path]:
+def listing(folder: AnyPath) -> list[Path]:
     """What a folder holds, in order.
 
     Raises:
         InputError: it cannot be listed.
     """
+    folder = Path(folder)
     try:
         return sorted(folder.iterdir())
     except OSError as error:
         raise refusal(folder, error, "") from error
 
 
-def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+def walk(root: AnyPath) -> Iterator[tuple[Path, list[str]]]:
     """The folders under a folder with the names of their files, through links too, but never round in a circle.
 
     Raises:
         InputError: a folder cannot be listed, so that what lies in it would be left out in silence (but for hidden
             folders and those of the system).
     """
+    root = Path(root)
 
     def refuse(error: OSError) -> None:
         name = Path(error.filename or root).name

@@ -15,6 +15,7 @@ from gemsnn.data.copies import Marked
 from gemsnn.data.images import Images, load_images
 from gemsnn.data.tally import MOST_NAMED, listed
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 
 class ImageSet(NamedTuple):
@@ -43,7 +44,7 @@ class ImageSet(NamedTuple):
         return [Marked(cache.digest(images[i]), int(labels[i]), self.name(i)) for i in positions.tolist()]
 
 
-def read_images(root: Path) -> ImageSet:
+def read_images(root: AnyPath) -> ImageSet:
     """The images of a file, or of all image files of a folder in order of their names.
 
     A file may also lie in a folder of its own name, as MNIST is packed at Kaggle. Files that hold the same images and
@@ -52,6 +53,7 @@ def read_images(root: Path) -> ImageSet:
     Raises:
         InputError: nothing found, a file cannot be used, or images differ in size.
     """
+    root = Path(root)
     if found_at(root) != "folder":
         return ImageSet(load_images(root), (root.name,), (0,))
     paths = list(_image_files(root))

@@ -113,12 +113,13 @@ def _without_part(settings: Settings) -> Settings:
     return dataclasses.replace(settings, data=data, train=train, evaluate=evaluate)
 
 
-def claim(settings: Settings, out: Path) -> None:
+def claim(settings: Settings, out: AnyPath) -> None:
     """Make the folder of a sweep, or see that it holds this very one.
 
     Raises:
         InputError: it holds something else, or cannot be made.
     """
+    out = Path(out)
     marker, given = out / "settings.toml", _without_part(settings)
     if marker.is_file():
         if _without_part(config.load(marker)) != given:
