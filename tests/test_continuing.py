@@ -24,8 +24,9 @@ def recordings(tmp_path_factory):
 
 
 def words(root, out, *more):
-    few = ("--epochs", "2", "--hidden", "4,3", "--votes", "3", "--warm-up", "0.4", "--batch", "8")
-    return ["train", "--data", "nmnist", "--root", str(root), "--out", str(out), *few, *more]
+    few = ("--hidden", "4,3", "--votes", "3", "--warm-up", "0.4", "--batch", "8")
+    epochs = () if "--epochs" in more else ("--epochs", "2")
+    return ["train", "--data", "nmnist", "--root", str(root), "--out", str(out), *few, *epochs, *more]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
 from datetime import datetime
 from pathlib import Path
@@ -217,11 +218,18 @@ def test_a_cache_that_cannot_be_read_is_gone_without(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.warns(UserWarning, match=r"cannot be written \(Permission denied\)"):
         assert same(cache.recall("x", {"a": 1}, make), make())
-    monkeypatch.delenv("GEMSNN_CACHE")
+
+
+def test_without_a_home_the_cache_lies_among_temporary_files(tmp_path, monkeypatch):
+    from test_cache import make, same
+
+    monkeypatch.delenv("GEMSNN_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
-    with pytest.warns(UserWarning, match="there is no home folder to cache data in"):
-        assert same(cache.recall("x", {"a": 1}, make), make())
+    assert same(cache.recall("x", {"a": 1}, make), make())
+    (kept,) = tmp_path.glob("gemsnn-*/x-*.safetensors")
+    assert same(cache.load(kept), make())
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid") or os.getuid() != 0, reason="needs a user to become another")
