@@ -135,5 +135,5 @@ def test_all_that_is_compiled_is_in_the_name() -> None:
         if "numba" in path.read_text() or "njit" in path.read_text()
     ]
     assert {"rng.py", "kernels/fused.py", "data/emulator.py"} < set(found)
-    for path in found:
-        assert path == "records.py" or path.startswith(compiled.SOURCES), path
+    for path in set(found) - {"console.py", "records.py"}:  # which tell that numba compiles, and its version
+        assert path.startswith(compiled.SOURCES), path

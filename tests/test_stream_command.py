@@ -509,7 +509,7 @@ def test_a_pipe_of_another_sensor_is_told_early(model, monkeypatch, capsys, insi
 class Given:
     """A source of events that are there already, one at a time."""
 
-    live, sensor, origin = True, None, None
+    live, sensor, origin, repairs = True, None, None, {}
     trouble = Trouble()
 
     def __init__(self, portions):

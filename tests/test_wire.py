@@ -286,6 +286,6 @@ def test_files_that_faery_cannot_read_are_refused(tmp_path, suffix):
 
 def test_without_faery_its_files_are_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "faery", None)
-    (tmp_path / "x.raw").touch()
+    (tmp_path / "x.raw").write_bytes(b"% evt 3.0")
     with pytest.raises(InputError, match=r"pip install 'gemsnn\[events\]'"):
         open_source(str(tmp_path / "x.raw"))

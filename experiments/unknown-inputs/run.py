@@ -123,7 +123,7 @@ def one(seed: int, root: Path | None, quick: bool) -> dict[str, Any]:
         return evaluate.predict(*given, seed=seed, least_spikes=least_spikes)
 
     temperature = evaluate.fitted_temperatures(answers(splits.validation))[-1]
-    test = splits.test.select(range(30)) if quick else splits.test
+    test = splits.test.select(slice(30)) if quick else splits.test
     made = changes(test.layout, seed=0)
     rows = {name: row(answers(changed(test, change)), temperature) for name, change in made.items()}
     for name in list(made)[-2:]:

@@ -84,7 +84,8 @@ def load(
     reader = _Reader(listing, spec, progress)
     train, validate = split_validation(reader.binned(first(listing.train, limit), "training"), validation)
     tested = share_of_test(len(listing.test), limit, len(listing.train))
-    splits = Splits(train, validate, reader.binned(first(listing.test, tested), "test"))
+    test = listing.test if tested == len(listing.test) else first(listing.test, tested)
+    splits = Splits(train, validate, reader.binned(test, "test"))
     name = {item.index: item.name for item in (*listing.train, *listing.test)}.__getitem__
     marked = {part: reader.marks(spikes, name) for part, spikes in splits.parts.items()}
     told = ()

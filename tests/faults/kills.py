@@ -85,13 +85,18 @@ class Training:
         metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         for row in metrics:
             del row["seconds"]
-        samples = sorted(load_file(out / "example.safetensors").items())
+        kept = sorted(out.glob("*.safetensors"))
         return {
             "weights": json.dumps(RunFolder(out).load_checkpoint()[1]["sha256"]),
             "metrics": json.dumps(metrics),
             "scores": (out / "metrics.json").read_text(),
-            "samples": str({name: leaf.tolist() for name, leaf in samples}),
+            "model": (out / "model.json").read_text(),
+            **{path.stem: _numbers(path) for path in kept},
         }
+
+
+def _numbers(path: Path) -> str:
+    return str({name: leaf.tolist() for name, leaf in sorted(load_file(path).items())})
 
 
 class Stream:

@@ -30,7 +30,7 @@ from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
 from gemsnn.data.recordings import load_hdf5, load_mnist_dvs
 from gemsnn.errors import InputError
 from gemsnn.records import RunFolder
-from gemsnn.report import page
+from gemsnn.report import page, sections
 from gemsnn.reproduce import k_sweep, part
 from gemsnn.types import Layout
 
@@ -156,7 +156,9 @@ def _report(data: bytes) -> None:
 
 def _words(data: bytes) -> None:
     """The report without its figures, which take a second."""
-    with mock.patch.object(page, "figures", mock.MagicMock(COMPARTMENTS=range(6))):
+    figures = [name for name in vars(sections) if name.startswith("figures_")]
+    assert figures
+    with mock.patch.multiple(sections, **dict.fromkeys(figures, mock.MagicMock(COMPARTMENTS=range(6)))):
         page.render(report.read_run(_run(seeds.RUN_FILES, data))).encode()
 
 
