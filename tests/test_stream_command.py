@@ -58,7 +58,8 @@ def stream(model, capsys):
         if str(given).endswith(".aedat"):  # a sensor of 128 x 128, of which it sees the middle
             more = (*more, *(word for flag in ("--x0", "--y0") if flag not in more for word in (flag, "47")))
         capsys.readouterr()
-        code = main(["stream", "--model", str(model), "--input", str(given), *more])
+        asked = () if "--model" in more else ("--model", str(model))
+        code = main(["stream", *asked, "--input", str(given), *more])
         out, said = capsys.readouterr()
         return code, [json.loads(line) for line in out.splitlines()], said
 
