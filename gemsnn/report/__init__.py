@@ -1,6 +1,6 @@
 """A run folder in, one self-contained page out: ``report.html``.
 
-The page loads nothing from anywhere: its style sheet and its figures (SVG, see :mod:`gemsnn.report.figures`)
+The page loads nothing from anywhere: its style sheet and its figures (SVG, see :mod:`gemsnn.report.svg`)
 stand inside it, and it has no script. It opens with the result in plain words, made from the numbers; a part
 whose numbers are missing, as in an interrupted run, gives way to a sentence that says so.
 """
