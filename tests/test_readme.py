@@ -1,0 +1,87 @@
+"""What README and the documents say: their numbers, commands and examples are those of the project."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gemsnn.cli import COMMANDS, main
+from gemsnn.config import Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MEASURED = re.compile(r"-?\d+\.\d+ ± \d+\.\d+")
+
+
+def test_the_first_sentence_claims_no_more_than_is_measured():
+    """That it knew what it does not know would be refuted by what it says of noise (docs/results.md)."""
+    first = README.split("\n\n")[1]
+    assert first.endswith("votes.")
+    assert not re.search(r"know|sure|uncertain|calibrat", first)
+    assert "sure of noise" in (ROOT / "docs" / "results.md").read_text()
+
+
+def test_what_best_is_stands_beside_its_numbers():
+    """It has one compartment in training and learns in batches: not what README opens with, nor online."""
+    (row,) = [line for line in README.splitlines() if line.startswith("| recipe `best`")]
+    assert "online" not in row
+    assert "one compartment learns" in row
+    text = " ".join(README.split())
+    for said in ("batches of 16", "mostly of voting"):
+        assert said in text, said
+
+
+def test_numbers_of_the_readme_stand_beside_their_commands():
+    results = "\n".join(path.read_text() for path in ROOT.glob("docs/*.md"))
+    results += "\n".join(path.read_text() for path in ROOT.glob("experiments/*/README.md"))
+    found = MEASURED.findall(README.replace("**", ""))
+    assert len(found) > 10
+    assert [number for number in found if number not in results.replace("**", "")] == []
+
+
+def test_recipes_tell_the_numbers_of_the_results():
+    results = (ROOT / "docs" / "results.md").read_text().replace("**", "")
+    for path in ROOT.glob("gemsnn/recipes/*.toml"):
+        text = re.sub(r"log-likelihood +\S+ \+- \S+", "", path.read_text())
+        found = [each.replace("+-", "±") for each in re.findall(r"\d+\.\d+ \+- \d+\.\d+", text)]
+        assert len(found) > 8
+        assert [number for number in found if number not in results] == [], path
+
+
+def test_commands_of_the_documents_exist(capsys):
+    known = {}
+    for name in COMMANDS:
+        with pytest.raises(SystemExit) as stop:
+            main([name, "--help"])
+        assert stop.value.code == 0
+        known[name] = set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))
+    seen = 0
+    for path in DOCUMENTS:
+        for name, words in re.findall(
+            r"^(?:.*\| )?gemsnn ([a-z]+)(.*?)(?:  +#.*)?$", path.read_text(), re.MULTILINE
+        ):
+            flags = set(re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", words))
+            assert name in known, (path, name)
+            assert flags <= known[name], (path, name, flags - known[name])
+            seen += 1
+    assert seen > 15
+
+
+def test_the_examples_run(tmp_path, monkeypatch, capsys):
+    """On forty digits and one epoch, as everything else of them is."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--limit", "40", "--epochs", "1", "--hidden", "4", "--out", "runs/demo"]) == 0
+    usual = Settings()
+    small = replace(
+        usual, data=replace(usual.data, limit=40), train=replace(usual.train, epochs=1, compartments=2)
+    )
+    capsys.readouterr()
+    scope = {"small": small}
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(block.replace("settings = Settings()", "settings = small"), scope)
+    assert scope["shares"].shape == scope["probabilities"].shape == (len(scope["splits"].test), 10)
+    assert len(capsys.readouterr().out.splitlines()) == 80
