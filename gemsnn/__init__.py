@@ -1,4 +1,4 @@
-"""Probabilistic spiking neural networks that learn online and know what they do not know.
+"""Probabilistic spiking neural networks that learn from events and answer by votes.
 
 Read it in the order of the data: :mod:`gemsnn.data`, :mod:`gemsnn.network`, :mod:`gemsnn.rules`,
 :mod:`gemsnn.kernels`, :mod:`gemsnn.sampling`, :mod:`gemsnn.train`, :mod:`gemsnn.evaluate`, :mod:`gemsnn.report`.

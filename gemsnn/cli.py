@@ -91,7 +91,7 @@ def _help() -> int:
     tyro.extras.subcommand_cli_from_dict(
         {name: _named(name) for name in COMMANDS},
         prog="gemsnn",
-        description="Probabilistic spiking neural networks that learn online and know what they do not know. "
+        description="Probabilistic spiking neural networks that learn from events and answer by votes. "
         "gemsnn --version tells the version; gemsnn COMMAND --help tells a command's flags.",
         args=["--help"],
     )
