@@ -217,5 +217,5 @@ def one_sentence(said: str) -> str:
                 break
             continue
         kept.append(line)
-    text = re.sub(r"\s+", " ", " ".join(kept)).strip().rstrip(".")
+    text = re.sub(r"\s+", " ", " ".join(kept)).strip().replace(" (required)", "").rstrip(".")
     return text[:1].lower() + text[1:]
