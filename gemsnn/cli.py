@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
+from gemsnn import places
 from gemsnn.errors import INTERRUPTED, REFUSED, InputError
 
 COMMANDS = {
@@ -62,6 +63,7 @@ def _note(message: Warning | str, *_: object, **__: object) -> str:
 def _dispatch(words: list[str]) -> int:
     first = words[0] if words else ""
     if first in COMMANDS:
+        places.for_matplotlib()
         return importlib.import_module(f"gemsnn.commands.{first}").bind(words[1:])()
     if first in ("-h", "--help"):
         return _help()
