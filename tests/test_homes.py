@@ -91,13 +91,14 @@ class Other:
 def every_command(nmnist_root: Path, pictures: Path) -> list[list[str]]:
     """All commands, short of a whole sweep and a whole benchmark."""
     recording = next((nmnist_root / "Train" / "0").glob("*.bin"))
-    images = ["--data", "images", "--root", str(pictures), "--hidden", "2", "--epochs", "1", "--votes", "2"]
+    images = ["--data", "images", "--root", str(pictures), "--out", "seen", "--kernel", "reference"]
+    small = ["--hidden", "2", "--epochs", "1", "--compartments", "1", "--votes", "1"]
     return [
         ["--help"],
         ["--version"],
         ["info", str(recording)],
         command(nmnist_root, "run", "--epochs", "1", "--kernel", "cpu"),
-        ["train", *images, "--kernel", "reference", "--out", "seen"],
+        ["train", *images, *small],
         ["evaluate", "run"],
         ["evaluate", "seen"],
         ["report", "run"],
@@ -107,16 +108,14 @@ def every_command(nmnist_root: Path, pictures: Path) -> list[list[str]]:
     ]
 
 
-@pytest.mark.parametrize("home", ["none", "a file", "another's"])
+@pytest.mark.parametrize("home", ["none", "another's"])
 def test_all_commands_by_a_user_without_a_home(
     home: str, outside: Path, nmnist_root: Path, pictures: Path
 ) -> None:
     other = Other(NUMBER if home == "none" else NOBODY, outside)
     place = outside / "home"
     environment = {} if home == "none" else {"HOME": str(place)}
-    if home == "a file":
-        place.write_text("")
-    elif home == "another's":
+    if home == "another's":
         place.mkdir(mode=0o755)
     commands = every_command(nmnist_root, pictures)
     codes, told = other.run(commands, **environment)
@@ -126,10 +125,8 @@ def test_all_commands_by_a_user_without_a_home(
         assert word not in told, told
     lines = [line for line in told.splitlines() if "cannot be written" in line]
     usual = place / ".cache" / "gemsnn"
-    expected = f"gemsnn: {usual} cannot be written ({{}}); {other.kept} takes its place"
-    reason = {"a file": "Not a directory", "another's": "Permission denied"}
-    assert lines == ([] if home == "none" else [expected.format(reason[home])])
+    line = f"gemsnn: {usual} cannot be written (Permission denied); {other.kept} takes its place"
+    assert lines == ([] if home == "none" else [line])
     assert list(other.kept.glob("images-*.safetensors"))
     assert list((other.kept / "matplotlib").iterdir())
     assert {path.name for path in other.temporary.iterdir()} == {other.kept.name}
-    assert not place.is_dir() or not list(place.iterdir())
