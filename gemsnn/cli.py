@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import io
+import os
 import platform
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 
+from gemsnn import places
 from gemsnn.errors import INTERRUPTED, REFUSED, InputError
 
 COMMANDS = {
@@ -62,6 +64,8 @@ def _note(message: Warning | str, *_: object, **__: object) -> str:
 def _dispatch(words: list[str]) -> int:
     first = words[0] if words else ""
     if first in COMMANDS:
+        places.for_matplotlib()
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded: see docs/kernels.md
         return importlib.import_module(f"gemsnn.commands.{first}").bind(words[1:])()
     if first in ("-h", "--help"):
         return _help()

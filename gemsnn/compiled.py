@@ -14,9 +14,7 @@ import os
 import pickle
 import platform
 import shutil
-import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import cache
@@ -59,24 +57,13 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 def folder() -> Path | None:
     """Where this process keeps compiled code; ``None`` if nowhere, which standard error is told, once."""
     own = os.environ.get("NUMBA_CACHE_DIR")
-    usual = Path(own) / "gemsnn" if own else places.cache_folder() / "compiled"
-    temporary, reasons = places.temporary_folder() / "compiled", []
-    for parent in dict.fromkeys((usual, temporary)):
-        try:
-            found = _opened(parent / fingerprint(), private=parent == temporary)
-        except OSError as error:
-            reasons.append(error.strerror or str(error))
-            continue
-        if reasons:
-            print(f"gemsnn: {usual} cannot hold compiled code ({reasons[0]}); {parent} does", file=sys.stderr)
-        _remove_unused(parent, found)
-        return found
-    print(
-        f"gemsnn: {usual} cannot hold compiled code ({reasons[0]}), so it is compiled anew each time, which takes a "
-        "minute; set GEMSNN_CACHE to a folder that can be written",
-        file=sys.stderr,
-    )
-    return None
+    usual, below = (Path(own), "gemsnn") if own else (places.cache_folder(), "compiled")
+    found = places.opened(usual, below, fingerprint())
+    if found is not None:
+        with contextlib.suppress(OSError):
+            os.utime(found)
+        _remove_unused(found)
+    return found
 
 
 @cache
@@ -90,27 +77,10 @@ def fingerprint() -> str:
     return found.hexdigest()[:24]
 
 
-def _opened(path: Path, *, private: bool) -> Path:
-    """Make a folder that can be written; raise :class:`OSError` where that is impossible.
-
-    Code that is found in it will run: a ``private`` one lies where others can write, so it must be this user's.
-    """
-    path.parent.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if private and hasattr(os, "getuid"):
-        for each in (path.parent.parent, path.parent, path):
-            facts = each.lstat()
-            if facts.st_uid != os.getuid() or not stat.S_ISDIR(facts.st_mode) or facts.st_mode & 0o022:
-                raise PermissionError(None, f"{each} could be written by others")
-    tempfile.TemporaryFile(dir=path).close()
-    os.utime(path)
-    return path
-
-
-def _remove_unused(parent: Path, used: Path) -> None:
+def _remove_unused(used: Path) -> None:
     """Remove the folders of other sources that have not been used for long; a process that still does makes anew."""
     with contextlib.suppress(OSError):
-        for other in parent.iterdir():
+        for other in used.parent.iterdir():
             if other != used and other.stat().st_mtime < time.time() - UNUSED_DAYS * 86400:
                 shutil.rmtree(other, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -150,9 +151,21 @@ def test_failed_writing_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unwritable_folder_warns_and_gives_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritable_folder_is_told_and_gives_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("GEMSNN_CACHE", str(tmp_path / "file" / "below"))
-    with pytest.warns(UserWarning, match="cannot be written"):
-        assert same(cache.recall("some", {}, make), make())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
+    assert same(cache.recall("some", {}, make), make())
+    assert "cannot be written" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_warns_and_gives_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.warns(UserWarning, match=r"cannot be written \(disk full\)"):
+        assert same(cache.recall("some", {}, make), make())

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from runs import command
 
-from gemsnn import continuing, records, running
+from gemsnn import continuing, places, records, running
 from gemsnn.cli import main
 from gemsnn.commands import bench as bench_command
 from gemsnn.commands import reproduce as reproduce_command
@@ -205,7 +205,7 @@ def test_a_run_that_only_lacked_its_scores_says_so_and_who_made_them(trained_run
     assert "is finished; there is nothing to resume" in capsys.readouterr().err
 
 
-def test_a_cache_that_cannot_be_read_is_gone_without(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_read_is_gone_without(tmp_path, monkeypatch, capsys):
     from test_cache import make, same
 
     monkeypatch.setenv("GEMSNN_CACHE", str(tmp_path / "cache"))
@@ -216,8 +216,60 @@ def test_a_cache_that_cannot_be_read_is_gone_without(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "is_file", refuse)
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.warns(UserWarning, match=r"cannot be written \(Permission denied\)"):
+    for _ in range(2):
         assert same(cache.recall("x", {"a": 1}, make), make())
+    told = capsys.readouterr().err
+    assert told.startswith(f"gemsnn: {tmp_path / 'cache'} cannot be written (Permission denied), so")
+    assert told.count("\n") == 1
+
+
+def test_a_cache_that_can_only_be_read_is_read_and_temporary_files_take_what_is_new(
+    tmp_path, monkeypatch, capsys
+):
+    from test_cache import make, same
+
+    monkeypatch.setenv("GEMSNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    cache.recall("x", {"a": 1}, make)
+    write = places._made
+
+    def refuse(place, *below, private):
+        if place == tmp_path / "cache":
+            raise OSError(30, "Read-only file system")
+        return write(place, *below, private=private)
+
+    monkeypatch.setattr(places, "_made", refuse)
+
+    def never():
+        raise AssertionError("it is there")
+
+    assert same(cache.recall("x", {"a": 1}, never), make())
+    assert capsys.readouterr().err == ""
+    assert same(cache.recall("x", {"a": 2}, make), make())
+    assert same(cache.recall("x", {"a": 2}, never), make())
+    told = capsys.readouterr().err
+    assert told.startswith(f"gemsnn: {tmp_path / 'cache'} cannot be written (Read-only file system); ")
+    assert told.count("\n") == 1
+
+
+def test_temporary_files_may_have_no_place_either(tmp_path, monkeypatch, capsys):
+    """As in a container that can only be read."""
+
+    def none():
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GEMSNN_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    monkeypatch.setattr(places, "_made", lambda *_, **__: none())
+    assert places.opened(places.cache_folder()) is None
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_without_a_home_a_tilde_means_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("GEMSNN_CACHE", "~/cache")
+    monkeypatch.setattr(Path, "expanduser", lambda _: (_ for _ in ()).throw(RuntimeError("no home")))
+    assert places.cache_folder() == places.temporary_folder()
 
 
 def test_without_a_home_the_cache_lies_among_temporary_files(tmp_path, monkeypatch):
@@ -249,10 +301,11 @@ def test_a_user_who_may_not_read_the_cache_is_served(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(Path(__file__).parent)],
-        env=os.environ | {"GEMSNN_CACHE": str(closed / "cache")}, capture_output=True, text=True, check=False,
+        env=os.environ | {"GEMSNN_CACHE": str(closed / "cache"), "TMPDIR": str(closed)},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("gemsnn: note: the cache ")
+    assert done.stderr.startswith(f"gemsnn: {closed / 'cache'} cannot be written (Permission denied)")
     assert done.stderr.count("\n") == 1
 
 

@@ -63,21 +63,26 @@ def _plain(value: object) -> object:
 def recall(name: str, ingredients: Mapping[str, Any], make: Callable[[], SpikeSet]) -> SpikeSet:
     """The data of these ingredients: from the cache if it is there and sound, else made and then kept.
 
-    Where the cache cannot be found, read or written, the data is returned all the same, with a warning that it was
-    not kept.
+    Where the cache cannot be read or written, a temporary place is taken, and where there is none, or it is full, the
+    data is returned all the same; standard error or a warning tells.
     """
-    path = places.cache_folder() / f"{name}-{key(ingredients)[:32]}.safetensors"
-    if (kept := load(path)) is not None:
+    name = f"{name}-{key(ingredients)[:32]}.safetensors"
+    usual = places.cache_folder()
+    if (kept := load(usual / name)) is not None:  # also one that can only be read
+        return kept
+    folder = places.opened(usual)
+    if folder not in (None, usual) and (kept := load(folder / name)) is not None:
         return kept
     made = make()
-    try:
-        store(path, made)
-    except OSError as error:
-        warnings.warn(
-            f"the cache {path.parent} cannot be written ({error.strerror or error}); set GEMSNN_CACHE to a folder "
-            "that can",
-            stacklevel=2,
-        )
+    if folder is not None:
+        try:
+            store(folder / name, made)
+        except OSError as error:
+            warnings.warn(
+                f"the cache {folder} cannot be written ({error.strerror or error}); set GEMSNN_CACHE to a folder "
+                "that can",
+                stacklevel=2,
+            )
     return made
 
 
