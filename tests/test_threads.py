@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CHILD = Path(__file__).with_name("threads_child.py")
 
 
@@ -26,3 +28,32 @@ def test_the_number_of_threads_changes_no_bit():
     assert [number for number, _ in found] == [1, 2, 1, 3, 4]
     for number, digests in found[1:]:
         assert digests == found[0][1], f"with {number} threads"
+
+
+WAITING = """
+import time
+from gemsnn.cli import main
+assert main(["report", "no-such-run"]) == 2
+import torch
+torch.set_num_threads(2)
+many = torch.zeros(10**6)
+many.add(1.0)
+before = time.process_time()
+for _ in range(100):
+    many.add(1.0)
+    time.sleep(0.005)
+print(time.process_time() - before)
+"""
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="threads that outnumber the cores do not look for long")
+def test_threads_that_wait_leave_the_cores_to_others():
+    """Of commands; against threads that are told to look for work all the time, which a user may want."""
+    seconds = []
+    for policy in ({}, {"OMP_WAIT_POLICY": "ACTIVE"}):
+        usual = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+        done = subprocess.run(
+            [sys.executable, "-c", WAITING], env=usual | policy, capture_output=True, text=True, check=True
+        )
+        seconds.append(float(done.stdout))
+    assert seconds[0] < seconds[1] / 2
