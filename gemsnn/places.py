@@ -9,6 +9,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from gemsnn.types import AnyPath
+
 
 def cache_folder() -> Path:
     r"""Where cached data and compiled code lie.
@@ -42,7 +44,7 @@ def temporary_folder() -> Path:
     return Path(folder) / f"gemsnn-{number}"
 
 
-def opened(usual: Path, *below: str, tell: bool = True) -> Path | None:
+def opened(usual: AnyPath, *below: str, tell: bool = True) -> Path | None:
     """A folder that can be written, made if it is missing.
 
     Args:
@@ -53,7 +55,7 @@ def opened(usual: Path, *below: str, tell: bool = True) -> Path | None:
     Returns:
         The folder, ``None`` if there is no place.
     """
-    temporary, reasons = temporary_folder(), []
+    usual, temporary, reasons = Path(usual), temporary_folder(), []
     for place in dict.fromkeys((usual, temporary)):
         try:
             found = _made(place, *below, private=place == temporary)

@@ -6,7 +6,7 @@ from pathlib import Path
 import gemsnn
 
 ORDER = [
-    "errors", "places", "children", "compiled", "needs", "specs", "checks", "types", "rng", "metrics",
+    "errors", "checks", "types", "places", "children", "compiled", "needs", "specs", "rng", "metrics",
     "parsing", "files", "checkpoints", "records", "basis", "topology", "data", "baseline", "glm", "network",
     "receptive", "onehop", "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "online",
     "report", "config", "recipes", "layers", "console", "models", "bench", "reproduce", "continuing", "running",

@@ -397,7 +397,12 @@ def hdf5(random: Random, data: bytes) -> bytes:
             del file["train/0"]
             layout = h5py.VirtualLayout((4, 4), "i8")
             layout[:] = h5py.VirtualSource("outside.h5", "x", (4, 4))
-            file.create_virtual_dataset("train/0", layout)
+            kept = layout.make_dcpl((4, 4))
+            kept.set_obj_track_times(
+                False
+            )  # else the time of day is in the file, and an input has no address
+            place, shape = file["train"].id, h5py.h5s.create_simple((4, 4))
+            h5py.h5d.create(place, b"0", h5py.h5t.NATIVE_INT64, shape, kept)
         elif special == 6:
             for i in range(count, 60):
                 file[f"train/{i}"] = file["train/0"]
