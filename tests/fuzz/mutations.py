@@ -395,14 +395,12 @@ def hdf5(random: Random, data: bytes) -> bytes:
             file.create_dataset("train/0", (4, 4), "i8", external=[("/dev/zero", 0, 128)])
         elif special == 5:
             del file["train/0"]
-            layout = h5py.VirtualLayout((4, 4), "i8")
-            layout[:] = h5py.VirtualSource("outside.h5", "x", (4, 4))
-            kept = layout.make_dcpl((4, 4))
+            kept, shape = h5py.h5p.create(h5py.h5p.DATASET_CREATE), h5py.h5s.create_simple((4, 4))
             kept.set_obj_track_times(
                 False
             )  # else the time of day is in the file, and an input has no address
-            place, shape = file["train"].id, h5py.h5s.create_simple((4, 4))
-            h5py.h5d.create(place, b"0", h5py.h5t.NATIVE_INT64, shape, kept)
+            kept.set_virtual(shape, b"outside.h5", b"x", shape)
+            h5py.h5d.create(file["train"].id, b"0", h5py.h5t.NATIVE_INT64, shape, kept)
         elif special == 6:
             for i in range(count, 60):
                 file[f"train/{i}"] = file["train/0"]
