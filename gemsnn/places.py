@@ -8,8 +8,10 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gemsnn.types import AnyPath
+if TYPE_CHECKING:
+    from gemsnn.types import AnyPath
 
 
 def cache_folder() -> Path:
