@@ -133,13 +133,12 @@ class _Kept(caching.Cache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
-        except Exception:
+        except Exception:  # a damaged pickle may raise anything: whatever it is, the code is compiled again
             with contextlib.suppress(OSError):
                 self.flush()
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        with contextlib.suppress(
-            OSError
-        ):  # a full disk: it runs all the same, and is compiled again next time
+        # a full disk: it runs all the same, and is compiled again next time
+        with contextlib.suppress(OSError):
             super().save_overload(sig, data)

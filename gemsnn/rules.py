@@ -79,8 +79,9 @@ class RuleSpec:
     """
 
     rule: RuleName = "gem-cv"
+    # the share of a single compartment is 1, whatever its log-weight
     kappa: Annotated[Share, needs(above("compartments", 1), one_of("rule", "iw", "iw-ovis", "mb", "ml"))] = (
-        0.9  # the share of a single compartment is 1
+        0.9
     )
     gamma: Share = 0.9
     readout: Annotated[Readout, needs(other_than("update_every", 1))] = "every-step"

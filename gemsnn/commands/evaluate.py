@@ -63,11 +63,11 @@ def evaluate_run(
     part = running.part_of(splits, split)
     model.reading.check(part)
     if limit is not None:
-        splits = dataclasses.replace(splits, **{split: part.first(limit)})
+        part = part.first(limit)
+        splits = dataclasses.replace(splits, **{split: part})
     running.prepare(model)
     seed = model.facts.seed if seed is None else seed
     if other:
-        part = running.part_of(splits, split)
         found = model.scores(part, votes, decoder=decoder, seed=seed, progress=console.bar)
     else:
         found = running.scores_of(model, splits, split, votes, decoder, seed)

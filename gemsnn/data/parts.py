@@ -14,7 +14,7 @@ from gemsnn.data import copies, tally
 from gemsnn.data.binning import BinSpec, bin_and_tally
 from gemsnn.data.copies import Marked
 from gemsnn.data.events import Recording, mended
-from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.data.spikeset import SpikeSet, Splits, interleaved
 from gemsnn.errors import InputError, one_line
 from gemsnn.types import Layout, Progress
 
@@ -210,12 +210,7 @@ def first(items: Sequence[Item], limit: int | None) -> list[Item]:
     """The first ``limit`` items, classes interleaved: the first of each class, then the second of each, .."""
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1 recording, not {limit}")
-    met = Counter[int]()
-    ranked = []
-    for item in items:
-        ranked.append((met[item.label], item.label, item))
-        met[item.label] += 1
-    return [item for _, _, item in sorted(ranked, key=lambda entry: entry[:2])][:limit]
+    return [items[position] for position in interleaved([item.label for item in items])[:limit]]
 
 
 def share_of_test(tested: int, limit: int | None, total: int) -> int:

@@ -178,12 +178,7 @@ class SpikeSet:
 
     def first(self, count: int) -> SpikeSet:
         """The first recording of every class, then the second, .., so many in all."""
-        met: Counter[int] = Counter()
-        rank = []
-        for position, label in enumerate(self.labels.tolist()):
-            rank.append((met[label], label, position))
-            met[label] += 1
-        return self.select([position for _, _, position in sorted(rank)][:count])
+        return self.select(interleaved(self.labels.tolist())[:count])
 
     def counts_per_input(self) -> NDArray[np.int64]:
         """Spikes (or events, for counts) of each input over each whole recording, int64 ``[n, M]``."""
@@ -213,6 +208,16 @@ class SpikeSet:
             moved = np.array([[-(name == "kept") + (name == "capped") for name in Tally._fields]])
             tallies = tallies + lost[:, None] * moved
         return replace(merged, address=self.address, tallies=tallies)
+
+
+def interleaved(labels: Sequence[int]) -> list[int]:
+    """Positions with the classes interleaved: the first of each class, then the second of each, .."""
+    met = Counter[int]()
+    ranked = []
+    for position, label in enumerate(labels):
+        ranked.append((met[label], label, position))
+        met[label] += 1
+    return [position for _, _, position in sorted(ranked)]
 
 
 def _width(layout: Layout, *, counts: bool) -> int:

@@ -144,10 +144,8 @@ def _is_done(job: Job) -> bool:
 
 def _run_all(jobs: Sequence[Job], at_once: int, say: Callable[[str], None]) -> None:
     """Run jobs side by side, each a process with one thread; none outlives a stop."""
-    command, alone = (
-        children.module("gemsnn.reproduce.part"),
-        {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-    )
+    command = children.module("gemsnn.reproduce.part")
+    alone = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with Children() as running, ThreadPoolExecutor(at_once) as pool:
         waiting = {
             pool.submit(running.run, command, msgspec.json.encode(job), environment=alone): job
