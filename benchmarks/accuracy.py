@@ -4,10 +4,11 @@ python benchmarks/accuracy.py                                    (emulated digit
 python benchmarks/accuracy.py --data images --root IMAGES.npz    (also nmnist, mnist-dvs)
 python benchmarks/accuracy.py --quick                            (to see that it works, in less than a minute)
 
-Logistic regression on event counts (:mod:`gemsnn.baseline`), and snnTorch's LIF network with 256 hidden neurons,
-trained by backpropagation through time (``accuracy_child.py``, in the environment of ``peers.py``) and stopped at
+Logistic regression on event counts (:mod:`gemsnn.scoring.baseline`), and snnTorch's LIF network with 256 hidden
+neurons, trained by backpropagation through time (``accuracy_child.py``, in the environment of ``peers.py``), stopped at
 its best epoch: one row for the epoch with the lowest NLL on the validation part, one for that with the highest
-accuracy there. All scores are of the test part, by :mod:`gemsnn.metrics`; temperatures are fitted on validation.
+accuracy there. All scores are of the test part, by :mod:`gemsnn.scoring.metrics`; temperatures are fitted on
+validation.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ from rich.table import Table
 from threadpoolctl import threadpool_info
 from torch import Tensor
 
-from gemsnn import baseline, evaluate, metrics, places
-from gemsnn.children import Children
 from gemsnn.data.datasets import DataSpec, load
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import InputError
+from gemsnn.machine import places
+from gemsnn.machine.children import Children
+from gemsnn.scoring import baseline, evaluate, metrics
 
 CHILD = Path(__file__).with_name("accuracy_child.py")
 PARTS = ("train", "validation", "test")

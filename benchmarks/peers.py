@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gemsnn import places
 from gemsnn.bench import cases
-from gemsnn.children import Children
 from gemsnn.data.generated import load_digits_events
+from gemsnn.machine import places
+from gemsnn.machine.children import Children
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "peers-requirements.txt"

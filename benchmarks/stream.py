@@ -25,14 +25,14 @@ import matplotlib as mpl
 import numpy as np
 import torch
 
-from gemsnn import network as networks
-from gemsnn.basis import BasisSpec
 from gemsnn.data import datasets
 from gemsnn.kernels import Learning
-from gemsnn.network import NetworkSpec
-from gemsnn.online import OnlineLearner, OnlineSpec
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
+from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.model import network as networks
+from gemsnn.model.basis import BasisSpec
+from gemsnn.model.network import NetworkSpec
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
 
 MEMORY = 10
 """Taps of a synapse."""

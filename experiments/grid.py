@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gemsnn import kernels, rng, train
-from gemsnn import network as networks
-from gemsnn.config import Settings
+from gemsnn import kernels, rng
 from gemsnn.data import datasets
+from gemsnn.learn import train
+from gemsnn.model import network as networks
+from gemsnn.runs.config import Settings
 
 Changes = dict[str, object]
 """Values by ``part.key`` of the settings."""

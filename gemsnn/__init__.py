@@ -1,7 +1,7 @@
 """Probabilistic spiking neural networks for events: local three-factor learning, and answers that come as votes.
 
-Read it in the order of the data: :mod:`gemsnn.data`, :mod:`gemsnn.network`, :mod:`gemsnn.rules`,
-:mod:`gemsnn.kernels`, :mod:`gemsnn.sampling`, :mod:`gemsnn.train`, :mod:`gemsnn.evaluate`, :mod:`gemsnn.report`.
+Read it in the order of the data: :mod:`gemsnn.data`, :mod:`gemsnn.model`, :mod:`gemsnn.rules`,
+:mod:`gemsnn.kernels`, :mod:`gemsnn.scoring`, :mod:`gemsnn.learn`, :mod:`gemsnn.runs`, :mod:`gemsnn.report`.
 """
 
 from importlib import metadata

@@ -2,6 +2,6 @@
 
 import sys
 
-from gemsnn.cli import main
+from gemsnn.commands.cli import main
 
 sys.exit(main())

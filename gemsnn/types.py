@@ -22,9 +22,9 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
-from gemsnn import checks
-from gemsnn.checks import Range
 from gemsnn.errors import InputError
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Range
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -197,8 +197,8 @@ def collate(presentations: Sequence[Presentation] | Iterable[Presentation], *, w
 
     Args:
         presentations: at least one.
-        warm_up: the network's, see :class:`gemsnn.network.NetworkSpec`; for a network use
-            :func:`gemsnn.network.batch`, which knows it.
+        warm_up: the network's, see :class:`gemsnn.model.network.NetworkSpec`; for a network use
+            :func:`gemsnn.model.network.batch`, which knows it.
 
     Raises:
         InputError: there are none, they differ in the number of inputs or of visible neurons, or one of them has

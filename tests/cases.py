@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from gemsnn import network as networks
 from gemsnn import rng
-from gemsnn.basis import BasisSpec
-from gemsnn.network import Network, NetworkSpec, Params
+from gemsnn.model import network as networks
+from gemsnn.model.basis import BasisSpec
+from gemsnn.model.network import Network, NetworkSpec, Params
 from gemsnn.types import Presentation
 
 

@@ -19,7 +19,7 @@ def nmnist_root(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained_run(nmnist_root, tmp_path_factory):
     """A small training on them; look at it, and leave it as it is."""
-    from gemsnn.cli import main
+    from gemsnn.commands.cli import main
 
     out = tmp_path_factory.mktemp("runs") / "run"
     assert main(command(nmnist_root, out)) == 0

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gemsnn.network import Network, Params
+from gemsnn.model.network import Network, Params
 from gemsnn.types import Presentation
 
 

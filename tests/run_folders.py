@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
-from gemsnn import config, models, train
-from gemsnn import network as networks
-from gemsnn.config import Settings
-from gemsnn.models import Model
-from gemsnn.records import RunFolder
+from gemsnn.learn import train
+from gemsnn.model import network as networks
+from gemsnn.runs import config, models
+from gemsnn.runs.config import Settings
+from gemsnn.runs.models import Model
+from gemsnn.store.records import RunFolder
 from gemsnn.types import Layout
 
 

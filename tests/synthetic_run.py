@@ -11,7 +11,7 @@ import tomli_w
 import torch
 from safetensors.torch import save_file
 
-from gemsnn import evaluate, metrics
+from gemsnn.scoring import evaluate, metrics
 
 CLASSES = 10
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from event_files import aedat2, dvs_folder, dvs_name, dvs_zip, hdf5, nmnist_folder, random_events
 
-from gemsnn.cli import main
+from gemsnn.commands.cli import main
 from gemsnn.data.access import first_bytes, found_at, listing, refusal
 from gemsnn.data.image_sets import read_images
 from gemsnn.data.images import load_images

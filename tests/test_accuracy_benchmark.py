@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from gemsnn import metrics
 from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.scoring import metrics
 from gemsnn.types import Layout
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

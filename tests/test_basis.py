@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemsnn import basis
-from gemsnn.basis import BasisSpec
 from gemsnn.errors import InputError
+from gemsnn.model import basis
+from gemsnn.model.basis import BasisSpec
 
 
 def test_raised_cosines_are_the_formula():

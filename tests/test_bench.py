@@ -8,17 +8,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gemsnn import cli
-from gemsnn.basis import BasisSpec
 from gemsnn.bench import cases, measure, suite
 from gemsnn.bench.cases import TASKS, Case
 from gemsnn.bench.measure import Job
 from gemsnn.commands import bench as bench_command
+from gemsnn.commands import cli
 from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS, Learning
-from gemsnn.network import NetworkSpec
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
+from gemsnn.model.basis import BasisSpec
+from gemsnn.model.network import NetworkSpec
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.types import Presentation
 
 KEYS = {

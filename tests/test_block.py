@@ -11,12 +11,14 @@ import torch
 from cases import make_network
 from test_kernels import RULES, Case, make
 
-from gemsnn import optimisers
 from gemsnn.bench import cases as benches
-from gemsnn.kernels import Learning, block, reference, steps, terms
+from gemsnn.kernels import Learning, reference
+from gemsnn.kernels.block import kernel as block
+from gemsnn.kernels.block import steps, terms
 from gemsnn.kernels.wiring import groups_of
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
+from gemsnn.rules import optimisers
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda r: f"{r.rule}-{r.kappa}-{r.gamma}-{r.readout}")

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gemsnn import places
 from gemsnn.data import cache
 from gemsnn.data.binning import BinSpec
 from gemsnn.data.camera import EmulatorSpec
 from gemsnn.data.spikeset import SpikeSet
+from gemsnn.machine import places
 from gemsnn.types import Layout
 
 

@@ -19,10 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gemsnn
-from gemsnn import checks
 from gemsnn.bench.cases import Case
-from gemsnn.checks import MOST, Range
-from gemsnn.config import EvaluateSpec, NetworkChoice, Settings
 from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.data.binning import BinSpec, bin_events
 from gemsnn.data.camera import EmulatorSpec
@@ -32,9 +29,12 @@ from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
-from gemsnn.network import NetworkSpec
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
+from gemsnn.model.network import NetworkSpec
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.runs.config import EvaluateSpec, NetworkChoice, Settings
+from gemsnn.specs import checks
+from gemsnn.specs.checks import MOST, Range
 from gemsnn.types import Layout, Presentation, collate
 
 LAYOUT = Layout(2, 3, 3, 4, 1000)
@@ -63,19 +63,19 @@ NEEDED: dict[type, dict[str, Any]] = {
 """What a constructor must be given."""
 
 RESULTS = {
-    "gemsnn.checks.Range": "the checks' own",
-    "gemsnn.checkpoints.Checkpoints": "a folder's path and nothing else",
+    "gemsnn.specs.checks.Range": "the checks' own",
+    "gemsnn.store.checkpoints.Checkpoints": "a folder's path and nothing else",
     "gemsnn.commands.flags.Plain": "a command's note of a parameter of its own",
     "gemsnn.data.parts.Item": "a note that a loader makes for itself",
     "gemsnn.data.parts.Listing": "what a loader of the library says of its files",
-    "gemsnn.layers.Layered": "what layers come to, made by layers.resolve",
-    "gemsnn.needs.Condition": "made by the functions of its module, where settings are declared",
-    "gemsnn.needs.Given": "what a command line's flags said",
-    "gemsnn.needs.Needs": "made by the functions of its module, where settings are declared",
-    "gemsnn.metrics.Reliability": "what a metric returns",
-    "gemsnn.models.Facts": "what a run folder holds",
-    "gemsnn.models.Model": "what loading a run folder returns",
-    "gemsnn.records.RunFolder": "a folder's path and nothing else",
+    "gemsnn.runs.layers.Layered": "what layers come to, made by layers.resolve",
+    "gemsnn.specs.needs.Condition": "made by the functions of its module, where settings are declared",
+    "gemsnn.specs.needs.Given": "what a command line's flags said",
+    "gemsnn.specs.needs.Needs": "made by the functions of its module, where settings are declared",
+    "gemsnn.scoring.metrics.Reliability": "what a metric returns",
+    "gemsnn.runs.models.Facts": "what a run folder holds",
+    "gemsnn.runs.models.Model": "what loading a run folder returns",
+    "gemsnn.store.records.RunFolder": "a folder's path and nothing else",
     "gemsnn.report.reading.Run": "what reading a folder returns",
 }
 """Frozen dataclasses that users are given or never see, and do not make."""

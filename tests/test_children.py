@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from gemsnn import children, config
-from gemsnn.children import Children
 from gemsnn.errors import InputError
+from gemsnn.machine import children
+from gemsnn.machine.children import Children
 from gemsnn.reproduce import k_sweep
 from gemsnn.reproduce.k_sweep import SweepSpec
+from gemsnn.runs import config
 
 HERE = Path(__file__).parent
 PARENT = """
-from gemsnn import children
+from gemsnn.machine import children
 with children.Children() as running:
     running.run(children.module("sleeper"))
 """
@@ -31,7 +32,7 @@ time.sleep(300)
 SWEEP = """
 import sys
 from pathlib import Path
-from gemsnn import config
+from gemsnn.runs import config
 from gemsnn.reproduce import k_sweep
 out, given = map(Path, sys.argv[1:])
 k_sweep.run(config.parse(given.read_text(), "test"), k_sweep.SweepSpec((1, 2), 1, 2, 2), out)

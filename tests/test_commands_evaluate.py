@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gemsnn.cli import main
+from gemsnn.commands.cli import main
 
 CHECKED = ("accuracy", "ece", "nll", "brier", "log_likelihood", "presentations", "compartments")
 

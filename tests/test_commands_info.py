@@ -4,7 +4,7 @@ import json
 
 from shared_data import SHARED, shared
 
-from gemsnn.cli import main
+from gemsnn.commands.cli import main
 
 
 def test_info(nmnist_root, capsys):

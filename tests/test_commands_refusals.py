@@ -4,7 +4,7 @@ import pytest
 from event_files import dvs_folder, nmnist_folder
 from runs import command
 
-from gemsnn.cli import main
+from gemsnn.commands.cli import main
 
 
 def bad_inputs(tmp_path, nmnist_root, trained_run):

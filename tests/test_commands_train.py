@@ -11,8 +11,8 @@ import pytest
 from runs import command
 from shared_data import shared
 
-from gemsnn.cli import main
-from gemsnn.records import RunFolder
+from gemsnn.commands.cli import main
+from gemsnn.store.records import RunFolder
 
 
 def test_a_run_folder_holds_everything(trained_run):

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 import gemsnn
-from gemsnn import compiled
+from gemsnn.machine import compiled
 
 PACKAGE = Path(gemsnn.__file__).parent
 SIGNAL = """
 import numpy as np
-from gemsnn.compiled import njit
-from gemsnn.kernels import signals
+from gemsnn.machine.compiled import njit
+from gemsnn.kernels.cpu import signals
 
 @njit(nogil=True)
 def caller(weights, hidden, visible):
@@ -81,7 +81,7 @@ def test_code_is_kept_and_made_anew_when_it_is_old_or_damaged(copy: Copy) -> Non
     holed = copy.run()
     assert (holed.returncode, holed.stdout, holed.stderr) == (0, f"{signal} 0\n", "")
 
-    source = copy.package / "kernels" / "signals.py"
+    source = copy.package / "kernels" / "cpu" / "signals.py"
     text = source.read_text()
     assert text.count("hidden[k] = share - 1 / count") == 1
     source.write_text(text.replace("hidden[k] = share - 1 / count", "hidden[k] = share - 2 / count"))
@@ -134,6 +134,9 @@ def test_all_that_is_compiled_is_in_the_name() -> None:
         for path in PACKAGE.rglob("*.py")
         if "numba" in path.read_text() or "njit" in path.read_text()
     ]
-    assert {"rng.py", "kernels/fused.py", "data/emulator.py"} < set(found)
-    for path in set(found) - {"console.py", "records.py"}:  # which tell that numba compiles, and its version
+    assert {"rng.py", "kernels/cpu/fused.py", "data/emulator.py"} < set(found)
+    for path in set(found) - {
+        "runs/console.py",
+        "store/records.py",
+    }:  # which tell that numba compiles, and its version
         assert path.startswith(compiled.SOURCES), path

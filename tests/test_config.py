@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from gemsnn import config
-from gemsnn.config import Settings
 from gemsnn.errors import InputError
+from gemsnn.runs import config
+from gemsnn.runs.config import Settings
 from gemsnn.types import Layout
 
 TEXT = """

@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from gemsnn import console
-from gemsnn.train import TrainSpec
+from gemsnn.learn.train import TrainSpec
+from gemsnn.runs import console
 
 SCORES = {"accuracy": 0.87654, "ece": 0.0342, "log_likelihood": -15.23, "quiet": 3, "saturated": 1}
 
@@ -96,7 +96,7 @@ def test_compiling_is_told_when_something_compiles(seen):
 
 LOADS = """
 import contextlib, io, sys
-from gemsnn.cli import main
+from gemsnn.commands.cli import main
 
 def loaded(*names):
     return [name for name in names if name in sys.modules]

@@ -9,9 +9,10 @@ import pytest
 import torch
 from event_files import dvs_folder, nmnist_folder
 
-from gemsnn import models, running
-from gemsnn.cli import main
-from gemsnn.records import RunFolder
+from gemsnn.commands.cli import main
+from gemsnn.runs import models
+from gemsnn.runs import training as running
+from gemsnn.store.records import RunFolder
 
 WANTED = [(digit, 10 * number + digit) for digit in range(3) for number in range(6)]
 

@@ -7,12 +7,14 @@ import torch
 from cases import make_network, make_presentation
 from oracles import log_likelihood as exact_log_likelihood
 
-from gemsnn import baseline, evaluate, kernels, metrics, rng, sampling
-from gemsnn import network as networks
+from gemsnn import kernels, rng
 from gemsnn.errors import InputError
-from gemsnn.evaluate import Answers
 from gemsnn.kernels import KERNELS, Kernel
-from gemsnn.network import Network, NetworkSpec, Params
+from gemsnn.model import logspace
+from gemsnn.model import network as networks
+from gemsnn.model.network import Network, NetworkSpec, Params
+from gemsnn.scoring import baseline, evaluate, metrics, sampling
+from gemsnn.scoring.evaluate import Answers
 from gemsnn.types import Presentation, class_target, collate
 
 
@@ -46,7 +48,7 @@ def test_log_likelihood_approaches_the_exact_one():
         share = torch.softmax(row, 0) * len(row)
         error = float(share.std()) / len(row) ** 0.5
         exact = float(exact_log_likelihood(network, params, presentation))
-        assert abs(float(metrics.log_mean_exp(row, 0)) - exact) < 5 * error
+        assert abs(float(logspace.log_mean_exp(row, 0)) - exact) < 5 * error
 
 
 def test_compartments_and_batches_do_not_change_the_numbers(situation: Situation):

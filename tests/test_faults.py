@@ -19,10 +19,10 @@ import torch
 from event_files import aedat2, random_events
 from power import Disk
 
-from gemsnn.checkpoints import Checkpoints
-from gemsnn.cli import main
+from gemsnn.commands.cli import main
 from gemsnn.errors import InputError
-from gemsnn.records import RunFolder
+from gemsnn.store.checkpoints import Checkpoints
+from gemsnn.store.records import RunFolder
 
 SMALL = ["--limit", "40", "--hidden", "4", "--epochs", "2", "--batch", "8", "--votes", "2"]
 
@@ -112,7 +112,9 @@ def test_no_damage_to_a_checkpoint_goes_unnoticed(tmp_path):
 
 def gemsnn(*words, file_limit=None):
     """Run a command in a process of its own whose files may not grow beyond a size."""
-    script = f"import sys; from gemsnn import cli; sys.exit(cli.main({[str(word) for word in words]!r}))"
+    script = (
+        f"import sys; from gemsnn.commands import cli; sys.exit(cli.main({[str(word) for word in words]!r}))"
+    )
     if file_limit is not None:
         script = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({file_limit}, -1)); " + script
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
@@ -166,7 +168,7 @@ def test_clocks_that_jump_change_nothing(tmp_path, monkeypatch):
             return datetime.datetime.fromtimestamp(draw.randrange(2**32), tz)
 
     monkeypatch.setattr(time, "time", lambda: real() + draw.uniform(-1e9, 1e9))
-    monkeypatch.setattr("gemsnn.running.datetime", Jumping)
+    monkeypatch.setattr("gemsnn.runs.training.datetime", Jumping)
     assert main(["train", *SMALL, "--out", str(jumping)]) == 0
     ours, theirs = (RunFolder(path).load_checkpoint()[1]["sha256"] for path in (jumping, still))
     assert ours == theirs

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from gemsnn import checkpoints, models
-from gemsnn.checkpoints import Checkpoints
 from gemsnn.errors import InputError
-from gemsnn.online import OnlineLearner, OnlineSpec
-from gemsnn.records import RunFolder
+from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.runs import models
+from gemsnn.store import checkpoints
+from gemsnn.store.checkpoints import Checkpoints
+from gemsnn.store.records import RunFolder
 from gemsnn.types import Layout
 
 OLD = Path(__file__).parent / "format1"

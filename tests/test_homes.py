@@ -16,8 +16,9 @@ import pytest
 import torch
 from runs import command
 
-from gemsnn import compiled, kernels
-from gemsnn.kernels import cpu
+from gemsnn import kernels
+from gemsnn.kernels.cpu import kernel as cpu
+from gemsnn.machine import compiled
 
 NUMBER, NOBODY = 54321, 65534
 """Users: one whom the system does not know, and one who has no home to write in."""
@@ -27,7 +28,7 @@ READING = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_se
 
 ALL = """
 import json, sys
-from gemsnn.cli import main
+from gemsnn.commands.cli import main
 
 codes = []
 for words in json.loads(sys.argv[1]):

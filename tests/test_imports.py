@@ -6,26 +6,11 @@ from pathlib import Path
 import gemsnn
 
 ORDER = [
-    "errors", "checks", "types", "places", "children", "compiled", "needs", "specs", "rng", "metrics",
-    "parsing", "files", "checkpoints", "records", "basis", "topology", "data", "baseline", "glm", "network",
-    "receptive", "onehop", "rules", "optimisers", "kernels", "sampling", "evaluate", "train", "online",
-    "report", "config", "recipes", "layers", "console", "models", "bench", "reproduce", "continuing", "running",
-    "streaming", "commands", "cli",
+    "errors", "specs", "types", "machine", "store", "rng", "data", "model", "rules", "kernels", "scoring", "learn",
+    "report", "runs", "bench", "reproduce", "streaming", "commands",
 ]  # fmt: skip
-BELOW_DATA = {"errors", "places", "compiled", "needs", "specs", "checks", "types", "rng", "data"}
-NOT_DATA = {
-    "glm",
-    "network",
-    "fields",
-    "onehop",
-    "rules",
-    "optimisers",
-    "kernels",
-    "sampling",
-    "evaluate",
-    "train",
-    "bench",
-}
+BELOW_DATA = {"errors", "machine", "specs", "types", "rng", "data"}
+NOT_DATA = {"model", "rules", "kernels", "scoring", "bench"}
 ROOT = Path(gemsnn.__file__).parent
 
 

@@ -10,11 +10,15 @@ import pytest
 import torch
 from cases import make_network, make_presentation
 
-from gemsnn import kernels, optimisers, rules
+from gemsnn import kernels
 from gemsnn.errors import InputError
-from gemsnn.kernels import KERNELS, Learning, cpu, reference, runs, threads
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleName, RuleSpec
+from gemsnn.kernels import KERNELS, Learning, reference, threads
+from gemsnn.kernels.cpu import kernel as cpu
+from gemsnn.kernels.cpu import runs
+from gemsnn.rules import base as rules
+from gemsnn.rules import optimisers
+from gemsnn.rules.base import RuleName, RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.types import collate
 
 OTHERS = [name for name in KERNELS if name != "reference"]

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemsnn import config, layers, recipes, specs
-from gemsnn.cli import COMMANDS, main
 from gemsnn.commands import train
+from gemsnn.commands.cli import COMMANDS, main
 from gemsnn.commands.flags import one_sentence
-from gemsnn.config import Settings
 from gemsnn.errors import InputError
-from gemsnn.layers import FLAGS, Layer
+from gemsnn.runs import config, layers, recipes
+from gemsnn.runs.config import Settings
+from gemsnn.runs.layers import FLAGS, Layer
+from gemsnn.specs import fields as specs
 
 
 def bound(*words: str) -> layers.Layered:

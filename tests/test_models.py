@@ -12,9 +12,7 @@ from event_files import aedat2, dvs_folder, nmnist, random_events
 from run_folders import untrained
 from shared_data import shared
 
-from gemsnn import config, evaluate, models
-from gemsnn.cli import main
-from gemsnn.config import NetworkChoice, Settings
+from gemsnn.commands.cli import main
 from gemsnn.data import datasets
 from gemsnn.data.binning import bin_events
 from gemsnn.data.camera import MNIST_DVS_SCALE4
@@ -25,8 +23,11 @@ from gemsnn.data.images import digits_images, framed
 from gemsnn.data.readers import read_recording
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
-from gemsnn.online import OnlineLearner
-from gemsnn.records import RunFolder
+from gemsnn.learn.online import OnlineLearner
+from gemsnn.runs import config, models
+from gemsnn.runs.config import NetworkChoice, Settings
+from gemsnn.scoring import evaluate
+from gemsnn.store.records import RunFolder
 from gemsnn.types import Layout
 
 K = 5

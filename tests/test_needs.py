@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-from gemsnn import kernels, layers, needs, optimisers, specs
-from gemsnn import network as networks
-from gemsnn.cli import main
+from gemsnn import kernels
 from gemsnn.commands import bench, evaluate, info, report, reproduce, stream, train
-from gemsnn.config import Settings
+from gemsnn.commands.cli import main
+from gemsnn.model import network as networks
+from gemsnn.rules import optimisers
+from gemsnn.runs import layers
+from gemsnn.runs.config import Settings
+from gemsnn.specs import fields as specs
+from gemsnn.specs import needs
 from gemsnn.streaming import StreamSpec
 from gemsnn.types import Layout, Presentation, class_target, collate
 

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import potential
 
-from gemsnn import evaluate, glm, rng
-from gemsnn import network as networks
+from gemsnn import rng
 from gemsnn.errors import InputError
-from gemsnn.network import NetworkSpec, Params
+from gemsnn.model import glm
+from gemsnn.model import network as networks
+from gemsnn.model.network import NetworkSpec, Params
+from gemsnn.scoring import evaluate
 from gemsnn.types import collate
 
 

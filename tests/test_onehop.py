@@ -6,12 +6,13 @@ import pytest
 import torch
 from cases import make_network, make_presentation
 
-from gemsnn import basis, glm, optimisers
-from gemsnn import network as networks
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, reference
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
+from gemsnn.model import basis, glm
+from gemsnn.model import network as networks
+from gemsnn.rules import optimisers
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.types import collate
 
 STEPS = 6

@@ -9,15 +9,17 @@ import pytest
 import torch
 from cases import make_network
 
-from gemsnn import kernels, optimisers, rng, sampling
-from gemsnn import network as networks
+from gemsnn import kernels, rng
 from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.data.events import make_events
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
-from gemsnn.online import OnlineLearner, OnlineSpec
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
+from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.model import network as networks
+from gemsnn.rules import optimisers
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.scoring import sampling
 from gemsnn.types import Layout, Presentation, class_target, collate
 
 LAYOUT = Layout(2, 1, 3, 3, 100)  # 6 inputs
@@ -187,7 +189,7 @@ def test_silence_gets_no_answer_as_soon_as_the_window_has_emptied(portions, lear
 
 
 def test_almost_no_spikes_are_silence_too():
-    """Bins that count have as many spikes as events, as in :mod:`gemsnn.evaluate`."""
+    """Bins that count have as many spikes as events, as in :mod:`gemsnn.scoring.evaluate`."""
     online, given = learner(least_spikes=3, window=4), torch.zeros(12, 6, dtype=torch.uint8)
     given[1, :2] = 1
     given[2, 1] = 2

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from gemsnn import optimisers
 from gemsnn.errors import InputError
-from gemsnn.network import Params
-from gemsnn.optimisers import OptimiserSpec
+from gemsnn.model.network import Params
+from gemsnn.rules import optimisers
+from gemsnn.rules.optimisers import OptimiserSpec
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])

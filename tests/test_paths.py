@@ -8,11 +8,11 @@ import pkgutil
 from pathlib import Path
 
 import gemsnn
-from gemsnn.checkpoints import Checkpoints
-from gemsnn.config import load
 from gemsnn.data.datasets import DataSpec
-from gemsnn.models import load_model
-from gemsnn.records import RunFolder
+from gemsnn.runs.config import load
+from gemsnn.runs.models import load_model
+from gemsnn.store.checkpoints import Checkpoints
+from gemsnn.store.records import RunFolder
 from gemsnn.streaming.spec import StreamSpec
 
 RUN = Path(__file__).parent / "format1" / "run"

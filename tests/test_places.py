@@ -15,14 +15,17 @@ from pathlib import Path
 import pytest
 from runs import command
 
-from gemsnn import continuing, places, records, running
-from gemsnn.cli import main
 from gemsnn.commands import bench as bench_command
 from gemsnn.commands import reproduce as reproduce_command
-from gemsnn.config import Settings
+from gemsnn.commands.cli import main
 from gemsnn.data import cache
 from gemsnn.errors import InputError
-from gemsnn.records import RunFolder
+from gemsnn.machine import places
+from gemsnn.runs import continuing
+from gemsnn.runs import training as running
+from gemsnn.runs.config import Settings
+from gemsnn.store import records
+from gemsnn.store.records import RunFolder
 
 
 @pytest.fixture
@@ -291,7 +294,7 @@ def test_a_user_who_may_not_read_the_cache_is_served(tmp_path):
     closed.mkdir(mode=0o700)
     script = (
         "import os, sys, warnings\n"
-        "from gemsnn import cli\n"
+        "from gemsnn.commands import cli\n"
         "from gemsnn.data import cache\n"
         "sys.path.insert(0, sys.argv[1])\n"
         "from test_cache import make\n"
@@ -312,7 +315,7 @@ def test_a_user_who_may_not_read_the_cache_is_served(tmp_path):
 def test_a_warning_is_one_line(monkeypatch, capsys):
     usual = warnings.formatwarning
     seen = []
-    monkeypatch.setattr("gemsnn.cli._dispatch", lambda _: seen.append(warnings.formatwarning) or 0)
+    monkeypatch.setattr("gemsnn.commands.cli._dispatch", lambda _: seen.append(warnings.formatwarning) or 0)
     assert main([]) == 0
     assert seen[0](UserWarning("it is so"), UserWarning, "file.py", 3) == "gemsnn: note: it is so\n"
     assert warnings.formatwarning is usual

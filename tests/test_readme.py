@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gemsnn.cli import COMMANDS, main
-from gemsnn.config import Settings
+from gemsnn.commands.cli import COMMANDS, main
+from gemsnn.runs.config import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -43,7 +43,7 @@ def test_numbers_of_the_readme_stand_beside_their_commands():
 
 def test_recipes_tell_the_numbers_of_the_results():
     results = (ROOT / "docs" / "results.md").read_text().replace("**", "")
-    for path in ROOT.glob("gemsnn/recipes/*.toml"):
+    for path in ROOT.glob("gemsnn/runs/recipes/*.toml"):
         text = re.sub(r"log-likelihood +\S+ \+- \S+", "", path.read_text())
         found = [each.replace("+-", "±") for each in re.findall(r"\d+\.\d+ \+- \d+\.\d+", text)]
         assert len(found) > 8

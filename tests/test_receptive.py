@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from cases import make_network
 
-from gemsnn.receptive import receptive_fields
+from gemsnn.model.receptive import receptive_fields
 
 
 def test_the_strongest_hidden_neurons_at_their_largest_lag():

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gemsnn.errors import InputError
-from gemsnn.files import atomic_write
-from gemsnn.records import RunFolder, provenance
+from gemsnn.store.files import atomic_write
+from gemsnn.store.records import RunFolder, provenance
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])}
 

@@ -12,12 +12,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from gemsnn import cli, config, recipes
-from gemsnn.config import Settings
+from gemsnn.commands import cli
 from gemsnn.errors import InputError
-from gemsnn.files import atomic_write
 from gemsnn.reproduce import claims, figures, k_sweep, part
 from gemsnn.reproduce.k_sweep import SweepSpec
+from gemsnn.runs import config, recipes
+from gemsnn.runs.config import Settings
+from gemsnn.store.files import atomic_write
 
 TINY = SweepSpec(compartments=(1, 2), seeds=2, votes=3, jobs=1)
 

@@ -17,12 +17,16 @@ from oracles import (
 )
 from scipy import stats
 
-from gemsnn import metrics, optimisers, rng, rules
+from gemsnn import rng
 from gemsnn.errors import InputError
-from gemsnn.kernels import Learning, block, reference
-from gemsnn.network import Params
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import CONTROLLED, ONE_HOP, RULES, RuleSpec, Signal
+from gemsnn.kernels import Learning, reference
+from gemsnn.kernels.block import kernel as block
+from gemsnn.model import logspace
+from gemsnn.model.network import Params
+from gemsnn.rules import base as rules
+from gemsnn.rules import optimisers
+from gemsnn.rules.base import CONTROLLED, ONE_HOP, RULES, RuleSpec, Signal
+from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.types import collate
 
 OUTPUTS = ["independent", "winner-take-all"]
@@ -213,7 +217,7 @@ def test_the_sampled_bound_has_the_exact_expectation(compartments):
         seed=3,
         lr=0.0,
     )
-    bound = metrics.log_mean_exp(learned.log_likelihood, 1)
+    bound = logspace.log_mean_exp(learned.log_likelihood, 1)
     exact = float(expected_bound(network, params, presentation, compartments))
     # 4.9 standard errors: fails for one seed in a million
     assert abs(float(bound.mean()) - exact) < 4.9 * float(bound.std()) / 4000**0.5

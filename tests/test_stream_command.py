@@ -17,14 +17,14 @@ import torch
 from event_files import aedat2, nmnist_folder, random_events
 from shared_data import shared
 
-from gemsnn.checkpoints import Checkpoints
-from gemsnn.cli import main
+from gemsnn.commands.cli import main
 from gemsnn.data import wire
 from gemsnn.data.events import make_events
 from gemsnn.data.sources import Arrival, Pipe, Trouble
-from gemsnn.files import locked
-from gemsnn.models import load_model
-from gemsnn.online import OnlineLearner
+from gemsnn.learn.online import OnlineLearner
+from gemsnn.runs.models import load_model
+from gemsnn.store.checkpoints import Checkpoints
+from gemsnn.store.files import locked
 
 KEYS = {
     "time_us", "bin", "class", "reason", "probabilities", "entropy", "votes", "hidden_rate", "target", "lag_ms",

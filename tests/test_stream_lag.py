@@ -17,15 +17,15 @@ from event_files import aedat2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemsnn import optimisers
 from gemsnn.data import wire
 from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.data.events import make_events
 from gemsnn.data.sources import Socket, open_source
 from gemsnn.kernels import Learning
-from gemsnn.online import OnlineSpec
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
+from gemsnn.learn.online import OnlineSpec
+from gemsnn.rules import optimisers
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.streaming.labels import Labels
 from gemsnn.streaming.lag import DRIFT, Heard, Limit, Replayed, Wall
 from gemsnn.streaming.session import Session

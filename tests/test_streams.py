@@ -7,13 +7,15 @@ import pytest
 import torch
 from cases import make_network, make_presentation
 
-from gemsnn import network as networks
-from gemsnn import optimisers, rng
+from gemsnn import rng
 from gemsnn.errors import InputError
-from gemsnn.kernels import Learning, cpu, reference
+from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.contract import Stream
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
+from gemsnn.kernels.cpu import kernel as cpu
+from gemsnn.model import network as networks
+from gemsnn.rules import optimisers
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.types import collate
 
 CHUNKS = ((1, True), (7, False), (3, True), (1, False), (20, True), (2, True), (9, True))

@@ -32,7 +32,7 @@ def test_the_number_of_threads_changes_no_bit():
 
 WAITING = """
 import time
-from gemsnn.cli import main
+from gemsnn.commands.cli import main
 assert main(["report", "no-such-run"]) == 2
 import torch
 torch.set_num_threads(2)

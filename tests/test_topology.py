@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from gemsnn import topology
 from gemsnn.errors import InputError
+from gemsnn.model import topology
 
 M, HIDDEN, V = 4, (3, 2), 2
 N = sum(HIDDEN) + V

@@ -4,12 +4,14 @@ import pytest
 import torch
 from cases import make_network, make_presentation
 
-from gemsnn import kernels, optimisers, train
+from gemsnn import kernels
 from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS, Learning
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
-from gemsnn.train import TrainSpec, Watcher
+from gemsnn.learn import train
+from gemsnn.learn.train import TrainSpec, Watcher
+from gemsnn.rules import optimisers
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.types import Presentation
 
 KERNEL = kernels.choose("auto", make_network()[0])[1]

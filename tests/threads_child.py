@@ -10,12 +10,13 @@ import sys
 import threadpoolctl
 import torch
 
-from gemsnn import network as networks
-from gemsnn import optimisers
-from gemsnn.kernels import Learning, cpu
-from gemsnn.network import NetworkSpec
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
+from gemsnn.kernels import Learning
+from gemsnn.kernels.cpu import kernel as cpu
+from gemsnn.model import network as networks
+from gemsnn.model.network import NetworkSpec
+from gemsnn.rules import optimisers
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.types import Presentation, collate
 
 STEPS = 40

@@ -18,11 +18,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gemsnn import glm, rng, rules
-from gemsnn import network as networks
-from gemsnn.basis import BasisSpec
-from gemsnn.network import Network, NetworkSpec, Params, Step
-from gemsnn.rules import RuleSpec
+from gemsnn import rng
+from gemsnn.model import glm
+from gemsnn.model import network as networks
+from gemsnn.model.basis import BasisSpec
+from gemsnn.model.network import Network, NetworkSpec, Params, Step
+from gemsnn.rules import base as rules
+from gemsnn.rules.base import RuleSpec
 
 CONFIG = {"networks": 10, "draws": 20_000, "compartments": [1, 2, 5, 10, 20], "steps": 5}
 SYNAPSE = BasisSpec(count=2, taps=3)

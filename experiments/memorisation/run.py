@@ -20,15 +20,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gemsnn import evaluate, kernels, metrics, sampling, train
-from gemsnn import network as networks
-from gemsnn.basis import BasisSpec
+from gemsnn import kernels
 from gemsnn.data import datasets
 from gemsnn.kernels import Learning
-from gemsnn.network import NetworkSpec
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
-from gemsnn.train import TrainSpec
+from gemsnn.learn import train
+from gemsnn.learn.train import TrainSpec
+from gemsnn.model import logspace
+from gemsnn.model import network as networks
+from gemsnn.model.basis import BasisSpec
+from gemsnn.model.network import NetworkSpec
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.scoring import evaluate, sampling
 from gemsnn.types import Presentation
 
 CONFIG = {"epochs": 400, "seeds": 3, "compartments": [1, 2, 5, 10, 20], "likelihood": 50, "hidden": 64}
@@ -70,7 +73,7 @@ def run(rule: str, compartments: int, seed: int, rows: list[Presentation], confi
         "rule": rule,
         "K": compartments,
         "seed": seed,
-        "log_likelihood": float(metrics.log_mean_exp(weights, 1).mean()),
+        "log_likelihood": float(logspace.log_mean_exp(weights, 1).mean()),
         "bound_of_one": float(weights.mean()),
         "correlation": _correlation(drawn, wanted[:, None]),
         "samples": drawn.tolist(),

@@ -3,7 +3,8 @@
     python experiments/online/run.py [--seeds 3] [--quick] [--out results.json]
 
 The labels come in the second half of every digit. An answer is the class of most votes at the digit's last bin; it
-rests on the spikes that the visible neurons would have fired, so the label does not help it (:mod:`gemsnn.online`).
+rests on the spikes that the visible neurons would have fired, so the label does not help it
+(:mod:`gemsnn.learn.online`).
 After one pass over the training part the network is frozen and streams through the test part, again without resets.
 """
 
@@ -17,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gemsnn import network as networks
-from gemsnn import recipes
 from gemsnn.data import datasets
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.kernels import Learning
-from gemsnn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.model import network as networks
+from gemsnn.runs import recipes
 
 WINDOW, COMPARTMENTS, PORTION = 40, 10, 200
 

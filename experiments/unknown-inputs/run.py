@@ -24,11 +24,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gemsnn import evaluate, kernels, metrics, recipes, rng, train
-from gemsnn import network as networks
+from gemsnn import kernels, rng
 from gemsnn.data import datasets
 from gemsnn.data.spikeset import SpikeSet
-from gemsnn.evaluate import Answers, Prediction
+from gemsnn.learn import train
+from gemsnn.model import network as networks
+from gemsnn.runs import recipes
+from gemsnn.scoring import evaluate, metrics
+from gemsnn.scoring.evaluate import Answers, Prediction
 from gemsnn.types import Layout
 
 Change = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]

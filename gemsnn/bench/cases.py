@@ -20,15 +20,15 @@ from typing import Literal, get_args
 
 import torch
 
-from gemsnn import checks
-from gemsnn import network as networks
-from gemsnn.basis import BasisSpec
-from gemsnn.checks import Count
-from gemsnn.config import Settings
 from gemsnn.kernels import Learning
-from gemsnn.network import NetworkSpec
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
+from gemsnn.model import network as networks
+from gemsnn.model.basis import BasisSpec
+from gemsnn.model.network import NetworkSpec
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.runs.config import Settings
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Count
 from gemsnn.types import Layout, PresentationSequence
 
 TaskName = Literal["paper", "batch", "infer", "digits", "growth", "peers"]

@@ -25,11 +25,12 @@ import msgspec
 import numpy as np
 import torch
 
-from gemsnn import children, optimisers
-from gemsnn import network as networks
 from gemsnn.bench.cases import Case
-from gemsnn.children import Children
 from gemsnn.kernels import KERNELS, Kernel
+from gemsnn.machine import children
+from gemsnn.machine.children import Children
+from gemsnn.model import network as networks
+from gemsnn.rules import optimisers
 from gemsnn.types import Batch
 
 AT_LEAST = 4

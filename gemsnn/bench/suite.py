@@ -18,10 +18,10 @@ import gemsnn
 from gemsnn.bench import cases, measure
 from gemsnn.bench.cases import TASKS, Case, TaskName
 from gemsnn.bench.measure import AT_LEAST, Job, Outcome
-from gemsnn.children import Children
-from gemsnn.console import say
 from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS
+from gemsnn.machine.children import Children
+from gemsnn.runs.console import say
 from gemsnn.types import AnyPath, PresentationSequence
 
 Row = dict[str, Any]

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gemsnn import console
 from gemsnn.bench import suite
 from gemsnn.commands import flags
 from gemsnn.data import datasets
-from gemsnn.files import make_folder
-from gemsnn.needs import needs, one_of
+from gemsnn.runs import console
+from gemsnn.specs.needs import needs, one_of
+from gemsnn.store.files import make_folder
 
 
 def bind(words: Sequence[str]) -> Callable[[], int]:

@@ -10,12 +10,14 @@ from typing import Literal
 
 import tyro
 
-from gemsnn import config, console, evaluate, models, running
 from gemsnn.commands import flags
 from gemsnn.data import datasets
 from gemsnn.data.datasets import DataName
 from gemsnn.errors import InputError
-from gemsnn.evaluate import Decoder
+from gemsnn.runs import config, console, models
+from gemsnn.runs import training as running
+from gemsnn.scoring import evaluate
+from gemsnn.scoring.evaluate import Decoder
 
 
 def bind(words: Sequence[str]) -> Callable[[], int]:

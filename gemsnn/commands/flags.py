@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, Protocol
 
 import tyro
 
-from gemsnn import needs, specs
 from gemsnn.errors import InputError
-from gemsnn.needs import Given
+from gemsnn.specs import fields as specs
+from gemsnn.specs import needs
+from gemsnn.specs.needs import Given
 
 POSITIONAL = typing.get_args(tyro.conf.Positional[int])[1:]
 

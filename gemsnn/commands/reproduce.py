@@ -9,17 +9,18 @@ from typing import Annotated, Literal
 
 import tyro
 
-from gemsnn import console, layers, running
 from gemsnn.commands import flags
 from gemsnn.commands.settings import AllSettings
-from gemsnn.config import EvaluateSpec, Groups, Settings
 from gemsnn.data import datasets
 from gemsnn.errors import InputError
-from gemsnn.layers import FLAGS, Layered
-from gemsnn.needs import flag, needs, without
-from gemsnn.recipes import RecipeName
 from gemsnn.reproduce import k_sweep
 from gemsnn.reproduce.k_sweep import SweepSpec
+from gemsnn.runs import console, layers
+from gemsnn.runs import training as running
+from gemsnn.runs.config import EvaluateSpec, Groups, Settings
+from gemsnn.runs.layers import FLAGS, Layered
+from gemsnn.runs.recipes import RecipeName
+from gemsnn.specs.needs import flag, needs, without
 
 USUAL = Layered(Settings(evaluate=EvaluateSpec(votes=SweepSpec.votes)))
 QUICK_SWEEP = SweepSpec(compartments=(1, 3), seeds=2, votes=6)

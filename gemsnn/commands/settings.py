@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from gemsnn import layers, specs
 from gemsnn.commands.flags import Usual, word_after
-from gemsnn.config import Settings
-from gemsnn.layers import FLAGS, Layer, Layered
+from gemsnn.runs import layers
+from gemsnn.runs.config import Settings
+from gemsnn.runs.layers import FLAGS, Layer, Layered
+from gemsnn.specs import fields as specs
 
 
 class FromLayers:

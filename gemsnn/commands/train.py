@@ -8,12 +8,12 @@ from typing import Annotated
 
 import tyro
 
-from gemsnn import running
 from gemsnn.commands import flags
 from gemsnn.commands.settings import AllSettings
 from gemsnn.errors import InputError
-from gemsnn.layers import Layered
-from gemsnn.recipes import RecipeName
+from gemsnn.runs import training as running
+from gemsnn.runs.layers import Layered
+from gemsnn.runs.recipes import RecipeName
 
 
 def bind(words: Sequence[str]) -> Callable[[], int]:

@@ -25,10 +25,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gemsnn import checks
-from gemsnn.checks import Range
 from gemsnn.data.events import EVENT, Events
 from gemsnn.errors import InputError
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Range
 from gemsnn.types import LARGEST_SIDE, Layout
 
 BLOCK = 64

@@ -13,11 +13,11 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn import checks
-from gemsnn.checks import Range
 from gemsnn.data.events import EVENT, Events
 from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Range
 from gemsnn.types import LARGEST_SIDE, LONGEST_BIN_US
 
 Polarity = Literal["two", "merged"]

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from gemsnn import places
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
+from gemsnn.machine import places
 from gemsnn.types import AnyPath, Layout
 
 FORMAT = 2

@@ -9,9 +9,10 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn import checks, rng
-from gemsnn.checks import NotNegative, Positive, Range, Seed
+from gemsnn import rng
 from gemsnn.errors import InputError
+from gemsnn.specs import checks
+from gemsnn.specs.checks import NotNegative, Positive, Range, Seed
 from gemsnn.types import LARGEST_SIDE
 
 _SMALLEST_THRESHOLD = 0.01

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gemsnn import checks
-from gemsnn.checks import MOST, Probability, Range, Seed
 from gemsnn.data.binning import MOST_STEPS, BinSpec, Polarity
 from gemsnn.data.camera import MNIST_DVS_SCALE4
 from gemsnn.data.generated import load_digits_events, load_image_events
@@ -16,7 +14,9 @@ from gemsnn.data.reading import Reading
 from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS, load_mnist_dvs, load_nmnist
 from gemsnn.data.spikeset import Splits
 from gemsnn.errors import InputError
-from gemsnn.needs import given, needs, one_of
+from gemsnn.specs import checks
+from gemsnn.specs.checks import MOST, Probability, Range, Seed
+from gemsnn.specs.needs import given, needs, one_of
 from gemsnn.types import LONGEST_BIN_US, AnyPath, Layout, Progress
 
 DataName = Literal["digits", "mnist-dvs", "nmnist", "images"]

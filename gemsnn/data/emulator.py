@@ -31,10 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn import rng
-from gemsnn.compiled import njit
 from gemsnn.data.camera import FINE, EmulatorSpec, pixel_thresholds
 from gemsnn.data.events import Events, make_events
 from gemsnn.errors import InputError
+from gemsnn.machine.compiled import njit
 
 ALGORITHM = 1
 """Version of the emulation: raised whenever the same spec, seed and image give other events than before."""

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn import checks, rng
-from gemsnn.checks import Count
+from gemsnn import rng
 from gemsnn.data import cache, copies, parts
 from gemsnn.data.binning import Binned, BinSpec, bin_and_tally
 from gemsnn.data.camera import MNIST_DVS_SCALE4, EmulatorSpec
@@ -23,6 +22,8 @@ from gemsnn.data.images import Images, digits_images, framed
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError, one_line
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Count
 from gemsnn.types import AnyPath, Progress
 
 _SPLIT_SEED = 20

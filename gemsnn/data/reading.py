@@ -9,13 +9,13 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn import checks
-from gemsnn.checks import Range
 from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.data.binning import MOST_STEPS, BinSpec, bin_events
 from gemsnn.data.events import Events, Recording
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Range
 from gemsnn.types import LARGEST_SIDE, Layout
 
 Corner = tuple[int, int]

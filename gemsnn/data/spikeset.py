@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gemsnn import checks
 from gemsnn.data.tally import Tally, total
 from gemsnn.errors import InputError
+from gemsnn.specs import checks
 from gemsnn.types import Layout, Presentation, class_target
 
 

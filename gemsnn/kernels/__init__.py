@@ -8,14 +8,17 @@ from typing import Literal, cast
 
 import torch
 
-from gemsnn import checks, optimisers
-from gemsnn import network as networks
 from gemsnn.errors import InputError
-from gemsnn.kernels import block, cpu, reference
+from gemsnn.kernels import reference
+from gemsnn.kernels.block import kernel as block
 from gemsnn.kernels.contract import Kernel, Learned, Learning, Rollout, Stream
-from gemsnn.network import Network, NetworkSpec
-from gemsnn.optimisers import OptimiserSpec
-from gemsnn.rules import RuleSpec
+from gemsnn.kernels.cpu import kernel as cpu
+from gemsnn.model import network as networks
+from gemsnn.model.network import Network, NetworkSpec
+from gemsnn.rules import optimisers
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.specs import checks
 from gemsnn.types import Presentation, collate
 
 __all__ = [

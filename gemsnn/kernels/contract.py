@@ -1,7 +1,7 @@
 """What a kernel does: whole batches of presentations at once, learning or running.
 
-Every kernel computes the same numbers as the reference, which composes :mod:`gemsnn.network` and
-:mod:`gemsnn.rules` and nothing else. What a kernel cannot serve it refuses in a sentence.
+Every kernel computes the same numbers as the reference, which composes :mod:`gemsnn.model.network` and
+:mod:`gemsnn.rules.base` and nothing else. What a kernel cannot serve it refuses in a sentence.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from gemsnn import checks
-from gemsnn.checks import Count
 from gemsnn.errors import InputError
-from gemsnn.network import Network, Params
-from gemsnn.optimisers import OptimiserSpec, OptimiserState
-from gemsnn.rules import RuleSpec
+from gemsnn.model.network import Network, Params
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec, OptimiserState
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Count
 from gemsnn.types import Batch
 
 

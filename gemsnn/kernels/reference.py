@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gemsnn import network as networks
-from gemsnn import optimisers, rng, rules
-from gemsnn.kernels import states
+from gemsnn import rng
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
-from gemsnn.network import Network, Params
-from gemsnn.optimisers import OptimiserState
+from gemsnn.model import network as networks
+from gemsnn.model.network import Network, Params
+from gemsnn.rules import base as rules
+from gemsnn.rules import optimisers
+from gemsnn.rules.optimisers import OptimiserState
+from gemsnn.store import trees as states
 from gemsnn.types import Batch
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn.network import Network
+from gemsnn.model.network import Network
 
 
 class Group(NamedTuple):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gemsnn.files import atomic_write
 from gemsnn.report.page import render
 from gemsnn.report.reading import Run, read_run
 from gemsnn.report.words import summary
+from gemsnn.store.files import atomic_write
 from gemsnn.types import AnyPath
 
 __all__ = ["Run", "read_run", "render", "summary", "write_report"]

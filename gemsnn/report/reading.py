@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from gemsnn import parsing
 from gemsnn.errors import InputError, one_line
 from gemsnn.report import schema
+from gemsnn.store import parsing
 from gemsnn.types import AnyPath
 
 Row = Mapping[str, Any]

@@ -19,15 +19,17 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from gemsnn import checks, children, config
-from gemsnn.checks import Count, Range
-from gemsnn.children import Children
-from gemsnn.config import EvaluateSpec, Settings
 from gemsnn.errors import InputError
-from gemsnn.files import atomic_write, locked
-from gemsnn.records import provenance
+from gemsnn.machine import children
+from gemsnn.machine.children import Children
 from gemsnn.reproduce.claims import METRICS, QUICK, TITLES, claims, sentences
 from gemsnn.reproduce.part import COURSE, Job, read
+from gemsnn.runs import config
+from gemsnn.runs.config import EvaluateSpec, Settings
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Count, Range
+from gemsnn.store.files import atomic_write, locked
+from gemsnn.store.records import provenance
 from gemsnn.types import AnyPath
 
 CLAIMED = ("log_likelihood", "accuracy", "ece")

@@ -1,6 +1,6 @@
 """One network of a sweep: trained with K compartments from one seed, scored with up to K_I of them.
 
-As a child (:mod:`gemsnn.children`) it is given a job and writes its part to the file that this names.
+As a child (:mod:`gemsnn.machine.children`) it is given a job and writes its part to the file that this names.
 """
 
 from __future__ import annotations
@@ -14,15 +14,20 @@ from typing import Any, TypedDict
 import msgspec
 import torch
 
-from gemsnn import children, config, evaluate, kernels, metrics, parsing, train
-from gemsnn import network as networks
-from gemsnn.config import Settings
+from gemsnn import kernels
 from gemsnn.data import datasets
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import InputError
-from gemsnn.files import atomic_write
+from gemsnn.learn import train
+from gemsnn.learn.train import Watcher
+from gemsnn.machine import children
+from gemsnn.model import network as networks
 from gemsnn.report import schema
-from gemsnn.train import Watcher
+from gemsnn.runs import config
+from gemsnn.runs.config import Settings
+from gemsnn.scoring import evaluate, metrics
+from gemsnn.store import parsing
+from gemsnn.store.files import atomic_write
 
 
 class Job(msgspec.Struct, frozen=True):

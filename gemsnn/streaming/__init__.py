@@ -17,14 +17,14 @@ from pathlib import Path
 
 import torch
 
-from gemsnn import config, console, models
 from gemsnn.data.events import mended
 from gemsnn.data.sources import Source, open_source
 from gemsnn.data.wire import Label
 from gemsnn.errors import INTERRUPTED, InputError
-from gemsnn.files import locked, make_folder
-from gemsnn.models import Model
-from gemsnn.records import RunFolder
+from gemsnn.runs import config, console, models
+from gemsnn.runs.models import Model
+from gemsnn.store.files import locked, make_folder
+from gemsnn.store.records import RunFolder
 from gemsnn.streaming.labels import Labels, read_labels
 from gemsnn.streaming.session import Session
 from gemsnn.streaming.spec import StreamSpec, Task, cautions, identity, task_of

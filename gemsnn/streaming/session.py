@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gemsnn import console, metrics, parsing
-from gemsnn.checkpoints import Checkpoints
 from gemsnn.data import wire
 from gemsnn.data.sources import Arrival, Source
 from gemsnn.errors import InputError
-from gemsnn.online import Decision, Reason
+from gemsnn.learn.online import Decision, Reason
+from gemsnn.runs import console
+from gemsnn.scoring import metrics
+from gemsnn.store import parsing
+from gemsnn.store.checkpoints import Checkpoints
 from gemsnn.streaming.labels import Labels
 from gemsnn.streaming.lag import WALL, Ends, Heard, Limit, Replayed, Wall
 from gemsnn.streaming.spec import StreamSpec, Task

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from gemsnn import checks
-from gemsnn.checks import Count, NotNegative, Range, Seed, Share
-from gemsnn.config import Settings
 from gemsnn.data.arrivals import LATEST, ArrivalSpec
 from gemsnn.kernels import STREAMS, KernelName, Learning
-from gemsnn.models import Model
-from gemsnn.needs import given, needs, one_of
-from gemsnn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.runs.config import Settings
+from gemsnn.runs.models import Model
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Count, NotNegative, Range, Seed, Share
+from gemsnn.specs.needs import given, needs, one_of
 from gemsnn.types import LARGEST_SIDE
 
 OF_LEARNING = needs(given("learn"))

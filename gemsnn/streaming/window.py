@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gemsnn import console
 from gemsnn.data.arrivals import ArrivalSpec, Counts
 from gemsnn.errors import InputError
+from gemsnn.runs import console
 
 FEW_EVENTS = 100
 """As soon as so many have come, it is told that more than half of them lie outside the window."""

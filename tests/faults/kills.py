@@ -29,9 +29,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # a forked process has none of its parent's
 import numpy as np
 from safetensors.torch import load_file
 
-from gemsnn import cli
-from gemsnn.checkpoints import Checkpoints
-from gemsnn.records import RunFolder
+from gemsnn.commands import cli
+from gemsnn.store.checkpoints import Checkpoints
+from gemsnn.store.records import RunFolder
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from event_files import aedat2, random_events

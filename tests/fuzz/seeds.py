@@ -24,12 +24,13 @@ import torch
 from event_files import aedat2, dvs_name, hdf5, nmnist, random_events
 from synthetic_run import write_run
 
-from gemsnn import config, train
-from gemsnn import network as networks
-from gemsnn.config import Settings
 from gemsnn.data import wire
 from gemsnn.data.arrivals import ArrivalSpec
-from gemsnn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn import train
+from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.model import network as networks
+from gemsnn.runs import config
+from gemsnn.runs.config import Settings
 from gemsnn.types import Layout
 
 SEAM = b"\n\0--next file--\0\n"

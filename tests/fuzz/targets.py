@@ -18,8 +18,7 @@ import numpy as np
 
 from fuzz import mutations, seeds
 from fuzz.mutations import Mutation
-from gemsnn import config, models, report, train
-from gemsnn.checkpoints import Checkpoints
+from gemsnn import report
 from gemsnn.data import wire
 from gemsnn.data.arrivals import ArrivalSpec, EventBins
 from gemsnn.data.binning import BinSpec, bin_events
@@ -29,9 +28,12 @@ from gemsnn.data.readers import describe, read_aedat2, read_nmnist
 from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
 from gemsnn.data.recordings import load_hdf5, load_mnist_dvs
 from gemsnn.errors import InputError
-from gemsnn.records import RunFolder
+from gemsnn.learn import train
 from gemsnn.report import page, sections
 from gemsnn.reproduce import k_sweep, part
+from gemsnn.runs import config, models
+from gemsnn.store.checkpoints import Checkpoints
+from gemsnn.store.records import RunFolder
 from gemsnn.types import Layout
 
 

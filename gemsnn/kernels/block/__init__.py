@@ -1,0 +1,1 @@
+"""The block kernel, of torch's operations alone."""

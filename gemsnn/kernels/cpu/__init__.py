@@ -1,0 +1,1 @@
+"""The cpu kernel, compiled by numba."""

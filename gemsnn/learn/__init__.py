@@ -1,0 +1,1 @@
+"""Learning: whole recordings in epochs, or a stream without end."""

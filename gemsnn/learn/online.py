@@ -1,0 +1,370 @@
+"""A network beside a sensor: it runs without end, answers as it goes, and learns when it is told the class.
+
+Time is cut into bins. In every bin all K compartments advance by one step; each votes for the class whose visible
+neuron has spiked most in the last ``window`` bins, and the shares of the votes are the class probabilities
+(:mod:`gemsnn.scoring.evaluate` has the same for presentations that end: given the bins of one, a learner of the same
+seed and address answers at its last bin as it does, to the bit). While a class is told, the visible neurons are
+clamped to it, and their votes are the spikes that they would have fired: drawn from their potentials before the
+step's update, with the very noise of a free run. Where no neuron hears the visible ones, an answer while learning is
+thus the answer that there would have been without the teacher.
+
+Silence says nothing: while fewer than ``least_spikes`` input spikes lie in the bins that the votes rest on, there is no
+answer, whatever the compartments' own noise has made them vote for.
+
+What a learner holds does not grow with time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gemsnn import kernels, rng
+from gemsnn.data.arrivals import ArrivalSpec, Clock, Counts, EventBins
+from gemsnn.data.events import Events
+from gemsnn.errors import InputError
+from gemsnn.kernels import KernelName, Learning
+from gemsnn.model import network as networks
+from gemsnn.model.network import Network, Params
+from gemsnn.rules import optimisers
+from gemsnn.rules.optimisers import OptimiserState
+from gemsnn.scoring import metrics, sampling
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Count, Range, Seed
+from gemsnn.store import trees as states
+from gemsnn.types import class_target
+
+RATES_OVER = 1000
+"""Bins over which the hidden neurons' rates are averaged."""
+
+
+Reason = Literal["silence"]
+"""Why there is no answer."""
+
+
+@dataclass(frozen=True)
+class OnlineSpec:
+    """How a learner answers.
+
+    Attributes:
+        compartments: K.
+        window: bins whose output spikes are counted for a vote.
+        every: bins from one answer to the next.
+        seed: addresses all noise.
+        address: which of the noises of that seed.
+        least_spikes: input spikes (or events, where bins hold counts) in the last ``window`` bins below which there is
+            no answer; see :func:`gemsnn.scoring.evaluate.least_spikes_of`.
+    """
+
+    compartments: Count = 10
+    window: Count = 80
+    every: Count = 1
+    seed: Seed = 0
+    address: Annotated[int, Range(0, 2**32 - 1)] = 0
+    least_spikes: Annotated[int, Range(0, 2**63 - 1)] = 1
+
+    def __post_init__(self) -> None:
+        """Check the fields once."""
+        checks.fields(self)
+
+
+class Decision(NamedTuple):
+    """One answer.
+
+    Attributes:
+        bin: the last bin that it rests on, counted from 0.
+        label: the class with most votes; at a tie the one with more output spikes, then at random. ``None`` where
+            there is no answer.
+        reason: why there is none: ``"silence"``, where the inputs have spiked too little. Else ``None``.
+        probabilities: float64 ``[V]``, the shares of the votes, with their ties broken by output spikes
+            (:func:`gemsnn.scoring.metrics.break_ties`); ``1 / V`` each where there is no answer.
+        entropy: of the shares, in nats: 0 where all compartments agree, ``log V`` at most and where there is no answer.
+        votes: int64 ``[K]``, also where they are no answer.
+        hidden_rate: spikes per hidden neuron, compartment and bin, since the answer before.
+        target: the class that was told in this bin, or ``None``.
+    """
+
+    bin: int
+    label: int | None
+    reason: Reason | None
+    probabilities: Tensor
+    entropy: float
+    votes: Tensor
+    hidden_rate: float
+    target: int | None
+
+
+class Passed(NamedTuple):
+    """How far a learner has come.
+
+    Attributes:
+        bins: that have passed, skipped ones with them.
+        steps: that the network has made.
+        skipped: bins that have passed without it.
+        spikes: of hidden neurons since the last answer.
+        chances: bins since then.
+    """
+
+    bins: int = 0
+    steps: int = 0
+    skipped: int = 0
+    spikes: int = 0
+    chances: int = 0
+
+
+class OnlineLearner:
+    """A network that runs without end.
+
+    Args:
+        network: the network.
+        params: parameters to begin with.
+        spec: how it answers.
+        arrivals: how events become bins, where :meth:`step` is given events.
+        learning: how it learns, with ``update_every`` steps, ``gamma < 1`` and ``kappa < 1``; without
+            it, it never does.
+        optimiser: the optimiser's state to begin with, by default a fresh one.
+        kernel: the code that runs it; auto takes the fastest that serves the case.
+
+    Attributes:
+        passed: how far it has come.
+        bins: its open bins, or ``None``.
+
+    Raises:
+        InputError: the settings do not fit one another, or no stream serves the case.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        params: Params,
+        spec: OnlineSpec | None = None,
+        *,
+        arrivals: ArrivalSpec | None = None,
+        learning: Learning | None = None,
+        optimiser: OptimiserState | None = None,
+        kernel: KernelName = "auto",
+    ) -> None:
+        self.network, self.spec, self.learning = network, spec or OnlineSpec(), learning
+        networks.check_params(network, params)
+        if arrivals is not None and arrivals.layout.inputs != network.spec.inputs:
+            raise InputError(
+                f"the bins have {arrivals.layout.inputs} inputs and the network {network.spec.inputs}; "
+                "give the layout it was trained with"
+            )
+        compartments = self.spec.compartments
+        if learning is not None and learning.compartments != compartments:
+            raise InputError(
+                f"it cannot answer with {compartments} compartments and learn with {learning.compartments}; "
+                "give both the same number"
+            )
+        if learning is not None and optimiser is None:
+            optimiser = optimisers.init(learning.optimiser, params)
+        self.kernel, make = kernels.choose_stream(kernel, network, learning)
+        self._seed = sampling.free_seed(self.spec.seed)
+        self._ties = sampling.tie_seed(self._seed)
+        self._label_ties = rng.derive(self.spec.seed, "stream", "label ties")
+        self._address = torch.tensor([self.spec.address])
+        self._stream = make(
+            network, params, compartments, address=self._address, seed=self._seed, learning=learning,
+            optimiser=optimiser, lr=0.0 if learning is None else learning.optimiser.lr,
+        )  # fmt: skip
+        self.bins = None if arrivals is None else EventBins(arrivals)
+        self.passed = Passed()
+        visible, hidden = network.spec.visible, network.spec.hidden_neurons
+        self._recent = torch.zeros(compartments, self.spec.window, visible, dtype=torch.uint8)
+        self._rates = torch.zeros(hidden, dtype=torch.float64)
+        self._heard = torch.zeros(self.spec.window, dtype=torch.int64)
+
+    @property
+    def params(self) -> Params:
+        """The parameters by now; looking at them changes nothing."""
+        return self._stream.params
+
+    @property
+    def optimiser(self) -> OptimiserState | None:
+        """The optimiser's state by now."""
+        return self._stream.optimiser
+
+    def step(self, arrived: Events | Tensor, target: int | None = None) -> list[Decision]:
+        """Advance by the bins that have passed.
+
+        Args:
+            arrived: events (:data:`gemsnn.data.events.EVENT`), which close bins by their times, or the spikes of bins
+                that have passed, uint8 ``[C, M]`` (or ``[M]`` for one).
+            target: the class of all these bins; without it they are not learned.
+
+        Returns:
+            The answers that were due.
+
+        Raises:
+            InputError: wrong shapes or types, or the weights are no longer finite.
+        """
+        if isinstance(arrived, Tensor):
+            return self._advance(arrived[None] if arrived.dim() == 1 else arrived, target)
+        if self.bins is None:
+            raise InputError("a learner that is given events needs to know their bins: make it with arrivals")
+        return self._through(self.bins.push(arrived), target)
+
+    def tick(self, elapsed_us: int, target: int | None = None) -> list[Decision]:
+        """So many microseconds have passed since the last events: advance by the bins that close even in silence."""
+        return [] if self.bins is None else self._through(self.bins.tick(elapsed_us), target)
+
+    def skip(self, bins: int) -> None:
+        """Let bins pass without the network: it stands still. For a computer that cannot keep up."""
+        checks.number(bins, Annotated[int, Range(0, 2**62)], "bins")
+        self.passed = self.passed._replace(bins=self.passed.bins + bins, skipped=self.passed.skipped + bins)
+
+    def hidden_rates(self) -> Tensor | None:
+        """Spikes per bin of each hidden neuron, float64 ``[H]``, averaged with weights that fade over 1000 bins.
+
+        ``None`` before 1000 steps have been made.
+        """
+        if self.passed.steps < RATES_OVER:
+            return None
+        return self._rates / (1 - math.exp(-self.passed.steps / RATES_OVER))
+
+    def _through(self, blocks: Iterable, target: int | None) -> list[Decision]:
+        return [answer for block in blocks for answer in self._advance(torch.from_numpy(block), target)]
+
+    def _advance(self, spikes: Tensor, target: int | None) -> list[Decision]:
+        visible = self.network.spec.visible
+        if spikes.dim() != 2 or spikes.shape[1] != self.network.spec.inputs or spikes.dtype != torch.uint8:
+            raise InputError(
+                f"spikes must be uint8 [C, {self.network.spec.inputs}], not {spikes.dtype} {list(spikes.shape)}"
+            )
+        if target is not None and not (isinstance(target, Integral) and 0 <= target < visible):
+            raise InputError(f"the class {target} is out of range: classes are 0 .. {visible - 1}")
+        if not len(spikes):
+            return []
+        taught = target is not None and self.learning is not None
+        clamp = class_target(target, len(spikes), visible)[None] if taught and target is not None else None
+        done = self._stream.advance(spikes[None], clamp)
+        first, count = self.passed.steps, len(spikes)
+        if not done.potential.isfinite().all():
+            raise InputError(self._not_finite(first))
+        fired = done.spikes[0]
+        if taught:
+            uniform = rng.uniforms(
+                self._seed, self._address, range(first, first + count), self.spec.compartments,
+                self.network.spec.neurons,
+            )  # fmt: skip
+            would = networks.spike(self.network, uniform[0].transpose(0, 1), done.potential[0])
+            fired = would.to(torch.uint8)
+        votes, counts = self._vote(fired[..., self.network.spec.hidden_neurons :], first)
+        heard = self._hear(spikes)
+        hidden = done.spikes[0, ..., : self.network.spec.hidden_neurons]
+        return self._answers(votes, counts, heard, hidden, target)
+
+    def _hear(self, spikes: Tensor) -> Tensor:
+        """Input spikes (or events) in the window after each step, int64 ``[C]``, of those of the steps, ``[C, M]``."""
+        count = len(spikes)
+        known = torch.cat([self._heard, spikes.sum(1, dtype=torch.int64)])
+        self._heard = known[count:].clone()
+        return _windowed(known, self.spec.window, count)
+
+    def _vote(self, fired: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        """The votes after each step, int64 ``[K, C]``, of visible spikes ``[K, C, V]``; and all spikes, ``[C, V]``."""
+        window, count = self.spec.window, fired.shape[1]
+        known = torch.cat([self._recent, fired], 1)
+        self._recent = known[:, count:].clone()
+        counts = _windowed(known.to(torch.int64), window, count, dim=1)
+        votes = sampling.most(counts[None], self._address, range(first, first + count), seed=self._ties)[0]
+        return votes, counts.sum(0)
+
+    def _answers(
+        self, votes: Tensor, counts: Tensor, heard: Tensor, hidden: Tensor, target: int | None
+    ) -> list[Decision]:
+        """Take note of the hidden spikes ``[K, C, H]``, and answer where an answer is due."""
+        count, every, passed = votes.shape[1], self.spec.every, self.passed
+        fade = torch.exp(-torch.arange(count - 1, -1, -1, dtype=torch.float64) / RATES_OVER)
+        mean = hidden.to(torch.float64).mean(0)
+        fresh = (1 - math.exp(-1 / RATES_OVER)) * (fade @ mean)
+        self._rates = math.exp(-count / RATES_OVER) * self._rates + fresh
+        spikes = hidden.sum((0, 2), dtype=torch.int64).tolist()
+        answers, since, chances = [], passed.spikes, passed.chances
+        each = self.spec.compartments * max(hidden.shape[2], 1)
+        visible, silent = self.network.spec.visible, (heard < self.spec.least_spikes).tolist()
+        shares = metrics.vote_shares(votes.T, visible)
+        rank = (shares * self.spec.compartments).round() * (counts.max() + 1) + counts
+        steps = range(passed.steps, passed.steps + count)
+        probabilities, nothing = metrics.break_ties(shares, counts), torch.full_like(shares[0], 1 / visible)
+        labels = sampling.most(rank[None, None], self._address, steps, seed=self._label_ties)[0, 0].tolist()
+        for c in range(count):
+            since, chances = since + spikes[c], chances + 1
+            if (passed.bins + c + 1) % every:
+                continue
+            p = nothing if silent[c] else shares[c]
+            answers.append(
+                Decision(
+                    bin=passed.bins + c,
+                    label=None if silent[c] else labels[c],
+                    reason="silence" if silent[c] else None,
+                    probabilities=nothing if silent[c] else probabilities[c],
+                    entropy=max(0.0, -float(torch.xlogy(p, p).sum())),
+                    votes=votes[:, c],
+                    hidden_rate=since / (each * chances),
+                    target=target,
+                )
+            )
+            since = chances = 0
+        self.passed = passed._replace(
+            bins=passed.bins + count, steps=passed.steps + count, spikes=since, chances=chances
+        )
+        return answers
+
+    def _not_finite(self, step: int) -> str:
+        if self.learning is None:
+            return f"the network's potentials are not finite at step {step}; its parameters are damaged"
+        return (
+            f"the weights are no longer finite at step {step} (rule {self.learning.rule.rule}, "
+            f"{self.learning.optimiser.optimiser} with lr {self.learning.optimiser.lr:g}); go back to the last good "
+            "state, and learn on with a smaller lr"
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of all that goes on, to the bit; saving it changes nothing."""
+        saved = {
+            "recent": self._recent.clone(),
+            "rates": self._rates.clone(),
+            "heard": self._heard.clone(),
+            **states.flat("passed", self.passed),
+            **{f"stream.{name}": leaf for name, leaf in self._stream.state().items()},
+        }
+        if self.bins is not None:
+            saved |= states.flat("counts", self.bins.counts) | states.flat("clock", self.bins.clock)
+            saved["open"] = self.bins.open_bins
+        return saved
+
+    def restore(self, leaves: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state` of a learner with the same settings has returned.
+
+        Raises:
+            InputError: it is the state of another learner, or damaged.
+        """
+        self._recent = states.filled("recent", self._recent, leaves)
+        self._rates = states.filled("rates", self._rates, leaves)
+        self._heard = states.filled("heard", self._heard, leaves)
+        self.passed = states.filled("passed", self.passed, leaves)
+        if self.bins is not None:
+            counts = states.filled("counts", Counts(), leaves)
+            clock = states.filled("clock", Clock(), leaves)
+            if "open" not in leaves:
+                raise InputError(
+                    "the saved state lacks open bins; it was written by a stream with other settings"
+                )
+            self.bins.restore(counts, clock, leaves["open"])
+        prefix = "stream."
+        self._stream.restore({k.removeprefix(prefix): v for k, v in leaves.items() if k.startswith(prefix)})
+
+
+def _windowed(known: Tensor, window: int, count: int, dim: int = 0) -> Tensor:
+    """Sums over the last ``window`` steps, after each of the last ``count`` of ``window + count`` known ones."""
+    before = torch.zeros_like(known.narrow(dim, 0, 1))
+    sums = torch.cat([before, known], dim).cumsum(dim)
+    return sums.narrow(dim, window + 1, count) - sums.narrow(dim, 1, count)

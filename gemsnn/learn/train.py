@@ -1,0 +1,351 @@
+"""Presentations through a learning kernel, with records kept and the validation part scored now and then."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+import torch
+from torch import Tensor
+
+from gemsnn import rng
+from gemsnn.errors import InputError
+from gemsnn.kernels.contract import Kernel, Learning
+from gemsnn.model import logspace
+from gemsnn.model import network as networks
+from gemsnn.model.network import Network, Params, check_params
+from gemsnn.rules import optimisers
+from gemsnn.rules.optimisers import OptimiserState
+from gemsnn.scoring import evaluate, metrics
+from gemsnn.scoring.evaluate import Decoder
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Count, Seed
+from gemsnn.types import PresentationSequence
+
+Schedule = Literal["constant", "cosine"]
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """How long and in what portions to train.
+
+    Attributes:
+        compartments: K.
+        epochs: passes over the training part.
+        batch: presentations in parallel, B; they share weights and average their steps.
+        update_every: steps between updates, or ``"presentation"`` for one update at the end.
+        schedule: the step size over the whole training: constant, or falling to zero along a cosine.
+        evaluate_every: epochs between two scorings of the validation part.
+        checkpoint_every: batches between two checkpoints; there is one at the end of every epoch as well.
+        seed: addresses all randomness of the run.
+    """
+
+    compartments: Count = 5
+    epochs: Count = 15
+    batch: Count = 16
+    update_every: Count | Literal["presentation"] = "presentation"
+    schedule: Schedule = "cosine"
+    evaluate_every: Count = 5
+    checkpoint_every: Count = 100
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        """Check the fields once."""
+        checks.fields(self)
+
+    @property
+    def update_steps(self) -> int | None:
+        """Steps between updates; ``None`` for one update a presentation."""
+        return None if self.update_every == "presentation" else self.update_every
+
+
+class Learner(NamedTuple):
+    """Everything that training changes.
+
+    Attributes:
+        params: the network's parameters.
+        optimiser: the optimiser's state.
+        batches: batches learned so far; with the seed, this addresses all that comes next.
+    """
+
+    params: Params
+    optimiser: OptimiserState
+    batches: int
+
+
+class Update(NamedTuple):
+    """One learned batch.
+
+    Attributes:
+        learner: the state after it.
+        epoch: the pass it belongs to, from 1.
+        ends_epoch: whether it is the last of its pass.
+        presentations: presentations learned so far.
+        loss: minus the mean over compartments of the visible log-likelihood, nats per presentation.
+        bound: the K-sample bound, ``log mean_k exp v^k``, nats per presentation.
+        hidden_rate: spikes per hidden neuron and step.
+        ess: effective sample size of q at the presentations' ends, between 1 and K.
+
+    Where the likelihoods or shares are no longer finite, there is neither bound nor ess: both are NaN.
+    """
+
+    learner: Learner
+    epoch: int
+    ends_epoch: bool
+    presentations: int
+    loss: float
+    bound: float
+    hidden_rate: float
+    ess: float
+
+
+def start(params: Params, learning: Learning) -> Learner:
+    """A learner that has learned nothing yet."""
+    return Learner(params, optimisers.init(learning.optimiser, params), 0)
+
+
+def rate_factor(schedule: Schedule, done: float) -> float:
+    """What the schedule makes of the step size when a share ``done`` of the training lies behind."""
+    return 1.0 if schedule == "constant" else (1 + math.cos(math.pi * done)) / 2
+
+
+def updates(
+    network: Network,
+    learner: Learner,
+    presentations: PresentationSequence,
+    spec: TrainSpec,
+    learning: Learning,
+    kernel: Kernel,
+) -> Iterator[Update]:
+    """Learn batch after batch, from where the learner stands to the last epoch.
+
+    The order of presentations is drawn anew for every epoch, from the seed; the noise of a presentation is
+    addressed by the seed, the epoch and the presentation's index.
+    """
+    check_params(network, learner.params)
+    per_epoch = -(-len(presentations) // spec.batch)
+    total = spec.epochs * per_epoch
+    while learner.batches < total:
+        epoch, position = divmod(learner.batches, per_epoch)
+        order = rng.generator(spec.seed, "order", epoch).permutation(len(presentations))
+        chosen = order[position * spec.batch : (position + 1) * spec.batch]
+        learned = kernel.learn(
+            network,
+            learner.params,
+            learner.optimiser,
+            learning,
+            networks.batch(network, (presentations[int(i)] for i in chosen)),
+            seed=rng.derive(spec.seed, "train", epoch),
+            lr=learning.optimiser.lr * rate_factor(spec.schedule, learner.batches / total),
+        )
+        learner = Learner(learned.params, learned.optimiser, learner.batches + 1)
+        share = torch.softmax(learned.log_weights, 1)
+        diverged = not bool(learned.log_likelihood.isfinite().all() and share.isfinite().all())
+        yield Update(
+            learner=learner,
+            epoch=epoch + 1,
+            ends_epoch=position + 1 == per_epoch,
+            presentations=epoch * len(presentations) + min((position + 1) * spec.batch, len(presentations)),
+            loss=-float(learned.log_likelihood.mean()),
+            bound=math.nan if diverged else float(logspace.log_mean_exp(learned.log_likelihood, 1).mean()),
+            hidden_rate=float(learned.hidden_rate.mean()),
+            ess=math.nan if diverged else float(metrics.effective_sample_size(share).mean()),
+        )
+
+
+def validate(
+    kernel: Kernel,
+    network: Network,
+    params: Params,
+    presentations: PresentationSequence,
+    compartments: int,
+    seed: int,
+    decoder: Decoder = "votes",
+) -> dict[str, float]:
+    """Scores of the answers of K compartments, the clamped log-likelihood, and mute hidden neurons, on a part."""
+    found = evaluate.predict(kernel, network, params, presentations, compartments, seed=seed, decoder=decoder)
+    weights = evaluate.log_likelihood(kernel, network, params, presentations, compartments, seed=seed)
+    return evaluate.answer_scores(found.answers, found.labels) | {
+        "log_likelihood": float(logspace.log_mean_exp(weights, 1).mean()),
+        **found.activity.mute._asdict(),
+    }
+
+
+Numbers = dict[str, float]
+
+
+class Progress(NamedTuple):
+    """How far a training has come: all that it takes to go on as if it had never stopped.
+
+    Attributes:
+        learner: what has been learned.
+        window: the numbers of the batches since the last training record.
+        seconds: what it has taken so far.
+    """
+
+    learner: Learner
+    window: tuple[Numbers, ...] = ()
+    seconds: float = 0.0
+
+
+class Watcher(NamedTuple):
+    """What :func:`fit` tells the outside.
+
+    Attributes:
+        record: takes every line of ``metrics.jsonl``.
+        show: takes every update, and the validation's scores when there are new ones.
+        checkpoint: takes the progress every so many batches, at the end of every epoch, and at a stop.
+        stop: asked after every batch; true ends the training.
+    """
+
+    record: Callable[[dict[str, Any]], None] = lambda _: None
+    show: Callable[[Update, dict[str, float] | None], None] = lambda *_: None
+    checkpoint: Callable[[Progress], None] = lambda _: None
+    stop: Callable[[], bool] = lambda: False
+
+
+def fit(
+    network: Network,
+    progress: Progress | Learner,
+    presentations: PresentationSequence,
+    validation: PresentationSequence,
+    spec: TrainSpec,
+    learning: Learning,
+    kernel: Kernel,
+    *,
+    decoder: Decoder = "votes",
+    watcher: Watcher | None = None,
+) -> tuple[Learner, bool]:
+    """Train to the last epoch, or until the watcher says stop; the decoder scores the validation part.
+
+    Returns:
+        The learner, and whether training came to its end.
+
+    Raises:
+        InputError: there is nothing to train on, the decoder cannot serve the network, or the weights are no
+            longer finite.
+    """
+    if not len(presentations):
+        raise InputError("there is nothing to train on: the training part is empty")
+    evaluate.check_decoder(decoder, network)
+    watcher = watcher or Watcher()
+    learner, window, before = progress if isinstance(progress, Progress) else Progress(progress)
+    window, began = list(window), time.perf_counter()
+    kept = learner.batches
+
+    def seconds() -> float:
+        return round(before + time.perf_counter() - began, 3)
+
+    for update in updates(network, learner, presentations, spec, learning, kernel):
+        _check_finite(update, learning, kept)
+        learner = update.learner
+        window.append({name: getattr(update, name) for name in RECORDED})
+        at = {
+            "update": learner.optimiser.updates,
+            "epoch": update.epoch,
+            "presentations": update.presentations,
+        }
+        scores = None
+        stopping = watcher.stop()
+        if len(window) == RECORD_EVERY or update.ends_epoch:
+            watcher.record({"kind": "train", **at, **_mean(window), "seconds": seconds()})
+            window.clear()
+        last = update.epoch == spec.epochs
+        if update.ends_epoch and len(validation) and (last or update.epoch % spec.evaluate_every == 0):
+            seed = rng.derive(spec.seed, "validation")
+            scores = validate(kernel, network, learner.params, validation, spec.compartments, seed, decoder)
+            watcher.record(
+                {"kind": "evaluation", "split": "validation", **at, **scores, "seconds": seconds()}
+            )
+        watcher.show(update, scores)
+        if update.ends_epoch or stopping or learner.batches % spec.checkpoint_every == 0:
+            watcher.checkpoint(Progress(learner, tuple(window), seconds()))
+            kept = learner.batches
+        if stopping and not (last and update.ends_epoch):
+            return learner, False
+    return learner, True
+
+
+RECORD_EVERY = 20
+"""Batches that one training record averages over."""
+
+
+RECORDED = ("loss", "bound", "hidden_rate", "ess")
+
+
+def _mean(window: list[Numbers]) -> Numbers:
+    return {
+        name: float(torch.tensor([numbers[name] for numbers in window], dtype=torch.float64).mean())
+        for name in RECORDED
+    }
+
+
+def _check_finite(update: Update, learning: Learning, kept: int) -> None:
+    """Stop before numbers that are none spoil a checkpoint."""
+    if all(leaf.sum().isfinite() for leaf in update.learner.params) and math.isfinite(
+        update.loss + update.ess
+    ):
+        return
+    raise InputError(
+        f"the weights are no longer finite after batch {update.learner.batches} (epoch {update.epoch}, rule "
+        f"{learning.rule.rule}, {learning.optimiser.optimiser} with lr {learning.optimiser.lr:g}); the last good "
+        f"checkpoint is that of batch {kept}; train again with a smaller --lr"
+    )
+
+
+def learner_tensors(learner: Learner) -> dict[str, Tensor]:
+    """A learner as named tensors, for a checkpoint."""
+    groups = {"params": learner.params, "first": learner.optimiser.first, "second": learner.optimiser.second}
+    return {
+        f"{group}.{name}": getattr(params, name)
+        for group, params in groups.items()
+        if params is not None
+        for name in Params._fields
+    }
+
+
+class _Facts(msgspec.Struct):
+    """What a checkpoint tells beside its tensors, as far as training goes on from it."""
+
+    batches: Annotated[int, msgspec.Meta(ge=0)]
+    updates: Annotated[int, msgspec.Meta(ge=0)]
+    window: tuple[dict[str, float], ...] = ()
+    seconds: float = 0.0
+
+
+def progress_from(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Progress:
+    """The progress that a checkpoint's tensors and facts tell of.
+
+    Raises:
+        InputError: a tensor or a fact is missing, or is not what it should be.
+    """
+    try:
+        told = msgspec.convert(facts, _Facts)
+    except msgspec.ValidationError as error:
+        raise InputError(f"the checkpoint's facts are damaged ({error}); train again") from None
+    if any(numbers.keys() != set(RECORDED) for numbers in told.window):
+        raise InputError(
+            "the checkpoint's facts are damaged (a number of its window is missing); train again"
+        )
+    learner = learner_from(tensors, batches=told.batches, updates=told.updates)
+    return Progress(learner, told.window, told.seconds)
+
+
+def learner_from(tensors: dict[str, Tensor], *, batches: int, updates: int) -> Learner:
+    """The learner of a checkpoint's tensors.
+
+    Raises:
+        InputError: a tensor is missing.
+    """
+    groups: dict[str, Params | None] = {}
+    for group in ("params", "first", "second"):
+        found = {name: tensors[f"{group}.{name}"] for name in Params._fields if f"{group}.{name}" in tensors}
+        groups[group] = Params(**found) if len(found) == len(Params._fields) else None
+    params, first, second = groups.values()
+    if params is None or (first is None) != (second is None):
+        raise InputError("the checkpoint lacks some of the network's parameters; train again")
+    return Learner(params, OptimiserState(updates, first, second), batches)

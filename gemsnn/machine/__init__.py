@@ -1,0 +1,1 @@
+"""What the machine offers: folders, child processes, compiled code."""

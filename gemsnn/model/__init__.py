@@ -1,0 +1,1 @@
+"""The network: bases, neurons, who listens to whom, and one step of it all."""

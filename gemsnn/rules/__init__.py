@@ -1,0 +1,1 @@
+"""Online learning rules, and the optimisers that take their directions."""

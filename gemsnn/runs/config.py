@@ -1,0 +1,248 @@
+"""Settings: the same dataclasses fill from TOML files and from the command line's flags.
+
+A TOML file has one table for each part of :class:`Settings`; every key is optional, and a key that does not
+exist is an error that names the nearest one that does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import tomli_w
+from tyro.constructors import PrimitiveConstructorSpec
+
+from gemsnn.specs import checks
+from gemsnn.store import parsing
+from gemsnn.model.basis import BasisKind, BasisSpec
+from gemsnn.specs.checks import Count, NotNegative, Probability, Range
+from gemsnn.data.datasets import DataSpec
+from gemsnn.errors import InputError
+from gemsnn.scoring.evaluate import Decoder
+from gemsnn.kernels import KernelName, Learning
+from gemsnn.specs.needs import given, needs, one_of
+from gemsnn.model.network import FeedbackOf, NetworkSpec, Output
+from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.rules.base import RuleSpec
+from gemsnn.model.topology import TopologyName
+from gemsnn.learn.train import TrainSpec
+from gemsnn.types import AnyPath, Layout
+
+
+def _sizes(words: Sequence[str]) -> tuple[int, ...]:
+    return tuple(int(word) for word in words[0].split(",") if word.strip())
+
+
+Groups = Annotated[
+    tuple[int, ...],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="H1,H2,..",
+        instance_from_str=_sizes,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(map(str, value))],
+    ),
+]
+"""Sizes of hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML; empty for none."""
+
+
+RENAMED = {("evaluate", "vote_compartments"): "votes"}
+"""Keys that older files have, by table and name, and what they are called now."""
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """The network, up to what the data decides (inputs and classes).
+
+    Attributes:
+        hidden: neurons of each hidden group.
+        topology: who may listen to whom.
+        density: share of synapses kept, for the topology sparse.
+        basis: the synapses' filters.
+        basis_count: filters per synapse, L.
+        memory: how many steps back a synapse hears, D.
+        feedback: which neurons hear their own past spikes.
+        feedback_count: filters of that feedback.
+        weight_scale: spread of the initial weights, relative to 1 / sqrt(synapses of the neuron).
+        hidden_rate: a hidden neuron's initial spike probability.
+        output: whether visible neurons spike independently, or one at a time in a winner-take-all circuit.
+        dtype: floating point type.
+        kernel: the code that runs the network; auto takes the fastest that serves the case.
+    """
+
+    hidden: Annotated[Groups, Range(1, checks.MOST)] = (64,)
+    topology: TopologyName = "layered"
+    density: Annotated[float, Range(above=0, high=1), needs(one_of("topology", "sparse"))] = 0.1
+    basis: BasisKind = "raised-cosine"
+    basis_count: Count = 4
+    memory: Count = 20
+    feedback: FeedbackOf = "hidden"
+    feedback_count: Annotated[Count, needs(one_of("feedback", "hidden", "all"))] = 2
+    weight_scale: NotNegative = 1.0
+    hidden_rate: Annotated[Probability, needs(given("hidden"))] = 0.1
+    output: Output = "independent"
+    dtype: Literal["float32", "float64"] = "float32"
+    kernel: KernelName = "auto"
+
+    def __post_init__(self) -> None:
+        """Check now, on the smallest data, what any network of these settings needs."""
+        checks.fields(self)
+        self.spec(Layout(1, 1, 1, 1, 1), 0.0)
+
+    def spec(self, layout: Layout, warm_up: float) -> NetworkSpec:
+        """The network for inputs and classes of this layout, and this warm-up; see :meth:`Settings.network_spec`."""
+        return NetworkSpec(
+            inputs=layout.inputs,
+            visible=layout.classes,
+            hidden=self.hidden,
+            topology=self.topology,
+            density=self.density,
+            synapse=BasisSpec(self.basis, self.basis_count, self.memory),
+            self_filter=BasisSpec(self.basis, self.feedback_count, self.memory),
+            feedback=self.feedback,
+            weight_scale=self.weight_scale,
+            hidden_rate=self.hidden_rate,
+            output=self.output,
+            warm_up=warm_up,
+        )
+
+
+@dataclass(frozen=True)
+class EvaluateSpec:
+    """The final evaluation.
+
+    Attributes:
+        votes: compartments that answer on the test part, K_I; the scores of fewer come with it.
+        decoder: how they answer: each votes for a class, or their hidden spikes tell each class's likelihood.
+    """
+
+    votes: Count = 20
+    decoder: Decoder = "votes"
+
+    def __post_init__(self) -> None:
+        """Check the fields once."""
+        checks.fields(self)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that shapes a run."""
+
+    data: DataSpec = field(default_factory=DataSpec)
+    network: NetworkChoice = field(default_factory=NetworkChoice)
+    rule: RuleSpec = field(default_factory=RuleSpec)
+    optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
+    train: TrainSpec = field(default_factory=TrainSpec)
+    evaluate: EvaluateSpec = field(default_factory=EvaluateSpec)
+
+    def __post_init__(self) -> None:
+        """Check the parts' types."""
+        checks.fields(self)
+
+    def network_spec(self, layout: Layout) -> NetworkSpec:
+        """The network of these settings for inputs and classes of this layout."""
+        return self.network.spec(layout, self.data.warm_up)
+
+    @property
+    def learning(self) -> Learning:
+        """How a batch is learned."""
+        return Learning(self.rule, self.optimiser, self.train.compartments, self.train.update_steps)
+
+
+def tables(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Settings as plain tables, every key of them; what is ``None`` is left out, for TOML has no such value."""
+
+    def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value):
+            pairs = ((item.name, getattr(value, item.name)) for item in dataclasses.fields(value))
+            return {name: plain(entry) for name, entry in pairs if entry is not None}
+        if isinstance(value, tuple):
+            return list(value)
+        return str(value) if isinstance(value, Path) else value
+
+    return plain(settings)
+
+
+def dump(settings: Settings) -> str:
+    """Settings as TOML, see :func:`tables`."""
+    return tomli_w.dumps(tables(settings))
+
+
+def load(path: AnyPath) -> Settings:
+    """Settings from a TOML file.
+
+    Raises:
+        InputError: the file is missing or no TOML, or a key or a value is not one of ours.
+    """
+    path = Path(path)
+    return parse(parsing.read_text(path), str(path))
+
+
+def parse(content: str, where: str) -> Settings:
+    """Settings from TOML; ``where`` names its source in errors.
+
+    Raises:
+        InputError: it is no TOML, or a key or a value is not one of ours.
+    """
+    return from_tables(parsing.parse_toml(content, where), where)
+
+
+def from_tables(tables: dict[str, Any], where: str) -> Settings:
+    """Settings from parsed TOML tables; ``where`` names their source in errors."""
+    parts = read_tables(tables, where)
+    return Settings(**{name: _part_type(name)(**values) for name, values in parts.items()})
+
+
+def read_tables(
+    tables: dict[str, Any], where: str, shape: Callable[[type], type] = lambda kind: kind
+) -> dict[str, dict[str, Any]]:
+    """The values that parsed TOML tables hold, by table and key.
+
+    Args:
+        tables: the tables.
+        where: names their source in errors.
+        shape: what a part of the settings is to look like; by default as it is, with its checks of numbers.
+
+    Raises:
+        InputError: a table, a key or a type is not one of ours.
+    """
+    parts = {item.name: _part_type(item.name) for item in dataclasses.fields(Settings)}
+    _check_keys(tables, list(parts), where, "table")
+    found = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise InputError(f"{where}: [{name}] must be a table, not a value")
+        table = {RENAMED.get((name, str(key)), str(key)): value for key, value in table.items()}
+        keys = [item.name for item in dataclasses.fields(parts[name])]
+        _check_keys(table, keys, f"{where}: [{name}]", "key")
+        try:
+            part = msgspec.convert(table, shape(parts[name]), dec_hook=_decode)
+        except msgspec.ValidationError as error:
+            raise InputError(f"{where}: [{name}]: {error}") from None
+        found[name] = {key: getattr(part, key) for key in table}
+    return found
+
+
+def _part_type(name: str) -> type:
+    return typing.get_type_hints(Settings)[name]
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if not (issubclass(kind, Path) and isinstance(value, str) and "\0" not in value):
+        raise TypeError(f"Expected a path, got {value!r}")
+    return Path(value)
+
+
+def _check_keys(found: dict[str, Any], known: list[str], where: str, what: str) -> None:
+    for key in found:
+        if key not in known:
+            nearest = difflib.get_close_matches(key[:80], known, n=1, cutoff=0.0)[0]
+            raise InputError(
+                f"{where} has an unknown {what} {key[:80]!r}; the nearest valid one is {nearest!r}"
+            )

@@ -1,0 +1,149 @@
+"""Settings in layers: the defaults, a recipe, a TOML file, the flags; each overrides the ones before it.
+
+What a layer says is checked by itself (its keys and types); whether the numbers make sense, and whether each has an
+effect, is asked of what they come to together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gemsnn.runs import config, recipes
+from gemsnn.specs import needs, fields as specs
+from gemsnn.store import parsing
+from gemsnn.runs.config import Settings
+from gemsnn.errors import InputError
+from gemsnn.specs.needs import Given
+from gemsnn.types import AnyPath
+
+FLAGS = "flags"
+
+
+class Layer(NamedTuple):
+    """What one source says.
+
+    Attributes:
+        source: ``recipe NAME``, ``file PATH``, ``run FOLDER`` or ``flags``.
+        values: settings by name.
+        asked: whether somebody asked for these very values; a run has them all, wanted or not.
+    """
+
+    source: str
+    values: Mapping[str, Any]
+    asked: bool = True
+
+
+@dataclass(frozen=True)
+class Layered:
+    """Settings, and where they came from.
+
+    Attributes:
+        settings: what the layers come to.
+        layers: from the first to the last; the defaults lie below them all.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    layers: tuple[Layer, ...] = ()
+
+    def record(self) -> list[dict[str, Any]]:
+        """For a manifest: each layer, and the settings that it gave (a later layer's count)."""
+        return [{"source": layer.source, "settings": sorted(layer.values)} for layer in self.layers]
+
+
+def of_recipe(name: str) -> Layer:
+    """The layer of a recipe.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    if name not in recipes.RECIPES:
+        raise InputError(f"there is no recipe {name!r}; choose from {', '.join(recipes.RECIPES)}")
+    return Layer(f"recipe {name}", _values(recipes.read(name), f"the recipe {name}"))
+
+
+def of_file(path: AnyPath) -> Layer:
+    """The layer of a TOML file.
+
+    Raises:
+        InputError: it is missing or no TOML, or a key or a type is not one of ours.
+    """
+    path = Path(path)
+    return Layer(f"file {path}", _values(parsing.read_text(path), str(path)))
+
+
+def of_run(run: AnyPath) -> Layer:
+    """The layer of a run's settings.
+
+    Raises:
+        InputError: there is no such run, or its settings are not ours.
+    """
+    run = Path(run)
+    if not (run / "config.toml").is_file():
+        raise InputError(
+            f"{run} is not a run folder (it lacks config.toml); give the folder that gemsnn train wrote"
+        )
+    return of_file(run / "config.toml")._replace(source=f"run {run}", asked=False)
+
+
+def _values(content: str, where: str) -> dict[str, Any]:
+    parts = config.read_tables(parsing.parse_toml(content, where), where, specs.unchecked)
+    return {key: value for part in parts.values() for key, value in part.items()}
+
+
+def merged(defaults: Settings, layers: Sequence[Layer]) -> dict[str, Any]:
+    """All settings by name, as far as these layers go; nothing is checked yet."""
+    values = specs.flat(defaults)
+    for layer in layers:
+        values |= layer.values
+    return values
+
+
+def resolve(defaults: Settings, layers: Sequence[Layer]) -> Layered:
+    """The settings that layers come to.
+
+    A value that equals the default counts as given by a flag, but not by a file: the file of a run holds every
+    setting. A path becomes absolute, so that a run can be used from any folder.
+
+    Raises:
+        InputError: a setting has no effect, a number makes no sense, or a path cannot be written down.
+    """
+    values, usual = merged(defaults, layers), specs.flat(defaults)
+    given, decided = {}, {}
+    for level, layer in enumerate(layers, 1):
+        for name, value in layer.values.items():
+            decided[name] = level
+            if layer.source == FLAGS:
+                given[name] = Given(level, needs.flag(name))
+            elif layer.asked and value != usual[name]:
+                given[name] = Given(level, f"{name} in the {layer.source}")
+            else:
+                given.pop(name, None)
+    resting = needs.settle(needs.declared(specs.declarations(Settings)), values, given, decided, usual)
+    values |= {name: usual[name] for name in resting}
+    return Layered(
+        specs.filled(Settings, {name: _kept(name, value) for name, value in values.items()}), tuple(layers)
+    )
+
+
+def _kept(name: str, value: Any) -> Any:
+    """A value as it can be kept: paths absolute, and such as can be written down."""
+    if not isinstance(value, Path):
+        return value
+    writable(value, needs.flag(name))
+    return Path(os.path.abspath(value))  # noqa: PTH100  (links stay as they are)
+
+
+def writable(path: AnyPath, named: str) -> None:
+    """Raise :class:`InputError` where a path is no UTF-8, so that no file of a run can name it."""
+    path = Path(path)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{named} {str(path).encode('utf-8', 'backslashreplace').decode()} is not valid UTF-8, so it cannot be "
+            "written down; rename it or make a link to it"
+        ) from None

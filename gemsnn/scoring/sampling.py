@@ -1,0 +1,141 @@
+"""Fixed weights, sampled compartments: what K runs of a network say of a batch.
+
+Two situations, never mixed. ``clamped``: the visible neurons do what the target says, and each compartment
+returns how probable it found that. ``free``: the visible neurons spike as they like, and each compartment
+votes for the class whose neuron spiked most. Where no neuron hears the visible ones, a free run is also a
+clamped run for every target at once: ``class_evidence`` tells how probable each class's target was in it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gemsnn import rng
+from gemsnn.errors import InputError
+from gemsnn.kernels.contract import Kernel
+from gemsnn.model import network as networks
+from gemsnn.model.network import Network, Params
+from gemsnn.types import Batch, class_target
+
+
+class Free(NamedTuple):
+    """What compartments do when the visible neurons are free.
+
+    Attributes:
+        votes: int64 ``[B, K, T]``, the class each compartment would name after each step; where a presentation
+            has ended, its last vote stands.
+        counts: int64 ``[B, K, T, V]``, see :func:`spike_counts`.
+        spikes: uint8 ``[B, K, T, N]``.
+        potential: ``[B, K, T, N]``.
+    """
+
+    votes: Tensor
+    counts: Tensor
+    spikes: Tensor
+    potential: Tensor
+
+
+def free_seed(seed: int) -> int:
+    """The seed of the noise of runs whose visible neurons are free: of whole presentations and of streams alike."""
+    return rng.derive(seed, "prediction")
+
+
+def tie_seed(seed: int) -> int:
+    """The seed that breaks ties between the votes of runs with this noise."""
+    return rng.derive(seed, "ties")
+
+
+def clamped(
+    kernel: Kernel, network: Network, params: Params, batch: Batch, compartments: int, *, seed: int
+) -> Tensor:
+    """``v^k = sum_t sum_{i visible} log p(x[i, t] | u^k[i, t])`` in nats, ``[B, K]`` (kappa = 1)."""
+    run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=True)
+    evidence = networks.evidence(network, run.spikes.to(run.potential), run.potential)
+    return (evidence * batch.observed[:, None]).sum(2)
+
+
+def free(
+    kernel: Kernel, network: Network, params: Params, batch: Batch, compartments: int, *, seed: int
+) -> Free:
+    """Run K compartments with free visible neurons and take their votes after every step."""
+    run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=False)
+    visible = run.spikes[..., network.spec.hidden_neurons :]
+    counts = spike_counts(visible, batch)
+    return Free(votes(counts, batch, seed=tie_seed(seed)), counts, run.spikes, run.potential)
+
+
+def spike_counts(visible: Tensor, batch: Batch) -> Tensor:
+    """Spikes ``[B, K, T, V]`` so far, where they would be observed: int64 ``[B, K, T, V]``."""
+    return (visible * batch.observed[:, None, :, None]).to(torch.int64).cumsum(2)
+
+
+def votes(counts: Tensor, batch: Batch, *, seed: int) -> Tensor:
+    """The class whose visible neuron has spiked most so far, ties broken at random.
+
+    Args:
+        counts: ``[B, K, T, V]``, see :func:`spike_counts`.
+        batch: gives lengths and addresses.
+        seed: addresses the ties' random numbers.
+
+    Returns:
+        int64 ``[B, K, T]``.
+    """
+    presentations, compartments, steps, _ = counts.shape
+    chosen = most(counts, batch.address, range(steps), seed=seed)
+    last = torch.minimum(torch.arange(steps, device=counts.device), batch.length[:, None] - 1)
+    return chosen.gather(2, last[:, None].expand(presentations, compartments, steps))
+
+
+def most(counts: Tensor, address: Tensor, steps: range, *, seed: int) -> Tensor:
+    """The neuron with most spikes, ties broken at random: int64 ``[B, K, C]`` of whole numbers ``[B, K, C, V]``.
+
+    Args:
+        counts: at C steps.
+        address: int64 ``[B]``.
+        steps: those C steps; with the address and the seed they address the ties' random numbers.
+        seed: see above.
+    """
+    _, compartments, _, classes = counts.shape
+    ties = rng.uniforms(seed, address, steps, compartments, classes).transpose(1, 2)
+    return (counts.double() + ties.to(counts.device)).argmax(-1)
+
+
+def deaf_to_visible(network: Network) -> bool:
+    """Whether no neuron hears a visible neuron, itself included, so that visible spikes move no potential."""
+    spec = network.spec
+    heard = network.mask[:, spec.inputs + spec.hidden_neurons :].any()
+    return not bool(heard | network.own[spec.hidden_neurons :].any())
+
+
+def class_evidence(network: Network, potential: Tensor, batch: Batch) -> Tensor:
+    """``v^k_c[t] = sum_{t' <= t} sum_{i visible} log p(x_c[i, t'] | u^k[i, t'])``, float64 ``[B, K, T, C]``, nats.
+
+    ``x_c`` is the target that the presentation would have, were its class ``c``; after the presentation's end the
+    sums stand still.
+
+    Args:
+        network: one that is :func:`deaf_to_visible`.
+        potential: ``[B, K, T, N]`` of a free run.
+        batch: gives lengths and targets.
+
+    Raises:
+        InputError: the presentations' own targets are not those of their classes.
+    """
+    classes, steps = network.spec.visible, potential.shape[2]
+    target = torch.zeros(len(batch.length), classes, steps, classes, dtype=torch.uint8)
+    for row, length in zip(target, batch.length.tolist(), strict=True):
+        row[:, :length] = torch.stack([class_target(c, length, classes) for c in range(classes)])
+    if not torch.equal(target[torch.arange(len(target)), batch.label.cpu()], batch.target.cpu()):
+        raise InputError(
+            "the decoder likelihood needs presentations whose targets are those of their classes; "
+            "use the decoder votes"
+        )
+    double = potential.double()
+    spikes, scores = torch.zeros_like(double), []
+    for c in range(classes):
+        spikes[..., network.spec.hidden_neurons :] = target[:, None, c].to(double)
+        scores.append(networks.evidence(network, spikes, double))
+    return (torch.stack(scores, -1) * batch.observed[:, None, :, None]).cumsum(2)

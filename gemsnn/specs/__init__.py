@@ -1,0 +1,1 @@
+"""Settings that check themselves: ranges, choices, and what a setting needs to have an effect."""

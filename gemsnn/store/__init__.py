@@ -1,0 +1,1 @@
+"""What is kept on disk: whole files, run folders, checkpoints, trees of tensors."""
