@@ -23,6 +23,7 @@ from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.block import kernel as block
 from gemsnn.model import logspace
 from gemsnn.model.network import Params
+from gemsnn.rules import advance as advancing
 from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import CONTROLLED, ONE_HOP, RULES, RuleSpec, Signal
@@ -339,16 +340,18 @@ def test_permuting_compartments_changes_nothing(rule):
     spec = RuleSpec(rule, kappa=0.8, gamma=0.7, readout="every-step")
     draw = torch.Generator().manual_seed(0)
     order = torch.tensor([2, 0, 3, 1])
-    here, there = (rules.init(spec, network, params, 1, 4) for _ in range(2))
+    here, there = (advancing.init(spec, network, params, 1, 4) for _ in range(2))
     alive = read = torch.tensor([True])
     for _ in range(3):
         evidence = torch.randn(1, 4, generator=draw, dtype=torch.float64)
         score = Params(
             *(torch.randn(1, 4, *leaf.shape, generator=draw, dtype=torch.float64) for leaf in params)
         )
-        here, one = rules.update(spec, network, here, evidence, score, alive=alive, read=read)
+        here, one = advancing.update(spec, network, here, evidence, score, alive=alive, read=read)
         permuted = Params(*(leaf[:, order] for leaf in score))
-        there, two = rules.update(spec, network, there, evidence[:, order], permuted, alive=alive, read=read)
+        there, two = advancing.update(
+            spec, network, there, evidence[:, order], permuted, alive=alive, read=read
+        )
         for a, b in zip(one, two, strict=True):
             torch.testing.assert_close(a, b)
     torch.testing.assert_close(here.log_weights[:, order], there.log_weights)
@@ -359,11 +362,11 @@ def test_the_running_sums_of_the_paper():
     alive = read = torch.tensor([True])
     for average in (False, True):
         spec = RuleSpec("gem", kappa=0.5, gamma=0.25, readout="every-step", average=average)
-        state = rules.init(spec, network, params, 1, 2)
+        state = advancing.init(spec, network, params, 1, 2)
         evidences = [torch.tensor([[1.0, -1.0]]).double(), torch.tensor([[0.5, 2.0]]).double()]
         for step, evidence in enumerate(evidences):
             score = Params(*(torch.full((1, 2, *leaf.shape), step + 1.0).double() for leaf in params))
-            state, _ = rules.update(spec, network, state, evidence, score, alive=alive, read=read)
+            state, _ = advancing.update(spec, network, state, evidence, score, alive=alive, read=read)
         new_v, new_e = (0.5, 0.75) if average else (1.0, 1.0)
         torch.testing.assert_close(state.log_weights, new_v * (0.5 * evidences[0] + evidences[1]))
         torch.testing.assert_close(
@@ -375,7 +378,7 @@ def test_the_baseline_of_ml():
     """Three steps of one hidden neuron's bias by plain arithmetic, the last in padding."""
     network, params = make_network(inputs=1, hidden=(1,), visible=1)
     spec = RuleSpec("ml", kappa=0.5, gamma=0.25, baseline_decay=0.75)
-    state = rules.init(spec, network, params, 1, 1)
+    state = advancing.init(spec, network, params, 1, 1)
     v = e = g = signal = weight = 0.0
     for evidence, score, alive in (
         (-1.0, 0.5, True),
@@ -389,7 +392,7 @@ def test_the_baseline_of_ml():
             signal, weight = 0.75 * signal + v * e**2, 0.75 * weight + e**2
         scores = Params(*(torch.full((1, 1, *leaf.shape), score).double() for leaf in params))
         living = torch.tensor([alive])
-        state, step = rules.update(
+        state, step = advancing.update(
             spec, network, state, torch.tensor([[evidence]]).double(), scores, alive=living, read=living
         )
         torch.testing.assert_close(step.bias, torch.tensor([v * e - g, e]).double() * alive)

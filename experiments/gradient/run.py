@@ -23,6 +23,7 @@ from gemsnn.model import glm
 from gemsnn.model import network as networks
 from gemsnn.model.basis import BasisSpec
 from gemsnn.model.network import Network, NetworkSpec, Params, Step
+from gemsnn.rules import advance as advancing
 from gemsnn.rules import base as rules
 from gemsnn.rules.base import RuleSpec
 
@@ -84,14 +85,14 @@ def by_rule(rule: rules.RuleName, problem: Problem, drawn: Tensor) -> Tensor:
     network, params, steps = problem.network, problem.params, len(problem.happened)
     as_it_comes = rule in rules.ONE_HOP  # read at every step
     spec = RuleSpec(rule, kappa=1.0, gamma=1.0, readout="every-step" if as_it_comes else "last-step")
-    start, true = rules.init(spec, network, params, 1, drawn.shape[1]), torch.tensor([True])
+    start, true = advancing.init(spec, network, params, 1, drawn.shape[1]), torch.tensor([True])
 
     def one(chosen: Tensor) -> Tensor:
         state, total = start, torch.zeros_like(problem.exact)
         for t, now in enumerate(problem.happened):
             taken = now._replace(**{name: getattr(now, name)[None, chosen] for name in BY_PATH})
             read = torch.tensor([as_it_comes or t == steps - 1])
-            state, direction = rules.advance(
+            state, direction = advancing.advance(
                 spec, network, params, state, taken, observed=true, alive=true, read=read
             )
             total = total + hidden_weights(network, direction)

@@ -1,6 +1,6 @@
 """The reference kernel: the papers' equations, one step after the other.
 
-It composes ``network.step`` and ``rules.update`` and holds an eligibility trace of the size of the weights for
+It composes ``network.step`` and ``rules.advance`` and holds an eligibility trace of the size of the weights for
 every compartment, as the equations say. Every other kernel is tested against it.
 """
 
@@ -15,6 +15,7 @@ from gemsnn import rng
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params
+from gemsnn.rules import advance as advancing
 from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
@@ -37,7 +38,9 @@ class _Course:
         self.network, self.params, self.optimiser, self.learning = network, params, optimiser, learning
         self._address, self._seed, self._lr, self._compartments = address, seed, lr, compartments
         self._state = networks.initial_state(network, len(address), compartments)
-        self.rule_state = learning and rules.init(learning.rule, network, params, len(address), compartments)
+        self.rule_state = learning and advancing.init(
+            learning.rule, network, params, len(address), compartments
+        )
         self._pending = Params(*(torch.zeros_like(leaf) for leaf in params))
         self._clock = 0
 
@@ -57,7 +60,7 @@ class _Course:
         evidence = networks.evidence(network, now.spikes, now.potential) * observed[:, None]
         if learning is None or self.rule_state is None or self.optimiser is None:
             return now, evidence
-        self.rule_state, direction = rules.advance(
+        self.rule_state, direction = advancing.advance(
             learning.rule,
             network,
             self.params,
