@@ -28,6 +28,7 @@ from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import CONTROLLED, ONE_HOP, RULES, RuleSpec, Signal
 from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.store import trees
 from gemsnn.types import collate
 
 OUTPUTS = ["independent", "winner-take-all"]
@@ -97,7 +98,7 @@ def expected_step(monkeypatch, network, params, presentation, rule, compartments
     """The exact mean of a presentation's step: the kernel, forced through every K-tuple of hidden paths."""
     paths = hidden_paths(network, len(presentation.spikes))
     priors, _ = path_log_probs(network, params, presentation)
-    total = Params(*(torch.zeros_like(leaf) for leaf in params))
+    total = trees.map(lambda leaf: torch.zeros_like(leaf), params)
     for chosen in itertools.product(range(len(paths)), repeat=compartments):
         silent = torch.nn.functional.pad(1 - paths[list(chosen)], (0, network.spec.visible)).transpose(0, 1)
 
@@ -365,7 +366,7 @@ def test_the_running_sums_of_the_paper():
         state = advancing.init(spec, network, params, 1, 2)
         evidences = [torch.tensor([[1.0, -1.0]]).double(), torch.tensor([[0.5, 2.0]]).double()]
         for step, evidence in enumerate(evidences):
-            score = Params(*(torch.full((1, 2, *leaf.shape), step + 1.0).double() for leaf in params))
+            score = trees.map(lambda leaf: torch.full((1, 2, *leaf.shape), step + 1.0).double(), params)
             state, _ = advancing.update(spec, network, state, evidence, score, alive=alive, read=read)
         new_v, new_e = (0.5, 0.75) if average else (1.0, 1.0)
         torch.testing.assert_close(state.log_weights, new_v * (0.5 * evidences[0] + evidences[1]))
@@ -390,7 +391,7 @@ def test_the_baseline_of_ml():
             baseline = signal / weight if weight else 0.0
             v, e, g = 0.5 * v + evidence, 0.25 * e + score, 0.25 * g + baseline * score
             signal, weight = 0.75 * signal + v * e**2, 0.75 * weight + e**2
-        scores = Params(*(torch.full((1, 1, *leaf.shape), score).double() for leaf in params))
+        scores = trees.map(lambda leaf: torch.full((1, 1, *leaf.shape), score).double(), params)
         living = torch.tensor([alive])
         state, step = advancing.update(
             spec, network, state, torch.tensor([[evidence]]).double(), scores, alive=living, read=living

@@ -17,6 +17,7 @@ from gemsnn.model import network as networks
 from gemsnn.model.network import Network, NetworkSpec
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.credit import check_taught
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.specs import checks
 from gemsnn.types import Presentation, collate
@@ -48,6 +49,8 @@ def choose(name: KernelName, network: Network, learning: Learning | None = None)
         InputError: the named kernel cannot serve the case. An explicit choice never falls back.
     """
     checks.choice(name, KernelName, "kernel")
+    if learning is not None and learning.rule.rule == "one-hop":
+        check_taught(network, learning.rule.rule)
     for candidate, module in KERNELS.items():
         kernel = cast(Kernel, module)
         if name not in ("auto", candidate):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gemsnn.model.links import JOINT
 from gemsnn.model.network import Network, Params
 
 
@@ -32,11 +33,11 @@ def receptive_fields(network: Network, params: Params, most: int) -> Fields:
     A synapse acts ``d`` steps later by ``k(d) = sum_l w_l f_l(d)``. A field is ``k`` at the lag at which the sum of
     ``|k|`` over the inputs is largest. The strength of a hidden neuron is the sum of ``|k|`` over the outputs, at
     the lag at which that is largest; where no output hears a hidden neuron, or there is none, the outputs' own
-    fields are taken.
+    fields are taken. Only of joint networks: synapses that many places share have no field of one neuron.
     """
     spec = network.spec
-    hidden, inputs = spec.hidden_neurons, spec.inputs
-    to_outputs = _kernels(network, params.weight[hidden:, inputs : inputs + hidden])
+    hidden, inputs, weight = spec.hidden_neurons, spec.inputs, params.weights[JOINT]
+    to_outputs = _kernels(network, weight[hidden:, inputs : inputs + hidden])
     strength = to_outputs.abs().sum(0).amax(-1) if hidden else torch.zeros(0)
     if hidden and bool(strength.any()):
         kind, chosen = "hidden", strength.argsort(descending=True, stable=True)[:most]
@@ -46,7 +47,7 @@ def receptive_fields(network: Network, params: Params, most: int) -> Fields:
         rows = hidden + chosen
     fields, lags = [], []
     for row in rows.tolist():  # one at a time: all lags of all of them would be large
-        kernel = _kernels(network, params.weight[row, :inputs])
+        kernel = _kernels(network, weight[row, :inputs])
         lag = int(kernel.abs().sum(0).argmax())
         fields.append(kernel[:, lag])
         lags.append(lag + 1)

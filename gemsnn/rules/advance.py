@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gemsnn.model import glm
-from gemsnn.model.network import Network, Params, Step, local_gradient
-from gemsnn.model.network import error as error_of
-from gemsnn.model.network import evidence as evidence_of
+from gemsnn.model.network import Network, Params
+from gemsnn.model.step import Step, local_gradient
+from gemsnn.model.step import error as error_of
+from gemsnn.model.step import evidence as evidence_of
 from gemsnn.rules import credit as onehop
+from gemsnn.rules import parts
 from gemsnn.rules.base import CONTROLLED, ONE_HOP, RULES, RuleSpec, replaced
 from gemsnn.rules.credit import Control, Recent
+from gemsnn.store import trees
 
 
 class Baseline(NamedTuple):
@@ -69,16 +71,6 @@ def advance_log_weights(spec: RuleSpec, log_weights: Tensor, evidence: Tensor, a
     return torch.where(alive[:, None], spec.kappa * log_weights + fresh, log_weights)
 
 
-def learning_signal(spec: RuleSpec, network: Network, log_weights: Tensor) -> Tensor:
-    """A global rule's learning signal of every neuron, ``[B, K, N]``, from log-weights ``[B, K]``."""
-    signal = RULES[spec.rule](log_weights)
-    hidden, visible = network.spec.hidden_neurons, network.spec.visible
-    return torch.cat(
-        [signal.hidden[..., None].expand(-1, -1, hidden), signal.visible[..., None].expand(-1, -1, visible)],
-        -1,
-    )
-
-
 def reward(spec: RuleSpec, network: Network, evidence: Tensor, now: Step) -> Tensor:
     """What a step adds to the log-weights, ``[B, K]`` in nats: the evidence, less the price of hidden spikes.
 
@@ -99,16 +91,13 @@ def reward(spec: RuleSpec, network: Network, evidence: Tensor, now: Step) -> Ten
 
 def init(spec: RuleSpec, network: Network, params: Params, batch: int, compartments: int) -> RuleState:
     """Nothing seen yet."""
-
-    def zeros(neurons: int) -> Params:
-        return Params(*(leaf.new_zeros(batch, compartments, neurons, *leaf.shape[1:]) for leaf in params))
-
-    hidden = network.spec.hidden_neurons
-    baseline = None if spec.rule in RULES else Baseline(zeros(hidden), zeros(hidden), zeros(hidden))
+    zeros = parts.zeros_of_runs(params, batch, compartments)
+    hidden = parts.zeros_of_runs(parts.of_hidden(network, params, 0), batch, compartments)
+    baseline = None if spec.rule in RULES else Baseline(hidden, hidden, hidden)
     looks_back = spec.rule in ONE_HOP | CONTROLLED
     return RuleState(
         network.taps.new_zeros(batch, compartments),
-        zeros(network.spec.neurons),
+        zeros,
         baseline,
         onehop.start(network, batch, compartments) if looks_back else None,
         onehop.start_control(network, params, batch, compartments) if spec.rule in CONTROLLED else None,
@@ -153,7 +142,7 @@ def advance(
     if state.control is None:
         signal = RULES[spec.rule](after.log_weights).visible
         hop = onehop.direction(network, params, state.recent, error, signal * weight)
-        direction = _each(torch.add, direction, hop)
+        direction = trees.map(torch.add, direction, hop)
     else:
         control = onehop.advance_control(
             network,
@@ -166,10 +155,12 @@ def advance(
             alive=alive,
         )
         share = lever(after.log_weights) * weight * ((1 - spec.kappa) if spec.average else 1.0)
-        known = _each(lambda leaf: leaf[:, :, :hidden], after.eligibility)
-        taken = onehop.of_hidden(params, -share * control.surrogate, known)
-        given = onehop.of_hidden(params, share * ((1 - spec.gamma) if spec.average else 1.0), control.mean)
-        direction = _each(lambda a, b, c: a + b + c, direction, taken, given)
+        known = parts.of_hidden(network, after.eligibility)
+        taken = onehop.of_hidden(network, params, -share * control.surrogate, known)
+        given = onehop.of_hidden(
+            network, params, share * ((1 - spec.gamma) if spec.average else 1.0), control.mean
+        )
+        direction = trees.map(lambda a, b, c: a + b + c, direction, taken, given)
         after = after._replace(control=control)
     return after._replace(recent=onehop.push(network, state.recent, now)), direction
 
@@ -200,22 +191,25 @@ def update(
     """
     log_weights = advance_log_weights(spec, state.log_weights, evidence, alive)
     fresh = 1 - spec.gamma if spec.average else 1.0
-    score = _each(lambda new: fresh * new, gradient)
-    eligibility = _each(lambda old, new: _if(alive, spec.gamma * old + new, old), state.eligibility, score)
+    score = trees.map(lambda new: fresh * new, gradient)
+    eligibility = trees.map(
+        lambda old, new: _if(alive, spec.gamma * old + new, old), state.eligibility, score
+    )
     if state.baseline is None:
-        signal = learning_signal(spec, network, log_weights) * read[:, None, None] / len(read)
-        direction = _each(lambda leaf: torch.einsum("bkn,bkn...->n...", signal, leaf), eligibility)
+        signal = (leaf * read[:, None] / len(read) for leaf in RULES[spec.rule](log_weights))
+        visible, hidden = signal
+        direction = parts.taught(network, hidden, visible, eligibility)
         return state._replace(log_weights=log_weights, eligibility=eligibility), direction
-    baseline = advance_baseline(spec, state.baseline, log_weights, eligibility, score, alive)
+    known, new = (parts.of_hidden(network, tree) for tree in (eligibility, score))
+    baseline = advance_baseline(spec, state.baseline, log_weights, known, new, alive)
     weight = read[:, None].to(log_weights).expand_as(log_weights) / log_weights.numel()
-
-    def teach(trace: Tensor, subtracted: Tensor) -> Tensor:
-        hidden, visible = trace.tensor_split([network.spec.hidden_neurons], 2)
-        single = torch.cat([_like(log_weights, hidden) * hidden - subtracted, visible], 2)
-        return torch.einsum("bk,bk...->...", weight, single)
-
-    after = state._replace(log_weights=log_weights, eligibility=eligibility, baseline=baseline)
-    return after, _each(teach, eligibility, baseline.trace)
+    own = trees.map(
+        lambda e, subtracted: _like(log_weights, e) * e - subtracted,
+        known,
+        baseline.trace,
+    )
+    direction = parts.summed(weight, parts.whole(network, eligibility, own))
+    return state._replace(log_weights=log_weights, eligibility=eligibility, baseline=baseline), direction
 
 
 def advance_baseline(
@@ -238,15 +232,14 @@ def advance_baseline(
         spec: the rule.
         old: the baseline of the last step.
         log_weights: ``[B, K]``, of this step.
-        eligibility: of this step, leading dimensions ``[B, K]``.
-        score: what this step added to the eligibility.
+        eligibility: the hidden neurons', of this step, leading dimensions ``[B, K]``.
+        score: what this step added to it.
         alive: bool ``[B]``.
     """
 
     def advance(
         signal: Tensor, weight: Tensor, trace: Tensor, e: Tensor, new: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        e, new = e[:, :, : signal.shape[2]], new[:, :, : signal.shape[2]]
         known = torch.where(weight > 0, signal / weight, 0.0)
         return (
             _if(alive, spec.baseline_decay * signal + _like(log_weights, e) * e.square(), signal),
@@ -254,12 +247,10 @@ def advance_baseline(
             _if(alive, spec.gamma * trace + known * new, trace),
         )
 
-    leaves = [advance(*parts) for parts in zip(*old, eligibility, score, strict=True)]
-    return Baseline(*(Params(*part) for part in zip(*leaves, strict=True)))
-
-
-def _each(function: Callable[..., Tensor], *params: Params) -> Params:
-    return Params(*(function(*leaves) for leaves in zip(*params, strict=True)))
+    found = [
+        trees.map(lambda *leaves, at=at: advance(*leaves)[at], *old, eligibility, score) for at in range(3)
+    ]
+    return Baseline(*found)
 
 
 def _like(values: Tensor, leaf: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from gemsnn.errors import InputError
 from gemsnn.scoring.evaluate import Decoder
 from gemsnn.kernels import KernelName, Learning
 from gemsnn.specs.needs import given, needs, one_of
-from gemsnn.model.network import FeedbackOf, NetworkSpec, Output
+from gemsnn.model.spec import FeedbackOf, NetworkSpec, Output
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.rules.base import RuleSpec
 from gemsnn.model.topology import TopologyName

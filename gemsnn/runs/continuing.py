@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from gemsnn.model import network as networks
 from gemsnn.runs import config
 from gemsnn.learn import train
 from gemsnn.runs.config import Settings
@@ -104,7 +105,8 @@ def check_fits(source: Model, network: Network, layout: Layout, where: object) -
         raise InputError(
             f"the weights of {where} are {source.network.taps.dtype}, not {network.taps.dtype}; leave out --dtype"
         )
-    if not torch.equal(network.mask, source.network.mask):
+    here, there = networks.masks(network), networks.masks(source.network)
+    if here.keys() != there.keys() or not all(torch.equal(mask, there[name]) for name, mask in here.items()):
         raise InputError(
             f"the synapses of {where} were drawn with another seed; keep its --seed {source.facts.seed}, or train "
             "without --from"

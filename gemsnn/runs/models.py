@@ -343,11 +343,12 @@ def load_model(path: AnyPath) -> Model:
     settings = config.load(run.path / "config.toml")
     facts = load_facts(run, settings)
     tensors, told = run.load_checkpoint()
-    learner, mask = train.progress_from(tensors, told).learner, tensors.get("mask")
-    if mask is None:
-        raise InputError(f"the checkpoint in {run.path} lacks the mask of the network; train again")
     spec = settings.network.spec(facts.reading.layout, facts.warm_up)
-    network = networks.build(spec, mask=mask.bool(), dtype=DTYPES[settings.network.dtype])
+    masks = networks.masks_in(tensors)
+    if "mask" not in tensors and spec.is_joint:
+        raise InputError(f"the checkpoint in {run.path} lacks the mask of the network; train again")
+    network = networks.build(spec, masks=masks, seed=facts.seed, dtype=DTYPES[settings.network.dtype])
+    learner = train.progress_from(network, tensors, told).learner
     networks.check_params(network, learner.params)
     name, kernel = kernels.choose(settings.network.kernel, network)
     return Model(network, learner, facts, kernel, name, told["sha256"])

@@ -208,7 +208,7 @@ def _progress(run: RunFolder, settings: Settings, network: Network) -> tuple[Pro
         run.cut_metrics(0)
         return Progress(train.start(networks.init(network, settings.train.seed), settings.learning)), {}
     tensors, facts = run.load_checkpoint(note=console.say)
-    progress = train.progress_from(tensors, facts)
+    progress = train.progress_from(network, tensors, facts)
     networks.check_params(network, progress.learner.params)
     optimisers.check_state(settings.optimiser, progress.learner.optimiser, progress.learner.params)
     run.cut_metrics(facts.get("metrics_bytes"))
@@ -220,7 +220,7 @@ def _progress(run: RunFolder, settings: Settings, network: Network) -> tuple[Pro
 def _save(run: RunFolder, network: Network, seed: int, progress: Progress, **more: Any) -> None:
     learner = progress.learner
     run.save_checkpoint(
-        {**train.learner_tensors(learner), "mask": network.mask.to(torch.uint8)},
+        train.learner_tensors(network, learner) | networks.masks(network),
         {
             "batches": learner.batches,
             "updates": learner.optimiser.updates,
