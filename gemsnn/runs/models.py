@@ -17,24 +17,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gemsnn.runs import config
-from gemsnn.scoring import evaluate, metrics
 from gemsnn import kernels
-from gemsnn.learn import train
-from gemsnn.model import network as networks
-from gemsnn.store.checkpoints import digest_of
-from gemsnn.runs.config import Settings
 from gemsnn.data import datasets
 from gemsnn.data.events import Events, Recording
 from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
-from gemsnn.scoring.evaluate import Decoder, Prediction
 from gemsnn.kernels import Kernel
-from gemsnn.model.network import Network, Params
+from gemsnn.learn import train
 from gemsnn.learn.online import OnlineSpec
-from gemsnn.store.records import RunFolder
 from gemsnn.learn.train import Learner
+from gemsnn.model import network as networks
+from gemsnn.model.network import Network, Params
+from gemsnn.runs import config
+from gemsnn.runs.config import Settings
+from gemsnn.scoring import evaluate, metrics
+from gemsnn.scoring.evaluate import Decoder, Prediction
+from gemsnn.store.checkpoints import digest_of
+from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Layout, Progress, first_observed, layout_from
 
 FILE = "model.json"

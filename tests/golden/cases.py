@@ -297,8 +297,27 @@ STREAMS = tuple(
 ONLINE = tuple(
     Case(name, settings, chunks=CHUNKS)
     for name, settings in (
-        ("online-sgd", tables({"rule": "gem-cv"}, {**F32, **TWO}, {"update_every": 1}, "sgd", lr=0.005)),
-        ("online-adam", tables({"rule": "one-hop"}, {**F64, **FORWARD, **WTA}, {"update_every": 5})),
+        (
+            "online-sgd",
+            tables(
+                {"rule": "gem-cv", "gamma": 0.5},
+                {**F32, **TWO, "memory": 4},
+                {"update_every": 1, "compartments": 3},
+                "sgd",
+                lr=0.005,
+            ),
+        ),
+        (
+            "online-adam",
+            tables(
+                {"rule": "one-hop", "gamma": 0.5},
+                {**F64, **FORWARD, **WTA, "memory": 4},
+                {"update_every": 5, "compartments": 2},
+            ),
+        ),
     )
 )
-"""A learner that answers; it is told the class of the chunks that come with a target, each another."""
+"""A learner that answers; it is told the class of the chunks that come with a target, each another.
+
+What fades fast makes a small saved state.
+"""

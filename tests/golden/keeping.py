@@ -43,6 +43,7 @@ def fingerprint() -> dict[str, str]:
         lines = (line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
         told = {name.strip(): value.strip() for name, value in lines}
     features = llvmlite.binding.get_host_cpu_features()
+    compiled_for = numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name()
     built = torch.__config__.show()
     return {
         "machine": f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}",
@@ -62,7 +63,7 @@ def fingerprint() -> dict[str, str]:
                 {f"{x['version']} {x['architecture']}" for x in threads if x["internal_api"] == "openblas"}
             )
         ),
-        "numba": f"{numba.__version__}, llvmlite {llvmlite.__version__}, {llvmlite.binding.get_host_cpu_name()}",
+        "numba": f"{numba.__version__}, llvmlite {llvmlite.__version__}, {compiled_for}",
     }
 
 
@@ -104,13 +105,14 @@ class Goldens:
         return Goldens(leaves, arrays, fingerprint(), note)
 
     def save(self, path: Path) -> None:
-        facts = {"leaves": self.leaves, "platform": self.made, "note": self.note}
-        save_file(self.arrays, path, {k: json.dumps(v, separators=(",", ":")) for k, v in facts.items()})
+        facts = {"platform": self.made, "note": self.note, "leaves": self.leaves}
+        text = json.dumps(facts, separators=(",", ":"))
+        save_file(self.arrays, path, {"facts": text})  # one entry, as safetensors writes several in any order
 
     @staticmethod
     def load(path: Path) -> Goldens:
         with safetensors.safe_open(path, "pt") as file:
-            facts = {name: json.loads(value) for name, value in file.metadata().items()}
+            facts = json.loads(file.metadata()["facts"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         return Goldens(facts["leaves"], arrays, facts["platform"], facts["note"])
 

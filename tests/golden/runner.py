@@ -126,23 +126,33 @@ def run_stream(case: Case, kernel: str) -> Leaves:
 
 def run_online(case: Case, kernel: str) -> Leaves:
     """A learner that answers at every third step, told the classes of some chunks."""
+    learner = online_learner(case, kernel)
+    return heard_online(case, learner, range(len(case.chunks)))
+
+
+def online_learner(case: Case, kernel: str) -> OnlineLearner:
+    """The learner, at its beginning."""
     settings, network, params = begin(case, kernel)
     spec = OnlineSpec(settings.train.compartments, window=9, every=3, seed=4, address=6, least_spikes=30)
-    learner = OnlineLearner(network, params, spec, learning=settings.learning, kernel=settings.network.kernel)
+    return OnlineLearner(network, params, spec, learning=settings.learning, kernel=settings.network.kernel)
+
+
+def heard_online(case: Case, learner: OnlineLearner, chunks: range) -> Leaves:
+    """What a learner makes of these chunks, all before which it has heard."""
     spikes, _ = side_by_side(case, 1)
-    said, at = [], 0
-    for number, (steps, told) in enumerate(case.chunks):
+    said, at = [], sum(steps for steps, _ in case.chunks[: chunks.start])
+    for number in chunks:
+        steps, told = case.chunks[number]
         said += learner.step(spikes[0, at : at + steps], number % cases.CLASSES if told else None)
         at += steps
+    told = [[decision.entropy, decision.hidden_rate] for decision in said]
     return {
         **moved(learner.params, learner.optimiser),
         "bins": torch.tensor([decision.bin for decision in said]),
         "labels": torch.tensor([-1 if decision.label is None else decision.label for decision in said]),
         "votes": torch.stack([decision.votes for decision in said]),
         "probabilities": torch.stack([decision.probabilities for decision in said]),
-        "told": torch.tensor(
-            [[decision.entropy, decision.hidden_rate] for decision in said], dtype=torch.float64
-        ),
+        "told": torch.tensor(told, dtype=torch.float64),
     }
 
 

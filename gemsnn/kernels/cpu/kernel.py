@@ -54,8 +54,8 @@ PENDING_BYTES = 2**30
 
 def refuses(network: Network, learning: Learning | None) -> str | None:
     """The cpu kernel serves block-structured topologies on the CPU, and rules without state for every synapse."""
-    if network.mask.device.type != "cpu":
-        return f"the network lies on {network.mask.device}, and this kernel runs on the CPU only; use block"
+    if network.own.device.type != "cpu":
+        return f"the network lies on {network.own.device}, and this kernel runs on the CPU only; use block"
     if learning is not None and learning.rule.rule not in signals.CODES:
         return f"the rule {learning.rule.rule} needs more than one signal a compartment; use reference"
     if not network.is_joint:
