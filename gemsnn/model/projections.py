@@ -252,7 +252,7 @@ class Pooling:
         """Check the fields once."""
         checks.fields(self)
 
-    def result(self, senders: Sheet, channels: int) -> tuple[int, int, int]:
+    def result(self, senders: Sheet) -> tuple[int, int, int]:
         """The shape of a population that hears these senders through this pooling."""
         height, width = senders.height // self.window, senders.width // self.window
         if min(height, width) < 1:
@@ -264,7 +264,7 @@ class Pooling:
 
     def shape(self, senders: Sheet, receivers: Sheet) -> None:
         """No weights; raises InputError where the sheets do not fit."""
-        wanted = self.result(senders, senders.channels)
+        wanted = self.result(senders)
         if wanted != tuple(receivers[:3]):
             raise InputError(
                 f"a pooling of {senders.channels} x {senders.height} x {senders.width} by {self.window} gives "

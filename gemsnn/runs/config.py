@@ -192,7 +192,7 @@ def tables(settings: Settings) -> dict[str, dict[str, Any]]:
 
     def plain(value: Any) -> Any:
         if isinstance(value, msgspec.Struct):
-            return msgspec.to_builtins(value)
+            return msgspec.json.decode(msgspec.json.encode(value))  # lists, as a file has them
         if dataclasses.is_dataclass(value):
             pairs = ((item.name, getattr(value, item.name)) for item in dataclasses.fields(value))
             return {name: plain(entry) for name, entry in pairs if entry is not None}
