@@ -87,7 +87,7 @@ class Kind(Protocol):
         ...
 
     def gradient(self, error: Tensor, trace: Tensor, senders: Sheet, receivers: Sheet) -> Tensor:
-        """``sum_x error[g, x] trace[g, x]^T``, synapse by synapse: of ``[G, X, n]`` and ``[G, X, m, L]``, ``[G, *w]``."""
+        """``sum_x error[g, x] trace[g, x]^T``, synapse by synapse: ``[G, X, n]``, ``[G, X, m, L]`` to ``[G, *w]``."""
         ...
 
     def credit(

@@ -61,7 +61,7 @@ class Recent(NamedTuple):
 
 
 def check_taught(network: Network, rule: str) -> None:
-    """Raise :class:`InputError` where a rule that teaches by visible errors alone would leave hidden neurons untaught."""
+    """Raise :class:`InputError` where a rule that teaches by visible errors alone would leave some neurons untaught."""
     untaught = network.graph.untaught()
     if untaught:
         raise InputError(
