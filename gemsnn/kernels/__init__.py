@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from types import ModuleType
 from typing import Literal, cast
@@ -18,6 +19,7 @@ from gemsnn.model.network import Network, NetworkSpec
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.rules.own import Own
 from gemsnn.specs import checks
 from gemsnn.types import Presentation, collate
 
@@ -80,12 +82,18 @@ def choose_stream(
     return chosen, STREAMS[chosen]
 
 
-def warm_up(kernel: Kernel, dtype: torch.dtype) -> None:
-    """Run a kernel once on next to nothing, so that it compiles now what it needs, or loads it from the disk cache."""
+def warm_up(kernel: Kernel, dtype: torch.dtype, learning: Learning | None = None) -> None:
+    """Run a kernel once on next to nothing, so that it compiles now what it needs, or loads it from the disk cache.
+
+    A rule of one's own in ``learning`` may need more than the others.
+    """
     network = networks.build(NetworkSpec(inputs=1, visible=1, hidden=(1,)), dtype=dtype)
     params, spec = networks.init(network, 0), OptimiserSpec("sgd")
     zeros = torch.zeros(2, 1, dtype=torch.uint8)
     batch = collate([Presentation(zeros, zeros, 0, 0)])
-    learning = Learning(RuleSpec(), spec, 2, 1)
-    kernel.learn(network, params, optimisers.init(spec, params), learning, batch, seed=0, lr=0.0)
+    each = [Learning(RuleSpec(), spec, 2, 1)]
+    if learning is not None and isinstance(learning.rule.rule, Own):
+        each.append(dataclasses.replace(learning, optimiser=spec))
+    for one in each:
+        kernel.learn(network, params, optimisers.init(spec, params), one, batch, seed=0, lr=0.0)
     kernel.rollout(network, params, batch, 2, seed=0, clamp=False)

@@ -14,8 +14,9 @@ from gemsnn.model.network import Network, Params, Step, local_gradient
 from gemsnn.model.network import error as error_of
 from gemsnn.model.network import evidence as evidence_of
 from gemsnn.rules import credit as onehop
-from gemsnn.rules.base import CONTROLLED, ONE_HOP, RULES, RuleSpec, replaced
+from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.credit import Control, Recent
+from gemsnn.rules.importance import replaced
 
 
 class Baseline(NamedTuple):
@@ -71,7 +72,7 @@ def advance_log_weights(spec: RuleSpec, log_weights: Tensor, evidence: Tensor, a
 
 def learning_signal(spec: RuleSpec, network: Network, log_weights: Tensor) -> Tensor:
     """A global rule's learning signal of every neuron, ``[B, K, N]``, from log-weights ``[B, K]``."""
-    signal = RULES[spec.rule](log_weights)
+    signal = spec.value.signal(log_weights)
     hidden, visible = network.spec.hidden_neurons, network.spec.visible
     return torch.cat(
         [signal.hidden[..., None].expand(-1, -1, hidden), signal.visible[..., None].expand(-1, -1, visible)],
@@ -99,19 +100,23 @@ def reward(spec: RuleSpec, network: Network, evidence: Tensor, now: Step) -> Ten
 
 def init(spec: RuleSpec, network: Network, params: Params, batch: int, compartments: int) -> RuleState:
     """Nothing seen yet."""
+    if spec.value.init is not None:
+        return spec.value.init(spec, network, params, batch, compartments)
 
     def zeros(neurons: int) -> Params:
         return Params(*(leaf.new_zeros(batch, compartments, neurons, *leaf.shape[1:]) for leaf in params))
 
     hidden = network.spec.hidden_neurons
-    baseline = None if spec.rule in RULES else Baseline(zeros(hidden), zeros(hidden), zeros(hidden))
-    looks_back = spec.rule in ONE_HOP | CONTROLLED
+    needs = spec.value.needs
+    baseline = None if "signal" in needs else Baseline(zeros(hidden), zeros(hidden), zeros(hidden))
     return RuleState(
         network.taps.new_zeros(batch, compartments),
         zeros(network.spec.neurons),
         baseline,
-        onehop.start(network, batch, compartments) if looks_back else None,
-        onehop.start_control(network, params, batch, compartments) if spec.rule in CONTROLLED else None,
+        onehop.start(network, batch, compartments) if "credit" in needs else None,
+        onehop.start_control(network, params, batch, compartments)
+        if {"credit", "synapse"} <= needs
+        else None,
     )
 
 
@@ -141,6 +146,10 @@ def advance(
     Returns:
         The new state, and the direction to climb, averaged over presentations.
     """
+    if spec.value.advance is not None:
+        return spec.value.advance(
+            spec, network, params, state, now, observed=observed, alive=alive, read=read
+        )
     evidence = evidence_of(network, now.spikes, now.potential) * observed[:, None]
     gradient = local_gradient(network, now, observed)
     after, direction = update(
@@ -151,7 +160,7 @@ def advance(
     hidden, weight = network.spec.hidden_neurons, read[:, None].to(after.log_weights) / len(read)
     error = error_of(network, now.spikes, now.potential)[..., hidden:] * observed[:, None, None]
     if state.control is None:
-        signal = RULES[spec.rule](after.log_weights).visible
+        signal = spec.value.signal(after.log_weights).visible
         hop = onehop.direction(network, params, state.recent, error, signal * weight)
         direction = _each(torch.add, direction, hop)
     else:
