@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gemsnn.model.network import Network, Params
+from gemsnn.store import trees
 from gemsnn.types import Presentation
 
 
@@ -28,7 +29,7 @@ def potential(network: Network, params: Params, inputs: Tensor, spikes: Tensor, 
                 continue
             for j in range(m + n):
                 if network.mask[i, j] and senders[t - d, j]:
-                    u = u + (params.weight[i, j] * network.taps[:, d - 1]).sum()
+                    u = u + (params.weights["joint"][i, j] * network.taps[:, d - 1]).sum()
         for d in range(1, network.own_taps.shape[1] + 1):
             if t - d >= 0 and network.own[i] and spikes[t - d, i]:
                 u = u + (params.feedback[i] * network.own_taps[:, d - 1]).sum()
@@ -78,8 +79,12 @@ def log_likelihood(network: Network, params: Params, presentation: Presentation)
 
 def gradient(objective: Callable[[Params], Tensor], params: Params) -> Params:
     """The gradient of an objective of the parameters, by autograd; zero for what it does not depend on."""
-    leaves = Params(*(leaf.clone().requires_grad_() for leaf in params))
-    return Params(*torch.autograd.grad(objective(leaves), leaves, materialize_grads=True))
+    leaves = trees.map(lambda leaf: leaf.clone().requires_grad_(), params)
+    flat = list(trees.leaves(leaves))
+    found = dict(
+        zip(map(id, flat), torch.autograd.grad(objective(leaves), flat, materialize_grads=True), strict=True)
+    )
+    return trees.map(lambda leaf: found[id(leaf)], leaves)
 
 
 def expected_bound(network: Network, params: Params, presentation: Presentation, compartments: int) -> Tensor:

@@ -461,6 +461,11 @@ def test_hidden_neurons_that_tell_nothing_are_counted():
     _, kernel = kernels.choose("auto", network)
     rows = [make_presentation(40, 3, 2, index=i) for i in range(5)]
     found = evaluate.predict(
-        kernel, network, params._replace(weight=0 * params.weight, bias=bias), rows, 3, seed=0
+        kernel,
+        network,
+        params._replace(weights={"joint": 0 * params.weights["joint"]}, bias=bias),
+        rows,
+        3,
+        seed=0,
     )
     assert found.activity.mute == (1, 2)

@@ -38,7 +38,7 @@ def test_a_run_of_format_1_is_read():
     mask = trained.network.mask
     assert mask.shape == (5, 9)
     params = trained.learner.params
-    assert torch.equal(params.weight, ramp(5, 9, 2) * mask[:, :, None])
+    assert torch.equal(params.weights["joint"], ramp(5, 9, 2) * mask[:, :, None])
     assert torch.equal(params.feedback, ramp(5, 2) * trained.network.own[:, None])
     assert torch.equal(params.bias, ramp(5))
     optimiser = trained.learner.optimiser

@@ -137,7 +137,7 @@ def learned(values: dict[str, Any]) -> tuple[torch.Tensor, ...]:
             network, params, state, settings.learning, collate(rows), seed=3, lr=settings.optimiser.lr
         )
         params, state = found.params, found.optimiser
-    return params.weight, params.bias
+    return params.weights["joint"], params.bias
 
 
 VALUES: dict[str, tuple[Any, list[dict[str, Any]], dict[str, Any]]] = {

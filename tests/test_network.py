@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import potential
 
+from gemsnn.model import step as stepping
+from gemsnn.store import trees
 from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.model import glm
@@ -19,11 +21,11 @@ from gemsnn.types import collate
 
 def run(network, params, batch, compartments, clamp=True):
     """Step through a batch; potentials and spikes, ``[B, K, T, N]``, and the steps."""
-    state = networks.initial_state(network, len(batch.label), compartments)
+    state = stepping.initial_state(network, len(batch.label), compartments)
     steps = []
     for t in range(batch.spikes.shape[1]):
         uniform = rng.uniforms(9, batch.address, range(t, t + 1), compartments, network.spec.neurons)[:, 0]
-        state, now = networks.step(
+        state, now = stepping.step(
             network, params, state, batch.spikes[:, t], uniform.double(),
             clamp=batch.target[:, t], observed=batch.observed[:, t] & clamp, alive=batch.alive[:, t],
         )  # fmt: skip
@@ -72,11 +74,11 @@ def test_local_scores_equal_autograd(topology):
     inputs = batch.spikes[0].double()
     for k in range(2):
         for t in range(5):
-            leaves = Params(*(leaf.clone().requires_grad_() for leaf in params))
+            leaves = trees.map(lambda leaf: leaf.clone().requires_grad_(), params)
             u = potential(network, leaves, inputs, spikes[0, k], t)
             s = spikes[0, k, t]
             torch.log(torch.where(s > 0, torch.sigmoid(u), 1 - torch.sigmoid(u))).sum().backward()
-            found = networks.local_gradient(network, steps[t], batch.observed[:, t])
+            found = stepping.local_gradient(network, steps[t], batch.observed[:, t])
             for leaf, score in zip(leaves, found, strict=True):
                 want = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
                 torch.testing.assert_close(score[0, k], want)
@@ -101,7 +103,7 @@ def test_feedback_of_the_chosen_neurons_only():
 
 def test_initial_rates():
     network, params = make_network()
-    silent = params._replace(weight=torch.zeros_like(params.weight))
+    silent = params._replace(weights={"joint": torch.zeros_like(params.weights["joint"]}))
     batch = collate([make_presentation(1, 3, 2)])
     found, _, _ = run(network, silent, batch, 1)
     torch.testing.assert_close(
@@ -112,9 +114,9 @@ def test_initial_rates():
 def test_initial_weights():
     network, params = make_network(inputs=300, hidden=(40,), visible=5, topology="layered", scale=2.0)
     synapses = network.mask.sum(1) * 2
-    spread = (params.weight**2).sum((1, 2)) / synapses
+    spread = (params.weights["joint"]**2).sum((1, 2)) / synapses
     torch.testing.assert_close(spread * synapses, torch.full_like(spread, 4.0), rtol=0.3, atol=0)
-    assert not params.weight[~network.mask].any()
+    assert not params.weights["joint"][~network.mask].any()
 
 
 @pytest.mark.parametrize(

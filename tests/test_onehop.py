@@ -10,6 +10,7 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, reference
 from gemsnn.model import basis, glm
 from gemsnn.model import network as networks
+from gemsnn.model import step as stepping
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
@@ -37,20 +38,20 @@ def evidence(network, params, presentation, spikes, begin=0):
         input_trace = basis.trace(history(inputs, t, taps.shape[1]), taps)
         own_trace = basis.trace(history(fixed, t, own_taps.shape[1]), own_taps)
         rest = (
-            glm.drive(params.weight[:, :m], input_trace)
+            glm.drive(params.weights["joint"][:, :m], input_trace)
             + glm.feedback(params.feedback, own_trace)
             + params.bias
         )
         heard = basis.trace(history(fixed, t, taps.shape[1]), taps)
-        u_hidden = (rest + glm.drive(params.weight[:, m:], heard))[:hidden]
+        u_hidden = (rest + glm.drive(params.weights["joint"][:, m:], heard))[:hidden]
         p = torch.sigmoid(u_hidden)
         through = torch.stack(soft) if soft else fixed[:0]
         felt = basis.trace(history(through, t, taps.shape[1]), taps)
-        u_visible = (rest + glm.drive(params.weight[:, m:], felt))[hidden:]
+        u_visible = (rest + glm.drive(params.weights["joint"][:, m:], felt))[hidden:]
         soft.append(torch.cat([fixed[t, :hidden] + p - p.detach(), fixed[t, hidden:]]))
         if t >= begin:
             whole = torch.cat([u_hidden.detach(), u_visible])
-            total = total + networks.evidence(network, fixed[t], whole)
+            total = total + stepping.evidence(network, fixed[t], whole)
     return total
 
 
@@ -66,7 +67,7 @@ def test_it_is_the_gradient_through_one_synapse(output, topology, begin):
     state = optimisers.init(spec, params)
     learned = reference.learn(network, params, state, learning, batch, seed=5, lr=1.0)
     spikes = reference.rollout(network, params, batch, 1, seed=5, clamp=True).spikes[0, 0]
-    leaves = networks.Params(*(leaf.clone().requires_grad_() for leaf in params))
+    leaves = networks.trees.map(lambda leaf: leaf.clone().requires_grad_(), params)
     evidence(network, leaves, presentation, spikes, begin).backward()
     hidden = slice(network.spec.hidden_neurons)
     there = (network.mask[:, :, None], network.own[:, None], 1)

@@ -20,6 +20,7 @@ from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.scoring import sampling
+from gemsnn.store import trees
 from gemsnn.types import Layout, Presentation, class_target, collate
 
 LAYOUT = Layout(2, 1, 3, 3, 100)  # 6 inputs
@@ -121,7 +122,7 @@ def test_it_learns_as_the_kernel_does():
         made, params, optimisers.init(learning.optimiser, params), learning, batch,
         seed=sampling.free_seed(3), lr=0.05,
     )  # fmt: skip
-    for mine, theirs in zip(online.params, want.params, strict=True):
+    for mine, theirs in zip(trees.leaves(online.params), trees.leaves(want.params), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 
 
@@ -226,7 +227,12 @@ def test_a_state_without_what_was_heard_is_refused():
 def test_hidden_rates_find_the_quiet_and_the_saturated():
     made, params = make_network(6, (5,), 3, topology="layered", feedback="none")
     bias = torch.tensor([-30.0, 30.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-    online = learner(network=(made, params._replace(weight=params.weight * 0, bias=bias.to(params.bias))))
+    online = learner(
+        network=(
+            made,
+            params._replace(weights={"joint": params.weights["joint"] * 0}, bias=bias.to(params.bias)),
+        )
+    )
     for part in spikes(4000).split(500):
         assert online.hidden_rates() is None or online.passed.steps >= 1000
         online.step(part)

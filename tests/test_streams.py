@@ -12,10 +12,11 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.contract import Stream
 from gemsnn.kernels.cpu import kernel as cpu
-from gemsnn.model import network as networks
+from gemsnn.model import step as stepping
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.store import trees
 from gemsnn.types import collate
 
 CHUNKS = ((1, True), (7, False), (3, True), (1, False), (20, True), (2, True), (9, True))
@@ -72,7 +73,7 @@ def test_a_stream_equals_the_reference(monkeypatch, segment, every, optimiser, r
     for mine, theirs in zip(run(got), run(want), strict=True):
         assert torch.equal(mine.spikes, theirs.spikes)
         torch.testing.assert_close(mine.potential, theirs.potential, rtol=1e-9, atol=1e-9)
-    for mine, theirs in zip(got.params, want.params, strict=True):
+    for mine, theirs in zip(trees.leaves(got.params), trees.leaves(want.params), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 
 
@@ -103,8 +104,8 @@ def test_reading_the_parameters_disturbs_nothing():
     for t in range(40):
         a, b = (s.advance(spikes[:, t : t + 1], target[:, t : t + 1]) for s in (quiet, watched))
         assert torch.equal(a.spikes, b.spikes)
-        assert torch.isfinite(watched.params.weight).all()
-    assert torch.equal(quiet.params.weight, watched.params.weight)
+        assert torch.isfinite(watched.params.weights["joint"]).all()
+    assert torch.equal(quiet.params.weights["joint"], watched.params.weights["joint"])
 
 
 def poison(tree):
@@ -164,7 +165,9 @@ def test_a_restored_stream_goes_on_to_the_bit(monkeypatch, make, rule, optimiser
         want = whole.advance(spikes[piece], target[piece] if taught else None)
         got = (stopped if piece < cut else later).advance(spikes[piece], target[piece] if taught else None)
         assert all(torch.equal(a, b) for a, b in zip(want, got, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(whole.params, later.params, strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(trees.leaves(whole.params), trees.leaves(later.params), strict=True)
+    )
     assert later.state().keys() == whole.state().keys()
     for name, leaf in whole.state().items():
         assert torch.equal(leaf, later.state()[name]), name
@@ -193,7 +196,7 @@ def test_the_noise_goes_on_beyond_32_bits_of_steps(make):
     stream.restore(state)
     done = stream.advance(spikes)
     uniform = rng.uniforms(3, 4, range(late, late + 6), 3, 7).transpose(1, 2)
-    assert torch.equal(networks.spike(network, uniform, done.potential).to(torch.uint8), done.spikes)
+    assert torch.equal(stepping.spike(network, uniform, done.potential).to(torch.uint8), done.spikes)
 
 
 @pytest.mark.parametrize(

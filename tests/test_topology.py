@@ -15,13 +15,13 @@ def heard(group: slice) -> slice:
 
 @pytest.mark.parametrize("name", ["layered", "full", "feedforward", "sparse"])
 def test_no_neuron_listens_to_itself(name):
-    mask = topology.mask(name, M, HIDDEN, V, density=0.9)
+    mask = mask_of(name, M, HIDDEN, V, density=0.9)
     assert mask.shape == (N, M + N)
     assert not mask[:, M:].diagonal().any()
 
 
 def test_layered():
-    mask = topology.mask("layered", M, HIDDEN, V)
+    mask = mask_of("layered", M, HIDDEN, V)
     assert mask[:, :M].all()
     assert mask[FIRST, heard(FIRST)].sum() == 6
     assert mask[SECOND, heard(FIRST)].all()
@@ -31,24 +31,24 @@ def test_layered():
 
 
 def test_full_and_feedforward():
-    full = topology.mask("full", M, HIDDEN, V)
+    full = mask_of("full", M, HIDDEN, V)
     assert full.sum() == N * (M + N) - N
-    forward = topology.mask("feedforward", M, HIDDEN, V)
+    forward = mask_of("feedforward", M, HIDDEN, V)
     assert forward.sum() == 3 * M + 2 * 3 + 2 * 2
     assert forward[FIRST, :M].all()
     assert forward[SECOND, heard(FIRST)].all()
     assert forward[VISIBLE, heard(SECOND)].all()
-    assert topology.mask("feedforward", M, (), V)[:, :M].all()
+    assert mask_of("feedforward", M, (), V)[:, :M].all()
 
 
 def test_sparse_keeps_its_share_of_layered():
-    layered = topology.mask("layered", 200, (50,), 10)
-    sparse = topology.mask("sparse", 200, (50,), 10, density=0.3, seed=1)
+    layered = mask_of("layered", 200, (50,), 10)
+    sparse = mask_of("sparse", 200, (50,), 10, density=0.3, seed=1)
     assert not (sparse & ~layered).any()
     share, synapses = float(sparse.sum() / layered.sum()), int(layered.sum())
     assert abs(share - 0.3) < 5 * (0.3 * 0.7 / synapses) ** 0.5  # fails for one seed in 2 million
-    assert torch.equal(sparse, topology.mask("sparse", 200, (50,), 10, density=0.3, seed=1))
-    assert not torch.equal(sparse, topology.mask("sparse", 200, (50,), 10, density=0.3, seed=2))
+    assert torch.equal(sparse, mask_of("sparse", 200, (50,), 10, density=0.3, seed=1))
+    assert not torch.equal(sparse, mask_of("sparse", 200, (50,), 10, density=0.3, seed=2))
 
 
 def test_a_mask_of_the_wrong_kind_is_refused():

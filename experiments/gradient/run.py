@@ -21,11 +21,12 @@ from torch import Tensor
 from gemsnn import rng
 from gemsnn.model import glm
 from gemsnn.model import network as networks
+from gemsnn.model import step as stepping
 from gemsnn.model.basis import BasisSpec
 from gemsnn.model.network import Network, NetworkSpec, Params, Step
 from gemsnn.rules import advance as advancing
 from gemsnn.rules.base import RuleSpec
-from gemsnn.rules.named import NAMED, RuleName
+from gemsnn.rules.named import CREDIT, NAMED, RuleName
 
 CONFIG = {"networks": 10, "draws": 20_000, "compartments": [1, 2, 5, 10, 20], "steps": 5}
 SYNAPSE = BasisSpec(count=2, taps=3)
@@ -50,7 +51,7 @@ class Problem(NamedTuple):
 def hidden_weights(network: Network, params: Params) -> Tensor:
     """The synapses that exist, ``[.., W]``."""
     mask = network.mask[: network.spec.hidden_neurons]
-    return params.weight[..., : len(mask), :, :][..., mask, :].flatten(-2)
+    return params.weights["joint"][..., : len(mask), :, :][..., mask, :].flatten(-2)
 
 
 def make(seed: int, steps: int) -> Problem:
@@ -61,16 +62,16 @@ def make(seed: int, steps: int) -> Problem:
     target = torch.from_numpy(draw.random((1, steps, SPEC.visible)) < 0.5).double()
     hidden, alive = SPEC.hidden_neurons, torch.tensor([True])
     paths = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * (steps * hidden)).reshape(-1, steps, hidden)
-    state = networks.initial_state(network, 1, len(paths))
+    state = stepping.initial_state(network, 1, len(paths))
     log_probs, scores, happened = [], [], []
     for t in range(steps):
         # a uniform number of 0 makes a neuron spike, one of 1 keeps it silent
         uniform = torch.nn.functional.pad(1 - paths[None, :, t], (0, SPEC.visible))
-        state, now = networks.step(
+        state, now = stepping.step(
             network, params, state, inputs[:, t], uniform, clamp=target[:, t], observed=alive, alive=alive
         )
         log_probs.append(glm.log_prob(now.spikes, now.potential)[0])
-        scores.append([leaf[0] for leaf in networks.local_gradient(network, now, alive)])
+        scores.append([leaf[0] for leaf in stepping.local_gradient(network, now, alive)])
         happened.append(now._replace(**{name: getattr(now, name)[0] for name in BY_PATH}))
     log_prob = torch.stack(log_probs, 1)
     stacked = Params(*(torch.stack(leaf, 1) for leaf in zip(*scores, strict=True)))
@@ -83,7 +84,7 @@ def make(seed: int, steps: int) -> Problem:
 def by_rule(rule: RuleName, problem: Problem, drawn: Tensor) -> Tensor:
     """The rule's batch direction for each of R draws of K paths (``drawn [R, K]``), ``[R, W]``."""
     network, params, steps = problem.network, problem.params, len(problem.happened)
-    as_it_comes = "credit" in NAMED[rule].needs  # read at every step
+    as_it_comes = NAMED[rule].needs == CREDIT  # read at every step
     spec = RuleSpec(rule, kappa=1.0, gamma=1.0, readout="every-step" if as_it_comes else "last-step")
     start, true = advancing.init(spec, network, params, 1, drawn.shape[1]), torch.tensor([True])
 

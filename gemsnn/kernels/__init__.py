@@ -16,8 +16,9 @@ from gemsnn.kernels.contract import Kernel, Learned, Learning, Rollout, Stream
 from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, NetworkSpec
-from gemsnn.rules import optimisers
+from gemsnn.rules import importance, optimisers
 from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.credit import check_taught
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.rules.own import Own
 from gemsnn.specs import checks
@@ -50,6 +51,8 @@ def choose(name: KernelName, network: Network, learning: Learning | None = None)
         InputError: the named kernel cannot serve the case. An explicit choice never falls back.
     """
     checks.choice(name, KernelName, "kernel")
+    if learning is not None and learning.rule.value.signal is importance.one_hop:
+        check_taught(network, learning.rule.name)
     for candidate, module in KERNELS.items():
         kernel = cast(Kernel, module)
         if name not in ("auto", candidate):

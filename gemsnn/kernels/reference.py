@@ -13,13 +13,13 @@ from torch import Tensor
 
 from gemsnn import rng
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
-from gemsnn.model import network as networks
+from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import advance as advancing
 from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
-from gemsnn.store import trees as states
+from gemsnn.store import trees
 from gemsnn.types import Batch
 
 
@@ -37,27 +37,27 @@ class _Course:
     ) -> None:  # fmt: skip
         self.network, self.params, self.optimiser, self.learning = network, params, optimiser, learning
         self._address, self._seed, self._lr, self._compartments = address, seed, lr, compartments
-        self._state = networks.initial_state(network, len(address), compartments)
+        self._state = stepping.initial_state(network, len(address), compartments)
         self.rule_state = learning and advancing.init(
             learning.rule, network, params, len(address), compartments
         )
-        self._pending = Params(*(torch.zeros_like(leaf) for leaf in params))
+        self._pending = trees.map(torch.zeros_like, params)
         self._clock = 0
 
     def step(
         self, spikes: Tensor, target: Tensor, *, alive: Tensor, observed: Tensor, read: Tensor, update: bool
-    ) -> tuple[networks.Step, Tensor]:
+    ) -> tuple[stepping.Step, Tensor]:
         """One step, and its evidence ``[B, K]``."""
         learning, network, t = self.learning, self.network, self._clock
         uniform = rng.uniforms(
             self._seed, self._address, range(t, t + 1), self._compartments, network.spec.neurons
         )
-        self._state, now = networks.step(
+        self._state, now = stepping.step(
             network, self.params, self._state, spikes, uniform[:, 0].to(network.taps),
             clamp=target, observed=observed, alive=alive,
         )  # fmt: skip
         self._clock += 1
-        evidence = networks.evidence(network, now.spikes, now.potential) * observed[:, None]
+        evidence = stepping.evidence(network, now.spikes, now.potential) * observed[:, None]
         if learning is None or self.rule_state is None or self.optimiser is None:
             return now, evidence
         self.rule_state, direction = advancing.advance(
@@ -70,12 +70,12 @@ class _Course:
             alive=alive,
             read=read,
         )
-        self._pending = Params(*(total + new for total, new in zip(self._pending, direction, strict=True)))
+        self._pending = trees.map(torch.add, self._pending, direction)
         if update:
             self.optimiser, self.params = optimisers.update(
                 learning.optimiser, self.optimiser, self.params, self._pending, lr=self._lr
             )
-            self._pending = Params(*(torch.zeros_like(leaf) for leaf in self.params))
+            self._pending = trees.map(torch.zeros_like, self.params)
         return now, evidence
 
     def state(self) -> dict[str, Tensor]:
@@ -83,7 +83,7 @@ class _Course:
         return {
             path: leaf
             for name, tree in self._trees().items()
-            for path, leaf in states.flat(name, tree).items()
+            for path, leaf in trees.flat(name, tree).items()
         }
 
     def restore(self, leaves: dict[str, Tensor]) -> None:
@@ -92,8 +92,8 @@ class _Course:
         Raises:
             InputError: it is the state of something else.
         """
-        trees = {name: states.filled(name, tree, leaves) for name, tree in self._trees().items()}
-        self._clock, self.params, self.optimiser, self._state, self.rule_state, self._pending = trees.values()
+        found = {name: trees.filled(name, tree, leaves) for name, tree in self._trees().items()}
+        self._clock, self.params, self.optimiser, self._state, self.rule_state, self._pending = found.values()
 
     def _trees(self) -> dict[str, Any]:
         return {
@@ -178,7 +178,7 @@ class ReferenceStream:
         learning, steps = self._course.learning, []
         alive = torch.ones(len(spikes), dtype=torch.bool)
         observed = alive & (target is not None)
-        silent = torch.zeros(len(spikes), self._course.network.spec.visible)
+        silent = torch.zeros(len(spikes), self._course.network.spec.visible_neurons)
         for c in range(spikes.shape[1]):
             self._clock += 1
             update = learning is not None and self._clock % (learning.update_every or 1) == 0
@@ -199,7 +199,7 @@ class ReferenceStream:
 
     def restore(self, leaves: dict[str, Tensor]) -> None:
         """See :meth:`gemsnn.kernels.contract.Stream.restore`."""
-        self._clock = states.filled("steps", 0, leaves)
+        self._clock = trees.filled("steps", 0, leaves)
         self._course.restore(leaves)
 
 
@@ -208,13 +208,13 @@ def rollout(
     network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
-    state = networks.initial_state(network, len(batch.label), compartments)
+    state = stepping.initial_state(network, len(batch.label), compartments)
     spikes: list[Tensor] = []
     potentials: list[Tensor] = []
     alive = batch.alive
     for t in range(batch.spikes.shape[1]):
         uniform = rng.uniforms(seed, batch.address, range(t, t + 1), compartments, network.spec.neurons)[:, 0]
-        state, now = networks.step(
+        state, now = stepping.step(
             network,
             params,
             state,

@@ -6,8 +6,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from gemsnn.model.graph import INPUTS
+from gemsnn.model.links import joint_mask, without_self
 from gemsnn.model.network import Network
 
 
@@ -30,27 +34,27 @@ class Group(NamedTuple):
 
 
 def groups_of(network: Network) -> list[Group] | None:
-    """The groups of a mask that is made of whole blocks (but for self-synapses); ``None`` if it is not."""
-    mask = network.mask.cpu().numpy()
-    m, n = network.spec.inputs, network.spec.neurons
-    edges = np.cumsum([0, *network.spec.hidden, network.spec.visible])
-    groups = []
-    for start, stop in pairwise(edges.tolist()):
-        heard_inputs = mask[start:stop, :m]
-        heard = mask[start:stop, m:].copy()
-        own = np.arange(start, stop)
-        if stop - start > 1:
-            heard[own - start, own] = heard[(own - start + 1) % (stop - start), own]
-        inside = np.flatnonzero(heard[0])
-        first, last = (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
-        if stop - start == 1 and first <= start < last:
-            heard[0, start] = True
-        whole = np.zeros(n, bool)
-        whole[first:last] = True
-        if (heard != whole).any() or heard_inputs.any() != heard_inputs.all():
+    """The groups of a joint network whose projections are dense, from its graph; ``None`` where there are others.
+
+    The neurons that a population hears lie side by side, or this is none either.
+    """
+    if not network.is_joint or not torch.equal(network.mask.cpu(), whole_mask(network)):
+        return None
+    graph, groups = network.graph, []
+    for population in graph.populations:
+        span = graph.span(population.name)
+        sources = [each.source for each in graph.projections if each.target == population.name]
+        heard = sorted((graph.span(name).start, graph.span(name).stop) for name in sources if name != INPUTS)
+        if any(a[1] != b[0] for a, b in pairwise(heard)):
             return None
-        groups.append(Group(int(start), int(stop), bool(heard_inputs.all()), first, last))
+        first, last = (heard[0][0], heard[-1][1]) if heard else (0, 0)
+        groups.append(Group(span.start, span.stop, INPUTS in sources, first, last))
     return groups
+
+
+def whole_mask(network: Network) -> Tensor:
+    """The mask that a joint network would have, were all its projections dense."""
+    return without_self(joint_mask(network.graph), network.spec.inputs)
 
 
 def merged(ranges: list[tuple[int, ...]], gap: int = 0) -> NDArray:

@@ -31,6 +31,7 @@ from gemsnn.data.events import Events
 from gemsnn.errors import InputError
 from gemsnn.kernels import KernelName, Learning
 from gemsnn.model import network as networks
+from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
@@ -243,7 +244,9 @@ class OnlineLearner:
         if not len(spikes):
             return []
         taught = target is not None and self.learning is not None
-        clamp = class_target(target, len(spikes), visible)[None] if taught and target is not None else None
+        clamp = None
+        if taught and target is not None:
+            clamp = networks.targets(self.network, class_target(target, len(spikes), visible)[None])
         done = self._stream.advance(spikes[None], clamp)
         first, count = self.passed.steps, len(spikes)
         if not done.potential.isfinite().all():
@@ -254,9 +257,9 @@ class OnlineLearner:
                 self._seed, self._address, range(first, first + count), self.spec.compartments,
                 self.network.spec.neurons,
             )  # fmt: skip
-            would = networks.spike(self.network, uniform[0].transpose(0, 1), done.potential[0])
+            would = stepping.spike(self.network, uniform[0].transpose(0, 1), done.potential[0])
             fired = would.to(torch.uint8)
-        votes, counts = self._vote(fired[..., self.network.spec.hidden_neurons :], first)
+        votes, counts = self._vote(fired[..., self.network.spec.answer], first)
         heard = self._hear(spikes)
         hidden = done.spikes[0, ..., : self.network.spec.hidden_neurons]
         return self._answers(votes, counts, heard, hidden, target)

@@ -24,6 +24,7 @@ from gemsnn.scoring import evaluate, metrics
 from gemsnn.scoring.evaluate import Decoder
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Seed
+from gemsnn.store import trees
 from gemsnn.types import PresentationSequence
 
 Schedule = Literal["constant", "cosine"]
@@ -286,7 +287,7 @@ def _mean(window: list[Numbers]) -> Numbers:
 
 def _check_finite(update: Update, learning: Learning, kept: int) -> None:
     """Stop before numbers that are none spoil a checkpoint."""
-    if all(leaf.sum().isfinite() for leaf in update.learner.params) and math.isfinite(
+    if all(leaf.sum().isfinite() for leaf in trees.leaves(update.learner.params)) and math.isfinite(
         update.loss + update.ess
     ):
         return
@@ -297,14 +298,17 @@ def _check_finite(update: Update, learning: Learning, kept: int) -> None:
     )
 
 
-def learner_tensors(learner: Learner) -> dict[str, Tensor]:
-    """A learner as named tensors, for a checkpoint."""
+def learner_tensors(network: Network, learner: Learner) -> dict[str, Tensor]:
+    """A learner as named tensors, for a checkpoint: ``params.weights.inputs->hidden``, ``params.bias.hidden``, ..
+
+    Moments of an optimiser are called ``first`` and ``second`` in the place of ``params``.
+    """
     groups = {"params": learner.params, "first": learner.optimiser.first, "second": learner.optimiser.second}
     return {
-        f"{group}.{name}": getattr(params, name)
-        for group, params in groups.items()
-        if params is not None
-        for name in Params._fields
+        f"{group}.{name}": leaf
+        for group, tree in groups.items()
+        if tree is not None
+        for name, leaf in networks.named(network, tree).items()
     }
 
 
@@ -317,7 +321,7 @@ class _Facts(msgspec.Struct):
     seconds: float = 0.0
 
 
-def progress_from(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Progress:
+def progress_from(network: Network, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Progress:
     """The progress that a checkpoint's tensors and facts tell of.
 
     Raises:
@@ -331,11 +335,11 @@ def progress_from(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Progress
         raise InputError(
             "the checkpoint's facts are damaged (a number of its window is missing); train again"
         )
-    learner = learner_from(tensors, batches=told.batches, updates=told.updates)
+    learner = learner_from(network, tensors, batches=told.batches, updates=told.updates)
     return Progress(learner, told.window, told.seconds)
 
 
-def learner_from(tensors: dict[str, Tensor], *, batches: int, updates: int) -> Learner:
+def learner_from(network: Network, tensors: dict[str, Tensor], *, batches: int, updates: int) -> Learner:
     """The learner of a checkpoint's tensors.
 
     Raises:
@@ -343,8 +347,12 @@ def learner_from(tensors: dict[str, Tensor], *, batches: int, updates: int) -> L
     """
     groups: dict[str, Params | None] = {}
     for group in ("params", "first", "second"):
-        found = {name: tensors[f"{group}.{name}"] for name in Params._fields if f"{group}.{name}" in tensors}
-        groups[group] = Params(**found) if len(found) == len(Params._fields) else None
+        found = {
+            name.removeprefix(f"{group}."): leaf
+            for name, leaf in tensors.items()
+            if name.startswith(f"{group}.")
+        }
+        groups[group] = networks.from_named(network, found) if found else None
     params, first, second = groups.values()
     if params is None or (first is None) != (second is None):
         raise InputError("the checkpoint lacks some of the network's parameters; train again")

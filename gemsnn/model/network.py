@@ -1,111 +1,53 @@
-"""A network of GLM neurons: what it is (spec), what it learns (params), what moves with time (state).
+"""A network on one device: its graph with filters and masks, and what it learns (params).
 
-``step`` advances K compartments of B presentations by one time step. Potentials are strictly causal: what
-spikes at step t is heard from step t + 1 on.
-
-``u[i, t] = sum_j sum_l w[i, j, l] a[j, l, t] + sum_l wf[i, l] b[i, l, t] + bias[i]``
+``u[i, t] = sum_j sum_l w[i, j, l] a[j, l, t] + sum_l wf[i, l] b[i, l, t] + bias[i]``; one step of it is in
+:mod:`gemsnn.model.step`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gemsnn import rng
 from gemsnn.errors import InputError
-from gemsnn.model import basis, glm, topology
-from gemsnn.model.basis import BasisSpec
-from gemsnn.model.topology import TopologyName
-from gemsnn.specs import checks
-from gemsnn.specs.checks import Count, NotNegative, Probability, Range
+from gemsnn.model import basis, links
+from gemsnn.model.graph import INPUTS, Graph, Population
+from gemsnn.model.links import JOINT, Link
+from gemsnn.model.neurons import Neuron
+from gemsnn.model.projections import Masked
+from gemsnn.model.spec import NetworkSpec
 from gemsnn.types import Batch, Presentation, collate
-
-FeedbackOf = Literal["hidden", "all", "none"]
-Output = Literal["independent", "winner-take-all"]
-LARGEST_WEIGHTS = 2**30
-"""A network of more is refused: with the moments of its optimiser it would not fit a common machine's memory."""
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """A network's architecture and initialisation.
-
-    Attributes:
-        inputs: exogenous inputs M.
-        hidden: sizes of the hidden groups; their sum is H.
-        visible: visible neurons V.
-        topology: see :mod:`gemsnn.model.topology`.
-        density: share of synapses of the topology ``sparse``.
-        synapse: the basis of the synapses.
-        self_filter: the basis of a neuron's feedback from its own spikes.
-        feedback: which neurons have that feedback. Visible neurons are clamped while they learn, so with
-            ``"all"`` they see their own answer and learn to repeat it; hence the default ``"hidden"``.
-        weight_scale: initial synaptic weights are normal with standard deviation ``weight_scale /
-            sqrt(number of synapses of the neuron)``.
-        hidden_rate: initial spike probability of a hidden neuron without input, set by its bias.
-        visible_rate: the same of a visible neuron; ``None`` means ``1 / V``, or ``1 / (V + 1)`` in a circuit.
-        output: whether visible neurons spike independently or in one winner-take-all circuit; see
-            :mod:`gemsnn.model.glm`.
-        warm_up: share of each recording before which the visible neurons are free and their target is no evidence,
-            in learning as in testing; see :func:`gemsnn.types.first_observed`.
-    """
-
-    inputs: Count
-    visible: Count
-    hidden: Annotated[tuple[int, ...], Range(1, checks.MOST)] = (64,)
-    topology: TopologyName = "layered"
-    density: Annotated[float, Range(above=0, high=1)] = 0.1
-    synapse: BasisSpec = field(default_factory=BasisSpec)
-    self_filter: BasisSpec = field(default_factory=lambda: BasisSpec(count=2))
-    feedback: FeedbackOf = "hidden"
-    weight_scale: NotNegative = 1.0
-    hidden_rate: Probability = 0.1
-    visible_rate: Probability | None = None
-    output: Output = "independent"
-    warm_up: Annotated[float, Range(0, below=1)] = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the fields once."""
-        checks.fields(self)
-        weights = self.neurons * (self.inputs + self.neurons) * self.synapse.count
-        if weights > LARGEST_WEIGHTS:
-            raise InputError(
-                f"a network of {self.inputs} inputs and {self.neurons} neurons would have {weights} weights, more than "
-                f"{LARGEST_WEIGHTS}; make it smaller"
-            )
-        if self.output == "winner-take-all" and (self.visible_rate or 0) * self.visible >= 1:
-            raise InputError(
-                f"visible_rate must be below 1 / {self.visible}, since the visible neurons of a circuit spike one "
-                f"at a time, not {self.visible_rate}"
-            )
-
-    @property
-    def hidden_neurons(self) -> int:
-        """H."""
-        return sum(self.hidden)
-
-    @property
-    def neurons(self) -> int:
-        """N = H + V."""
-        return self.hidden_neurons + self.visible
 
 
 class Params(NamedTuple):
     """What is learned.
 
     Attributes:
-        weight: ``[N, J, L]``, zero where there is no synapse.
-        feedback: ``[N, Lf]``, zero where a neuron has no feedback.
-        bias: ``[N]``.
+        weights: for every link with weights, ``[.., L]`` in the shape natural to it, zero where there is no synapse; see
+            :mod:`gemsnn.model.links`.
+        feedback: ``[S, Lf]``, zero where a neuron has no feedback; neurons share them where they share a place.
+        bias: ``[S]``; S is N but where the neurons of a channel share.
     """
 
-    weight: Tensor
+    weights: dict[str, Tensor]
     feedback: Tensor
     bias: Tensor
+
+
+class Stretch(NamedTuple):
+    """Consecutive neurons that are asked together: of one population, or of several whose neurons mind themselves alone.
+
+    Attributes:
+        span: the neurons.
+        neuron: their kind.
+    """
+
+    span: slice
+    neuron: Neuron
 
 
 class Network(NamedTuple):
@@ -113,98 +55,225 @@ class Network(NamedTuple):
 
     Attributes:
         spec: the architecture.
-        mask: bool ``[N, J]``, who listens to whom.
+        links: what is computed together; see :mod:`gemsnn.model.links`.
+        banks: the bases' filters, each ``[L, D]``.
         own: bool ``[N]``, which neurons have feedback.
-        taps: ``[L, D]``, the synapses' basis.
         own_taps: ``[Lf, Df]``, the feedback's basis.
+        site: int64 ``[N]``, whose bias and feedback a neuron has among those of :class:`Params`; ``None`` where each has its
+            own.
     """
 
     spec: NetworkSpec
-    mask: Tensor
+    links: tuple[Link, ...]
+    banks: tuple[Tensor, ...]
     own: Tensor
-    taps: Tensor
     own_taps: Tensor
+    site: Tensor | None
+
+    @property
+    def graph(self) -> Graph:
+        """The populations and projections."""
+        return self.spec.graph
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether one link holds all synapses."""
+        return len(self.links) == 1 and self.links[0].is_joint
+
+    @property
+    def mask(self) -> Tensor:
+        """Of a joint network: bool ``[N, J]``, who listens to whom."""
+        (link,) = self.links
+        assert link.is_joint
+        assert link.mask is not None
+        return link.mask
+
+    @property
+    def taps(self) -> Tensor:
+        """Of a network with one basis: its filters ``[L, D]``; of others the first, for its type and device."""
+        return self.banks[0]
+
+    @property
+    def memory(self) -> int:
+        """D: steps after which no synapse hears a spike."""
+        return max(taps.shape[1] for taps in self.banks)
+
+    @property
+    def sites(self) -> int:
+        """S: how many biases there are."""
+        return len(self.own) if self.site is None else int(self.site[-1]) + 1
+
+    @property
+    def hidden_sites(self) -> int:
+        """How many of them are hidden neurons'."""
+        hidden = self.spec.hidden_neurons
+        return hidden if self.site is None else (int(self.site[hidden - 1]) + 1 if hidden else 0)
+
+    @property
+    def stretches(self) -> list[Stretch]:
+        """All neurons, in as few pieces as can be asked for spikes and errors."""
+        return _stretches(self.graph.populations, 0)
+
+    @property
+    def visible_stretches(self) -> list[Stretch]:
+        """The visible neurons, population by population."""
+        start, found = self.spec.hidden_neurons, []
+        for population in self.graph.visible:
+            stop = start + population.sheet.size
+            found.append(Stretch(slice(start, stop), population.neuron))
+            start = stop
+        return found
+
+    def fan_out(self) -> Tensor:
+        """How many synapses a spike arrives at, of every input and neuron, feedback included: float64 ``[M + N]``."""
+        m = self.spec.inputs
+        found = torch.zeros(m + len(self.own), dtype=torch.float64, device=self.own.device)
+        for link in self.links:
+            if link.is_joint:
+                found += self.mask.sum(0).double()
+                continue
+            ones = None if link.shape is None else found.new_ones(*link.shape[:-1], 1)
+            if ones is not None and link.mask is not None:
+                ones *= link.mask[..., None]
+            heard = link.kind.credit(
+                ones, found.new_ones(link.receivers.size), link.senders, link.receivers, 1
+            )
+            span = link.inputs if link.hears_inputs else slice(m + link.neurons.start, m + link.neurons.stop)
+            found[span] += (heard[:, 0] != 0).double() * link.receivers.size if ones is None else heard[:, 0]
+        found[m:] += self.own
+        return found
 
 
-class State(NamedTuple):
-    """What moves with time: the last spikes, oldest first, as far back as the longest filter.
-
-    Attributes:
-        inputs: ``[B, D, M]``.
-        neurons: ``[B, K, max(D, Df), N]``.
-    """
-
-    inputs: Tensor
-    neurons: Tensor
-
-
-class Step(NamedTuple):
-    """What happened in one step.
-
-    Attributes:
-        spikes: ``[B, K, N]``.
-        potential: ``[B, K, N]``.
-        input_trace: ``[B, M, L]``, the same for every compartment.
-        neuron_trace: ``[B, K, N, L]``.
-        own_trace: ``[B, K, N, Lf]``.
-    """
-
-    spikes: Tensor
-    potential: Tensor
-    input_trace: Tensor
-    neuron_trace: Tensor
-    own_trace: Tensor
+def _stretches(populations: tuple[Population, ...], start: int) -> list[Stretch]:
+    found: list[Stretch] = []
+    for population in populations:
+        stop = start + population.sheet.size
+        last = found[-1] if found else None
+        if last and population.neuron.elementwise and last.neuron == population.neuron:
+            found[-1] = Stretch(slice(last.span.start, stop), last.neuron)
+        else:
+            found.append(Stretch(slice(start, stop), population.neuron))
+        start = stop
+    return found
 
 
 def build(
     spec: NetworkSpec,
     *,
+    masks: Mapping[str, Tensor] | None = None,
     mask: Tensor | None = None,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Network:
-    """Make the network of a spec; ``mask`` (bool ``[N, J]``) replaces the named topology.
+    """Make the network of a spec.
+
+    Args:
+        spec: the architecture.
+        masks: which synapses there are, bool ``[n, m]`` by link, in place of those drawn.
+        mask: the same of a joint link, ``[N, J]``, in place of the topology's.
+        seed: of the masks that are drawn.
+        dtype: floating point type.
+        device: where all tensors lie.
 
     Raises:
-        InputError: the mask has the wrong shape.
+        InputError: a mask has the wrong shape or type.
     """
-    if mask is None:
-        mask = topology.mask(
-            spec.topology, spec.inputs, spec.hidden, spec.visible, density=spec.density, seed=seed
-        )
-    elif mask.shape != (spec.neurons, spec.inputs + spec.neurons):
-        raise InputError(
-            f"the mask has the shape {list(mask.shape)} where the network needs [{spec.neurons}, "
-            f"{spec.inputs + spec.neurons}]; give the settings and the checkpoint of one run"
-        )
-    own = torch.zeros(spec.neurons, dtype=torch.bool)
-    own[: {"hidden": spec.hidden_neurons, "all": spec.neurons, "none": 0}[spec.feedback]] = True
-    return Network(
-        spec=spec,
-        mask=topology.without_self(mask, spec.inputs).to(device),
-        own=own.to(device),
-        taps=basis.bank(spec.synapse).to(device, dtype),
-        own_taps=basis.bank(spec.self_filter).to(device, dtype),
+    graph, (bases, numbers) = spec.graph, spec.banks
+    given = dict(masks or {}) | ({} if mask is None else {JOINT: mask})
+    found = {name: masked.to(device) for name, masked in _masks(spec, graph, given, seed).items()}
+    banks = [basis.bank(each).to(device, dtype) for each in bases]
+    own = torch.cat(
+        [torch.full((population.sheet.size,), population.feedback) for population in graph.populations]
     )
+    site = None
+    if any(len(population.shape) == 3 for population in graph.populations):
+        site = _sites(graph).to(device)
+    return Network(
+        spec, links.links_of(graph, banks, numbers, found), tuple(banks), own.to(device),
+        basis.bank(spec.self_filter).to(device, dtype), site,
+    )  # fmt: skip
+
+
+def _sites(graph: Graph) -> Tensor:
+    """For every neuron the number of its bias: in a population with places, one for each channel."""
+    found, start = [], 0
+    for population in graph.populations:
+        sheet = population.sheet
+        found.append(start + torch.arange(sheet.channels).repeat_interleave(sheet.height * sheet.width))
+        start += sheet.channels
+    return torch.cat(found)
+
+
+def _masks(spec: NetworkSpec, graph: Graph, given: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
+    if spec.is_joint:
+        allowed = given.get(JOINT)
+        if allowed is None:
+            allowed = links.joint_mask(graph)
+            sparse = {each.kind.density for each in graph.projections if isinstance(each.kind, Masked)}
+            if len(sparse) == 1 and spec.custom is None:
+                draws = rng.generator(seed, "topology").random(tuple(allowed.shape))
+                allowed &= torch.from_numpy(draws < sparse.pop())
+            elif sparse:
+                _thin(graph, allowed, seed)
+        _check_mask(allowed, (spec.neurons, spec.inputs + spec.neurons))
+        return {JOINT: links.without_self(allowed, spec.inputs)}
+    found = {}
+    for each in graph.projections:
+        shape = each.kind.shape(graph.sheet(each.source), graph.sheet(each.target))
+        if each.name in given:
+            _check_mask(given[each.name], shape)
+            found[each.name] = given[each.name]
+        elif isinstance(each.kind, Masked):
+            found[each.name] = _drawn(each.kind, each.name, shape or (), seed)
+        if each.source == each.target and shape is not None and len(shape) == 2:
+            allowed = found.get(each.name, torch.ones(shape, dtype=torch.bool)).clone()
+            found[each.name] = allowed.fill_diagonal_(False)
+    return found
+
+
+def _drawn(kind: Masked, name: str, shape: tuple[int, ...], seed: int) -> Tensor:
+    return torch.from_numpy(rng.generator(seed, "mask", name).random(shape) < kind.density)
+
+
+def _thin(graph: Graph, allowed: Tensor, seed: int) -> None:
+    """Draw the synapses of each masked projection of a graph of one's own."""
+    for each in graph.projections:
+        if isinstance(each.kind, Masked):
+            inputs, heard = graph.sheet(INPUTS).size, graph.span(each.source)
+            shift = 0 if each.source == INPUTS else inputs
+            block = allowed[graph.span(each.target), heard.start + shift : heard.stop + shift]
+            block &= _drawn(each.kind, each.name, tuple(block.shape), seed)
+
+
+def _check_mask(mask: Tensor, shape: tuple[int, ...] | None) -> None:
+    if shape is None or mask.shape != shape:
+        raise InputError(
+            f"the mask has the shape {list(mask.shape)} where the network needs {list(shape or ())}; give the settings and "
+            "the checkpoint of one run"
+        )
 
 
 def check_params(network: Network, params: Params) -> None:
     """Raise :class:`InputError` unless parameters have the shapes and the type of the network, and finite values."""
     spec = network.spec
-    shapes = (
-        (*network.mask.shape, spec.synapse.count),
-        (spec.neurons, spec.self_filter.count),
-        (spec.neurons,),
-    )
-    for name, leaf, shape in zip(Params._fields, params, shapes, strict=True):
-        if leaf.shape != shape or leaf.dtype != network.taps.dtype:
+    shapes = {f"weights of {link.name}": link.shape for link in network.links if link.shape is not None}
+    shapes |= {"feedback": (network.sites, spec.self_filter.count), "bias": (network.sites,)}
+    found = {f"weights of {name}": leaf for name, leaf in params.weights.items()}
+    found |= {"feedback": params.feedback, "bias": params.bias}
+    if found.keys() != shapes.keys():
+        raise InputError(
+            f"the parameters are {', '.join(found)} where the network needs {', '.join(shapes)}; give the settings and the "
+            "checkpoint of one run"
+        )
+    for name, leaf in found.items():
+        if leaf.shape != shapes[name] or leaf.dtype != network.taps.dtype:
             raise InputError(
-                f"the parameter {name} is {leaf.dtype} {list(leaf.shape)} where the network needs "
-                f"{network.taps.dtype} {list(shape)}; give the settings and the checkpoint of one run"
+                f"the {name} are {leaf.dtype} {list(leaf.shape)} where the network needs "
+                f"{network.taps.dtype} {list(shapes[name] or ())}; give the settings and the checkpoint of one run"
             )
         if not leaf.isfinite().all():
-            raise InputError(f"the parameter {name} is not finite; train again")
+            raise InputError(f"the {name} are not finite; train again")
 
 
 def check_batch(network: Network, batch: Batch) -> None:
@@ -220,148 +289,129 @@ def check_batch(network: Network, batch: Batch) -> None:
             )
 
 
-def init(network: Network, seed: int) -> Params:
-    """Initial parameters: normal weights, no feedback, biases for the wanted rates."""
-    spec, like = network.spec, network.taps
-    shape = (spec.neurons, network.mask.shape[1], spec.synapse.count)
-    normal = torch.from_numpy(rng.generator(seed, "weights").standard_normal(shape)).to(like)
-    synapses = network.mask.sum(1).clamp(min=1) * spec.synapse.count
-    weight = normal * network.mask[:, :, None] * (spec.weight_scale / synapses.sqrt().to(like))[:, None, None]
-    odds = torch.full((spec.neurons,), spec.hidden_rate / (1 - spec.hidden_rate))
-    if spec.output == "winner-take-all":
-        rate = 1 / (spec.visible + 1) if spec.visible_rate is None else spec.visible_rate
-        odds[spec.hidden_neurons :] = rate / (1 - spec.visible * rate)
-    else:
-        rate = 1 / max(spec.visible, 2) if spec.visible_rate is None else spec.visible_rate
-        odds[spec.hidden_neurons :] = rate / (1 - rate)
-    return Params(weight, weight.new_zeros(spec.neurons, spec.self_filter.count), odds.log().to(like))
-
-
 def batch(network: Network, presentations: Iterable[Presentation]) -> Batch:
     """Presentations side by side as this network takes them: observed from the end of its warm-up on.
+
+    Where it has several readouts, each has the same target: ``[B, T, V]`` for all visible neurons.
 
     Raises:
         InputError: see :func:`gemsnn.types.collate`, or they have other inputs or classes than the network.
     """
     rows = collate(presentations, warm_up=network.spec.warm_up)
     check_batch(network, rows)
-    return rows
+    return rows._replace(target=targets(network, rows.target))
 
 
-def initial_state(network: Network, batch: int, compartments: int) -> State:
-    """Silence before the first step."""
-    memory = max(network.taps.shape[1], network.own_taps.shape[1])
-    return State(
-        network.taps.new_zeros(batch, network.taps.shape[1], network.spec.inputs),
-        network.taps.new_zeros(batch, compartments, memory, network.spec.neurons),
-    )
+def targets(network: Network, target: Tensor) -> Tensor:
+    """The target ``[B, T, C]`` of every readout, ``[B, T, V]``."""
+    readouts = len(network.graph.visible)
+    return target if readouts == 1 else target.repeat(1, 1, readouts)
 
 
-def step(
-    network: Network,
-    params: Params,
-    state: State,
-    inputs: Tensor,
-    uniform: Tensor,
-    *,
-    clamp: Tensor,
-    observed: Tensor,
-    alive: Tensor,
-) -> tuple[State, Step]:
-    """Advance K compartments of B presentations by one step.
-
-    Args:
-        network: the network.
-        params: its parameters.
-        state: the last spikes.
-        inputs: ``[B, M]``, the inputs' spikes of this step (heard from the next step on).
-        uniform: ``[B, K, N]``, numbers in (0, 1).
-        clamp: ``[B, V]``, what the visible neurons do where they are observed.
-        observed: bool ``[B]``; where false they are free.
-        alive: bool ``[B]``; where false the step is padding and nothing spikes.
-
-    Returns:
-        The new state, and what happened.
-    """
-    m, d, d_own = network.spec.inputs, network.taps.shape[1], network.own_taps.shape[1]
-    input_trace = basis.trace(state.inputs, network.taps)
-    neuron_trace = basis.trace(state.neurons[:, :, -d:], network.taps)
-    own_trace = basis.trace(state.neurons[:, :, -d_own:], network.own_taps)
-    potential = (
-        glm.drive(params.weight[:, :m], input_trace)[:, None]
-        + glm.drive(params.weight[:, m:], neuron_trace)
-        + glm.feedback(params.feedback, own_trace)
-        + params.bias
-    )
-    spikes = spike(network, uniform, potential)
-    free = spikes[:, :, network.spec.hidden_neurons :]
-    spikes[:, :, network.spec.hidden_neurons :] = torch.where(
-        observed[:, None, None], clamp[:, None].to(spikes), free
-    )
-    spikes = spikes * alive[:, None, None]
-    heard = (inputs.to(spikes) * alive[:, None])[:, None]
-    after = State(
-        torch.cat([state.inputs[:, 1:], heard], 1),
-        torch.cat([state.neurons[:, :, 1:], spikes[:, :, None]], 2),
-    )
-    return after, Step(spikes, potential, input_trace, neuron_trace, own_trace)
+def init(network: Network, seed: int) -> Params:
+    """Initial parameters: normal weights, no feedback, biases for the wanted rates."""
+    spec, like = network.spec, network.taps
+    weights = {link.name: _weights(network, link, seed) for link in network.links if link.shape is not None}
+    bias = [
+        # in single precision whatever the network's, so that a seed keeps its network
+        torch.full((population.sheet.channels,), _odds(population)).log()
+        for population in network.graph.populations
+    ]
+    return Params(weights, like.new_zeros(network.sites, spec.self_filter.count), torch.cat(bias).to(like))
 
 
-def spike(network: Network, uniform: Tensor, potential: Tensor) -> Tensor:
-    """Free spikes ``[.., N]``; a circuit uses the number of its first neuron."""
-    hidden = network.spec.hidden_neurons
-    if network.spec.output == "independent":
-        return glm.spike(uniform, potential)
-    return torch.cat(
-        [
-            glm.spike(uniform[..., :hidden], potential[..., :hidden]),
-            glm.choose(uniform[..., hidden], potential[..., hidden:]),
-        ],
-        -1,
-    )
+def _odds(population: Population) -> float:
+    return population.neuron.initial_odds(population.sheet.size, population.rate)
 
 
-def error(network: Network, spikes: Tensor, potential: Tensor) -> Tensor:
-    """The local score ``d log p(s | u) / du_i = s_i - p_i`` of every neuron, ``[.., N]``."""
-    if network.spec.output == "independent":
-        return glm.error(spikes, potential)
-    hidden = network.spec.hidden_neurons
-    visible = spikes[..., hidden:] - glm.choice_probability(potential[..., hidden:])
-    return torch.cat([glm.error(spikes[..., :hidden], potential[..., :hidden]), visible], -1)
+def _weights(network: Network, link: Link, seed: int) -> Tensor:
+    """Normal numbers with the standard deviation ``weight_scale / sqrt(synapses of the neuron)``, filters counted."""
+    spec, like, shape = network.spec, network.taps, link.shape
+    assert shape is not None
+    path = ("weights",) if link.is_joint else ("weights", link.name)
+    normal = torch.from_numpy(rng.generator(seed, *path).standard_normal(shape)).to(like)
+    if link.mask is not None:
+        normal = normal * link.mask[:, :, None]
+    if link.is_joint:
+        synapses = network.mask.sum(1).clamp(min=1) * len(link.taps)
+    else:
+        synapses = _synapses(network, link)
+    scale = spec.weight_scale / synapses.sqrt().to(like)
+    return normal * scale.reshape(-1, *(1,) * (len(shape) - 1))
 
 
-def evidence(network: Network, spikes: Tensor, potential: Tensor) -> Tensor:
-    """``log p(x | u)`` of all visible neurons' spikes in nats: the new evidence of each compartment.
-
-    Args:
-        network: the network.
-        spikes: ``[.., N]``, the visible ones clamped to the target.
-        potential: ``[.., N]``.
-
-    Returns:
-        ``[..]``.
-    """
-    visible = slice(network.spec.hidden_neurons, None)
-    if network.spec.output == "winner-take-all":
-        return glm.log_choice(spikes[..., visible], potential[..., visible])
-    return glm.log_prob(spikes[..., visible], potential[..., visible]).sum(-1)
+def _synapses(network: Network, link: Link) -> Tensor:
+    """Weights of each of a link's listeners over all links, ``[n]``; of listeners that share weights, ``[1]``."""
+    total = torch.zeros(link.receivers.size, device=network.own.device)
+    for other in network.links:
+        if other.listeners == link.listeners and other.shape is not None:
+            count = (
+                other.kind.synapses(other.senders, other.receivers)
+                if other.mask is None
+                else other.mask.sum(1)
+            )
+            total += count * len(other.taps)
+    shared = link.shape is not None and link.shape[0] != len(total)
+    return total[:1] if shared else total.clamp(min=1)
 
 
-def local_gradient(network: Network, now: Step, observed: Tensor) -> Params:
-    """``grad log p(s_i | u_i)`` of every neuron, synapse by synapse: error times trace.
+def masks(network: Network) -> dict[str, Tensor]:
+    """The masks as a checkpoint has them, uint8: ``mask`` of a joint link, ``mask.inputs->hidden`` of a projection."""
+    return {
+        "mask" if link.is_joint else f"mask.{link.name}": link.mask.to(torch.uint8)
+        for link in network.links
+        if link.mask is not None
+    }
 
-    Visible neurons that are not observed (bool ``[B]``) have said nothing, so their gradient is zero.
+
+def masks_in(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The masks among a checkpoint's tensors, by link, for :func:`build`."""
+    return {
+        JOINT if name == "mask" else name.removeprefix("mask."): leaf.bool()
+        for name, leaf in tensors.items()
+        if name == "mask" or name.startswith("mask.")
+    }
+
+
+def named(network: Network, params: Params) -> dict[str, Tensor]:
+    """Views of the parameters by population and projection: ``weights.inputs->hidden``, ``bias.hidden``, and so on."""
+    graph, m = network.graph, network.spec.inputs
+    found: dict[str, Tensor] = {}
+    for each in graph.projections:
+        if each.name in params.weights:
+            found[f"weights.{each.name}"] = params.weights[each.name]
+        elif JOINT in params.weights:
+            span, shift = graph.span(each.source), 0 if each.source == INPUTS else m
+            senders = slice(span.start + shift, span.stop + shift)
+            found[f"weights.{each.name}"] = params.weights[JOINT][graph.span(each.target), senders]
+    for leaf in ("feedback", "bias"):
+        start = 0
+        for population in graph.populations:
+            count = population.sheet.channels
+            found[f"{leaf}.{population.name}"] = getattr(params, leaf)[start : start + count]
+            start += count
+    return found
+
+
+def from_named(network: Network, leaves: Mapping[str, Tensor]) -> Params | None:
+    """The parameters that :func:`named` has views of, or a joint network's as older checkpoints have them.
 
     Returns:
-        Params with leading dimensions ``[B, K]``.
+        ``None`` where one is missing or has another shape.
     """
-    score = error(network, now.spikes, now.potential)
-    score[:, :, network.spec.hidden_neurons :] *= observed[:, None, None]
-    compartments = score.shape[1]
-    inputs = now.input_trace[:, None].expand(-1, compartments, -1, -1)
-    trace = torch.cat([inputs, now.neuron_trace], 2)
-    return Params(
-        score[..., None, None] * trace[:, :, None] * network.mask[:, :, None],
-        score[..., None] * now.own_trace * network.own[:, None],
-        score,
+    old = [leaves.get(name) for name in (f"weights.{JOINT}", "feedback", "bias")]
+    if all(leaf is not None for leaf in old) and network.is_joint:
+        joint, feedback, bias = old
+        return Params({JOINT: joint}, feedback, bias)  # pyright: ignore[reportArgumentType]
+    spec, some = network.spec, next(iter(leaves.values()), network.taps)
+    empty = Params(
+        {link.name: some.new_zeros(link.shape) for link in network.links if link.shape is not None},
+        some.new_zeros(network.sites, spec.self_filter.count),
+        some.new_zeros(network.sites),
     )
+    for name, view in named(network, empty).items():
+        leaf = leaves.get(name)
+        if leaf is None or leaf.shape != view.shape or leaf.dtype != view.dtype:
+            return None
+        view.copy_(leaf)
+    return empty

@@ -125,7 +125,7 @@ class Manifest(TypedDict, total=False):
 class ConfigNetwork(TypedDict, total=False):
     """The network's table in ``config.toml``."""
 
-    hidden: list[Count] | Count
+    hidden: list[Count | str] | Count
 
 
 class Config(TypedDict, total=False):

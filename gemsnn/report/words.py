@@ -80,7 +80,10 @@ def _beats(scores: Row, guessing: float) -> bool:
 
 def _network_words(run: Run, scores: Row) -> str:
     hidden = run.config.get("network", {}).get("hidden")
-    neurons = sum(hidden) if isinstance(hidden, list) else hidden
+    neurons = hidden
+    if isinstance(hidden, list):  # how many neurons a convolution has, the data decides
+        neurons = sum(size for size in hidden if not isinstance(size, str))
+        neurons = None if any(isinstance(size, str) for size in hidden) else neurons
     parts = []
     if is_number(neurons):
         parts.append(plural(neurons, "hidden neuron") if neurons else "no hidden neurons")

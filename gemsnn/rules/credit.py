@@ -29,58 +29,95 @@ may be added to a direction. In the manner of S. Gu, S. Levine, I. Sutskever and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from gemsnn.model import glm
-from gemsnn.model.network import Network, Params, Step
+from gemsnn.errors import InputError
+from gemsnn.model.network import Network, Params
+from gemsnn.model.neurons import Neuron
+from gemsnn.model.step import Step, Traces, gather
+from gemsnn.rules import parts
+from gemsnn.store import trees
 
 
 class Recent(NamedTuple):
     """The last D steps, the last one first.
 
     Attributes:
-        slope: ``[B, K, D, H]``, ``sigmoid'(u)``.
+        slope: ``[B, K, D, H]``, by how much more a neuron spikes for a higher potential: ``sigmoid'(u)``.
         score: ``[B, K, D, H]``, ``s - sigmoid(u)``.
-        input_trace: ``[B, D, M, L]``.
-        neuron_trace: ``[B, K, D, N, L]``.
+        traces: of every basis, ``[B, D, M, L]`` of the inputs and ``[B, K, D, N, L]`` of the neurons.
         own_trace: ``[B, K, D, H, Lf]``.
     """
 
     slope: Tensor
     score: Tensor
-    input_trace: Tensor
-    neuron_trace: Tensor
+    traces: tuple[Traces, ...]
     own_trace: Tensor
+
+
+def check_taught(network: Network, rule: str) -> None:
+    """Raise :class:`InputError` where a rule that teaches by visible errors alone would leave hidden neurons as they are."""
+    untaught = network.graph.untaught()
+    if untaught:
+        raise InputError(
+            f"the rule {rule} teaches hidden neurons through their synapses to visible ones, and {', '.join(untaught)} "
+            f"{'has' if len(untaught) == 1 else 'have'} none; give every group a readout (--readouts each-layer), or take "
+            "a rule such as one-hop-gem"
+        )
 
 
 def start(network: Network, batch: int, compartments: int) -> Recent:
     """Nothing has happened."""
-    spec, new = network.spec, network.taps.new_zeros
-    (count, memory), own_count = network.taps.shape, network.own_taps.shape[0]
+    spec, new, memory = network.spec, network.taps.new_zeros, network.memory
     return Recent(
         new(batch, compartments, memory, spec.hidden_neurons),
         new(batch, compartments, memory, spec.hidden_neurons),
-        new(batch, memory, spec.inputs, count),
-        new(batch, compartments, memory, spec.neurons, count),
-        new(batch, compartments, memory, spec.hidden_neurons, own_count),
+        tuple(
+            Traces(
+                new(batch, memory, spec.inputs, len(taps)),
+                new(batch, compartments, memory, spec.neurons, len(taps)),
+            )
+            for taps in network.banks
+        ),
+        new(batch, compartments, memory, spec.hidden_neurons, network.own_taps.shape[0]),
     )
 
 
 def push(network: Network, recent: Recent, now: Step) -> Recent:
     """Take in a step and forget the oldest."""
-    hidden = network.spec.hidden_neurons
-    probability = glm.probability(now.potential[..., :hidden])
-    score = glm.error(now.spikes[..., :hidden], now.potential[..., :hidden])
+    hidden, spikes, potential = network.spec.hidden_neurons, now.spikes, now.potential
+    slope = _of_hidden_neurons(network, lambda kind, some: kind.slope(potential[..., some]), potential)
+    score = _of_hidden_neurons(
+        network, lambda kind, some: kind.error(spikes[..., some], potential[..., some]), potential
+    )
     return Recent(
-        torch.cat([(probability * (1 - probability))[:, :, None], recent.slope[:, :, :-1]], 2),
+        torch.cat([slope[:, :, None], recent.slope[:, :, :-1]], 2),
         torch.cat([score[:, :, None], recent.score[:, :, :-1]], 2),
-        torch.cat([now.input_trace[:, None], recent.input_trace[:, :-1]], 1),
-        torch.cat([now.neuron_trace[:, :, None], recent.neuron_trace[:, :, :-1]], 2),
+        tuple(
+            Traces(
+                torch.cat([new.inputs[:, None], old.inputs[:, :-1]], 1),
+                torch.cat([new.neurons[:, :, None], old.neurons[:, :, :-1]], 2),
+            )
+            for new, old in zip(now.traces, recent.traces, strict=True)
+        ),
         torch.cat([now.own_trace[:, :, None, :hidden], recent.own_trace[:, :, :-1]], 2),
     )
+
+
+def _of_hidden_neurons(network: Network, ask: Callable[[Neuron, slice], Tensor], like: Tensor) -> Tensor:
+    """What the hidden neurons' kinds say of them, ``[.., H]``."""
+    hidden = network.spec.hidden_neurons
+    found = [
+        ask(neuron, slice(span.start, min(span.stop, hidden)))
+        for span, neuron in network.stretches
+        if span.start < hidden
+    ]
+    return torch.cat(found, -1) if found else like[..., :0]
 
 
 def direction(network: Network, params: Params, recent: Recent, error: Tensor, signal: Tensor) -> Params:
@@ -98,38 +135,49 @@ def direction(network: Network, params: Params, recent: Recent, error: Tensor, s
     """
     found = effect(network, params, error)
     per_compartment = _with_traces(network, recent, recent.slope * found)
-    return of_hidden(params, signal, per_compartment)
+    return of_hidden(network, params, signal, per_compartment)
 
 
-def of_hidden(params: Params, signal: Tensor, part: Params) -> Params:
+def of_hidden(network: Network, params: Params, signal: Tensor, part: Params) -> Params:
     """``sum_{b, k} signal[b, k] part[b, k]`` for hidden neurons, and zero for visible ones."""
-
-    def whole(leaf: Tensor, hidden: Tensor) -> Tensor:
-        found = torch.einsum("bk,bk...->...", signal, hidden)
-        return torch.cat([found, torch.zeros_like(leaf[len(found) :])])
-
-    return Params(*map(whole, params, part))
+    return parts.nothing_for_visible(network, params, parts.summed(signal, part))
 
 
 def effect(network: Network, params: Params, error: Tensor) -> Tensor:
     """What a spike of each of the D steps before would have changed, to first order, ``[B, K, D, H]``.
 
-    ``sum_{i visible} err[i, t] sum_l w[i, j, l] f_l(t - tau)`` for visible errors ``[B, K, V]`` of step t.
+    ``sum_{i visible} err[i, t] sum_l w[i, j, l] f_l(t - tau)`` for visible errors ``[B, K, V]`` of step t: the credit that
+    projections to visible populations pass back.
     """
-    m, hidden = network.spec.inputs, network.spec.hidden_neurons
-    return torch.einsum("bkv,vhl,ld->bkdh", error, params.weight[hidden:, m : m + hidden], network.taps)
+    hidden = network.spec.hidden_neurons
+    total = error.new_zeros(*error.shape[:2], network.memory, hidden)
+    for link in network.links:
+        weight = params.weights.get(link.name)
+        if link.is_joint:
+            assert weight is not None
+            m = network.spec.inputs
+            credit = link.kind.credit(weight[hidden:, m : m + hidden], error, *link.ends, len(link.taps))
+            total = torch.einsum("bkhl,ld->bkdh", credit, link.taps)
+        elif link.listeners.start >= hidden and 0 < link.neurons.stop <= hidden:
+            some = error[..., link.listeners.start - hidden : link.listeners.stop - hidden]
+            credit = link.kind.credit(weight, some, *link.ends, len(link.taps))
+            found = torch.einsum("bkhl,ld->bkdh", credit, link.taps)
+            total[..., link.neurons] += pad(found, (0, 0, 0, network.memory - link.taps.shape[1]))
+    return total
 
 
 def _with_traces(network: Network, recent: Recent, coefficient: Tensor) -> Params:
     """``sum_d coefficient[.., d, h]`` times the traces of the step d + 1 back, hidden Params led by ``[B, K]``."""
     hidden = network.spec.hidden_neurons
-    inputs = torch.einsum("bkdh,bdml->bkhml", coefficient, recent.input_trace)
-    neurons = torch.einsum("bkdh,bkdnl->bkhnl", coefficient, recent.neuron_trace)
-    return Params(
-        torch.cat([inputs, neurons], 3) * network.mask[:hidden, :, None],
-        torch.einsum("bkdh,bkdhl->bkhl", coefficient, recent.own_trace) * network.own[:hidden, None],
-        coefficient.sum(2),
-    )
+    weights = {}
+    for link in network.links:
+        if link.shape is None or not (link.is_joint or link.listeners.stop <= hidden):
+            continue
+        some = coefficient if link.is_joint else coefficient[..., link.listeners]
+        weights[link.name] = link.gradient(some, *recent.traces[link.basis])
+    feedback = torch.einsum("bkdh,bkdhl->bkhl", coefficient, recent.own_trace) * network.own[:hidden, None]
+    small = (feedback, coefficient.sum(2))
+    return Params(weights, *(gather(network, leaf, hidden=True) for leaf in small))
 
 
 class Control(NamedTuple):
@@ -146,9 +194,8 @@ class Control(NamedTuple):
 
 def start_control(network: Network, params: Params, batch: int, compartments: int) -> Control:
     """Nothing has happened."""
-    hidden = network.spec.hidden_neurons
-    mean = (leaf.new_zeros(batch, compartments, hidden, *leaf.shape[1:]) for leaf in params)
-    return Control(network.taps.new_zeros(batch, compartments), Params(*mean))
+    mean = parts.zeros_of_runs(parts.of_hidden(network, params, 0), batch, compartments)
+    return Control(network.taps.new_zeros(batch, compartments), mean)
 
 
 def advance_control(
@@ -174,7 +221,4 @@ def advance_control(
         rest = alive.reshape(-1, *(1,) * (before.ndim - 1))
         return torch.where(rest, kappa * gamma * before + fresh, before)
 
-    return Control(
-        torch.where(alive[:, None], surrogate, old.surrogate),
-        Params(*(advanced(*leaves) for leaves in zip(old.mean, new, strict=True))),
-    )
+    return Control(torch.where(alive[:, None], surrogate, old.surrogate), trees.map(advanced, old.mean, new))

@@ -10,7 +10,7 @@ rule        visible neurons hidden neurons            climbs, at ``kappa = gamma
 ``iw``      ``q[k]``        ``L - L_k``               the K-sample bound ``E L``, without bias
 ``iw-ovis`` ``q[k]``        ``L - log Z_k``           the same
 ``mb``      ``1 / K``       ``(v[k] - mean_k v) / K`` ``E log p(x || h)``, without bias
-``ml``      see :mod:`gemsnn.rules.advance`           the same, less ``sparsity`` times a divergence
+``ml``      see :mod:`gemsnn.rules.ml`                the same, less ``sparsity`` times a divergence
 =========== =============== ========================= =============================================
 
 with three things of the compartments other than k: ``mean_k v``, the mean of their log-weights; ``L_k``, which is
@@ -28,7 +28,7 @@ from __future__ import annotations
 import typing
 from typing import Literal
 
-from gemsnn.rules import importance
+from gemsnn.rules import control, importance, ml
 from gemsnn.rules.contract import Need, Rule
 
 RuleName = Literal["gem", "gem-cv", "iw", "iw-ovis", "mb", "ml", "one-hop", "one-hop-gem", "one-hop-cv"]
@@ -49,12 +49,18 @@ NAMED: dict[RuleName, Rule] = {
     # several single samples: by how much better than the others it explained the output
     "mb": Rule("mb", SIGNAL, importance.mb),
     # maximum likelihood of single samples, each synapse with a baseline of its own
-    "ml": Rule("ml", frozenset({"synapse"})),
+    "ml": Rule("ml", frozenset({"synapse"}), init=ml.init, advance=ml.advance),
     # a hidden spike is credited with what it did one synapse ahead, and with that alone
     "one-hop": Rule("one-hop", CREDIT, importance.one_hop),
     # .. beside the share of its compartment
     "one-hop-gem": Rule("one-hop-gem", CREDIT, importance.gem_cv),
     # .. which is only subtracted where it is foreseen, and given back in the mean
-    "one-hop-cv": Rule("one-hop-cv", frozenset({"signal", "credit", "synapse"}), importance.gem_cv),
+    "one-hop-cv": Rule(
+        "one-hop-cv",
+        frozenset({"signal", "credit", "synapse"}),
+        importance.gem_cv,
+        control.init,
+        control.advance,
+    ),
 }
 """All of them."""

@@ -18,40 +18,58 @@ import msgspec
 import tomli_w
 from tyro.constructors import PrimitiveConstructorSpec
 
-from gemsnn.specs import checks
-from gemsnn.specs import fields as specs
-from gemsnn.store import parsing
-from gemsnn.model.basis import BasisKind, BasisSpec
-from gemsnn.specs.checks import Count, NotNegative, Probability, Range
 from gemsnn.data.datasets import DataSpec
 from gemsnn.errors import InputError
-from gemsnn.scoring.evaluate import Decoder
 from gemsnn.kernels import KernelName, Learning
-from gemsnn.specs.needs import given, needs, one_of
-from gemsnn.model.network import FeedbackOf, NetworkSpec, Output
-from gemsnn.rules.optimisers import OptimiserSpec
-from gemsnn.rules.base import RuleSpec
-from gemsnn.rules.own import Own
-from gemsnn.model.topology import TopologyName
 from gemsnn.learn.train import TrainSpec
+from gemsnn.model import topology
+from gemsnn.model.basis import BasisKind, BasisSpec
+from gemsnn.model.spec import FeedbackOf, NetworkSpec, Output
+from gemsnn.model.topology import Readouts, TopologyName
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.rules.own import Own
+from gemsnn.runs import drawing
+from gemsnn.runs.drawing import Drawing
+from gemsnn.scoring.evaluate import Decoder
+from gemsnn.specs import checks
+from gemsnn.specs import fields as specs
+from gemsnn.specs.checks import Count, NotNegative, Probability, Range
+from gemsnn.specs.needs import given, needs, one_of, without
+from gemsnn.store import parsing
 from gemsnn.types import AnyPath, Layout
 
 
-def _sizes(words: Sequence[str]) -> tuple[int, ...]:
-    return tuple(int(word) for word in words[0].split(",") if word.strip())
+def _groups(words: Sequence[str]) -> tuple[int | str, ...]:
+    found = (word.strip() for word in words[0].split(",") if word.strip())
+    return tuple(int(word) if word.lstrip("-").isdigit() else word for word in found)
 
 
 Groups = Annotated[
-    tuple[int, ...],
+    tuple[int | str, ...],
     PrimitiveConstructorSpec(
         nargs=1,
         metavar="H1,H2,..",
-        instance_from_str=_sizes,
+        instance_from_str=_groups,
         is_instance=lambda value: isinstance(value, tuple),
         str_from_instance=lambda value: [",".join(map(str, value))],
     ),
 ]
-"""Sizes of hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML; empty for none."""
+"""Hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML, or convolutions, ``16x5s2,256``; empty for none."""
+
+Drawn = Annotated[
+    Drawing | None,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FILE",
+        instance_from_str=lambda words: drawing.read(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, Drawing),
+        str_from_instance=lambda value: ["none" if value is None else "a graph"],
+    ),
+]
+"""A graph: a TOML file on the command line, tables in TOML; see :mod:`gemsnn.runs.drawing`."""
+
+OF_TOPOLOGY = needs(without("graph"))
 
 
 RENAMED = {("evaluate", "vote_compartments"): "votes"}
@@ -63,8 +81,12 @@ class NetworkChoice:
     """The network, up to what the data decides (inputs and classes).
 
     Attributes:
-        hidden: neurons of each hidden group.
+        hidden: neurons of each hidden group; with topology conv also convolutions, 16x5s2 for 16 channels of a kernel
+            5 x 5 at every second place.
         topology: who may listen to whom.
+        readouts: each-layer gives every hidden group visible neurons of its own, with the same target, to learn from;
+            the last ones answer.
+        graph: populations and projections of one's own, in place of a topology.
         density: share of synapses kept, for the topology sparse.
         basis: the synapses' filters.
         basis_count: filters per synapse, L.
@@ -78,40 +100,50 @@ class NetworkChoice:
         kernel: the code that runs the network; auto takes the fastest that serves the case.
     """
 
-    hidden: Annotated[Groups, Range(1, checks.MOST)] = (64,)
-    topology: TopologyName = "layered"
+    hidden: Annotated[Groups, Range(1, checks.MOST), OF_TOPOLOGY] = (64,)
+    topology: Annotated[TopologyName, OF_TOPOLOGY] = "layered"
+    readouts: Annotated[Readouts, needs(one_of("topology", "feedforward", "conv")), OF_TOPOLOGY] = "last"
+    graph: Drawn = None
     density: Annotated[float, Range(above=0, high=1), needs(one_of("topology", "sparse"))] = 0.1
     basis: BasisKind = "raised-cosine"
     basis_count: Count = 4
     memory: Count = 20
-    feedback: FeedbackOf = "hidden"
+    feedback: Annotated[FeedbackOf, OF_TOPOLOGY] = "hidden"
     feedback_count: Annotated[Count, needs(one_of("feedback", "hidden", "all"))] = 2
     weight_scale: NotNegative = 1.0
-    hidden_rate: Annotated[Probability, needs(given("hidden"))] = 0.1
-    output: Output = "independent"
+    hidden_rate: Annotated[Probability, needs(given("hidden")), OF_TOPOLOGY] = 0.1
+    output: Annotated[Output, OF_TOPOLOGY] = "independent"
     dtype: Literal["float32", "float64"] = "float32"
     kernel: KernelName = "auto"
 
     def __post_init__(self) -> None:
         """Check now, on the smallest data, what any network of these settings needs."""
         checks.fields(self)
-        self.spec(Layout(1, 1, 1, 1, 1), 0.0)
+        for group in self.hidden:
+            if isinstance(group, str):
+                topology.convolution(group)
+        if self.topology != "conv" and self.graph is None:  # these fit some data and not other
+            self.spec(Layout(1, 1, 1, 1, 1), 0.0)
 
     def spec(self, layout: Layout, warm_up: float) -> NetworkSpec:
         """The network for inputs and classes of this layout, and this warm-up; see :meth:`Settings.network_spec`."""
+        synapse = BasisSpec(self.basis, self.basis_count, self.memory)
         return NetworkSpec(
             inputs=layout.inputs,
             visible=layout.classes,
             hidden=self.hidden,
             topology=self.topology,
             density=self.density,
-            synapse=BasisSpec(self.basis, self.basis_count, self.memory),
+            synapse=synapse,
             self_filter=BasisSpec(self.basis, self.feedback_count, self.memory),
             feedback=self.feedback,
             weight_scale=self.weight_scale,
             hidden_rate=self.hidden_rate,
             output=self.output,
             warm_up=warm_up,
+            sheet=(layout.channels, layout.height, layout.width),
+            readouts=self.readouts,
+            custom=None if self.graph is None else drawing.graph_of(self.graph, layout, synapse),
         )
 
 
@@ -161,6 +193,8 @@ def tables(settings: Settings) -> dict[str, dict[str, Any]]:
     """Settings as plain tables, every key of them; what is ``None`` is left out, for TOML has no such value."""
 
     def plain(value: Any) -> Any:
+        if isinstance(value, msgspec.Struct):
+            return msgspec.json.decode(msgspec.json.encode(value))  # lists, as a file has them
         if dataclasses.is_dataclass(value):
             pairs = ((item.name, getattr(value, item.name)) for item in dataclasses.fields(value))
             return {name: plain(entry) for name, entry in pairs if entry is not None}

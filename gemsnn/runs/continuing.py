@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 import torch
 
+from gemsnn.errors import InputError
+from gemsnn.learn import train
+from gemsnn.model import network as networks
+from gemsnn.model.network import Network
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.own import Own
 from gemsnn.runs import config
-from gemsnn.learn import train
 from gemsnn.runs.config import Settings
-from gemsnn.errors import InputError
 from gemsnn.runs.models import Model
-from gemsnn.model.network import Network
 from gemsnn.store.records import provenance
 from gemsnn.types import AnyPath, Layout
 
@@ -131,7 +132,8 @@ def check_fits(source: Model, network: Network, layout: Layout, where: object) -
         raise InputError(
             f"the weights of {where} are {source.network.taps.dtype}, not {network.taps.dtype}; leave out --dtype"
         )
-    if not torch.equal(network.mask, source.network.mask):
+    here, there = networks.masks(network), networks.masks(source.network)
+    if here.keys() != there.keys() or not all(torch.equal(mask, there[name]) for name, mask in here.items()):
         raise InputError(
             f"the synapses of {where} were drawn with another seed; keep its --seed {source.facts.seed}, or train "
             "without --from"
@@ -149,14 +151,19 @@ def check_unedited(settings: Settings, manifest: dict[str, Any], out: AnyPath) -
     A manifest of an older version tells none.
     """
     out = Path(out)
-    before, now = manifest.get("settings"), config.tables(settings)
+    before, now, usual = manifest.get("settings"), config.tables(settings), config.tables(Settings())
     if not isinstance(before, dict):
         return
+
+    def was(table: str, key: str) -> Any:
+        # a run of an older version tells nothing of what came later, which then is what it usually is
+        return _of(before, table).get(key, usual[table].get(key))
+
     changed = [
-        f"[{table}] {key} is {now[table].get(key)!r} and was {_of(before, table).get(key)!r}"
+        f"[{table}] {key} is {now[table].get(key)!r} and was {was(table, key)!r}"
         for table in now
         for key in {**_of(before, table), **now[table]}
-        if f"{table}.{key}" not in HARMLESS and now[table].get(key) != _of(before, table).get(key)
+        if f"{table}.{key}" not in HARMLESS and now[table].get(key) != was(table, key)
     ]
     if changed:
         raise InputError(

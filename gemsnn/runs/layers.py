@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gemsnn.errors import InputError
 from gemsnn.rules import loading
 from gemsnn.runs import config, recipes
-from gemsnn.specs import needs, fields as specs
-from gemsnn.store import parsing
 from gemsnn.runs.config import Settings
-from gemsnn.errors import InputError
+from gemsnn.specs import fields as specs
+from gemsnn.specs import needs
 from gemsnn.specs.needs import Given
+from gemsnn.store import parsing
 from gemsnn.types import AnyPath
 
 FLAGS = "flags"

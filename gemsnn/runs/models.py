@@ -17,24 +17,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gemsnn.runs import config
-from gemsnn.scoring import evaluate, metrics
 from gemsnn import kernels
-from gemsnn.learn import train
-from gemsnn.model import network as networks
-from gemsnn.store.checkpoints import digest_of
-from gemsnn.runs.config import Settings
 from gemsnn.data import datasets
 from gemsnn.data.events import Events, Recording
 from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
-from gemsnn.scoring.evaluate import Decoder, Prediction
 from gemsnn.kernels import Kernel
-from gemsnn.model.network import Network, Params
+from gemsnn.learn import train
 from gemsnn.learn.online import OnlineSpec
-from gemsnn.store.records import RunFolder
 from gemsnn.learn.train import Learner
+from gemsnn.model import network as networks
+from gemsnn.model.network import Network, Params
+from gemsnn.runs import config
+from gemsnn.runs.config import Settings
+from gemsnn.scoring import evaluate, metrics
+from gemsnn.scoring.evaluate import Decoder, Prediction
+from gemsnn.store.checkpoints import digest_of
+from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Layout, Progress, first_observed, layout_from
 
 FILE = "model.json"
@@ -343,11 +343,12 @@ def load_model(path: AnyPath) -> Model:
     settings = config.load(run.path / "config.toml")
     facts = load_facts(run, settings)
     tensors, told = run.load_checkpoint()
-    learner, mask = train.progress_from(tensors, told).learner, tensors.get("mask")
-    if mask is None:
-        raise InputError(f"the checkpoint in {run.path} lacks the mask of the network; train again")
     spec = settings.network.spec(facts.reading.layout, facts.warm_up)
-    network = networks.build(spec, mask=mask.bool(), dtype=DTYPES[settings.network.dtype])
+    masks = networks.masks_in(tensors)
+    if "mask" not in tensors and spec.is_joint:
+        raise InputError(f"the checkpoint in {run.path} lacks the mask of the network; train again")
+    network = networks.build(spec, masks=masks, seed=facts.seed, dtype=DTYPES[settings.network.dtype])
+    learner = train.progress_from(network, tensors, told).learner
     networks.check_params(network, learner.params)
     name, kernel = kernels.choose(settings.network.kernel, network)
     return Model(network, learner, facts, kernel, name, told["sha256"])

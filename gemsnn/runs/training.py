@@ -10,25 +10,25 @@ from typing import Any, TypedDict
 
 import torch
 
-from gemsnn.scoring import baseline, evaluate, metrics
-from gemsnn.runs import config, console, continuing, layers
 from gemsnn import kernels, report
-from gemsnn.rules import optimisers
-from gemsnn.rules.own import Own
-from gemsnn.store import parsing
-from gemsnn.learn import train
-from gemsnn.model import network as networks
-from gemsnn.runs.config import Settings
 from gemsnn.data import datasets
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import INTERRUPTED, InputError
-from gemsnn.scoring.evaluate import Answers, Decoder
-from gemsnn.runs.layers import Layered
-from gemsnn.runs.models import DTYPES, Model, facts_of, load_model, save_facts
+from gemsnn.learn import train
+from gemsnn.learn.train import Progress, Watcher
+from gemsnn.model import network as networks
 from gemsnn.model.network import Network
 from gemsnn.model.receptive import receptive_fields
+from gemsnn.rules import optimisers
+from gemsnn.rules.own import Own
+from gemsnn.runs import config, console, continuing, layers
+from gemsnn.runs.config import Settings
+from gemsnn.runs.layers import Layered
+from gemsnn.runs.models import DTYPES, Model, facts_of, load_model, save_facts
+from gemsnn.scoring import baseline, evaluate, metrics
+from gemsnn.scoring.evaluate import Answers, Decoder
+from gemsnn.store import parsing
 from gemsnn.store.records import STREAM, RunFolder, provenance
-from gemsnn.learn.train import Progress, Watcher
 from gemsnn.types import AnyPath, Layout, first_observed
 
 
@@ -61,7 +61,10 @@ def start_training(given: Layered, out: AnyPath | None, *, from_run: AnyPath | N
 
 def check(settings: Settings) -> None:
     """Raise :class:`InputError` where no data could make these settings work: before any is loaded."""
-    network = networks.build(settings.network_spec(Layout(1, 2, 1, 2, 1)), seed=0)
+    if settings.network.graph is not None:
+        return  # which the data's own size decides
+    side = 64 if settings.network.topology == "conv" else 1
+    network = networks.build(settings.network_spec(Layout(1, 2 * side, side, 2, 1)), seed=0)
     evaluate.check_decoder(settings.evaluate.decoder, network)
     kernels.choose(settings.network.kernel, network, settings.learning)
 
@@ -215,7 +218,7 @@ def _progress(run: RunFolder, settings: Settings, network: Network) -> tuple[Pro
         run.cut_metrics(0)
         return Progress(train.start(networks.init(network, settings.train.seed), settings.learning)), {}
     tensors, facts = run.load_checkpoint(note=console.say)
-    progress = train.progress_from(tensors, facts)
+    progress = train.progress_from(network, tensors, facts)
     networks.check_params(network, progress.learner.params)
     optimisers.check_state(settings.optimiser, progress.learner.optimiser, progress.learner.params)
     run.cut_metrics(facts.get("metrics_bytes"))
@@ -227,7 +230,7 @@ def _progress(run: RunFolder, settings: Settings, network: Network) -> tuple[Pro
 def _save(run: RunFolder, network: Network, seed: int, progress: Progress, **more: Any) -> None:
     learner = progress.learner
     run.save_checkpoint(
-        {**train.learner_tensors(learner), "mask": network.mask.to(torch.uint8)},
+        train.learner_tensors(network, learner) | networks.masks(network),
         {
             "batches": learner.batches,
             "updates": learner.optimiser.updates,

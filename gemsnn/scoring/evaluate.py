@@ -231,8 +231,7 @@ def predict(
     _check(network, params, presentations, compartments, batch, seed)
     checks.number(least_spikes, Annotated[int, Range(0, 2**63 - 1)], "least_spikes")
     seed = sampling.free_seed(seed)
-    spec, fan_out = network.spec, network.mask.sum(0).double()
-    fan_out[spec.inputs :] += network.own
+    spec, fan_out = network.spec, network.fan_out()
     votes, labels, came = [], [], []
     ends, courses = [], []  # at the end, by compartments; and in the course of time
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0

@@ -16,7 +16,7 @@ from torch import Tensor
 from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel
-from gemsnn.model import network as networks
+from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
 from gemsnn.types import Batch, class_target
 
@@ -53,7 +53,7 @@ def clamped(
 ) -> Tensor:
     """``v^k = sum_t sum_{i visible} log p(x[i, t] | u^k[i, t])`` in nats, ``[B, K]`` (kappa = 1)."""
     run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=True)
-    evidence = networks.evidence(network, run.spikes.to(run.potential), run.potential)
+    evidence = stepping.answered(network, run.spikes.to(run.potential), run.potential)
     return (evidence * batch.observed[:, None]).sum(2)
 
 
@@ -62,7 +62,7 @@ def free(
 ) -> Free:
     """Run K compartments with free visible neurons and take their votes after every step."""
     run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=False)
-    visible = run.spikes[..., network.spec.hidden_neurons :]
+    visible = run.spikes[..., network.spec.answer]
     counts = spike_counts(visible, batch)
     return Free(votes(counts, batch, seed=tie_seed(seed)), counts, run.spikes, run.potential)
 
@@ -105,9 +105,12 @@ def most(counts: Tensor, address: Tensor, steps: range, *, seed: int) -> Tensor:
 
 def deaf_to_visible(network: Network) -> bool:
     """Whether no neuron hears a visible neuron, itself included, so that visible spikes move no potential."""
-    spec = network.spec
-    heard = network.mask[:, spec.inputs + spec.hidden_neurons :].any()
-    return not bool(heard | network.own[spec.hidden_neurons :].any())
+    hidden = network.spec.hidden_neurons
+    if network.is_joint:
+        heard = bool(network.mask[:, network.spec.inputs + hidden :].any())
+    else:
+        heard = any(link.neurons.stop > hidden for link in network.links)
+    return not (heard or bool(network.own[hidden:].any()))
 
 
 def class_evidence(network: Network, potential: Tensor, batch: Batch) -> Tensor:
@@ -128,7 +131,9 @@ def class_evidence(network: Network, potential: Tensor, batch: Batch) -> Tensor:
     target = torch.zeros(len(batch.length), classes, steps, classes, dtype=torch.uint8)
     for row, length in zip(target, batch.length.tolist(), strict=True):
         row[:, :length] = torch.stack([class_target(c, length, classes) for c in range(classes)])
-    if not torch.equal(target[torch.arange(len(target)), batch.label.cpu()], batch.target.cpu()):
+    if not torch.equal(
+        target[torch.arange(len(target)), batch.label.cpu()], batch.target[..., -classes:].cpu()
+    ):
         raise InputError(
             "the decoder likelihood needs presentations whose targets are those of their classes; "
             "use the decoder votes"
@@ -136,6 +141,6 @@ def class_evidence(network: Network, potential: Tensor, batch: Batch) -> Tensor:
     double = potential.double()
     spikes, scores = torch.zeros_like(double), []
     for c in range(classes):
-        spikes[..., network.spec.hidden_neurons :] = target[:, None, c].to(double)
-        scores.append(networks.evidence(network, spikes, double))
+        spikes[..., network.spec.answer] = target[:, None, c].to(double)
+        scores.append(stepping.answered(network, spikes, double))
     return (torch.stack(scores, -1) * batch.observed[:, None, :, None]).cumsum(2)

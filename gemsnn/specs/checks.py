@@ -17,6 +17,7 @@ Specs are frozen dataclasses whose annotations say what their fields may be; :fu
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import math
@@ -120,7 +121,8 @@ def number(value: object, kind: Any, name: str) -> Any:
 
 @functools.cache
 def _kinds(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls, include_extras=True)
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {item.name: hints[item.name] for item in dataclasses.fields(cls)}
 
 
 def _held(given: Any, kind: Any, name: str) -> Any:

@@ -22,15 +22,16 @@ import safetensors.torch
 from torch import Tensor
 
 from gemsnn.errors import InputError
+from gemsnn.store import migrations
 from gemsnn.store.files import atomic_write, make_folder, read_json
 
-FORMAT = 1
+FORMAT = 2
 NEWEST, PREVIOUS = "checkpoint.json", "previous.json"
 
 Content = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors and facts."""
 
-MIGRATIONS: dict[int, Callable[[dict[str, Tensor], dict[str, Any]], Content]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Tensor], dict[str, Any]], Content]] = {1: migrations.links}
 """By format: what makes a checkpoint of the next one of it."""
 
 

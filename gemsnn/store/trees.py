@@ -1,7 +1,12 @@
-"""Nested named tuples of arrays as flat dictionaries of tensors, and back: what a stream saves and takes up again."""
+"""Trees of tensors: named tuples, tuples and dictionaries within each other, whose leaves are tensors, arrays or numbers.
+
+:func:`map` makes a tree of others leaf by leaf; :func:`flat` and :func:`filled` turn a tree into a flat dictionary of
+tensors and back, which is how anything is saved.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +16,41 @@ from torch import Tensor
 from gemsnn.errors import InputError
 
 Tree = TypeVar("Tree")
+
+
+def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
+    """The tree of what the function makes of the leaves of several trees; ``None`` stays."""
+    first: Any = tree
+    rest: Any = others
+    made: Any
+    if first is None:
+        made = None
+    elif isinstance(first, dict):
+        made = {name: map(function, part, *(other[name] for other in rest)) for name, part in first.items()}
+    elif isinstance(first, tuple):
+        parts = [map(function, *same) for same in zip(first, *rest, strict=True)]
+        made = type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+    else:
+        made = function(first, *rest)
+    return made
+
+
+def leaves(tree: Any) -> Iterator[Any]:
+    """All leaves, in order."""
+    if isinstance(tree, (dict, tuple)):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from leaves(part)
+    elif tree is not None:
+        yield tree
+
+
+def _branches(tree: Any) -> Iterator[tuple[str, Any]] | None:
+    """The parts of a tree with their names; ``None`` for a leaf."""
+    if isinstance(tree, dict):
+        return iter(tree.items())
+    if isinstance(tree, tuple):
+        return zip(getattr(tree, "_fields", [str(at) for at in range(len(tree))]), tree, strict=True)
+    return None
 
 
 def flat(name: str, tree: Any) -> dict[str, Tensor]:
@@ -23,11 +63,12 @@ def flat(name: str, tree: Any) -> dict[str, Tensor]:
         return {name: torch.from_numpy(np.array(tree, order="C"))}
     if isinstance(tree, int):
         return {name: torch.tensor(tree)}
-    pairs = zip(tree._fields, tree, strict=True)
+    pairs = _branches(tree)
+    assert pairs is not None
     return {path: leaf for field, part in pairs for path, leaf in flat(f"{name}.{field}", part).items()}
 
 
-def filled(name: str, tree: Tree, leaves: dict[str, Tensor]) -> Tree:
+def filled(name: str, tree: Tree, saved: dict[str, Tensor]) -> Tree:
     """A tree like this one, with the leaves of :func:`flat`; arrays of numpy are overwritten and stay where they are.
 
     Raises:
@@ -36,10 +77,13 @@ def filled(name: str, tree: Tree, leaves: dict[str, Tensor]) -> Tree:
     like: Any = tree
     if like is None:
         return tree
-    if not isinstance(like, (Tensor, np.ndarray, int)):
-        pairs = zip(like._fields, like, strict=True)
-        return type(like)(*(filled(f"{name}.{field}", part, leaves) for field, part in pairs))
-    leaf = leaves.get(name)
+    pairs = _branches(like)
+    if pairs is not None:
+        parts = {field: filled(f"{name}.{field}", part, saved) for field, part in pairs}
+        if isinstance(like, dict):
+            return parts  # pyright: ignore[reportReturnType]
+        return type(like)(*parts.values()) if hasattr(like, "_fields") else type(like)(parts.values())
+    leaf = saved.get(name)
     if leaf is None:
         raise InputError(
             f"the saved state lacks {name}; it was written by a stream with other settings, or by another version of "

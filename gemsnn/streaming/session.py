@@ -16,6 +16,7 @@ from gemsnn.data import wire
 from gemsnn.data.sources import Arrival, Source
 from gemsnn.errors import InputError
 from gemsnn.learn.online import Decision, Reason
+from gemsnn.model import network as networks
 from gemsnn.runs import console
 from gemsnn.scoring import metrics
 from gemsnn.store import parsing
@@ -239,8 +240,9 @@ class Session:
         assert self.spec.state is not None
         self.out.flush()  # what the state has left behind must have been said
         params, tensors = self.learner.params, self.learner.state()
-        named = {f"params.{name}": leaf for name, leaf in params._asdict().items()}
-        named["mask"] = self.task.model.network.mask.to(torch.uint8)
+        network = self.task.model.network
+        named = {f"params.{name}": leaf for name, leaf in networks.named(network, params).items()}
+        named |= networks.masks(network)
         facts = {
             "kind": "stream",
             "batches": self.task.model.learner.batches,

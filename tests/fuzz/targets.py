@@ -149,7 +149,7 @@ def _model(data: bytes) -> None:
     """All that ``gemsnn evaluate`` and ``gemsnn train --resume`` read of a run folder."""
     trained = models.load_model(_run(MODEL, data))
     network = trained.network
-    assert trained.learner.params.weight.shape == (*network.mask.shape, network.taps.shape[0])
+    assert trained.learner.params.weights["joint"].shape == (*network.mask.shape, network.taps.shape[0])
 
 
 def _report(data: bytes) -> None:

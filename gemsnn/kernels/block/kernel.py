@@ -29,8 +29,9 @@ from torch import Tensor
 from gemsnn.kernels.block.steps import Segment, bank, begin, sender_major, time_first
 from gemsnn.kernels.block.terms import Pending, add_terms, fades, grow
 from gemsnn.kernels.contract import Learned, Learning, Rollout
+from gemsnn.kernels.joint import Joint, apart, apart_state, joined, joined_state
 from gemsnn.kernels.wiring import Group, groups_of
-from gemsnn.model import network as networks
+from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
@@ -52,7 +53,9 @@ SMALL = 2**24
 
 
 def refuses(network: Network, learning: Learning | None) -> str | None:
-    """The block kernel serves every topology and update interval, and rules that need a signal alone."""
+    """The block kernel serves every joint network and update interval, and rules that need a signal alone."""
+    if not network.is_joint:
+        return "its projections are not all dense, with one basis; use reference"
     why = learning and learning.rule.value.unserved({"signal"})
     if learning is not None and why:
         others = "reference" if "synapse" in learning.rule.value.needs else "cpu or reference"
@@ -125,7 +128,7 @@ class _Scores:
     def judge(self, steps: range, spikes: Tensor, potential: Tensor) -> None:
         """Take in some steps' spikes and potentials, ``[C P, N]``."""
         some = slice(steps.start, steps.stop)
-        evidence = networks.evidence(self._network, spikes, potential)
+        evidence = stepping.evidence(self._network, spikes, potential)
         evidence = evidence.view(len(steps), *self.log_weights.shape)
         torch.mul(evidence, self._counts[some], out=self.evidence[some])
         for now in self._moments[some]:
@@ -173,24 +176,26 @@ class _Course:
         rows = min(self.total, self._window + length)
         self.fading = fades(learning.rule.gamma, rows, min(length, SEGMENT)).to(network.taps)
 
-    def enter(self, start: int, params: Params) -> tuple[range, Segment, Tensor]:
+    def enter(self, start: int, params: Joint) -> tuple[range, Segment, Tensor]:
         """The steps of the next segment, what it takes, and coefficients ``[R, 2, P]`` of all terms until its end."""
         steps = range(start, min(start + self.length, self.total))
         segment = Segment(self.network, params, self.batch, self.history, steps, seed=self._seed, clamp=True)
         rows = min(steps.stop, self._window + len(steps))
         return steps, segment, self.network.taps.new_zeros(rows, 2, self.runs)
 
-    def learned(self, params: Params, optimiser: OptimiserState) -> Learned:
+    def learned(self, params: Joint, optimiser: OptimiserState) -> Learned:
         """What it came to, with these parameters."""
         hidden, scores = self.network.spec.hidden_neurons, self.scores
         spikes = self.history.fired[..., :hidden].unflatten(1, scores.log_weights.shape).sum((0, 2, 3))
         chances = self.batch.length.to(spikes) * scores.log_weights.shape[1] * max(hidden, 1)
-        return Learned(params, optimiser, scores.log_likelihood, scores.log_weights, spikes / chances)
+        return Learned(
+            apart(params), apart_state(optimiser), scores.log_likelihood, scores.log_weights, spikes / chances
+        )
 
 
 def _learn_at_rest(
-    course: _Course, params: Params, optimiser: OptimiserState, spec: OptimiserSpec, lr: float, whole: bool
-) -> tuple[Params, OptimiserState]:
+    course: _Course, params: Joint, optimiser: OptimiserState, spec: OptimiserSpec, lr: float, whole: bool
+) -> tuple[Joint, OptimiserState]:
     """Every update ends a segment."""
     history, scores = course.history, course.scores
     for start in range(0, course.total, course.length):
@@ -201,14 +206,12 @@ def _learn_at_rest(
         grow(coefficient.flatten(1), scores.signal[some].flatten(1), course.fading)
         weight = torch.zeros_like(params.weight.permute(1, 2, 0))
         small = add_terms(course.network, history, coefficient, steps.stop, weight, whole=whole)
-        direction = Params(weight.permute(2, 0, 1), *small)
+        direction = Joint(weight.permute(2, 0, 1), *small)
         optimiser, params = optimisers.update(spec, optimiser, params, direction, lr=lr)
     return params, optimiser
 
 
-def _learn_pending(
-    course: _Course, params: Params, groups: list[Group], rule: RuleSpec, every: int
-) -> Params:
+def _learn_pending(course: _Course, params: Joint, groups: list[Group], rule: RuleSpec, every: int) -> Joint:
     """Updates are felt at once, and added to the weights, in place, at the end of a segment."""
     scores, total, signal = course.scores, course.total, course.scores.signal.flatten(1)
     weight = params.weight.permute(1, 2, 0)
@@ -251,21 +254,22 @@ def learn(
     presentations, total, _ = batch.spikes.shape
     every = total if learning.update_every is None else learning.update_every
     groups, spec = groups_of(network), learning.optimiser
+    joint, state = joined(params), joined_state(optimiser)
     # only where updates are linear in the direction can they be pending; else the weights rest between two updates
     linear = spec.optimiser == "sgd" and every < total
     if groups is not None and linear and _pays(network, learning, presentations, total):
         with _threads(network, presentations * learning.compartments):
-            weight = sender_major(params.weight)
-            if weight.data_ptr() == params.weight.data_ptr():
+            weight = sender_major(joint.weight)
+            if weight.data_ptr() == joint.weight.data_ptr():
                 weight = weight.clone()
-            params = params._replace(weight=weight.permute(2, 0, 1))
+            joint = joint._replace(weight=weight.permute(2, 0, 1))
             length = max(every, SEGMENT // every * every)
             course = _Course(network, learning, batch, seed=seed, length=length, size=lr)
-            params = _learn_pending(course, params, groups, learning.rule, every)
-            return course.learned(params, optimiser._replace(updates=optimiser.updates - (-total // every)))
-    params = params._replace(weight=sender_major(params.weight).permute(2, 0, 1))
+            joint = _learn_pending(course, joint, groups, learning.rule, every)
+            return course.learned(joint, state._replace(updates=state.updates - (-total // every)))
+    joint = joint._replace(weight=sender_major(joint.weight).permute(2, 0, 1))
     course = _Course(network, learning, batch, seed=seed, length=every, size=1.0)
-    return course.learned(*_learn_at_rest(course, params, optimiser, spec, lr, groups is not None))
+    return course.learned(*_learn_at_rest(course, joint, state, spec, lr, groups is not None))
 
 
 @torch.no_grad()
@@ -275,7 +279,7 @@ def rollout(
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
     history = begin(network, batch, compartments)
     steps = range(len(history.error))
-    segment = Segment(network, params, batch, history, steps, seed=seed, clamp=clamp)
+    segment = Segment(network, joined(params), batch, history, steps, seed=seed, clamp=clamp)
     _run(network, segment)
     spikes, potential = (
         values.unflatten(1, (-1, compartments)).permute(1, 2, 0, 3).contiguous()

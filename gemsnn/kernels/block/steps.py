@@ -13,9 +13,11 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag, pad
 
 from gemsnn import rng
+from gemsnn.kernels.joint import Joint
 from gemsnn.model import glm
-from gemsnn.model import network as networks
-from gemsnn.model.network import Network, Params
+from gemsnn.model import step as stepping
+from gemsnn.model.network import Network
+from gemsnn.model.neurons import BERNOULLI
 from gemsnn.types import Batch
 
 FILTERED = 128
@@ -127,7 +129,7 @@ class Segment:
     """
 
     def __init__(
-        self, network: Network, params: Params, batch: Batch, history: History, steps: range, *, seed: int, clamp: bool
+        self, network: Network, params: Joint, batch: Batch, history: History, steps: range, *, seed: int, clamp: bool
     ) -> None:  # fmt: skip
         _, runs, neurons = history.error.shape
         filters, count = bank(network), len(network.taps)
@@ -141,6 +143,7 @@ class Segment:
         self._own = list(zip(self.trace[:, count:].unbind(1), self.feedback, strict=True))
 
         self._network, self._visible = network, slice(network.spec.hidden_neurons, None)
+        self._alike = [neuron for _, neuron in network.stretches] == [BERNOULLI]
         some = slice(steps.start, steps.stop)
         observed = time_first(batch.observed[:, some] & clamp, weight)
         past = history.spikes.unfold(0, memory, 1)[some].transpose(2, 3)
@@ -167,17 +170,17 @@ class Segment:
     def fire(self, now: Moment) -> None:
         """Spikes of the potentials, and errors: those of visible neurons are zero where these are not observed."""
         visible = self._visible
-        if self._network.spec.output == "independent":
-            # networks.spike and networks.error in one
+        if self._alike:
+            # stepping.spike and stepping.error in one
             probability = glm.probability(now.potential)
             torch.lt(now.draw, probability, out=now.spikes)
             torch.sub(now.spikes, probability, out=now.error)
         else:
-            now.spikes[:] = networks.spike(self._network, now.draw, now.potential)
+            now.spikes[:] = stepping.spike(self._network, now.draw, now.potential)
             now.spikes[:, visible] = torch.where(
                 now.free, now.spikes[:, visible], now.draw[:, visible] == CERTAIN
             )
-            now.error[:] = networks.error(self._network, now.spikes, now.potential)
+            now.error[:] = stepping.error(self._network, now.spikes, now.potential)
         now.blamed.masked_fill_(now.free, 0)
 
 

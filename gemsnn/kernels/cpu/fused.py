@@ -236,11 +236,13 @@ def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
     uniform = work.scratch.uniform[p]
     step = np.uint64(given.clock + t)
     rng.fill_row(uniform, given.address[b], step, np.uint64(p % compartments), given.key[0], given.key[1])
-    silent = 0.0
-    if work.wiring.circuit:
+    silent, circuits = 0.0, work.wiring.circuits
+    if len(circuits) > 0:
         elementary.sigmoid(potential[:hidden], error[:hidden])
-        silent = elementary.softmax(potential[hidden:], error[hidden:])
-        _choose(uniform[hidden], error[hidden:], spikes[hidden:])
+        for i in range(len(circuits)):
+            start, stop = circuits[i]
+            silent += elementary.softmax(potential[start:stop], error[start:stop])
+            _choose(uniform[start], error[start:stop], spikes[start:stop])
     else:
         elementary.sigmoid(potential, error)
         for n in range(hidden, len(spikes)):
@@ -250,7 +252,7 @@ def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
     if given.observed[c, b]:
         total = 0.0
         spikes[hidden:] = given.target[c, b]
-        if work.wiring.circuit:
+        if len(circuits) > 0:
             total = silent
             for n in range(hidden, len(spikes)):
                 total += spikes[n] * potential[n]

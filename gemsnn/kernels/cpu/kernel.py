@@ -29,8 +29,10 @@ from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
 from gemsnn.kernels.cpu import signals
 from gemsnn.kernels.cpu.runs import Block, Runs, add_terms
 from gemsnn.kernels.cpu.work import Rule, Small
+from gemsnn.kernels.joint import Joint, apart, apart_state, joined, joined_state
 from gemsnn.kernels.wiring import groups_of
 from gemsnn.model.network import Network, Params
+from gemsnn.model.neurons import BERNOULLI, CIRCUIT
 from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
 from gemsnn.rules.contract import Signal
@@ -53,13 +55,22 @@ PENDING_BYTES = 2**30
 
 def refuses(network: Network, learning: Learning | None) -> str | None:
     """The cpu kernel serves block-structured topologies on the CPU, and rules that need a signal, and a credit."""
-    if network.mask.device.type != "cpu":
-        return f"the network lies on {network.mask.device}, and this kernel runs on the CPU only; use block"
+    if network.own.device.type != "cpu":
+        return f"the network lies on {network.own.device}, and this kernel runs on the CPU only; use block"
     why = learning and learning.rule.value.unserved({"signal", "credit"})
     if why:
         return f"{why}, which this kernel does not hold; use reference"
+    if not network.is_joint:
+        return "its projections are not all dense, with one basis; use reference"
     if groups_of(network) is None:
         return "its mask is not made of whole blocks of synapses between groups; use block"
+    kinds = {neuron for _, neuron in network.visible_stretches}
+    if (
+        not kinds <= {BERNOULLI, CIRCUIT}
+        or len(kinds) > 1
+        or any(p.neuron != BERNOULLI for p in network.graph.hidden)
+    ):
+        return "its neurons are of kinds that are not compiled, or in an order that is not; use block"
     return None
 
 
@@ -85,7 +96,7 @@ def plan(network: Network, learning: Learning, presentations: int, steps: int, l
     keep = min(steps, max(every, window, network.taps.shape[1]))
     capacity = min(steps, keep + max(every, SEGMENT))
     runs = presentations * learning.compartments
-    products_bytes = 2 * (len(network.spec.hidden) + 1) * network.taps.shape[1] * capacity * runs**2
+    products_bytes = 2 * len(network.graph.populations) * network.taps.shape[1] * capacity * runs**2
     # only where updates are linear in the direction can they be pending
     online = (
         learning.optimiser.optimiser == "sgd"
@@ -131,7 +142,7 @@ class Course:
     def __init__(
         self,
         network: Network,
-        params: Params,
+        params: Joint,
         learning: Learning | None,
         optimiser: OptimiserState | None,
         way: Plan,
@@ -161,14 +172,14 @@ class Course:
         self._small = small_of(params)
 
     @property
-    def params(self) -> Params:
+    def params(self) -> Joint:
         """A copy of the parameters reached, with all that is pending, which stays pending."""
         weight = self._weight.clone()
         if self.way.rule.online:
             self._add(weight)
         return params_of(weight, Small(*(leaf.copy() for leaf in self._small)))
 
-    def finish(self) -> Params:
+    def finish(self) -> Joint:
         """The parameters reached, without a copy. The course ends here."""
         if self.way.rule.online:
             self._settle()
@@ -335,7 +346,7 @@ def learn(
     # pending terms tie all runs together; where there are none, parts of the batch run side by side
     pieces = split(batch, 1 if way.rule.online else PARTS)
     course = Course(
-        network, params, learning, optimiser, way, [len(piece.label) for piece in pieces],
+        network, joined(params), learning, joined_state(optimiser), way, [len(piece.label) for piece in pieces],
         learning.compartments, seed=seed, lr=lr,
     )  # fmt: skip
     reads = [rules.read_steps(learning.rule, piece.observed, learning.update_every) for piece in pieces]
@@ -350,8 +361,8 @@ def learn(
     fired = np.concatenate([each.fired.reshape(-1, learning.compartments).sum(1) for each in past])
     chances = batch.length * learning.compartments * max(network.spec.hidden_neurons, 1)
     return Learned(
-        course.finish(),
-        after,
+        apart(course.finish()),
+        apart_state(after),
         torch.from_numpy(np.concatenate([each.log_likelihood for each in past])),
         torch.from_numpy(np.concatenate([each.log_weights for each in past])),
         torch.from_numpy(fired).to(network.taps) / chances,
@@ -366,7 +377,7 @@ def rollout(
     steps = batch.spikes.shape[1]
     pieces = split(batch, PARTS)
     course = Course(
-        network, params, None, None, Plan(Rule(), 0, steps), [len(piece.label) for piece in pieces],
+        network, joined(params), None, None, Plan(Rule(), 0, steps), [len(piece.label) for piece in pieces],
         compartments, seed=seed, potentials=True,
     )  # fmt: skip
     reads = [piece.alive for piece in pieces]
@@ -397,9 +408,9 @@ class CpuStream:
             way = plan(network, learning, len(address), 2**31 - 1, lr)
         self._course = Course(
             network,
-            params,
+            joined(params),
             learning,
-            optimiser,
+            None if optimiser is None else joined_state(optimiser),
             way,
             [len(address)],
             compartments,
@@ -412,18 +423,21 @@ class CpuStream:
     @property
     def params(self) -> Params:
         """See :meth:`gemsnn.kernels.contract.Stream.params`."""
-        return self._course.params
+        return apart(self._course.params)
 
     @property
     def optimiser(self) -> OptimiserState | None:
         """See :meth:`gemsnn.kernels.contract.Stream.optimiser`."""
-        return self._course.optimiser
+        state = self._course.optimiser
+        return None if state is None else apart_state(state)
 
     @torch.no_grad()
     def advance(self, spikes: Tensor, target: Tensor | None = None) -> Rollout:
         """See :meth:`gemsnn.kernels.contract.Stream.advance`."""
         presentations, steps, _ = spikes.shape
-        silent = torch.zeros(presentations, steps, self._course.network.spec.visible, dtype=torch.uint8)
+        silent = torch.zeros(
+            presentations, steps, self._course.network.spec.visible_neurons, dtype=torch.uint8
+        )
         length = torch.full((presentations,), steps)
         batch = Batch(
             spikes, silent if target is None else target, length, self._address, self._address, 0 * length
@@ -469,17 +483,17 @@ def sender_major(weight: Tensor) -> Tensor:
     return weight.permute(1, 2, 0).contiguous()
 
 
-def laid_out(params: Params) -> Params:
+def laid_out(params: Joint) -> Joint:
     """The same parameters, their weights a view of sender-major memory."""
     return params._replace(weight=sender_major(params.weight).permute(2, 0, 1))
 
 
-def small_of(params: Params) -> Small:
+def small_of(params: Joint) -> Small:
     """A copy of the small parameters, as the compiled steps want them."""
     return Small(params.feedback.T.clone().contiguous().numpy(), params.bias.clone().numpy())
 
 
-def params_of(weight: Tensor, small: Small) -> Params:
+def params_of(weight: Tensor, small: Small) -> Joint:
     """Parameters whose weights are a view of ``[J, L, N]``."""
     feedback, bias = map(torch.from_numpy, small)
-    return Params(weight.permute(2, 0, 1), feedback.T.contiguous(), bias)
+    return Joint(weight.permute(2, 0, 1), feedback.T.contiguous(), bias)

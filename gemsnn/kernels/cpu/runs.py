@@ -19,6 +19,7 @@ from gemsnn.kernels.cpu.pending import Pending
 from gemsnn.kernels.cpu.work import Given, Past, Rule, Scratch, Small, Wiring, Work
 from gemsnn.kernels.wiring import Group, columns, groups_of, merged
 from gemsnn.model.network import Network
+from gemsnn.model.neurons import CIRCUIT
 from gemsnn.rules.contract import Signal
 from gemsnn.store import trees as states
 
@@ -95,7 +96,10 @@ def _wiring(network: Network, groups: list[Group]) -> tuple[Wiring, list[tuple[b
         taps=network.taps.numpy(),
         own_taps=network.own_taps.numpy(),
         own=network.own.numpy(),
-        circuit=network.spec.output == "winner-take-all",
+        circuits=np.array(
+            [(span.start, span.stop) for span, neuron in network.visible_stretches if neuron == CIRCUIT],
+            np.int64,
+        ).reshape(-1, 2),
         links=merged([(g.start, g.stop, g.first, g.last) for g in groups if g.first < g.last]),
         listeners=merged([(g.start, g.stop) for g in groups if g.inputs], gap=GAP),
         deaf=merged([(g.start, g.stop) for g in groups if not g.inputs]),

@@ -54,7 +54,7 @@ class Wiring(NamedTuple):
         taps: ``[L, D]``.
         own_taps: ``[Lf, Df]``.
         own: bool ``[N]``, who feels its own spikes.
-        circuit: whether visible neurons spike in a winner-take-all circuit.
+        circuits: int64 ``[.., 2]``, ranges of neurons that make a winner-take-all circuit: all visible ones or none.
         links: int64 ``[.., 4]``: receivers ``start .. stop`` and the neurons ``first .. last`` they hear, of all
             receivers that hear any.
         listeners: int64 ``[.., 2]``, ranges with all neurons that hear the inputs.
@@ -68,7 +68,7 @@ class Wiring(NamedTuple):
     taps: NDArray
     own_taps: NDArray
     own: NDArray
-    circuit: bool
+    circuits: NDArray
     links: NDArray
     listeners: NDArray
     deaf: NDArray
