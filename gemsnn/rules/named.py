@@ -29,7 +29,7 @@ import typing
 from typing import Literal
 
 from gemsnn.rules import control, importance, ml
-from gemsnn.rules.contract import Need, Rule
+from gemsnn.rules.contract import NEEDS, Need, Rule
 
 RuleName = Literal["gem", "gem-cv", "iw", "iw-ovis", "mb", "ml", "one-hop", "one-hop-gem", "one-hop-cv"]
 NAMES: tuple[RuleName, ...] = typing.get_args(RuleName)
@@ -55,12 +55,6 @@ NAMED: dict[RuleName, Rule] = {
     # .. beside the share of its compartment
     "one-hop-gem": Rule("one-hop-gem", CREDIT, importance.gem_cv),
     # .. which is only subtracted where it is foreseen, and given back in the mean
-    "one-hop-cv": Rule(
-        "one-hop-cv",
-        frozenset({"signal", "credit", "synapse"}),
-        importance.gem_cv,
-        control.init,
-        control.advance,
-    ),
+    "one-hop-cv": Rule("one-hop-cv", frozenset(NEEDS), importance.gem_cv, control.init, control.advance),
 }
 """All of them."""

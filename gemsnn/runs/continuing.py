@@ -82,7 +82,7 @@ def recorded(spec: RuleSpec) -> dict[str, Any]:
 
 
 def rule_note(manifest: Mapping[str, Any], spec: RuleSpec) -> str | None:
-    """What there is to say of a rule that was learned with before; ``None`` where it is the same as far as its file tells."""
+    """What there is to say of a rule that was learned with before; ``None`` where its file is the same."""
     before, now = manifest.get("rule"), recorded(spec).get("rule")
     if not isinstance(before, dict) or now is None or before.get("sha256") == now.get("sha256"):
         return None
