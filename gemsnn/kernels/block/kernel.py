@@ -53,11 +53,13 @@ SMALL = 2**24
 
 
 def refuses(network: Network, learning: Learning | None) -> str | None:
-    """The block kernel serves every joint network and update interval, and the global rules."""
+    """The block kernel serves every joint network and update interval, and rules that need a signal alone."""
     if not network.is_joint:
         return "its projections are not all dense, with one basis; use reference"
-    if learning is not None and not rules.is_global(learning.rule):
-        return f"the rule {learning.rule.rule} keeps state of the size of the weights; use reference"
+    why = learning and learning.rule.value.unserved({"signal"})
+    if learning is not None and why:
+        others = "reference" if "synapse" in learning.rule.value.needs else "cpu or reference"
+        return f"{why}, which this kernel does not compute; use {others}"
     return None
 
 
@@ -89,17 +91,13 @@ class _Moment(NamedTuple):
 
     Attributes:
         keep: how much of the log-weights survives, ``[B, 1]``: all of it in the padding.
-        scale: what learning signals are multiplied with, 0 where no direction is read, ``[B, 1]``.
         evidence: ``[B, K]``.
-        hidden: learning signals for hidden neurons, ``[B, K]``.
-        visible: those for visible neurons.
+        log_weights: those after the step, ``[B, K]``.
     """
 
     keep: Tensor
-    scale: Tensor
     evidence: Tensor
-    hidden: Tensor
-    visible: Tensor
+    log_weights: Tensor
 
 
 class _Scores:
@@ -115,14 +113,16 @@ class _Scores:
         like, rule, (presentations, steps, _) = network.taps, learning.rule, batch.spikes.shape
         new_score, self._new_evidence = (1 - rule.gamma, 1 - rule.kappa) if rule.average else (1.0, 1.0)
         read = rules.read_steps(rule, batch.observed, learning.update_every)
-        scale = time_first(read, like).to(like)[:, :, None] * (size * new_score / presentations)
+        # what learning signals are multiplied with, 0 where no direction is read, [T, B, 1]
+        self._scale = time_first(read, like).to(like)[:, :, None] * (size * new_score / presentations)
         keep = like.new_ones(steps, presentations).masked_fill_(time_first(batch.alive, like), rule.kappa)
-        self._network, self._learning_signal = network, rules.RULES[rule.rule]
+        self._network, self._learning_signal = network, rule.value.signal
         self._counts = time_first(batch.observed, like).to(like)[:, :, None] * self._new_evidence
         self.log_weights = like.new_zeros(presentations, learning.compartments)
         self.evidence = like.new_zeros(steps, *self.log_weights.shape)
         self.signal = like.new_zeros(steps, 2, *self.log_weights.shape)
-        leaves = (keep[:, :, None], scale, self.evidence, self.signal[:, 0], self.signal[:, 1])
+        self._after = torch.zeros_like(self.evidence)
+        leaves = (keep[:, :, None], self.evidence, self._after)
         self._moments = [_Moment(*views) for views in zip(*(leaf.unbind(0) for leaf in leaves), strict=True)]
 
     def judge(self, steps: range, spikes: Tensor, potential: Tensor) -> None:
@@ -133,10 +133,11 @@ class _Scores:
         torch.mul(evidence, self._counts[some], out=self.evidence[some])
         for now in self._moments[some]:
             # rules.advance_log_weights in one operation
-            self.log_weights = torch.addcmul(now.evidence, self.log_weights, now.keep)
-            signal = self._learning_signal(self.log_weights)
-            torch.mul(signal.hidden, now.scale, out=now.hidden)
-            torch.mul(signal.visible, now.scale, out=now.visible)
+            torch.addcmul(now.evidence, self.log_weights, now.keep, out=now.log_weights)
+            self.log_weights = now.log_weights
+        signal, scale = self._learning_signal(self._after[some]), self._scale[some]
+        torch.mul(signal.hidden, scale, out=self.signal[some, 0])
+        torch.mul(signal.visible, scale, out=self.signal[some, 1])
 
     @property
     def log_likelihood(self) -> Tensor:
