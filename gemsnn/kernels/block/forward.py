@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gemsnn import rng
+from gemsnn.kernels.block.spikes import Spikes
 from gemsnn.kernels.block.wires import Layer, Plan, Wire
-from gemsnn.model import glm
 from gemsnn.model import step as stepping
 from gemsnn.model.graph import Population
 from gemsnn.model.network import Network, Params
@@ -27,11 +27,13 @@ class History(NamedTuple):
         inputs: ``[B, D + T, M]``, known from the beginning.
         spikes: ``[P, D + T, N]``.
         potential: ``[P, T, N]``.
+        looked_at: the inputs' spikes of some steps, kept for the case that they are asked for again.
     """
 
     inputs: Tensor
     spikes: Tensor
     potential: Tensor
+    looked_at: dict[tuple[int, int], Spikes]
 
     @property
     def silence(self) -> int:
@@ -43,10 +45,15 @@ class History(NamedTuple):
         """The spikes without the silence before, ``[P, T, N]``."""
         return self.spikes[:, self.silence :]
 
-    def sent(self, wire: Wire, start: int, stop: int) -> Tensor:
+    def sent(self, wire: Wire, start: int, stop: int) -> Spikes:
         """What a wire's senders did before and at the steps from start to stop, as :class:`Wire` takes it."""
-        link, some = wire.link, slice(self.silence + start - wire.memory, self.silence + stop - 1)
-        return self.inputs[:, some, link.inputs] if link.hears_inputs else self.spikes[:, some, link.neurons]
+        first, last = self.silence + start - wire.memory, self.silence + stop - 1
+        if not wire.link.hears_inputs:
+            return Spikes(self.spikes[:, first:last, wire.link.neurons])
+        if (first, last) not in self.looked_at:
+            self.looked_at.clear()
+            self.looked_at[first, last] = Spikes(self.inputs[:, first:last])
+        return self.looked_at[first, last]
 
 
 class Clamp(NamedTuple):
@@ -70,7 +77,7 @@ def begin(network: Network, batch: Batch, compartments: int) -> History:
     padded = new(presentations, memory + steps, inputs)
     padded[:, memory:] = batch.spikes * batch.alive[:, :, None]
     runs = presentations * compartments
-    return History(padded, new(runs, memory + steps, neurons), new(runs, steps, neurons))
+    return History(padded, new(runs, memory + steps, neurons), new(runs, steps, neurons), {})
 
 
 def run(
@@ -127,23 +134,30 @@ def _scan(
 ) -> None:  # fmt: skip
     """One step after the other of a layer that hears itself."""
     silence, hidden, memory = history.silence, network.spec.hidden_neurons, network.own_taps.shape[1]
-    own_taps = network.own_taps.flip(1).expand(len(uniform), -1, -1)
-    feedback = stepping.spread(network, params.feedback)
+    own = stepping.spread(
+        network, params.feedback @ network.own_taps
+    ).T  # [Df, N]: what a spike does at each lag
     wires = [(wire, wire.weight(params)) for wire in layer.within]
-    members = [
-        (span, population, feedback[span].T if population.feedback else None)
-        for span, population in layer.members
-    ]
     clamps = [Clamp(*leaves) for leaves in zip(*(leaf.unbind(1) for leaf in given), strict=True)]
+
+    def echo(t: int, span: slice) -> None:
+        """Spikes are felt by the potentials of the steps to come, all at once."""
+        low, high = max(t + 1, steps.start), min(t + 1 + memory, steps.stop)
+        if low < high:
+            ahead, spikes = history.potential[:, low:high, span], history.spikes[:, silence + t, None, span]
+            ahead.addcmul_(spikes, own[low - t - 1 : high - t - 1, span])
+
+    echoing = [span for span, population in layer.members if population.feedback]
+    for t in range(max(0, steps.start - memory), steps.start):
+        for span in echoing:
+            echo(t, span)
     for at, t in enumerate(steps):
         now, potential, spikes = silence + t, history.potential[:, t], history.spikes[:, silence + t]
         for wire, weight in wires:
             past = history.spikes[:, now - wire.memory : now, wire.link.neurons]
             potential[:, wire.link.listeners] += wire.now(weight, past)
-        for span, population, own in members:
-            felt = potential[:, span]
-            if own is not None:
-                trace = torch.bmm(own_taps, history.spikes[:, now - memory : now, span])
-                felt += glm.feedback(own.T, trace.transpose(1, 2))
-            free = population.neuron.sample(uniform[:, at, span], felt)
+        for span, population in layer.members:
+            free = population.neuron.sample(uniform[:, at, span], potential[:, span])
             _fire(free, population, span, hidden, clamps[at], out=spikes[:, span])
+        for span in echoing:
+            echo(t, span)

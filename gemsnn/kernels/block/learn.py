@@ -108,7 +108,7 @@ def _direction(
         into = wire.of(direction)
         if into is not None:
             some = (shared if wire.link.hears_inputs else factor)[..., wire.link.listeners]
-            into += wire.gradient(some, history.sent(wire, first, stop))
+            wire.gradient(some, history.sent(wire, first, stop), into)
     feedback = factor.new_zeros(len(network.own), len(network.own_taps))
     for layer in plan.layers:
         for span, population in layer.members:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from gemsnn.kernels.block.filters import combined, filtered
-from gemsnn.kernels.block.steps import spikes_times
+from gemsnn.kernels.block.spikes import Spikes
 from gemsnn.kernels.wiring import has_values
 from gemsnn.model.graph import INPUTS, Graph, Population, Projection
 from gemsnn.model.links import JOINT, Link, joint_mask
@@ -30,7 +30,7 @@ class Wire:
     """A projection, where its weights are, and the operations of its kind for many steps at once.
 
     Time is the second dimension of them all, and the first one, R, counts runs, or presentations where the senders are
-    inputs. Spikes of C steps are ``[R, D + C - 1, m]``, the first of them D before the first step.
+    inputs. The spikes that C steps hear are ``[R, D + C - 1, m]``, the first of them D before the first step.
 
     Attributes:
         link: the projection alone, whatever the network computes together.
@@ -61,17 +61,16 @@ class Wire:
         found = self.of(params)
         return found.permute(1, 2, 0).contiguous() if self.is_plain and found is not None else found
 
-    def drive(self, weight: Tensor | None, spikes: Tensor) -> Tensor:
+    def drive(self, weight: Tensor | None, spikes: Spikes) -> Tensor:
         """What spikes add to the potentials of C steps, ``[R, C, n]``."""
-        taps = self.link.taps
+        taps, values = self.link.taps, spikes.values
         if self.is_plain:
             assert weight is not None
-            sent = spikes_times(spikes.flatten(0, 1), weight.flatten(1))
-            return combined(sent.view(*spikes.shape[:2], *weight.shape[1:]), taps)
+            return combined(spikes.times(weight.flatten(1)).unflatten(2, weight.shape[1:]), taps)
         return torch.cat(
             [
                 self.link.kind.drive(weight, filtered(some, taps).transpose(2, 3), *self.link.ends)
-                for some in spikes.split(self._rows(spikes))
+                for some in values.split(self._rows(values, values.shape[2]))
             ]
         )
 
@@ -84,26 +83,19 @@ class Wire:
             return trace.flatten(1) @ weight.flatten(0, 1)
         return self.link.kind.drive(weight, trace, *self.link.ends)
 
-    def gradient(self, factor: Tensor, spikes: Tensor) -> Tensor:
-        """``sum_{r, t} factor[r, t] trace[r, t]^T`` of factors ``[R, C, n]``, synapse by synapse."""
-        link, taps, rows = self.link, self.link.taps, self._rows(spikes)
-        pieces = zip(factor.split(rows), spikes.split(rows), strict=True)
+    def gradient(self, factor: Tensor, spikes: Spikes, into: Tensor) -> None:
+        """Add ``sum_{r, t} factor[r, t] trace[r, t]^T`` of factors ``[R, C, n]`` to what is like its weights."""
+        link, taps = self.link, self.link.taps
         if not self.is_plain:
-            parts = [
-                link.kind.gradient(
-                    some.flatten(0, 1)[None],
-                    filtered(sent, taps).transpose(2, 3).flatten(0, 1)[None],
-                    *link.ends,
-                )[0]
-                for some, sent in pieces
-            ]
-            return sum(parts[1:], parts[0])
-        total = factor.new_zeros(spikes.shape[2], len(taps) * factor.shape[2])
-        for some, sent in pieces:
-            back = self._backwards(some)
-            total += spikes_times(sent.flatten(0, 1).T, back.flatten(2).flatten(0, 1))
-        found = total.unflatten(1, (len(taps), -1)).permute(2, 0, 1)
-        return found if link.mask is None else found * link.mask[:, :, None]
+            rows = self._rows(spikes.values, spikes.values.shape[2])
+            for some, sent in zip(factor.split(rows), spikes.values.split(rows), strict=True):
+                trace = filtered(sent, taps).transpose(2, 3).flatten(0, 1)
+                into += link.kind.gradient(some.flatten(0, 1)[None], trace[None], *link.ends)[0]
+            return
+        rows = self._rows(spikes.values, factor.shape[2])
+        for some, sent in zip(factor.split(rows), spikes.split(rows), strict=True):
+            found = sent.outer(self._backwards(some).flatten(2)).unflatten(1, (len(taps), -1))
+            into.permute(1, 2, 0).add_(found if link.mask is None else found * link.mask.T[:, None])
 
     def blame(self, weight: Tensor | None, error: Tensor) -> Tensor:
         """``sum_t sum_l f_l(t - tau) c_l[t]`` of the credit c that errors ``[R, C, n]`` pass back: ``[R, D + C - 1, m]``.
@@ -125,10 +117,9 @@ class Wire:
         ahead = self.memory - 1
         return filtered(pad(factor, (0, 0, ahead, ahead)), self.link.taps.flip(1))
 
-    def _rows(self, values: Tensor, width: int | None = None) -> int:
-        """How many of the first dimension fit into scratch memory, with traces of this many senders."""
-        numbers = values.shape[1] * (values.shape[2] if width is None else width) * len(self.link.taps)
-        return max(1, NUMBERS // max(1, numbers))
+    def _rows(self, values: Tensor, width: int) -> int:
+        """How many of the first dimension fit into scratch memory, as filtered numbers of this many neurons."""
+        return max(1, NUMBERS // max(1, values.shape[1] * width * len(self.link.taps)))
 
 
 class Member(NamedTuple):
@@ -253,6 +244,11 @@ def _wire(network: Network, edge: Projection) -> Wire:
     place = (graph.span(edge.target), slice(span.start + shift, span.stop + shift))
     link = Link(
         edge.name, Dense(), graph.sheet(edge.source), graph.sheet(edge.target), span if from_inputs else nobody,
-        nobody if from_inputs else span, place[0], joint.basis, joint.taps, network.mask[place],
+        nobody if from_inputs else span, place[0], joint.basis, joint.taps, _mask(network.mask[place]),
     )  # fmt: skip
     return Wire(link, place)
+
+
+def _mask(mask: Tensor) -> Tensor | None:
+    """The same, where it takes anything out; a look at it is worth while where nobody has to be waited for."""
+    return None if mask.device.type == "cpu" and bool(mask.all()) else mask
