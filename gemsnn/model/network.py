@@ -20,6 +20,7 @@ from gemsnn.model.links import JOINT, Link
 from gemsnn.model.neurons import Neuron
 from gemsnn.model.projections import Masked
 from gemsnn.model.spec import NetworkSpec
+from gemsnn.store import trees
 from gemsnn.types import Batch, Presentation, collate
 
 
@@ -101,13 +102,12 @@ class Network(NamedTuple):
     @property
     def sites(self) -> int:
         """S: how many biases there are."""
-        return len(self.own) if self.site is None else int(self.site[-1]) + 1
+        return sum(population.sheet.channels for population in self.graph.populations)
 
     @property
     def hidden_sites(self) -> int:
         """How many of them are hidden neurons'."""
-        hidden = self.spec.hidden_neurons
-        return hidden if self.site is None else (int(self.site[hidden - 1]) + 1 if hidden else 0)
+        return sum(population.sheet.channels for population in self.graph.hidden)
 
     @property
     def stretches(self) -> list[Stretch]:
@@ -290,7 +290,7 @@ def check_batch(network: Network, batch: Batch) -> None:
 
 
 def batch(network: Network, presentations: Iterable[Presentation]) -> Batch:
-    """Presentations side by side as this network takes them: observed from the end of its warm-up on.
+    """Presentations side by side as this network takes them: on its device, observed from the end of its warm-up on.
 
     Where it has several readouts, each has the same target: ``[B, T, V]`` for all visible neurons.
 
@@ -299,7 +299,8 @@ def batch(network: Network, presentations: Iterable[Presentation]) -> Batch:
     """
     rows = collate(presentations, warm_up=network.spec.warm_up)
     check_batch(network, rows)
-    return rows._replace(target=targets(network, rows.target))
+    rows = rows._replace(target=targets(network, rows.target))
+    return trees.map(lambda leaf: leaf.to(network.taps.device), rows)
 
 
 def targets(network: Network, target: Tensor) -> Tensor:

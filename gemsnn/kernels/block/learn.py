@@ -127,5 +127,5 @@ def _own(network: Network, history: History, factor: Tensor, span: slice, first:
     low = history.silence - network.own_taps.shape[1]
     spikes = history.spikes[:, low + first : history.silence + stop - 1, span]
     for some, sent in zip(factor[..., span].split(64), spikes.split(64), strict=True):
-        total += torch.einsum("rtn,rtln->nl", some, filtered(sent, network.own_taps))
+        total += filtered(sent, network.own_taps).mul_(some[:, :, None]).sum((0, 1)).T
     return total

@@ -61,7 +61,8 @@ class Spikes:
     def times(self, matrix: Tensor) -> Tensor:
         """``sum_j s[r, c, j] matrix[j, z]``, ``[R, C, Z]``."""
         if matrix.shape[1] < NARROW or self.events is None:
-            return self.values @ matrix
+            # product by product, as they lie: side by side they would first be copied
+            return self.values.bmm(matrix.expand(len(self.values), -1, -1))
         return self.events.times(matrix).view(*self.values.shape[:2], -1)
 
     def outer(self, others: Tensor) -> Tensor:
