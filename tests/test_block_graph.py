@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gemsnn import rng
 from gemsnn.kernels import Learning, reference
-from gemsnn.kernels.block import filters, wires
+from gemsnn.kernels.block import filters, spikes, wires
 from gemsnn.kernels.block import kernel as block
 from gemsnn.model import network as networks
 from gemsnn.model.basis import BasisSpec
@@ -224,7 +224,6 @@ def make(case: Case, dtype=torch.float64, device="cpu"):
     own = torch.from_numpy(rng.generator(0, "own").standard_normal(tuple(params.feedback.shape))).to(
         params.feedback
     )
-    felt = stepping_own(network, own)
     rows = [
         make_presentation(steps, inputs, CLASSES, index=3 * i + 1, rate=case.rate)
         for i, steps in enumerate(case.steps)
@@ -232,12 +231,12 @@ def make(case: Case, dtype=torch.float64, device="cpu"):
     batch = networks.batch(network, rows)
     return (
         network,
-        params._replace(feedback=felt),
+        params._replace(feedback=_where_felt(network, own)),
         batch._replace(begin=torch.full_like(batch.begin, case.begin)),
     )
 
 
-def stepping_own(network, feedback):
+def _where_felt(network, feedback):
     """Feedback where there is any."""
     kept, at = torch.zeros_like(feedback), 0
     for population in network.graph.populations:
@@ -287,3 +286,66 @@ def test_rollouts_equal_the_reference(case, clamp):
     assert torch.equal(got.spikes, want.spikes)
     torch.testing.assert_close(got.potential, want.potential)
     assert want.spikes.any()
+
+
+@pytest.mark.parametrize(
+    ("module", "bound", "value"),
+    [
+        (filters, "STEPS", 1),
+        (filters, "STEPS", 5),
+        (wires, "NUMBERS", 1),
+        (wires, "NUMBERS", 700),
+        (spikes, "FEW", 0.0),
+        (spikes, "FEW", 1.0),
+    ],
+)
+@pytest.mark.parametrize("graph", ["recurrent", "readouts", "dense with feedback"])
+def test_bounds_do_not_matter(monkeypatch, module, bound, value, graph):
+    monkeypatch.setattr(spikes, "NARROW", 0)
+    monkeypatch.setattr(module, bound, value)
+    check_learning(Case(graph), RULES["one-hop-gem"], "sgd", 7)
+    test_rollouts_equal_the_reference(Case(graph), False)
+
+
+@pytest.mark.parametrize("graph", ["conv", "dense with feedback"])
+def test_terms_are_dropped_when_they_have_faded(graph):
+    """At 0.02 a term lasts ten steps of double precision."""
+    check_learning(Case(graph, steps=(60, 31)), RuleSpec("gem", kappa=0.5, gamma=0.02), "sgd", 4)
+
+
+def test_a_given_mask_may_hold_what_the_graph_does_not():
+    """A joint network's mask decides who hears whom; the layers follow from it."""
+    network, params, batch = make(Case("dense"))
+    everybody = torch.ones(network.spec.neurons, network.spec.inputs + network.spec.neurons, dtype=torch.bool)
+    network = networks.build(network.spec, mask=everybody, dtype=torch.float64)
+    params = networks.init(network, 4)
+    assert not wires.plan_of(network).is_forward
+    spec = OptimiserSpec("sgd", lr=0.05)
+    learning = Learning(RULES["one-hop"], spec, 2, 3)
+    got, want = (
+        kernel.learn(network, params, optimisers.init(spec, params), learning, batch, seed=5, lr=0.05)
+        for kernel in (block, reference)
+    )
+    torch.testing.assert_close(
+        got.params.weights["joint"], want.params.weights["joint"], rtol=1e-10, atol=1e-10
+    )
+
+
+def test_layers_come_after_what_they_hear():
+    found = wires.components({"d": ["c", "a"], "a": ["inputs"], "b": ["a", "c"], "c": ["b"], "e": ["e"]})
+    assert [sorted(some) for some in found] in (
+        [["a"], ["e"], ["b", "c"], ["d"]],
+        [["a"], ["b", "c"], ["e"], ["d"]],
+    )
+    plans = {name: wires.plan_of(make(Case(name))[0]) for name in GRAPHS}
+    assert [len(layer.members) for layer in plans["recurrent"].layers] == [1, 1, 2, 1]
+    assert [layer.recurs for layer in plans["recurrent"].layers] == [True, True, True, False]
+    assert [name for name, plan in plans.items() if not plan.is_forward] == ["recurrent", "own", "full"]
+
+
+def test_state_for_every_synapse_is_refused():
+    for name in ("conv", "dense"):
+        network, _, _ = make(Case(name))
+        for rule in ("ml", "one-hop-cv"):
+            learning = Learning(RuleSpec(rule), OptimiserSpec(), 2, None)
+            assert "state for every synapse" in (block.refuses(network, learning) or "")

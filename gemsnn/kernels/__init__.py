@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Literal, cast
 
 import torch
+from torch import Tensor
 
 from gemsnn.errors import InputError
 from gemsnn.kernels import reference
@@ -20,7 +21,7 @@ from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.credit import check_taught
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.specs import checks
-from gemsnn.types import Presentation, collate
+from gemsnn.types import Presentation
 
 __all__ = [
     "KERNELS",
@@ -83,12 +84,18 @@ def choose_stream(
     return chosen, STREAMS[chosen]
 
 
-def warm_up(kernel: Kernel, dtype: torch.dtype) -> None:
-    """Run a kernel once on next to nothing, so that it compiles now what it needs, or loads it from the disk cache."""
-    network = networks.build(NetworkSpec(inputs=1, visible=1, hidden=(1,)), dtype=dtype)
+def warm_up(kernel: Kernel, like: Tensor) -> None:
+    """Run a kernel once on next to nothing, so that it compiles now what it needs, or loads it from the disk cache.
+
+    Args:
+        kernel: the kernel.
+        like: has the type and the device of the networks to come.
+    """
+    spec = NetworkSpec(inputs=1, visible=1, hidden=(1,))
+    network = networks.build(spec, dtype=like.dtype, device=like.device)
     params, spec = networks.init(network, 0), OptimiserSpec("sgd")
     zeros = torch.zeros(2, 1, dtype=torch.uint8)
-    batch = collate([Presentation(zeros, zeros, 0, 0)])
+    batch = networks.batch(network, [Presentation(zeros, zeros, 0, 0)])
     learning = Learning(RuleSpec(), spec, 2, 1)
     kernel.learn(network, params, optimisers.init(spec, params), learning, batch, seed=0, lr=0.0)
     kernel.rollout(network, params, batch, 2, seed=0, clamp=False)

@@ -50,7 +50,11 @@ class _Course:
         """One step, and its evidence ``[B, K]``."""
         learning, network, t = self.learning, self.network, self._clock
         uniform = rng.uniforms(
-            self._seed, self._address, range(t, t + 1), self._compartments, network.spec.neurons,
+            self._seed,
+            self._address,
+            range(t, t + 1),
+            self._compartments,
+            network.spec.neurons,
             device=network.taps.device,
         )
         self._state, now = stepping.step(
@@ -215,7 +219,12 @@ def rollout(
     alive = batch.alive
     for t in range(batch.spikes.shape[1]):
         uniform = rng.uniforms(
-            seed, batch.address, range(t, t + 1), compartments, network.spec.neurons, device=network.taps.device
+            seed,
+            batch.address,
+            range(t, t + 1),
+            compartments,
+            network.spec.neurons,
+            device=network.taps.device,
         )[:, 0]
         state, now = stepping.step(
             network,

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gemsnn import rng
 from gemsnn.errors import InputError
+from gemsnn.machine import devices
 from gemsnn.model import basis, links
 from gemsnn.model.graph import INPUTS, Graph, Population
 from gemsnn.model.links import JOINT, Link
@@ -177,8 +178,9 @@ def build(
         device: where all tensors lie.
 
     Raises:
-        InputError: a mask has the wrong shape or type.
+        InputError: a mask has the wrong shape or type, or the device is not here.
     """
+    devices.check_here(str(device))
     graph, (bases, numbers) = spec.graph, spec.banks
     given = dict(masks or {}) | ({} if mask is None else {JOINT: mask})
     found = {name: masked.to(device) for name, masked in _masks(spec, graph, given, seed).items()}
@@ -397,7 +399,7 @@ def named(network: Network, params: Params) -> dict[str, Tensor]:
 
 
 def from_named(network: Network, leaves: Mapping[str, Tensor]) -> Params | None:
-    """The parameters that :func:`named` has views of, or a joint network's as older checkpoints have them.
+    """The parameters that :func:`named` has views of, or those of a joint network's older checkpoints, on its device.
 
     Returns:
         ``None`` where one is missing.
@@ -407,8 +409,8 @@ def from_named(network: Network, leaves: Mapping[str, Tensor]) -> Params | None:
     """
     old = [leaves.get(name) for name in (f"weights.{JOINT}", "feedback", "bias")]
     if all(leaf is not None for leaf in old) and network.is_joint:
-        joint, feedback, bias = old
-        return Params({JOINT: joint}, feedback, bias)  # pyright: ignore[reportArgumentType]
+        joint, feedback, bias = (leaf.to(network.taps.device) for leaf in old if leaf is not None)
+        return Params({JOINT: joint}, feedback, bias)
     spec, like = network.spec, network.taps
     empty = Params(
         {link.name: like.new_zeros(link.shape) for link in network.links if link.shape is not None},
@@ -426,4 +428,4 @@ def from_named(network: Network, leaves: Mapping[str, Tensor]) -> Params | None:
                 f"{list(view.shape)}; give the settings and the checkpoint of one run"
             )
         view.copy_(leaf)
-    return empty
+    return trees.map(lambda leaf: leaf.to(network.taps.device), empty)

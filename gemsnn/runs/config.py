@@ -31,6 +31,7 @@ from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.runs import drawing
 from gemsnn.runs.drawing import Drawing
 from gemsnn.scoring.evaluate import Decoder
+from gemsnn.machine import devices
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, NotNegative, Probability, Range
 from gemsnn.specs.needs import given, needs, one_of, without
@@ -113,6 +114,7 @@ class NetworkChoice:
         output: whether visible neurons spike independently, or one at a time in a winner-take-all circuit.
         dtype: floating point type.
         kernel: the code that runs the network; auto takes the fastest that serves the case.
+        device: where it runs: cpu, cuda, or cuda:1 for the second card.
     """
 
     hidden: Annotated[Groups, Range(1, checks.MOST), OF_TOPOLOGY] = (64,)
@@ -130,10 +132,12 @@ class NetworkChoice:
     output: Annotated[Output, OF_TOPOLOGY] = "independent"
     dtype: Literal["float32", "float64"] = "float32"
     kernel: KernelName = "auto"
+    device: str = devices.CPU
 
     def __post_init__(self) -> None:
         """Check now, on the smallest data, what any network of these settings needs."""
         checks.fields(self)
+        devices.check_name(self.device)
         for group in self.hidden:
             if isinstance(group, str):
                 topology.convolution(group)

@@ -17,7 +17,7 @@ STEPS = 16
 
 @functools.lru_cache(256)
 def _lags(steps: int, memory: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """For the steps t of a piece and those from D before it: the lag less one (0 where there is none), and whether there is."""
+    """From the steps that a piece hears to its own: the lag less one (0 where there is none), and where there is."""
     lag = (
         torch.arange(steps, device=device)[:, None] - torch.arange(steps + memory - 1, device=device) + memory
     )

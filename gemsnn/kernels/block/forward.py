@@ -1,7 +1,7 @@
 """The layerwise form of the block kernel: all steps of a layer at once.
 
-What a layer hears of those before it follows for all steps from their spikes, since filtering and projections are linear.
-Where nothing in the layer recurs, so do its spikes. Else time is a loop, over what recurs alone.
+What a layer hears of those before it follows from their spikes for all steps at once, since filtering and projections
+are linear. Where nothing in the layer recurs, so do its spikes. Else time is a loop, over what recurs alone.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def begin(network: Network, batch: Batch, compartments: int) -> History:
 
 
 def run(
-    network: Network, plan: Plan, params: Params, batch: Batch, history: History, steps: range, *, seed: int, clamp: bool
+    network: Network, plan: Plan, params: Params, batch: Batch, history: History, steps: range, *, seed: int,
+    clamp: bool,
 ) -> None:  # fmt: skip
     """Fill in the spikes and potentials of some steps, all before them known, under parameters that rest."""
     some, like, hidden = slice(steps.start, steps.stop), network.taps, network.spec.hidden_neurons
@@ -112,7 +113,7 @@ def run(
 def _fire(
     free: Tensor, population: Population, span: slice, hidden: int, given: Clamp, *, out: Tensor
 ) -> None:
-    """Free spikes, but that visible neurons do what they are told where they are observed, and silence in the padding."""
+    """Free spikes, but visible neurons do what they are told where they are observed; silence in the padding."""
     if population.visible:
         told = given.target[..., span.start - hidden : span.stop - hidden]
         free = torch.where(given.observed, told, free)

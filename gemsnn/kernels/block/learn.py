@@ -4,10 +4,10 @@ At an update, ``sum_{p, tau} c[p, i, tau] a[p, .., tau]`` over the steps tau tha
 
 ``c[p, i, tau] = A[p, i, tau] r[p, i, tau] + w[p, i, tau] g[p, i, tau]``
 
-of the errors r (A as in :mod:`gemsnn.kernels.block.kernel`) and, where the rule looks at single hidden spikes, of the slopes w:
-``g`` is what visible errors since the last update, each weighted by its compartment's learning signal, say of hidden
-spikes up to D steps before them (:mod:`gemsnn.rules.credit`). It is the credit that wires from hidden to visible neurons
-pass back, filtered backwards.
+of the errors r (A as in :mod:`gemsnn.kernels.block.kernel`) and, where the rule looks at single hidden spikes, of the
+slopes w: ``g`` is what visible errors since the last update, each weighted by its compartment's learning signal, say of
+hidden spikes up to D steps before them (:mod:`gemsnn.rules.credit`). It is the credit that wires from hidden to visible
+neurons pass back, filtered backwards.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.types import Batch
 
 FADING = 128
-"""Steps whose signals become coefficients in one product: a bound of memory and, since that product is dense, of work."""
+"""Steps whose signals become coefficients in one product: a bound of memory and, as that is dense, of work."""
 
 
 def learn(

@@ -34,7 +34,8 @@ class Events(NamedTuple):
     def transposed(self) -> Events:
         """The same, column by column."""
         column, order = self.column.sort(stable=True)
-        return Events(column, self.row[order], self.value[order], self.shape[::-1])
+        rows, columns = self.shape
+        return Events(column, self.row[order], self.value[order], (columns, rows))
 
     def times(self, matrix: Tensor) -> Tensor:
         """The product with a matrix ``[Y, Z]``."""
@@ -55,8 +56,9 @@ class Spikes:
         if self.values.device.type != "cpu" or self.values.sum() > FEW * self.values.numel():
             return None
         matrix = self.values.flatten(0, 1)
+        rows, columns = matrix.shape
         row, column = matrix.nonzero(as_tuple=True)
-        return Events(row, column, matrix[row, column], (matrix.shape[0], matrix.shape[1]))
+        return Events(row, column, matrix[row, column], (rows, columns))
 
     def times(self, matrix: Tensor) -> Tensor:
         """``sum_j s[r, c, j] matrix[j, z]``, ``[R, C, Z]``."""

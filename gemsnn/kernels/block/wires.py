@@ -1,7 +1,7 @@
 """A graph as the layerwise form works through it: layers in order, and the wires between them.
 
-A layer is a population, or several that hear each other in a circle (a strongly connected component of the graph), and comes
-after all that it hears.
+A layer is a population, or several that hear each other in a circle (a strongly connected component of the graph), and
+comes after all that it hears.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Wire:
 
     @property
     def is_plain(self) -> bool:
-        """Whether its weights are a matrix; filtering is linear, so spikes need not become traces before they meet it."""
+        """Whether its weights are a matrix; filtering is linear, so spikes meet it before they are filtered."""
         return type(self.link.kind) in (Dense, Masked)
 
     def of(self, tree: Params) -> Tensor | None:
@@ -57,7 +57,7 @@ class Wire:
         return tree.weights[JOINT][self.place]
 
     def weight(self, params: Params) -> Tensor | None:
-        """Its weights as the operations here want them: a matrix sender by sender, ``[m, L, n]``, others as they are."""
+        """Its weights as the operations here want them: a matrix sender by sender, ``[m, L, n]``, or as they are."""
         found = self.of(params)
         return found.permute(1, 2, 0).contiguous() if self.is_plain and found is not None else found
 
@@ -98,7 +98,7 @@ class Wire:
             into.permute(1, 2, 0).add_(found if link.mask is None else found * link.mask.T[:, None])
 
     def blame(self, weight: Tensor | None, error: Tensor) -> Tensor:
-        """``sum_t sum_l f_l(t - tau) c_l[t]`` of the credit c that errors ``[R, C, n]`` pass back: ``[R, D + C - 1, m]``.
+        """``sum_t sum_l f_l(t - tau) c_l[t]`` of the credit c of errors ``[R, C, n]``: ``[R, D + C - 1, m]``.
 
         The first tau is D before the first step t, the last one is that before the last t.
         """

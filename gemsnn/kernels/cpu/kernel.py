@@ -55,11 +55,11 @@ PENDING_BYTES = 2**30
 def refuses(network: Network, learning: Learning | None) -> str | None:
     """The cpu kernel serves block-structured topologies on the CPU, and rules without state for every synapse."""
     if network.own.device.type != "cpu":
-        return f"the network lies on {network.own.device}, and this kernel runs on the CPU only; use block"
+        return f"the network lies on {network.own.device}, and this kernel runs on the CPU only; use block or reference"
     if learning is not None and learning.rule.rule not in signals.CODES:
         return f"the rule {learning.rule.rule} needs more than one signal a compartment; use reference"
     if not network.is_joint:
-        return "its projections are not all dense, with one basis; use reference"
+        return "its projections are not all dense, with one basis; use block"
     if groups_of(network) is None:
         return "its mask is not made of whole blocks of synapses between groups; use block"
     kinds = {neuron for _, neuron in network.visible_stretches}
