@@ -22,6 +22,7 @@ from gemsnn.data.datasets import DataSpec
 from gemsnn.errors import InputError
 from gemsnn.kernels import KernelName, Learning
 from gemsnn.learn.train import TrainSpec
+from gemsnn.machine import devices
 from gemsnn.model import topology
 from gemsnn.model.basis import BasisKind, BasisSpec
 from gemsnn.model.spec import FeedbackOf, NetworkSpec, Output
@@ -118,6 +119,7 @@ class NetworkChoice:
         output: whether visible neurons spike independently, or one at a time in a winner-take-all circuit.
         dtype: floating point type.
         kernel: the code that runs the network; auto takes the fastest that serves the case.
+        device: where it runs: cpu, cuda, or cuda:1 for the second card.
     """
 
     hidden: Annotated[Groups, Range(1, checks.MOST), OF_TOPOLOGY] = (64,)
@@ -135,10 +137,12 @@ class NetworkChoice:
     output: Annotated[Output, OF_TOPOLOGY] = "independent"
     dtype: Literal["float32", "float64"] = "float32"
     kernel: KernelName = "auto"
+    device: str = devices.CPU
 
     def __post_init__(self) -> None:
         """Check now, on the smallest data, what any network of these settings needs."""
         checks.fields(self)
+        devices.check_name(self.device)
         for group in self.hidden:
             if isinstance(group, str):
                 topology.convolution(group)

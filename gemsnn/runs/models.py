@@ -27,6 +27,7 @@ from gemsnn.kernels import Kernel
 from gemsnn.learn import train
 from gemsnn.learn.online import OnlineSpec
 from gemsnn.learn.train import Learner
+from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params
 from gemsnn.runs import config
@@ -337,6 +338,8 @@ def no_temperature(facts: Facts, compartments: int, decoder: Decoder) -> str:
 def load_model(path: AnyPath) -> Model:
     """The network of a run folder's last checkpoint, with all that its answers depend on.
 
+    It lies on the device that it was trained on where this machine has that, else on the CPU.
+
     Raises:
         InputError: ``path`` is no run folder, a file of it is damaged, or its checkpoint is not one of this network.
     """
@@ -348,7 +351,11 @@ def load_model(path: AnyPath) -> Model:
     masks = networks.masks_in(tensors)
     if "mask" not in tensors and spec.is_joint:
         raise InputError(f"the checkpoint in {run.path} lacks the mask of the network; train again")
-    network = networks.build(spec, masks=masks, seed=facts.seed, dtype=DTYPES[settings.network.dtype])
+    wanted = settings.network.device
+    device = wanted if devices.is_here(wanted) else devices.CPU
+    network = networks.build(
+        spec, masks=masks, seed=facts.seed, dtype=DTYPES[settings.network.dtype], device=device
+    )
     learner = train.progress_from(network, tensors, told).learner
     networks.check_params(network, learner.params)
     name, kernel = kernels.choose(settings.network.kernel, network)

@@ -56,12 +56,12 @@ PENDING_BYTES = 2**30
 def refuses(network: Network, learning: Learning | None) -> str | None:
     """The cpu kernel serves block-structured topologies on the CPU, and rules that need a signal, and a credit."""
     if network.own.device.type != "cpu":
-        return f"the network lies on {network.own.device}, and this kernel runs on the CPU only; use block"
+        return f"the network lies on {network.own.device}, and this kernel runs on the CPU only; use block or reference"
     why = learning and learning.rule.value.unserved({"signal", "credit"})
     if why:
         return f"{why}, which this kernel does not hold; use reference"
     if not network.is_joint:
-        return "its projections are not all dense, with one basis; use reference"
+        return "its projections are not all dense, with one basis; use block"
     if groups_of(network) is None:
         return "its mask is not made of whole blocks of synapses between groups; use block"
     kinds = {neuron for _, neuron in network.visible_stretches}
