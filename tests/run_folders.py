@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from gemsnn.learn import train
 from gemsnn.model import network as networks
 from gemsnn.runs import config, models
@@ -22,7 +20,7 @@ def untrained(folder: Path, settings: Settings, layout: Layout) -> Model:
     )
     learner = train.start(networks.init(network, settings.train.seed), settings.learning)
     run = RunFolder.create(folder)
-    tensors = {**train.learner_tensors(learner), "mask": network.mask.to(torch.uint8)}
+    tensors = train.learner_tensors(network, learner) | networks.masks(network)
     run.save_checkpoint(tensors, {"batches": 0, "updates": 0})
     run.write("config.toml", config.dump(settings))
     run.write_json("manifest.json", {"layout": layout._asdict(), "status": "finished"})

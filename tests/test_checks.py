@@ -29,6 +29,7 @@ from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet, Splits
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
+from gemsnn.model.graph import Graph, Population, Projection
 from gemsnn.model.network import NetworkSpec
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
@@ -51,6 +52,13 @@ NEEDED: dict[type, dict[str, Any]] = {
     Case: {
         "task": "paper", "network": NetworkSpec(2, 2), "compartments": 1, "batch": 1, "steps": 1, "learning": None,
     },
+    Graph: {
+        "inputs": (2, 3, 3),
+        "populations": (Population("a", (3,)), Population("b", (4,), visible=True)),
+        "projections": (Projection("inputs", "a"), Projection("a", "b")),
+    },
+    Population: {"name": "a", "shape": (3,)},
+    Projection: {"source": "inputs", "target": "a"},
     Learning: {"rule": RuleSpec(), "optimiser": OptimiserSpec(), "compartments": 1},
     NetworkSpec: {"inputs": 2, "visible": 2},
     Reading: {
@@ -68,6 +76,7 @@ RESULTS = {
     "gemsnn.commands.flags.Plain": "a command's note of a parameter of its own",
     "gemsnn.data.parts.Item": "a note that a loader makes for itself",
     "gemsnn.data.parts.Listing": "what a loader of the library says of its files",
+    "gemsnn.model.links.Link": "what building a network makes",
     "gemsnn.runs.layers.Layered": "what layers come to, made by layers.resolve",
     "gemsnn.rules.contract.Rule": "checked where it is taken for a setting (gemsnn.rules.own.made)",
     "gemsnn.specs.fields.Written": "a note beside a setting's declaration",
@@ -101,6 +110,7 @@ FIELDS = [
     (cls, field, kind)
     for cls in SPECS.values()
     for field, kind in typing.get_type_hints(cls, include_extras=True).items()
+    if typing.get_origin(kind) is not typing.ClassVar
 ]
 ids = [f"{cls.__name__}.{field}" for cls, field, _ in FIELDS]
 
@@ -224,7 +234,7 @@ CHANGED_TOGETHER = {
     "RuleSpec.readout", "EmulatorSpec.width", "EmulatorSpec.height", "EmulatorSpec.duration_us", "EmulatorSpec.step_us",
     "EmulatorSpec.swing_x_px", "EmulatorSpec.swing_y_px", "NetworkSpec.inputs", "NetworkSpec.visible", "BasisSpec.taps",
     "NetworkSpec.visible_rate", "DataSpec.data", "SpikeSet.packed", "RuleSpec.average", "RuleSpec.kappa",
-    "RuleSpec.gamma",
+    "RuleSpec.gamma", "NetworkSpec.readouts", "NetworkChoice.readouts", "NetworkSpec.topology", "NetworkSpec.sheet",
 }  # fmt: skip
 """Fields that depend on others, so that not every value of their range passes alone."""
 

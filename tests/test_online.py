@@ -47,9 +47,8 @@ def learner(topology="layered", learn=False, *, network=None, output="independen
 
 
 def same(a, b):
-    return all(
-        torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y for x, y in zip(a, b, strict=True)
-    )
+    leaves = zip(trees.leaves(tuple(a)), trees.leaves(tuple(b)), strict=True)
+    return all(torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y for x, y in leaves)
 
 
 def whole_run(network, params, given, online):

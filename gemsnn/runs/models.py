@@ -51,7 +51,8 @@ class Facts:
 
     Attributes:
         reading: how recordings become bins, and the classes' names.
-        warm_up: the share of each recording before its output spikes count, see :class:`gemsnn.model.network.NetworkSpec`.
+        warm_up: the share of each recording before its output spikes count, see
+            :class:`gemsnn.model.network.NetworkSpec`.
         decoder: how compartments answer.
         seed: of the noise.
         temperatures: fitted on the validation part at the end of the training.
