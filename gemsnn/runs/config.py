@@ -73,10 +73,7 @@ Groups = Annotated[
         str_from_instance=lambda value: [",".join(map(str, value))],
     ),
 ]
-"""Hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML, or convolutions, ``16x5s2,256``.
-
-Empty for none.
-"""
+"""Hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML; or convolutions, ``16x5s2,256``."""
 
 Drawn = Annotated[
     Drawing | None,
