@@ -212,7 +212,7 @@ def components(heard: dict[str, list[str]]) -> list[set[str]]:
     """
 
     def all_heard(name: str) -> set[str]:
-        found, ahead = set(), [name]
+        found, ahead = {name}, [name]
         while ahead:
             new = {other for other in heard[ahead.pop()] if other in heard} - found
             found |= new
@@ -221,9 +221,9 @@ def components(heard: dict[str, list[str]]) -> list[set[str]]:
 
     reach = {name: all_heard(name) for name in heard}
     found: list[set[str]] = []
-    for name in sorted(heard, key=lambda each: len(reach[each])):  # who hears another hears all that it hears
+    for name in sorted(heard, key=lambda each: len(reach[each])):  # who hears another hears more than it
         if not any(name in some for some in found):
-            found.append({name} | {other for other in reach[name] if name in reach[other]})
+            found.append({other for other in reach[name] if name in reach[other]})
     return found
 
 
