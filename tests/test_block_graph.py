@@ -8,6 +8,8 @@ from typing import ClassVar
 import pytest
 import torch
 from cases import make_presentation
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from gemsnn import rng
@@ -329,6 +331,24 @@ def test_a_given_mask_may_hold_what_the_graph_does_not():
     torch.testing.assert_close(
         got.params.weights["joint"], want.params.weights["joint"], rtol=1e-10, atol=1e-10
     )
+
+
+@given(st.integers(1, 7).flatmap(lambda n: st.lists(st.lists(st.integers(0, n - 1)), min_size=n, max_size=n)))
+def test_layers_of_any_graph_come_after_what_they_hear(heard):
+    names = {str(one): [*map(str, others), "inputs"] for one, others in enumerate(heard)}
+    found = wires.components(names)
+    assert sorted(name for some in found for name in some) == sorted(names)
+    before: set[str] = set()
+    for some in found:
+        before |= some
+        assert all({*names[name]} <= before | {"inputs"} for name in some)
+        for name in some:  # every one hears every other, through members alone
+            reached, ahead = {name}, [name]
+            while ahead:
+                new = {other for other in names[ahead.pop()] if other in some} - reached
+                reached |= new
+                ahead += new
+            assert reached == some
 
 
 def test_layers_come_after_what_they_hear():

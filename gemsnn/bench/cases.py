@@ -234,7 +234,8 @@ def gflop(case: Case) -> float:
         recurrent = int(network.mask.sum()) - heard
     else:
         heard, recurrent = (
-            sum(link.synapses for link in network.links if link.hears_inputs == inputs) for inputs in (True, False)
+            sum(link.synapses for link in network.links if link.hears_inputs == inputs)
+            for inputs in (True, False)
         )
     return 1e-9 * operations(case, synapses_from_inputs=heard, synapses_from_neurons=recurrent)
 
