@@ -26,7 +26,8 @@ from gemsnn.data.camera import EmulatorSpec
 from gemsnn.data.events import make_events
 from gemsnn.data.generated import emulate_set
 from gemsnn.data.reading import Reading
-from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
 from gemsnn.model.network import NetworkSpec
@@ -35,7 +36,8 @@ from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.runs.config import EvaluateSpec, NetworkChoice, Settings
 from gemsnn.specs import checks
 from gemsnn.specs.checks import MOST, Range
-from gemsnn.types import Layout, Presentation, collate
+from gemsnn.model.batches import collate
+from gemsnn.types import Layout, Presentation
 
 LAYOUT = Layout(2, 3, 3, 4, 1000)
 

@@ -19,7 +19,7 @@ from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.named import NAMES
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.store import trees
-from gemsnn.types import collate
+from gemsnn.model.batches import collate
 
 OTHERS = [name for name in KERNELS if name != "reference"]
 

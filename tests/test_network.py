@@ -16,7 +16,7 @@ from gemsnn.model import glm
 from gemsnn.model import network as networks
 from gemsnn.model.network import NetworkSpec, Params
 from gemsnn.scoring import evaluate
-from gemsnn.types import collate
+from gemsnn.model.batches import collate
 
 
 def run(network, params, batch, compartments, clamp=True):

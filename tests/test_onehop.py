@@ -14,7 +14,7 @@ from gemsnn.model import step as stepping
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
-from gemsnn.types import collate
+from gemsnn.model.batches import collate
 
 STEPS = 6
 

@@ -30,7 +30,7 @@ from gemsnn.rules.contract import Signal
 from gemsnn.rules.named import NAMED, NAMES
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.store import trees
-from gemsnn.types import collate
+from gemsnn.model.batches import collate
 
 RULES = {name: rule.signal for name, rule in NAMED.items() if "signal" in rule.needs}
 OUTPUTS = ["independent", "winner-take-all"]

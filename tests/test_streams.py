@@ -17,7 +17,7 @@ from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.store import trees
-from gemsnn.types import collate
+from gemsnn.model.batches import collate
 
 CHUNKS = ((1, True), (7, False), (3, True), (1, False), (20, True), (2, True), (9, True))
 """Steps of a call, and whether there is a target."""

@@ -17,7 +17,8 @@ from gemsnn.model.network import NetworkSpec
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
-from gemsnn.types import Presentation, collate
+from gemsnn.model.batches import collate
+from gemsnn.types import Presentation
 
 STEPS = 40
 

@@ -22,7 +22,8 @@ from gemsnn.rules.credit import check_taught
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.rules.own import Own
 from gemsnn.specs import checks
-from gemsnn.types import Presentation, collate
+from gemsnn.model.batches import collate
+from gemsnn.types import Presentation
 
 __all__ = [
     "KERNELS",
