@@ -13,11 +13,11 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS, Kernel
 from gemsnn.model import logspace
 from gemsnn.model import network as networks
+from gemsnn.model.batches import collate
 from gemsnn.model.network import Network, NetworkSpec, Params
 from gemsnn.scoring import baseline, evaluate, measure, metrics, sampling
 from gemsnn.scoring.answers import Answers, check_decoder, likelihood_answers
 from gemsnn.scoring.scores import Extreme, Extremes, Kept, Messages, Mute, plain
-from gemsnn.model.batches import collate
 from gemsnn.types import Presentation, class_target
 
 

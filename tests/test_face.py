@@ -419,7 +419,11 @@ def test_the_json_of_scores_is_what_it_was(name, tmp_path):
                 compare(a, b, f"{where}[{place}]")
         else:
             assert type(ours) is type(theirs), where
-            same = theirs if theirs is None or isinstance(theirs, str) else pytest.approx(theirs, rel=1e-9, abs=1e-9)
+            same = (
+                theirs
+                if theirs is None or isinstance(theirs, str)
+                else pytest.approx(theirs, rel=1e-9, abs=1e-9)
+            )
             assert ours == same, where
 
     compare(found, written, "scores")

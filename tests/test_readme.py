@@ -80,7 +80,9 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     said = []
     for block in blocks:
         assert len(block.strip().splitlines()) < 10, block
-        given = block.replace('dataset("digits")', 'dataset("digits", limit=40)').replace("gemsnn.fit(", "small(")
+        given = block.replace('dataset("digits")', 'dataset("digits", limit=40)').replace(
+            "gemsnn.fit(", "small("
+        )
         capsys.readouterr()
         exec(given, scope)
         said.append(capsys.readouterr().out.splitlines())

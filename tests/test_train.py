@@ -75,13 +75,17 @@ def test_a_learner_survives_its_tensors():
     network, learner = start()
     update = next(train.updates(network, learner, easy(10), SPEC, LEARNING, kernel=KERNEL))
     tensors = train.learner_tensors(network, update.learner)
-    again = train.learner_from(tensors, batches=1, updates=update.learner.optimiser.updates)
-    assert all(torch.equal(tensors[name], train.learner_tensors(again)[name]) for name in tensors)
-    assert len(tensors) == 9
-    plain = train.learner_from({k: v for k, v in tensors.items() if "params" in k}, batches=1, updates=3)
+    again = train.learner_from(network, tensors, batches=1, updates=update.learner.optimiser.updates)
+    assert all(torch.equal(tensors[name], train.learner_tensors(network, again)[name]) for name in tensors)
+    assert len(tensors) == 3 * (
+        4 + 2 + 2
+    )  # projections, feedback and biases; the parameters and adam's moments
+    plain = train.learner_from(
+        network, {k: v for k, v in tensors.items() if "params" in k}, batches=1, updates=3
+    )
     assert plain.optimiser == optimisers.OptimiserState(3, None, None)
     with pytest.raises(InputError, match="lacks"):
-        train.learner_from({"params.bias": torch.zeros(1)}, batches=0, updates=0)
+        train.learner_from(network, {"params.bias": torch.zeros(1)}, batches=0, updates=0)
 
 
 def test_a_stop_leaves_a_checkpoint():
@@ -120,7 +124,7 @@ def test_a_training_goes_on_as_if_it_had_never_stopped():
                 before.append(row)
         tensors = {name: leaf.clone() for name, leaf in train.learner_tensors(network, kept.learner).items()}
         again = train.learner_from(
-            tensors, batches=kept.learner.batches, updates=kept.learner.optimiser.updates
+            network, tensors, batches=kept.learner.batches, updates=kept.learner.optimiser.updates
         )
         records = list(before)
         found, _ = train.fit(
@@ -132,8 +136,8 @@ def test_a_training_goes_on_as_if_it_had_never_stopped():
         )
         assert plain(records) == plain(whole)
         assert all(
-            torch.equal(leaf, train.learner_tensors(wanted)[name])
-            for name, leaf in train.learner_tensors(found).items()
+            torch.equal(leaf, train.learner_tensors(network, wanted)[name])
+            for name, leaf in train.learner_tensors(network, found).items()
         )
 
 

@@ -15,14 +15,14 @@ from gemsnn.kernels.block import kernel as block
 from gemsnn.kernels.contract import Kernel, Learned, Learning, Rollout, Stream
 from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.model import network as networks
+from gemsnn.model.batches import collate
 from gemsnn.model.network import Network, NetworkSpec
-from gemsnn.rules import importance, optimisers
+from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.credit import check_taught
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.rules.own import Own
 from gemsnn.specs import checks
-from gemsnn.model.batches import collate
 from gemsnn.types import Presentation
 
 __all__ = [
@@ -52,7 +52,7 @@ def choose(name: KernelName, network: Network, learning: Learning | None = None)
         InputError: the named kernel cannot serve the case. An explicit choice never falls back.
     """
     checks.choice(name, KernelName, "kernel")
-    if learning is not None and learning.rule.value.signal is importance.one_hop:
+    if learning is not None and learning.rule.value.by_credit_alone:
         check_taught(network, learning.rule.name)
     for candidate, module in KERNELS.items():
         kernel = cast(Kernel, module)

@@ -15,12 +15,12 @@ from torch import Tensor
 from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.model import basis, links
+from gemsnn.model.batches import collate
 from gemsnn.model.graph import INPUTS, Graph, Population
 from gemsnn.model.links import JOINT, Link
 from gemsnn.model.neurons import Neuron
 from gemsnn.model.projections import Masked
 from gemsnn.model.spec import NetworkSpec
-from gemsnn.model.batches import collate
 from gemsnn.types import Batch, Presentation
 
 
@@ -28,8 +28,8 @@ class Params(NamedTuple):
     """What is learned.
 
     Attributes:
-        weights: for every link with weights, ``[.., L]`` in the shape natural to it, zero where there is no synapse; see
-            :mod:`gemsnn.model.links`.
+        weights: for every link with weights, ``[.., L]`` in the shape natural to it, zero where there is no synapse;
+            see :mod:`gemsnn.model.links`.
         feedback: ``[S, Lf]``, zero where a neuron has no feedback; neurons share them where they share a place.
         bias: ``[S]``; S is N but where the neurons of a channel share.
     """
@@ -40,7 +40,7 @@ class Params(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Consecutive neurons that are asked together: of one population, or of several whose neurons mind themselves alone.
+    """Consecutive neurons that are asked together: a population, or several whose neurons mind themselves alone.
 
     Attributes:
         span: the neurons.
@@ -60,8 +60,8 @@ class Network(NamedTuple):
         banks: the bases' filters, each ``[L, D]``.
         own: bool ``[N]``, which neurons have feedback.
         own_taps: ``[Lf, Df]``, the feedback's basis.
-        site: int64 ``[N]``, whose bias and feedback a neuron has among those of :class:`Params`; ``None`` where each has its
-            own.
+        site: int64 ``[N]``, whose bias and feedback a neuron has among those of :class:`Params`; ``None`` where each
+            has its own.
     """
 
     spec: NetworkSpec
@@ -250,7 +250,8 @@ def _thin(graph: Graph, allowed: Tensor, seed: int) -> None:
 def _check_mask(mask: Tensor, shape: tuple[int, ...] | None) -> None:
     if shape is None or mask.shape != shape:
         raise InputError(
-            f"the mask has the shape {list(mask.shape)} where the network needs {list(shape or ())}; give the settings and "
+            f"the mask has the shape {list(mask.shape)} where the network needs {list(shape or ())}; give the "
+            "settings and "
             "the checkpoint of one run"
         )
 
@@ -258,23 +259,24 @@ def _check_mask(mask: Tensor, shape: tuple[int, ...] | None) -> None:
 def check_params(network: Network, params: Params) -> None:
     """Raise :class:`InputError` unless parameters have the shapes and the type of the network, and finite values."""
     spec = network.spec
-    shapes = {f"weights of {link.name}": link.shape for link in network.links if link.shape is not None}
+    shapes = {f"weights.{link.name}": link.shape for link in network.links if link.shape is not None}
     shapes |= {"feedback": (network.sites, spec.self_filter.count), "bias": (network.sites,)}
-    found = {f"weights of {name}": leaf for name, leaf in params.weights.items()}
+    found = {f"weights.{name}": leaf for name, leaf in params.weights.items()}
     found |= {"feedback": params.feedback, "bias": params.bias}
     if found.keys() != shapes.keys():
         raise InputError(
-            f"the parameters are {', '.join(found)} where the network needs {', '.join(shapes)}; give the settings and the "
+            f"the parameters are {', '.join(found)} where the network needs {', '.join(shapes)}; give the "
+            "settings and the "
             "checkpoint of one run"
         )
     for name, leaf in found.items():
         if leaf.shape != shapes[name] or leaf.dtype != network.taps.dtype:
             raise InputError(
-                f"the {name} are {leaf.dtype} {list(leaf.shape)} where the network needs "
+                f"the parameter {name} is {leaf.dtype} {list(leaf.shape)} where the network needs "
                 f"{network.taps.dtype} {list(shapes[name] or ())}; give the settings and the checkpoint of one run"
             )
         if not leaf.isfinite().all():
-            raise InputError(f"the {name} are not finite; train again")
+            raise InputError(f"the parameter {name} is not finite; train again")
 
 
 def check_batch(network: Network, batch: Batch) -> None:
@@ -398,21 +400,30 @@ def from_named(network: Network, leaves: Mapping[str, Tensor]) -> Params | None:
     """The parameters that :func:`named` has views of, or a joint network's as older checkpoints have them.
 
     Returns:
-        ``None`` where one is missing or has another shape.
+        ``None`` where one is missing.
+
+    Raises:
+        InputError: one has another shape or type than the network's.
     """
     old = [leaves.get(name) for name in (f"weights.{JOINT}", "feedback", "bias")]
     if all(leaf is not None for leaf in old) and network.is_joint:
         joint, feedback, bias = old
         return Params({JOINT: joint}, feedback, bias)  # pyright: ignore[reportArgumentType]
-    spec, some = network.spec, next(iter(leaves.values()), network.taps)
+    spec, like = network.spec, network.taps
     empty = Params(
-        {link.name: some.new_zeros(link.shape) for link in network.links if link.shape is not None},
-        some.new_zeros(network.sites, spec.self_filter.count),
-        some.new_zeros(network.sites),
+        {link.name: like.new_zeros(link.shape) for link in network.links if link.shape is not None},
+        like.new_zeros(network.sites, spec.self_filter.count),
+        like.new_zeros(network.sites),
     )
-    for name, view in named(network, empty).items():
-        leaf = leaves.get(name)
-        if leaf is None or leaf.shape != view.shape or leaf.dtype != view.dtype:
-            return None
+    views = named(network, empty)
+    if not views.keys() <= leaves.keys():
+        return None
+    for name, view in views.items():
+        leaf = leaves[name]
+        if leaf.shape != view.shape or leaf.dtype != view.dtype:
+            raise InputError(
+                f"the parameter {name} is {leaf.dtype} {list(leaf.shape)} where the network needs {view.dtype} "
+                f"{list(view.shape)}; give the settings and the checkpoint of one run"
+            )
         view.copy_(leaf)
     return empty

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 Need = Literal["signal", "credit", "synapse"]
@@ -64,6 +65,13 @@ class Rule:
     signal: Callable[[Tensor], Signal] = no_signal
     init: Callable[..., Any] | None = None
     advance: Callable[..., Any] | None = None
+
+    @property
+    def by_credit_alone(self) -> bool:
+        """Whether its signal leaves hidden neurons as they are, so that they learn from their credit or not at all."""
+        if self.needs != {"signal", "credit"}:
+            return False
+        return not bool(self.signal(torch.tensor([[-3.0, -1.0, -2.0], [0.0, -5.0, 1.0]])).hidden.any())
 
     def unserved(self, served: Collection[Need]) -> str | None:
         """Why a kernel that serves these needs cannot serve this rule, but for what could; ``None`` if it can."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import inspect
 import traceback
 from collections.abc import Callable, Collection
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor
 
+import gemsnn
 from gemsnn.errors import InputError
 from gemsnn.rules.contract import NEEDS, Need, Rule, Signal
 from gemsnn.rules.named import NAMED, NAMES, RuleName
@@ -248,7 +250,8 @@ def source_in(file: str | None) -> Source | None:
 def line_of(error: BaseException) -> str:
     """Where in a person's own code an error arose."""
     frames = traceback.extract_tb(error.__traceback__)
-    inside = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent), "<frozen importlib")
+    others = (gemsnn.__file__, torch.__file__, importlib.__file__)
+    inside = ("<frozen importlib", *(str(Path(each).parent) for each in others if each))
     last = next((each for each in reversed(frames) if not each.filename.startswith(inside)), None)
     return "" if last is None else f" (line {last.lineno} of {last.filename})"
 

@@ -41,6 +41,23 @@ from gemsnn.store import parsing
 from gemsnn.types import AnyPath, Layout
 
 
+def _numbers(words: Sequence[str]) -> tuple[int, ...]:
+    return tuple(int(word) for word in words[0].split(",") if word.strip())
+
+
+Numbers = Annotated[
+    tuple[int, ...],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="N1,N2,..",
+        instance_from_str=_numbers,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(map(str, value))],
+    ),
+]
+"""Whole numbers: ``1,2,5`` on the command line."""
+
+
 def _groups(words: Sequence[str]) -> tuple[int | str, ...]:
     found = (word.strip() for word in words[0].split(",") if word.strip())
     return tuple(int(word) if word.lstrip("-").isdigit() else word for word in found)
@@ -56,7 +73,10 @@ Groups = Annotated[
         str_from_instance=lambda value: [",".join(map(str, value))],
     ),
 ]
-"""Hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML, or convolutions, ``16x5s2,256``; empty for none."""
+"""Hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML, or convolutions, ``16x5s2,256``.
+
+Empty for none.
+"""
 
 Drawn = Annotated[
     Drawing | None,

@@ -1,7 +1,7 @@
 """A graph of one's own in TOML: tables of populations and of projections.
 
-In settings they are ``[[network.graph.population]]`` and ``[[network.graph.projection]]``; ``--graph FILE`` takes a file
-whose tables are called ``[[population]]`` and ``[[projection]]``::
+In settings they are ``[[network.graph.population]]`` and ``[[network.graph.projection]]``; ``--graph FILE`` takes a
+file whose tables are called ``[[population]]`` and ``[[projection]]``::
 
     [[population]]
     name = "edges"

@@ -1,4 +1,4 @@
-"""Trees of tensors: named tuples, tuples and dictionaries within each other, whose leaves are tensors, arrays or numbers.
+"""Trees: named tuples, tuples and dictionaries within each other, whose leaves are tensors, arrays or numbers.
 
 :func:`map` makes a tree of others leaf by leaf; :func:`flat` and :func:`filled` turn a tree into a flat dictionary of
 tensors and back, which is how anything is saved.
