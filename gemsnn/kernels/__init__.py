@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Literal, cast
 
 import torch
+from torch import Tensor
 
 from gemsnn.errors import InputError
 from gemsnn.kernels import reference
@@ -15,7 +16,6 @@ from gemsnn.kernels.block import kernel as block
 from gemsnn.kernels.contract import Kernel, Learned, Learning, Rollout, Stream
 from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.model import network as networks
-from gemsnn.model.batches import collate
 from gemsnn.model.network import Network, NetworkSpec
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
@@ -86,15 +86,19 @@ def choose_stream(
     return chosen, STREAMS[chosen]
 
 
-def warm_up(kernel: Kernel, dtype: torch.dtype, learning: Learning | None = None) -> None:
+def warm_up(kernel: Kernel, like: Tensor, learning: Learning | None = None) -> None:
     """Run a kernel once on next to nothing, so that it compiles now what it needs, or loads it from the disk cache.
 
-    A rule of one's own in ``learning`` may need more than the others.
+    Args:
+        kernel: the kernel.
+        like: has the type and the device of the networks to come.
+        learning: where it has a rule of one's own, that may need more than the others.
     """
-    network = networks.build(NetworkSpec(inputs=1, visible=1, hidden=(1,)), dtype=dtype)
+    small = NetworkSpec(inputs=1, visible=1, hidden=(1,))
+    network = networks.build(small, dtype=like.dtype, device=like.device)
     params, spec = networks.init(network, 0), OptimiserSpec("sgd")
     zeros = torch.zeros(2, 1, dtype=torch.uint8)
-    batch = collate([Presentation(zeros, zeros, 0, 0)])
+    batch = networks.batch(network, [Presentation(zeros, zeros, 0, 0)])
     each = [Learning(RuleSpec(), spec, 2, 1)]
     if learning is not None and isinstance(learning.rule.rule, Own):
         each.append(dataclasses.replace(learning, optimiser=spec))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gemsnn import rng
 from gemsnn.errors import InputError
+from gemsnn.machine import devices
 from gemsnn.model import basis, links
 from gemsnn.model.batches import collate
 from gemsnn.model.graph import INPUTS, Graph, Population
@@ -21,6 +22,7 @@ from gemsnn.model.links import JOINT, Link
 from gemsnn.model.neurons import Neuron
 from gemsnn.model.projections import Masked
 from gemsnn.model.spec import NetworkSpec
+from gemsnn.store import trees
 from gemsnn.types import Batch, Presentation
 
 
@@ -102,13 +104,12 @@ class Network(NamedTuple):
     @property
     def sites(self) -> int:
         """S: how many biases there are."""
-        return len(self.own) if self.site is None else int(self.site[-1]) + 1
+        return sum(population.sheet.channels for population in self.graph.populations)
 
     @property
     def hidden_sites(self) -> int:
         """How many of them are hidden neurons'."""
-        hidden = self.spec.hidden_neurons
-        return hidden if self.site is None else (int(self.site[hidden - 1]) + 1 if hidden else 0)
+        return sum(population.sheet.channels for population in self.graph.hidden)
 
     @property
     def stretches(self) -> list[Stretch]:
@@ -178,8 +179,9 @@ def build(
         device: where all tensors lie.
 
     Raises:
-        InputError: a mask has the wrong shape or type.
+        InputError: a mask has the wrong shape or type, or the device is not here.
     """
+    devices.check_here(str(device))
     graph, (bases, numbers) = spec.graph, spec.banks
     given = dict(masks or {}) | ({} if mask is None else {JOINT: mask})
     found = {name: masked.to(device) for name, masked in _masks(spec, graph, given, seed).items()}
@@ -293,7 +295,7 @@ def check_batch(network: Network, batch: Batch) -> None:
 
 
 def batch(network: Network, presentations: Iterable[Presentation]) -> Batch:
-    """Presentations side by side as this network takes them: observed from the end of its warm-up on.
+    """Presentations side by side as this network takes them: on its device, observed from the end of its warm-up on.
 
     Where it has several readouts, each has the same target: ``[B, T, V]`` for all visible neurons.
 
@@ -302,7 +304,8 @@ def batch(network: Network, presentations: Iterable[Presentation]) -> Batch:
     """
     rows = collate(presentations, warm_up=network.spec.warm_up)
     check_batch(network, rows)
-    return rows._replace(target=targets(network, rows.target))
+    rows = rows._replace(target=targets(network, rows.target))
+    return trees.map(lambda leaf: leaf.to(network.taps.device), rows)
 
 
 def targets(network: Network, target: Tensor) -> Tensor:
@@ -397,7 +400,7 @@ def named(network: Network, params: Params) -> dict[str, Tensor]:
 
 
 def from_named(network: Network, leaves: Mapping[str, Tensor]) -> Params | None:
-    """The parameters that :func:`named` has views of, or a joint network's as older checkpoints have them.
+    """The parameters that :func:`named` has views of, or those of a joint network's older checkpoints, on its device.
 
     Returns:
         ``None`` where one is missing.
@@ -407,8 +410,8 @@ def from_named(network: Network, leaves: Mapping[str, Tensor]) -> Params | None:
     """
     old = [leaves.get(name) for name in (f"weights.{JOINT}", "feedback", "bias")]
     if all(leaf is not None for leaf in old) and network.is_joint:
-        joint, feedback, bias = old
-        return Params({JOINT: joint}, feedback, bias)  # pyright: ignore[reportArgumentType]
+        joint, feedback, bias = (leaf.to(network.taps.device) for leaf in old if leaf is not None)
+        return Params({JOINT: joint}, feedback, bias)
     spec, like = network.spec, network.taps
     empty = Params(
         {link.name: like.new_zeros(link.shape) for link in network.links if link.shape is not None},
@@ -426,4 +429,4 @@ def from_named(network: Network, leaves: Mapping[str, Tensor]) -> Params | None:
                 f"{list(view.shape)}; give the settings and the checkpoint of one run"
             )
         view.copy_(leaf)
-    return empty
+    return trees.map(lambda leaf: leaf.to(network.taps.device), empty)

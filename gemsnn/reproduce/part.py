@@ -131,7 +131,12 @@ def work(job: Job) -> dict[str, Any]:
     splits = datasets.load(settings.data)
     dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
     spec, learning = settings.train, settings.learning
-    network = networks.build(settings.network_spec(splits.train.layout), seed=spec.seed, dtype=dtype)
+    network = networks.build(
+        settings.network_spec(splits.train.layout),
+        seed=spec.seed,
+        dtype=dtype,
+        device=settings.network.device,
+    )
     check_decoder(settings.evaluate.decoder, network)
     name, kernel = kernels.choose(settings.network.kernel, network, learning)
     course: list[dict[str, Any]] = []

@@ -23,6 +23,7 @@ from gemsnn.data.datasets import DataSpec
 from gemsnn.errors import InputError
 from gemsnn.kernels import KernelName, Learning
 from gemsnn.learn.train import TrainSpec
+from gemsnn.machine import devices
 from gemsnn.model import topology
 from gemsnn.model.basis import BasisKind, BasisSpec
 from gemsnn.model.spec import FeedbackOf, NetworkSpec, Output
@@ -73,10 +74,7 @@ Groups = Annotated[
         str_from_instance=lambda value: [",".join(map(str, value))],
     ),
 ]
-"""Hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML, or convolutions, ``16x5s2,256``.
-
-Empty for none.
-"""
+"""Hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML; or convolutions, ``16x5s2,256``."""
 
 Drawn = Annotated[
     Drawing | None,
@@ -119,6 +117,7 @@ class NetworkChoice:
         output: whether visible neurons spike independently, or one at a time in a winner-take-all circuit.
         dtype: floating point type.
         kernel: the code that runs the network; auto takes the fastest that serves the case.
+        device: where it runs: cpu, cuda, or cuda:1 for the second card.
     """
 
     hidden: Annotated[Groups, Range(1, checks.MOST), OF_TOPOLOGY] = (256,)
@@ -136,10 +135,12 @@ class NetworkChoice:
     output: Annotated[Output, OF_TOPOLOGY] = "winner-take-all"
     dtype: Literal["float32", "float64"] = "float32"
     kernel: KernelName = "auto"
+    device: str = devices.CPU
 
     def __post_init__(self) -> None:
         """Check now, on the smallest data, what any network of these settings needs."""
         checks.fields(self)
+        devices.check_name(self.device)
         for group in self.hidden:
             if isinstance(group, str):
                 topology.convolution(group)

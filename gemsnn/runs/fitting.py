@@ -18,6 +18,7 @@ from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
 from gemsnn.learn import train
 from gemsnn.learn.train import Watcher
+from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.runs import config, drawing, layers
 from gemsnn.runs.config import Settings
@@ -84,8 +85,12 @@ def fit(
     if len(held):
         reading.check(held)
     seed, learning = chosen.train.seed, chosen.learning
+    devices.check_here(chosen.network.device)
     network = networks.build(
-        chosen.network_spec(recordings.layout), seed=seed, dtype=DTYPES[chosen.network.dtype]
+        chosen.network_spec(recordings.layout),
+        seed=seed,
+        dtype=DTYPES[chosen.network.dtype],
+        device=chosen.network.device,
     )
     check_decoder(chosen.evaluate.decoder, network)
     name, kernel = kernels.choose(chosen.network.kernel, network, learning)

@@ -26,6 +26,7 @@ from gemsnn.kernels import Kernel
 from gemsnn.learn import train
 from gemsnn.learn.online import OnlineSpec
 from gemsnn.learn.train import Learner
+from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params
 from gemsnn.runs import config, facts, modelfile
@@ -274,6 +275,8 @@ class Model:
 def load_model(path: AnyPath) -> Model:
     """The network of a run folder's last checkpoint, with all that its answers depend on.
 
+    It lies on the device that it was trained on where this machine has that, else on the CPU.
+
     Raises:
         InputError: ``path`` is no run folder, a file of it is damaged, or its checkpoint is not one of this network.
     """
@@ -327,4 +330,8 @@ def network_of(settings: Settings, told: Facts, tensors: dict[str, Tensor], wher
     if "mask" not in tensors and spec.is_joint:
         raise InputError(f"{where} lacks the mask of the network; train again")
     masks = networks.masks_in(tensors)
-    return networks.build(spec, masks=masks, seed=told.seed, dtype=DTYPES[settings.network.dtype])
+    wanted = settings.network.device
+    device = wanted if devices.is_here(wanted) else devices.CPU
+    return networks.build(
+        spec, masks=masks, seed=told.seed, dtype=DTYPES[settings.network.dtype], device=device
+    )

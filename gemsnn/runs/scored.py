@@ -25,7 +25,7 @@ def prepare(model: Model) -> None:
     with console.compiling(
         f"compiling the {model.kernel_name} kernel, which takes half a minute at its first use"
     ):
-        kernels.warm_up(model.kernel, model.network.taps.dtype)
+        kernels.warm_up(model.kernel, model.network.taps)
 
 
 def part_of(splits: Splits, name: str) -> SpikeSet:

@@ -14,6 +14,7 @@ from gemsnn.data.splits import Splits
 from gemsnn.errors import INTERRUPTED, InputError
 from gemsnn.learn import train
 from gemsnn.learn.train import TrainingState, Watcher
+from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network
 from gemsnn.rules import optimisers
@@ -59,10 +60,12 @@ def start_training(given: Layered, out: AnyPath | None, *, from_run: AnyPath | N
 
 def check(settings: Settings) -> None:
     """Raise :class:`InputError` where no data could make these settings work: before any is loaded."""
+    devices.check_here(settings.network.device)
     if settings.network.graph is not None:
         return  # which the data's own size decides
     side = 64 if settings.network.topology == "conv" else 1
-    network = networks.build(settings.network_spec(Layout(1, 2 * side, side, 2, 1)), seed=0)
+    layout = Layout(1, 2 * side, side, 2, 1)
+    network = networks.build(settings.network_spec(layout), seed=0, device=settings.network.device)
     check_decoder(settings.evaluate.decoder, network)
     kernels.choose(settings.network.kernel, network, settings.learning)
 
@@ -128,14 +131,15 @@ def _run_training(
 
     seed, layout = settings.train.seed, splits.train.layout
     dtype = DTYPES[settings.network.dtype]
-    network = networks.build(settings.network_spec(layout), seed=seed, dtype=dtype)
+    device = settings.network.device
+    network = networks.build(settings.network_spec(layout), seed=seed, dtype=dtype, device=device)
     check_decoder(settings.evaluate.decoder, network)
     if source is not None:
         continuing.check_fits(source, network, layout, from_run)
     wanted = settings.network.kernel if before is None else before["kernel"]
     name, kernel = kernels.choose(wanted, network, learning)
     with console.compiling(f"compiling the {name} kernel, which takes half a minute at its first use"):
-        kernels.warm_up(kernel, dtype, learning)
+        kernels.warm_up(kernel, network.taps, learning)
 
     if before is None:
         if source is not None and from_run is not None:

@@ -141,9 +141,8 @@ def log_likelihood(
     _check(network, params, presentations, compartments, batch, seed)
     seed = rng.derive(seed, "likelihood")
     rows = _shown(network, presentations, batch, progress, "likelihood")
-    return torch.cat(
-        [sampling.clamped(network, params, b, compartments, kernel=kernel, seed=seed) for b in rows]
-    )
+    found = [sampling.clamped(network, params, b, compartments, kernel=kernel, seed=seed) for b in rows]
+    return sampling.home(torch.cat(found))[0]
 
 
 def predict(
@@ -183,28 +182,25 @@ def predict(
     _check(network, params, presentations, compartments, batch, seed)
     checks.number(least_spikes, Annotated[int, Range(0, 2**63 - 1)], "least_spikes")
     seed = sampling.free_seed(seed)
-    spec, fan_out = network.spec, network.fan_out()
+    spec, (fan_out,) = network.spec, sampling.home(network.fan_out())
     votes, labels, came = [], [], []
     ends, courses = [], []  # at the end, by compartments; and in the course of time
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
     for rows in _shown(network, presentations, batch, progress, "prediction"):
         free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=seed)
-        votes.append(free.votes)
-        labels.append(rows.label)
-        came.append((rows.spikes.sum(2, dtype=torch.int64) * rows.observed).cumsum(1))
         if decoder == "likelihood":
             evidence = sampling.class_evidence(network, free.potential, rows)
-            ends.append(logspace.running_log_mean_exp(evidence[:, :, -1], 1))
-            courses.append(logspace.log_mean_exp(evidence, 1))
+            end = logspace.running_log_mean_exp(evidence[:, :, -1], 1)
+            course = logspace.log_mean_exp(evidence, 1)
         else:
-            ends.append(free.counts[:, :, -1].cumsum(1))
-            courses.append(free.counts.sum(1))
-        sent += torch.cat(
-            [
-                (rows.spikes > 0).sum((0, 1), dtype=torch.float64),
-                free.spikes.sum((0, 1, 2), dtype=torch.float64) / compartments,
-            ]
-        )
+            end, course = free.counts[:, :, -1].cumsum(1), free.counts.sum(1)
+        so_far = (rows.spikes.sum(2, dtype=torch.int64) * rows.observed).cumsum(1)
+        heard = (rows.spikes > 0).sum((0, 1), dtype=torch.float64)
+        fired = free.spikes.sum((0, 1, 2), dtype=torch.float64) / compartments
+        told = sampling.home(free.votes, rows.label, so_far, end, course, torch.cat([heard, fired]))
+        for kept, new in zip((votes, labels, came, ends, courses), told, strict=False):
+            kept.append(new)
+        sent += told[-1]
         steps += int(rows.length.sum())
     all_votes = _joined(votes, 2)
     if decoder == "likelihood":
@@ -278,12 +274,12 @@ def example(
     rows = networks.batch(network, [presentations[position]])
     free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=sampling.free_seed(seed))
     hidden = network.spec.hidden_neurons
-    spikes = free.spikes[0]
+    shown, spikes, votes = sampling.home(rows.spikes[0], free.spikes[0], free.votes[0, :, -1])
     return Example(
-        rows.spikes[0],
+        shown,
         spikes[..., :hidden],
         spikes[..., hidden:],
-        free.votes[0, :, -1],
+        votes,
         int(rows.label[0]),
         int(rows.address[0]),
     )

@@ -96,7 +96,7 @@ def filled(name: str, tree: Tree, saved: dict[str, Tensor]) -> Tree:
         return int(leaf)  # pyright: ignore[reportReturnType]
     if isinstance(like, Tensor):
         _check(name, leaf, tuple(like.shape), like.dtype)
-        return leaf.clone()  # pyright: ignore[reportReturnType]
+        return leaf.to(like.device, copy=True)  # pyright: ignore[reportReturnType]
     found = leaf.numpy()
     _check(name, found, like.shape, like.dtype)
     like[...] = found

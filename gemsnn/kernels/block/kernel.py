@@ -21,13 +21,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gemsnn.kernels.block.steps import Segment, bank, begin, sender_major, time_first
+from gemsnn.kernels.block import forward
+from gemsnn.kernels.block import learn as layerwise
+from gemsnn.kernels.block.scores import Scores
+from gemsnn.kernels.block.steps import Segment, bank, begin, sender_major
 from gemsnn.kernels.block.terms import Pending, add_terms, fades, grow
+from gemsnn.kernels.block.wires import plan_of
 from gemsnn.kernels.contract import Learned, Learning, Rollout
 from gemsnn.kernels.joint import Joint, apart, apart_state, joined, joined_state
 from gemsnn.kernels.wiring import Group, groups_of
@@ -37,6 +40,7 @@ from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec, OptimiserState
+from gemsnn.store import trees
 from gemsnn.types import Batch
 
 SEGMENT = 128
@@ -53,13 +57,10 @@ SMALL = 2**24
 
 
 def refuses(network: Network, learning: Learning | None) -> str | None:
-    """The block kernel serves every joint network and update interval, and rules that need a signal alone."""
-    if not network.is_joint:
-        return "its projections are not all dense, with one basis; use reference"
-    why = learning and learning.rule.value.unserved({"signal"})
-    if learning is not None and why:
-        others = "reference" if "synapse" in learning.rule.value.needs else "cpu or reference"
-        return f"{why}, which this kernel does not compute; use {others}"
+    """The block kernel serves every network on every device, and rules without state for every synapse."""
+    why = learning and learning.rule.value.unserved({"signal", "credit"})
+    if why:
+        return f"{why}, which this kernel does not hold; use reference"
     return None
 
 
@@ -84,65 +85,6 @@ def _threads(network: Network, runs: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(usual)
-
-
-class _Moment(NamedTuple):
-    """A step of :class:`_Scores`.
-
-    Attributes:
-        keep: how much of the log-weights survives, ``[B, 1]``: all of it in the padding.
-        evidence: ``[B, K]``.
-        log_weights: those after the step, ``[B, K]``.
-    """
-
-    keep: Tensor
-    evidence: Tensor
-    log_weights: Tensor
-
-
-class _Scores:
-    """How the compartments of a batch do.
-
-    Attributes:
-        log_weights: ``[B, K]``, those of the last step.
-        evidence: ``[T, B, K]`` as log-weights count it, zero where the visible neurons are not observed.
-        signal: ``[T, 2, B, K]``, learning signals for hidden and for visible neurons, as terms count them.
-    """
-
-    def __init__(self, network: Network, learning: Learning, batch: Batch, size: float) -> None:
-        like, rule, (presentations, steps, _) = network.taps, learning.rule, batch.spikes.shape
-        new_score, self._new_evidence = (1 - rule.gamma, 1 - rule.kappa) if rule.average else (1.0, 1.0)
-        read = rules.read_steps(rule, batch.observed, learning.update_every)
-        # what learning signals are multiplied with, 0 where no direction is read, [T, B, 1]
-        self._scale = time_first(read, like).to(like)[:, :, None] * (size * new_score / presentations)
-        keep = like.new_ones(steps, presentations).masked_fill_(time_first(batch.alive, like), rule.kappa)
-        self._network, self._learning_signal = network, rule.value.signal
-        self._counts = time_first(batch.observed, like).to(like)[:, :, None] * self._new_evidence
-        self.log_weights = like.new_zeros(presentations, learning.compartments)
-        self.evidence = like.new_zeros(steps, *self.log_weights.shape)
-        self.signal = like.new_zeros(steps, 2, *self.log_weights.shape)
-        self._after = torch.zeros_like(self.evidence)
-        leaves = (keep[:, :, None], self.evidence, self._after)
-        self._moments = [_Moment(*views) for views in zip(*(leaf.unbind(0) for leaf in leaves), strict=True)]
-
-    def judge(self, steps: range, spikes: Tensor, potential: Tensor) -> None:
-        """Take in some steps' spikes and potentials, ``[C P, N]``."""
-        some = slice(steps.start, steps.stop)
-        evidence = stepping.evidence(self._network, spikes, potential)
-        evidence = evidence.view(len(steps), *self.log_weights.shape)
-        torch.mul(evidence, self._counts[some], out=self.evidence[some])
-        for now in self._moments[some]:
-            # rules.advance_log_weights in one operation
-            torch.addcmul(now.evidence, self.log_weights, now.keep, out=now.log_weights)
-            self.log_weights = now.log_weights
-        signal, scale = self._learning_signal(self._after[some]), self._scale[some]
-        torch.mul(signal.hidden, scale, out=self.signal[some, 0])
-        torch.mul(signal.visible, scale, out=self.signal[some, 1])
-
-    @property
-    def log_likelihood(self) -> Tensor:
-        """The evidence in nats, ``[B, K]``."""
-        return self.evidence.sum(0) / self._new_evidence
 
 
 def _run(network: Network, segment: Segment) -> None:
@@ -170,7 +112,7 @@ class _Course:
     ) -> None:
         self.network, self.batch, self.length, self._seed = network, batch, length, seed
         self.history = begin(network, batch, learning.compartments)
-        self.scores = _Scores(network, learning, batch, size)
+        self.scores = Scores(network, learning, batch, size)
         self.total, self.runs, _ = self.history.error.shape
         self._window = rules.memory_of(learning.rule, network.taps.dtype)
         rows = min(self.total, self._window + length)
@@ -202,7 +144,8 @@ def _learn_at_rest(
         steps, segment, coefficient = course.enter(start, params)
         _run(course.network, segment)
         some = slice(steps.start, steps.stop)
-        scores.judge(steps, history.fired[some].flatten(0, 1), history.potential[some].flatten(0, 1))
+        evidence = stepping.evidence(course.network, history.fired[some], history.potential[some])
+        scores.judge(steps, evidence.unflatten(1, scores.log_weights.shape))
         grow(coefficient.flatten(1), scores.signal[some].flatten(1), course.fading)
         weight = torch.zeros_like(params.weight.permute(1, 2, 0))
         small = add_terms(course.network, history, coefficient, steps.stop, weight, whole=whole)
@@ -226,7 +169,8 @@ def _learn_pending(course: _Course, params: Joint, groups: list[Group], rule: Ru
             segment.drive(now)
             pending.feel(t, now.potential)
             segment.fire(now)
-            scores.judge(range(t, t + 1), now.spikes, now.potential)
+            evidence = stepping.evidence(course.network, now.spikes, now.potential)
+            scores.judge(range(t, t + 1), evidence.view(1, *scores.log_weights.shape))
             pending.add(t, now, signal[t].view(2, -1))
             if (t + 1) % every == 0 or t + 1 == total:
                 rows = len(flat) - steps.stop + t + 1
@@ -253,7 +197,14 @@ def learn(
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     presentations, total, _ = batch.spikes.shape
     every = total if learning.update_every is None else learning.update_every
-    groups, spec = groups_of(network), learning.optimiser
+    batch, plan, spec = (
+        trees.map(lambda leaf: leaf.to(network.taps.device), batch),
+        plan_of(network),
+        learning.optimiser,
+    )
+    if not network.is_joint or "credit" in learning.rule.value.needs:
+        return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr)
+    groups = groups_of(network)
     joint, state = joined(params), joined_state(optimiser)
     # only where updates are linear in the direction can they be pending; else the weights rest between two updates
     linear = spec.optimiser == "sgd" and every < total
@@ -267,6 +218,8 @@ def learn(
             course = _Course(network, learning, batch, seed=seed, length=length, size=lr)
             joint = _learn_pending(course, joint, groups, learning.rule, every)
             return course.learned(joint, state._replace(updates=state.updates - (-total // every)))
+    if plan.is_forward:
+        return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr)
     joint = joint._replace(weight=sender_major(joint.weight).permute(2, 0, 1))
     course = _Course(network, learning, batch, seed=seed, length=every, size=1.0)
     return course.learned(*_learn_at_rest(course, joint, state, spec, lr, groups is not None))
@@ -277,6 +230,13 @@ def rollout(
     network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
+    batch, plan = trees.map(lambda leaf: leaf.to(network.taps.device), batch), plan_of(network)
+    if not network.is_joint or plan.is_forward:
+        course = forward.begin(network, batch, compartments)
+        steps = range(course.potential.shape[1])
+        forward.run(network, plan, params, batch, course, steps, seed=seed, clamp=clamp)
+        shape = (-1, compartments)
+        return Rollout(course.fired.to(torch.uint8).unflatten(0, shape), course.potential.unflatten(0, shape))
     history = begin(network, batch, compartments)
     steps = range(len(history.error))
     segment = Segment(network, joined(params), batch, history, steps, seed=seed, clamp=clamp)

@@ -242,7 +242,7 @@ def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
         for i in range(len(circuits)):
             start, stop = circuits[i]
             silent += elementary.softmax(potential[start:stop], error[start:stop])
-            _choose(uniform[start], error[start:stop], spikes[start:stop])
+            choose(uniform[start], error[start:stop], spikes[start:stop])
     else:
         elementary.sigmoid(potential, error)
         for n in range(hidden, len(spikes)):
@@ -266,7 +266,7 @@ def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
 
 
 @njit(nogil=True)
-def _choose(uniform, probability, spikes):  # pragma: no cover (compiled)
+def choose(uniform, probability, spikes):  # pragma: no cover (compiled)
     """Spikes of a circuit: the first neuron i with ``uniform < p_1 + .. + p_i``, if any."""
     reached = 0.0
     for n in range(len(spikes)):

@@ -26,7 +26,7 @@ from torch import Tensor
 from gemsnn.errors import InputError
 from gemsnn.kernels import threads
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
-from gemsnn.kernels.cpu import signals
+from gemsnn.kernels.cpu import graph, signals
 from gemsnn.kernels.cpu.runs import Block, Runs, add_terms
 from gemsnn.kernels.cpu.work import Rule, Small
 from gemsnn.kernels.joint import Joint, apart, apart_state, joined, joined_state
@@ -56,12 +56,12 @@ PENDING_BYTES = 2**30
 def refuses(network: Network, learning: Learning | None) -> str | None:
     """The cpu kernel serves block-structured topologies on the CPU, and rules that need a signal, and a credit."""
     if network.own.device.type != "cpu":
-        return f"the network lies on {network.own.device}, and this kernel runs on the CPU only; use block"
+        return f"the network lies on {network.own.device}, and this kernel runs on the CPU only; use block or reference"
     why = learning and learning.rule.value.unserved({"signal", "credit"})
     if why:
         return f"{why}, which this kernel does not hold; use reference"
     if not network.is_joint:
-        return "its projections are not all dense, with one basis; use reference"
+        return graph.refuses(network)
     if groups_of(network) is None:
         return "its mask is not made of whole blocks of synapses between groups; use block"
     kinds = {neuron for _, neuron in network.visible_stretches}
@@ -341,6 +341,8 @@ def learn(
     lr: float,
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
+    if not network.is_joint:
+        return graph.learn(network, params, optimiser, learning, batch, seed=seed, lr=lr)
     presentations, steps, _ = batch.spikes.shape
     way = plan(network, learning, presentations, steps, lr)
     # pending terms tie all runs together; where there are none, parts of the batch run side by side
@@ -374,6 +376,8 @@ def rollout(
     network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
+    if not network.is_joint:
+        return graph.rollout(network, params, batch, compartments, seed=seed, clamp=clamp)
     steps = batch.spikes.shape[1]
     pieces = split(batch, PARTS)
     course = Course(
