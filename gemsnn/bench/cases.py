@@ -29,7 +29,7 @@ from gemsnn.model.basis import BasisSpec
 from gemsnn.model.network import NetworkSpec
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
-from gemsnn.runs.config import Settings
+from gemsnn.runs.config import FORMER
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count
 from gemsnn.types import Layout, PresentationSequence
@@ -113,7 +113,7 @@ def cases(task: TaskName, *, quick: bool = False) -> list[Case]:
         return [_peers(sizes, compartments) for compartments in sizes.few]
     if task == "conv":
         return [_conv(sizes, compartments) for compartments in sizes.few]
-    settings = Settings()
+    settings = FORMER
     network = settings.network_spec(SENSOR._replace(width=1) if quick else SENSOR)
     train = settings.train
     return [Case("digits", network, train.compartments, train.batch, sizes.steps, settings.learning)]
