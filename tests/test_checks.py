@@ -78,6 +78,8 @@ RESULTS = {
     "gemsnn.data.parts.Listing": "what a loader of the library says of its files",
     "gemsnn.model.links.Link": "what building a network makes",
     "gemsnn.runs.layers.Layered": "what layers come to, made by layers.resolve",
+    "gemsnn.rules.contract.Rule": "checked where it is taken for a setting (gemsnn.rules.own.made)",
+    "gemsnn.specs.fields.Written": "a note beside a setting's declaration",
     "gemsnn.specs.needs.Condition": "made by the functions of its module, where settings are declared",
     "gemsnn.specs.needs.Given": "what a command line's flags said",
     "gemsnn.specs.needs.Needs": "made by the functions of its module, where settings are declared",
@@ -178,7 +180,7 @@ def allows(value: Any, kind: Any, ranges: tuple[Range, ...]) -> bool:
         return math.isfinite(value) and all(value in limit for limit in ranges)
     if kind is Path:
         return isinstance(value, (str, Path))
-    return value is None if kind is type(None) else isinstance(value, kind)
+    return value is None if kind is type(None) else isinstance(value, origin or kind)
 
 
 @pytest.mark.parametrize(("cls", "field", "kind"), FIELDS, ids=ids)

@@ -1,6 +1,5 @@
 import itertools
 import math
-import typing
 
 import pytest
 import torch
@@ -24,12 +23,15 @@ from gemsnn.kernels.block import kernel as block
 from gemsnn.model import logspace
 from gemsnn.rules import advance as advancing
 from gemsnn.rules import base as rules
-from gemsnn.rules import optimisers
-from gemsnn.rules.base import CONTROLLED, ONE_HOP, RULES, RuleSpec, Signal
+from gemsnn.rules import ml, optimisers
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.contract import Signal
+from gemsnn.rules.named import NAMED, NAMES
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.store import trees
 from gemsnn.types import collate
 
+RULES = {name: rule.signal for name, rule in NAMED.items() if "signal" in rule.needs}
 OUTPUTS = ["independent", "winner-take-all"]
 PLAIN = OptimiserSpec("sgd", lr=1.0)
 # hidden neurons, steps, compartments: at most 512 tuples of hidden paths; a hidden weight needs 3 steps to matter
@@ -323,23 +325,31 @@ def test_signals_by_hand():
 def test_one_compartment_has_no_others():
     v = torch.tensor([-7.0])
     hidden = {"gem": 1.0, "gem-cv": 0.0, "iw": -7.0, "iw-ovis": -7.0, "mb": -7.0} | dict.fromkeys(
-        ONE_HOP | CONTROLLED, 0.0
+        ("one-hop", "one-hop-gem", "one-hop-cv"), 0.0
     )
     for name, rule in RULES.items():
         torch.testing.assert_close(rule(v), Signal(torch.ones(1), torch.tensor([hidden[name]])))
 
 
-def test_which_rules_are_global():
-    names = typing.get_args(rules.RuleName)
-    assert {name for name in names if rules.is_global(RuleSpec(name))} == set(names) - {
-        "ml"
-    } - ONE_HOP - CONTROLLED
+def test_what_rules_need():
+    """And that a rule says its greatest need to a kernel that does not serve it."""
+    assert tuple(NAMED) == NAMES
+    assert all(rule.name == name for name, rule in NAMED.items())
+    needs = {name: rule.needs for name, rule in NAMED.items()}
+    one_hop = {"one-hop", "one-hop-gem", "one-hop-cv"}
+    assert {name for name in needs if "signal" in needs[name]} == set(NAMES) - {"ml"}
+    assert {name for name in needs if "credit" in needs[name]} == one_hop
+    assert {name for name in needs if "synapse" in needs[name]} == {"ml", "one-hop-cv"}
+    assert NAMED["gem"].unserved({"signal"}) is None
+    assert "a credit for each hidden neuron" in NAMED["one-hop"].unserved({"signal"})
+    assert "state of its own for every synapse" in NAMED["one-hop-cv"].unserved({"signal"})
 
 
-@pytest.mark.parametrize("rule", typing.get_args(rules.RuleName))
+@pytest.mark.parametrize("rule", NAMES)
 def test_permuting_compartments_changes_nothing(rule):
     network, params = make_network()
     spec = RuleSpec(rule, kappa=0.8, gamma=0.7, readout="every-step")
+    update = ml.update if rule == "ml" else advancing.update
     draw = torch.Generator().manual_seed(0)
     order = torch.tensor([2, 0, 3, 1])
     here, there = (advancing.init(spec, network, params, 1, 4) for _ in range(2))
@@ -349,11 +359,9 @@ def test_permuting_compartments_changes_nothing(rule):
         score = trees.map(
             lambda leaf: torch.randn(1, 4, *leaf.shape, generator=draw, dtype=torch.float64), params
         )
-        here, one = advancing.update(spec, network, here, evidence, score, alive=alive, read=read)
+        here, one = update(spec, network, here, evidence, score, alive=alive, read=read)
         permuted = trees.map(lambda leaf: leaf[:, order], score)
-        there, two = advancing.update(
-            spec, network, there, evidence[:, order], permuted, alive=alive, read=read
-        )
+        there, two = update(spec, network, there, evidence[:, order], permuted, alive=alive, read=read)
         for a, b in zip(trees.leaves(one), trees.leaves(two), strict=True):
             torch.testing.assert_close(a, b)
     torch.testing.assert_close(here.log_weights[:, order], there.log_weights)
@@ -396,7 +404,7 @@ def test_the_baseline_of_ml():
             signal, weight = 0.75 * signal + v * e**2, 0.75 * weight + e**2
         scores = trees.map(lambda leaf, score=score: torch.full((1, 1, *leaf.shape), score).double(), params)
         living = torch.tensor([alive])
-        state, step = advancing.update(
+        state, step = ml.update(
             spec, network, state, torch.tensor([[evidence]]).double(), scores, alive=living, read=living
         )
         torch.testing.assert_close(step.bias, torch.tensor([v * e - g, e]).double() * alive)
@@ -468,6 +476,10 @@ def test_the_likelihood_rises_when_the_rule_is_followed():
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
+        ({"rule": "gemm"}, "rule must be one of .*, not 'gemm'; the nearest is 'gem'"),
+        ({"rule": "one_hop_cv"}, "the nearest is 'one-hop-cv'"),
+        ({"rule": 3}, "rule must be a name, a function from log-weights .*, not 3"),
+        ({"rule": "one-hop", "readout": "last-step"}, "the rule one-hop needs readout every-step"),
         ({"kappa": 1.1}, "kappa must be at least 0 and at most 1, not 1.1"),
         ({"gamma": -0.1}, "gamma must be at least 0"),
         ({"average": True, "kappa": 1.0}, "with average, kappa"),

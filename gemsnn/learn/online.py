@@ -328,7 +328,7 @@ class OnlineLearner:
         if self.learning is None:
             return f"the network's potentials are not finite at step {step}; its parameters are damaged"
         return (
-            f"the weights are no longer finite at step {step} (rule {self.learning.rule.rule}, "
+            f"the weights are no longer finite at step {step} (rule {self.learning.rule.name}, "
             f"{self.learning.optimiser.optimiser} with lr {self.learning.optimiser.lr:g}); go back to the last good "
             "state, and learn on with a smaller lr"
         )

@@ -293,7 +293,7 @@ def _check_finite(update: Update, learning: Learning, kept: int) -> None:
         return
     raise InputError(
         f"the weights are no longer finite after batch {update.learner.batches} (epoch {update.epoch}, rule "
-        f"{learning.rule.rule}, {learning.optimiser.optimiser} with lr {learning.optimiser.lr:g}); the last good "
+        f"{learning.rule.name}, {learning.optimiser.optimiser} with lr {learning.optimiser.lr:g}); the last good "
         f"checkpoint is that of batch {kept}; train again with a smaller --lr"
     )
 

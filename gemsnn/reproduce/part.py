@@ -23,6 +23,7 @@ from gemsnn.learn.train import Watcher
 from gemsnn.machine import children
 from gemsnn.model import network as networks
 from gemsnn.report import schema
+from gemsnn.rules import loading
 from gemsnn.runs import config
 from gemsnn.runs.config import Settings
 from gemsnn.scoring import evaluate, metrics
@@ -106,6 +107,10 @@ NEEDED = ("log_likelihood", "accuracy", "ece", "nll")
 def settings_of(job: Job) -> Settings:
     """All settings of a part."""
     given = config.parse(job.settings, "the sweep's settings")
+    # the sweep has imported its rule, and sends the place
+    given = dataclasses.replace(
+        given, rule=dataclasses.replace(given.rule, rule=loading.given(given.rule.name))
+    )
     spec = dataclasses.replace(given.train, compartments=job.compartments, seed=job.seed)
     spec = dataclasses.replace(spec, evaluate_every=spec.epochs)
     return dataclasses.replace(given, train=spec)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,17 +22,19 @@ from gemsnn.data.datasets import DataSpec
 from gemsnn.errors import InputError
 from gemsnn.kernels import KernelName, Learning
 from gemsnn.learn.train import TrainSpec
+from gemsnn.machine import devices
 from gemsnn.model import topology
 from gemsnn.model.basis import BasisKind, BasisSpec
 from gemsnn.model.spec import FeedbackOf, NetworkSpec, Output
 from gemsnn.model.topology import Readouts, TopologyName
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.rules.own import Own
 from gemsnn.runs import drawing
 from gemsnn.runs.drawing import Drawing
 from gemsnn.scoring.evaluate import Decoder
-from gemsnn.machine import devices
 from gemsnn.specs import checks
+from gemsnn.specs import fields as specs
 from gemsnn.specs.checks import Count, NotNegative, Probability, Range
 from gemsnn.specs.needs import given, needs, one_of, without
 from gemsnn.store import parsing
@@ -71,7 +73,10 @@ Groups = Annotated[
         str_from_instance=lambda value: [",".join(map(str, value))],
     ),
 ]
-"""Hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML, or convolutions, ``16x5s2,256``; empty for none."""
+"""Hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML, or convolutions, ``16x5s2,256``.
+
+Empty for none.
+"""
 
 Drawn = Annotated[
     Drawing | None,
@@ -219,7 +224,7 @@ def tables(settings: Settings) -> dict[str, dict[str, Any]]:
             return {name: plain(entry) for name, entry in pairs if entry is not None}
         if isinstance(value, tuple):
             return list(value)
-        return str(value) if isinstance(value, Path) else value
+        return str(value) if isinstance(value, (Path, Own)) else value
 
     return plain(settings)
 
@@ -254,15 +259,12 @@ def from_tables(tables: dict[str, Any], where: str) -> Settings:
     return Settings(**{name: _part_type(name)(**values) for name, values in parts.items()})
 
 
-def read_tables(
-    tables: dict[str, Any], where: str, shape: Callable[[type], type] = lambda kind: kind
-) -> dict[str, dict[str, Any]]:
-    """The values that parsed TOML tables hold, by table and key.
+def read_tables(tables: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """The values that parsed TOML tables hold, by table and key; numbers are not checked yet.
 
     Args:
         tables: the tables.
         where: names their source in errors.
-        shape: what a part of the settings is to look like; by default as it is, with its checks of numbers.
 
     Raises:
         InputError: a table, a key or a type is not one of ours.
@@ -277,7 +279,7 @@ def read_tables(
         keys = [item.name for item in dataclasses.fields(parts[name])]
         _check_keys(table, keys, f"{where}: [{name}]", "key")
         try:
-            part = msgspec.convert(table, shape(parts[name]), dec_hook=_decode)
+            part = msgspec.convert(table, specs.unchecked(parts[name]), dec_hook=_decode)
         except msgspec.ValidationError as error:
             raise InputError(f"{where}: [{name}]: {error}") from None
         found[name] = {key: getattr(part, key) for key in table}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gemsnn.errors import InputError
+from gemsnn.rules import loading
 from gemsnn.runs import config, recipes
 from gemsnn.runs.config import Settings
 from gemsnn.specs import fields as specs
@@ -91,7 +92,7 @@ def of_run(run: AnyPath) -> Layer:
 
 
 def _values(content: str, where: str) -> dict[str, Any]:
-    parts = config.read_tables(parsing.parse_toml(content, where), where, specs.unchecked)
+    parts = config.read_tables(parsing.parse_toml(content, where), where)
     return {key: value for part in parts.values() for key, value in part.items()}
 
 
@@ -107,12 +108,17 @@ def resolve(defaults: Settings, layers: Sequence[Layer]) -> Layered:
     """The settings that layers come to.
 
     A value that equals the default counts as given by a flag, but not by a file: the file of a run holds every
-    setting. A path becomes absolute, so that a run can be used from any folder.
+    setting. A path becomes absolute, so that a run can be used from any folder. A rule of one's own that
+    somebody asked for is imported; one that a run had stays a place.
 
     Raises:
-        InputError: a setting has no effect, a number makes no sense, or a path cannot be written down.
+        InputError: a setting has no effect, a number makes no sense, a path cannot be written down, or a rule cannot be
+            imported.
     """
     values, usual = merged(defaults, layers), specs.flat(defaults)
+    chosen = next((layer for layer in reversed(layers) if "rule" in layer.values), None)
+    if chosen is not None and chosen.asked:
+        values["rule"] = loading.given(values["rule"])
     given, decided = {}, {}
     for level, layer in enumerate(layers, 1):
         for name, value in layer.values.items():

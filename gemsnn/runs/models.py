@@ -24,10 +24,10 @@ from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.kernels import Kernel
-from gemsnn.machine import devices
 from gemsnn.learn import train
 from gemsnn.learn.online import OnlineSpec
 from gemsnn.learn.train import Learner
+from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params
 from gemsnn.runs import config
@@ -52,7 +52,8 @@ class Facts:
 
     Attributes:
         reading: how recordings become bins, and the classes' names.
-        warm_up: the share of each recording before its output spikes count, see :class:`gemsnn.model.network.NetworkSpec`.
+        warm_up: the share of each recording before its output spikes count, see
+            :class:`gemsnn.model.network.NetworkSpec`.
         decoder: how compartments answer.
         seed: of the noise.
         temperatures: fitted on the validation part at the end of the training.

@@ -21,6 +21,7 @@ from gemsnn.model import network as networks
 from gemsnn.model.network import Network
 from gemsnn.model.receptive import receptive_fields
 from gemsnn.rules import optimisers
+from gemsnn.rules.own import Own
 from gemsnn.runs import config, console, continuing, layers
 from gemsnn.runs.config import Settings
 from gemsnn.runs.layers import Layered
@@ -122,6 +123,7 @@ def _run_training(
         from_run: another run, whose weights a new one begins with.
     """
     began, settings = time.perf_counter(), given.settings
+    learning = settings.learning  # a rule that is not known is refused before any data is read
     source = None if from_run is None else load_model(from_run)
     splits = datasets.load(settings.data, progress=console.bar)
     for note in splits.notes:
@@ -144,9 +146,9 @@ def _run_training(
     if source is not None:
         continuing.check_fits(source, network, layout, from_run)
     wanted = settings.network.kernel if before is None else before["kernel"]
-    name, kernel = kernels.choose(wanted, network, settings.learning)
+    name, kernel = kernels.choose(wanted, network, learning)
     with console.compiling(f"compiling the {name} kernel, which takes half a minute at its first use"):
-        kernels.warm_up(kernel, network.taps)
+        kernels.warm_up(kernel, network.taps, learning)
 
     if before is None:
         if source is not None and from_run is not None:
@@ -162,6 +164,7 @@ def _run_training(
             "decoder": settings.evaluate.decoder,
             "settings": config.tables(settings),
             "layers": given.record(),
+            **continuing.recorded(settings.rule),
             "presentations": {
                 "train": len(splits.train),
                 "validation": len(splits.validation),
@@ -179,6 +182,10 @@ def _run_training(
         }
     else:
         manifest = continuing.resumed(before, settings, _now())
+        note = continuing.rule_note(before, settings.rule)
+        if note is not None:
+            console.say(f"note: {note}")
+            manifest["notes"] = [*manifest.get("notes", []), note]
         if progress.learner.batches >= settings.train.epochs * _per_epoch(splits, settings):
             console.say("all steps were made before; what is left is to score the network")
     changed = {} if old is None else continuing.changes(old, settings)
@@ -206,7 +213,7 @@ def _per_epoch(splits: Splits, settings: Settings) -> int:
 
 def _plain(value: Any) -> Any:
     """A setting's value as JSON has it."""
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, (Path, Own)) else value
 
 
 def _progress(run: RunFolder, settings: Settings, network: Network) -> tuple[Progress, dict[str, Any]]:

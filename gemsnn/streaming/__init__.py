@@ -21,7 +21,7 @@ from gemsnn.data.events import mended
 from gemsnn.data.sources import Source, open_source
 from gemsnn.data.wire import Label
 from gemsnn.errors import INTERRUPTED, InputError
-from gemsnn.runs import config, console, models
+from gemsnn.runs import config, console, continuing, models
 from gemsnn.runs.models import Model
 from gemsnn.store.files import locked, make_folder
 from gemsnn.store.records import RunFolder
@@ -49,7 +49,11 @@ def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
     try:
         task = task_of(spec, settings, trained, source.sensor)
         _check_lag(spec, task, source)
-        for caution in cautions(spec, settings, trained):
+        notes = cautions(spec, settings, trained)
+        if task.learning is not None:
+            changed = continuing.rule_note(RunFolder(model).read_json("manifest.json"), task.learning.rule)
+            notes += [] if changed is None else [changed]
+        for caution in notes:
             console.say(f"note: {caution}")
         if spec.state is None:
             return _run(spec, task, source, schedule, RunFolder(model))

@@ -62,9 +62,10 @@ SMALL = 2**24
 
 
 def refuses(network: Network, learning: Learning | None) -> str | None:
-    """The block kernel serves every network on every device, and the rules without state for every synapse."""
-    if learning is not None and not (rules.is_global(learning.rule) or learning.rule.rule in rules.ONE_HOP):
-        return f"the rule {learning.rule.rule} keeps state for every synapse and compartment; use reference"
+    """The block kernel serves every network on every device, and rules without state for every synapse."""
+    why = learning and learning.rule.value.unserved({"signal", "credit"})
+    if why:
+        return f"{why}, which this kernel does not hold; use reference"
     return None
 
 
@@ -207,7 +208,7 @@ def learn(
     presentations, total, _ = batch.spikes.shape
     every = total if learning.update_every is None else learning.update_every
     batch, plan = _here(network, batch), plan_of(network)
-    if not network.is_joint or not rules.is_global(learning.rule):
+    if not network.is_joint or "credit" in learning.rule.value.needs:
         return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr)
     groups, spec = groups_of(network), learning.optimiser
     joint, state = joined(params), joined_state(optimiser)

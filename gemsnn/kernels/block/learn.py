@@ -43,7 +43,7 @@ def learn(
     every = total if learning.update_every is None else min(learning.update_every, total)
     history = forward.begin(network, batch, learning.compartments)
     scores, error = Scores(network, learning, batch, 1.0), torch.zeros_like(history.potential)
-    window, blames = rules.memory_of(rule, network.taps.dtype), rule.rule in rules.ONE_HOP
+    window, blames = rules.memory_of(rule, network.taps.dtype), "credit" in rule.value.needs
     fading = fades(rule.gamma, min(total, window + every), min(every, FADING)).to(network.taps)
     observed = batch.observed.repeat_interleave(learning.compartments, 0)[:, :, None]
     shape = (presentations, learning.compartments)

@@ -35,7 +35,7 @@ class Scores:
         keep = like.new_ones(steps, presentations).masked_fill_(time_first(batch.alive, like), rule.kappa)
         self._keep = keep[:, :, None].unbind(0)
         self._counts = time_first(batch.observed, like).to(like)[:, :, None] * self._new_evidence
-        self._signal_of = rules.RULES[rule.rule]
+        self._signal_of = rule.value.signal
         self.log_weights = like.new_zeros(presentations, learning.compartments)
         self.evidence = like.new_zeros(steps, *self.log_weights.shape)
         self.signal = like.new_zeros(steps, 2, *self.log_weights.shape)

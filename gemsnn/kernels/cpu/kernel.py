@@ -35,6 +35,7 @@ from gemsnn.model.network import Network, Params
 from gemsnn.model.neurons import BERNOULLI, CIRCUIT
 from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
+from gemsnn.rules.contract import Signal
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.store import trees as states
 from gemsnn.types import Batch
@@ -53,11 +54,12 @@ PENDING_BYTES = 2**30
 
 
 def refuses(network: Network, learning: Learning | None) -> str | None:
-    """The cpu kernel serves block-structured topologies on the CPU, and rules without state for every synapse."""
+    """The cpu kernel serves block-structured topologies on the CPU, and rules that need a signal, and a credit."""
     if network.own.device.type != "cpu":
         return f"the network lies on {network.own.device}, and this kernel runs on the CPU only; use block or reference"
-    if learning is not None and learning.rule.rule not in signals.CODES:
-        return f"the rule {learning.rule.rule} needs more than one signal a compartment; use reference"
+    why = learning and learning.rule.value.unserved({"signal", "credit"})
+    if why:
+        return f"{why}, which this kernel does not hold; use reference"
     if not network.is_joint:
         return "its projections are not all dense, with one basis; use block"
     if groups_of(network) is None:
@@ -89,7 +91,8 @@ class Plan(NamedTuple):
 def plan(network: Network, learning: Learning, presentations: int, steps: int, lr: float) -> Plan:
     """The plan for learning a batch of presentations of so many steps."""
     rule, every = learning.rule, steps if learning.update_every is None else min(learning.update_every, steps)
-    window = rules.memory_of(rule, network.taps.dtype)
+    window, credit = rules.memory_of(rule, network.taps.dtype), "credit" in rule.value.needs
+    signal = signals.CODES.get(rule.value.signal, signals.ASKED)
     keep = min(steps, max(every, window, network.taps.shape[1]))
     capacity = min(steps, keep + max(every, SEGMENT))
     runs = presentations * learning.compartments
@@ -97,7 +100,8 @@ def plan(network: Network, learning: Learning, presentations: int, steps: int, l
     # only where updates are linear in the direction can they be pending
     online = (
         learning.optimiser.optimiser == "sgd"
-        and rule.rule not in rules.ONE_HOP  # which needs the weights of now, not only products with them
+        and not credit  # which needs the weights of now, not only products with them
+        and signal != signals.ASKED  # for which the steps would have to stop
         and every < steps
         and products_bytes <= PENDING_BYTES
         and network.spec.neurons < 2**16  # products of spikes are counted in 16 bits
@@ -109,8 +113,8 @@ def plan(network: Network, learning: Learning, presentations: int, steps: int, l
         gamma=rule.gamma,
         fresh_evidence=1 - rule.kappa if rule.average else 1.0,
         fresh_error=1 - rule.gamma if rule.average else 1.0,
-        signal=signals.CODES[rule.rule],
-        one_hop=rule.rule in rules.ONE_HOP,
+        signal=signal,
+        one_hop=credit,
         every=every,
         eta=lr if online else 1.0,
         window=min(capacity, window),
@@ -238,6 +242,19 @@ class Course:
                     lambda part, block: part.advance(weight, self._small, block, share=False),
                     list(zip(self.parts, blocks, strict=True)),
                 )
+            if self.way.rule.signal == signals.ASKED:
+                self._ask()
+
+    def _ask(self) -> None:
+        """Ask the rule for the signals of all parts' blocks at once, and let them learn with these."""
+        assert self.learning is not None
+        sizes = [len(part.past.log_weights) for part in self.parts]
+        signal = self.learning.rule.value.signal(torch.cat([part.asked for part in self.parts], 1))
+        each = zip(*(leaf.split(sizes, 1) for leaf in signal), strict=True)
+        threads.each(
+            lambda part, own: part.learn(own),
+            [(p, Signal(*s)) for p, s in zip(self.parts, each, strict=True)],
+        )
 
     def _settle(self) -> None:
         """Add pending terms to the weights."""
