@@ -368,4 +368,4 @@ def test_state_for_every_synapse_is_refused():
         network, _, _ = make(Case(name))
         for rule in ("ml", "one-hop-cv"):
             learning = Learning(RuleSpec(rule), OptimiserSpec(), 2, None)
-            assert "state for every synapse" in (block.refuses(network, learning) or "")
+            assert "for every synapse and compartment" in (block.refuses(network, learning) or "")
