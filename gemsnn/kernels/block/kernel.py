@@ -100,7 +100,7 @@ def _run(network: Network, segment: Segment) -> None:
             segment.fire(moment)
 
 
-class _Course:
+class _Segments:
     """A batch under way.
 
     Args:
@@ -141,7 +141,7 @@ class _Course:
 
 
 def _learn_at_rest(
-    course: _Course, params: Joint, optimiser: OptimiserState, spec: OptimiserSpec, lr: float, whole: bool
+    course: _Segments, params: Joint, optimiser: OptimiserState, spec: OptimiserSpec, lr: float, whole: bool
 ) -> tuple[Joint, OptimiserState]:
     """Every update ends a segment."""
     history, scores = course.history, course.scores
@@ -159,7 +159,9 @@ def _learn_at_rest(
     return params, optimiser
 
 
-def _learn_pending(course: _Course, params: Joint, groups: list[Group], rule: RuleSpec, every: int) -> Joint:
+def _learn_pending(
+    course: _Segments, params: Joint, groups: list[Group], rule: RuleSpec, every: int
+) -> Joint:
     """Updates are felt at once, and added to the weights, in place, at the end of a segment."""
     scores, total, signal = course.scores, course.total, course.scores.signal.flatten(1)
     weight = params.weight.permute(1, 2, 0)
@@ -221,13 +223,13 @@ def learn(
                 weight = weight.clone()
             joint = joint._replace(weight=weight.permute(2, 0, 1))
             length = max(every, SEGMENT // every * every)
-            course = _Course(network, learning, batch, seed=seed, length=length, size=lr)
+            course = _Segments(network, learning, batch, seed=seed, length=length, size=lr)
             joint = _learn_pending(course, joint, groups, learning.rule, every)
             return course.learned(joint, state._replace(updates=state.updates - (-total // every)))
     if plan.is_forward:
         return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr)
     joint = joint._replace(weight=sender_major(joint.weight).permute(2, 0, 1))
-    course = _Course(network, learning, batch, seed=seed, length=every, size=1.0)
+    course = _Segments(network, learning, batch, seed=seed, length=every, size=1.0)
     return course.learned(*_learn_at_rest(course, joint, state, spec, lr, groups is not None))
 
 

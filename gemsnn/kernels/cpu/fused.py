@@ -12,7 +12,7 @@ import numpy as np
 
 from gemsnn import rng
 from gemsnn.kernels.cpu import barrier, elementary, pending, signals
-from gemsnn.kernels.cpu.pending import Pending
+from gemsnn.kernels.cpu.pending import PendingTerms
 from gemsnn.kernels.cpu.work import Given, Past, Scratch, Wiring, Work
 from gemsnn.machine.compiled import njit
 
@@ -117,7 +117,7 @@ def run(work: Work, given: Given, t, ranges):  # pragma: no cover (compiled)
 
 @njit(nogil=True)
 def recall(
-    wiring: Wiring, past: Past, scratch: Scratch, terms: Pending, steps
+    wiring: Wiring, past: Past, scratch: Scratch, terms: PendingTerms, steps
 ):  # pragma: no cover (compiled)
     """Fill the scratch of the pending terms from what the histories hold of the first steps."""
     runs, memory = len(scratch.spiked), wiring.taps.shape[1]
