@@ -14,12 +14,12 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS, Learning, reference, threads
 from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.kernels.cpu import runs
+from gemsnn.model.batches import collate
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.named import NAMES
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.store import trees
-from gemsnn.types import collate
 
 OTHERS = [name for name in KERNELS if name != "reference"]
 
