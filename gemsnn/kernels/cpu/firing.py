@@ -16,6 +16,9 @@ from gemsnn.kernels.cpu import elementary, stretches
 from gemsnn.kernels.cpu.fused import choose
 from gemsnn.machine.compiled import njit
 
+TILE = 16
+"""Places whose numbers share a cache line."""
+
 
 class Neurons(NamedTuple):
     """A population's parameters.
@@ -23,14 +26,12 @@ class Neurons(NamedTuple):
     Attributes:
         circuit: whether one spikes at a time; else they are independent.
         visible: whether they are clamped where observed.
-        first: the number of the first among all neurons.
         bias: ``[C]``.
         feedback: ``[Df, C]``, lag by lag; no rows where they do not feel their own spikes.
     """
 
     circuit: bool
     visible: bool
-    first: int
     bias: NDArray
     feedback: NDArray
 
@@ -39,7 +40,7 @@ class Given(NamedTuple):
     """What a run meets in a block of steps.
 
     Attributes:
-        noise: float32 ``[steps, N]``.
+        noise: float32 ``[places, steps, C]``, uniform numbers of the population's neurons.
         target: uint8 ``[steps, classes]``, the same for every visible population.
         alive: bool ``[steps]``.
         observed: bool ``[steps]``.
@@ -56,6 +57,22 @@ def make_noise(presentation, clock, compartment, key, out):  # pragma: no cover 
     """The uniform numbers of a run ``[steps, N]``, from step ``clock`` on."""
     for t in range(len(out)):
         rng.fill_row(out[t], presentation, np.uint64(clock + t), np.uint64(compartment), key[0], key[1])
+
+
+@njit(nogil=True)
+def turn(noise, first, out):  # pragma: no cover (compiled)
+    """The numbers ``[steps, N]`` of a population, whose first neuron this is, place by place ``[places, steps, C]``.
+
+    Neuron ``(c, y, x)`` has the number ``(c * height + y) * width + x``.
+    """
+    places, steps, channels = out.shape
+    for low in range(0, places, TILE):
+        for t in range(steps):
+            row = noise[t, first:]
+            for place in range(low, min(low + TILE, places)):
+                to = out[place, t]
+                for c in range(channels):
+                    to[c] = row[c * places + place]
 
 
 @njit(nogil=True)
@@ -99,8 +116,7 @@ def fire(
                 s[:] = 0
                 e[:] = nothing
                 continue
-            # neuron (c, y, x) has the number (c * height + y) * width + x
-            noise = given.noise[t, neurons.first + place : neurons.first + places * channels : places]
+            noise = given.noise[place, t]
             if neurons.visible:
                 target = given.target[t, place::places]
                 evidence[t] += _answer(neurons.circuit, u, noise, target, given.observed[t], s, e)

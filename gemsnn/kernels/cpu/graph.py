@@ -125,9 +125,12 @@ class Course:
         evidence = np.zeros((presentations, self.compartments, steps), self.weights.neurons[0].bias.dtype)
         ranges = threads.ranges(runs, PARTS)
         with threads.one_for_blas():
-            threads.each(
-                lambda b: self._hear(group, block, b, row, drive[b]), [(b,) for b in range(presentations)]
-            )
+            for b in range(presentations):
+                layers.note_inputs(group.history, b, block.inputs[b], row)
+            if self.compartments > 1:
+                threads.each(
+                    lambda b: self._hear(group, b, row, steps, drive[b]), [(b,) for b in range(presentations)]
+                )
             threads.each(
                 lambda low, high: self._forward(group, block, low, high, row, drive, evidence, seen),
                 list(ranges),
@@ -150,14 +153,12 @@ class Course:
                 [(*each, blame) for each, blame in zip(ranges, self._blames, strict=False)],
             )
 
-    def _hear(self, group: Group, block: Block, b: int, row: int, drive: dict[int, NDArray]) -> None:
-        layers.note_inputs(group.history, b, block.inputs[b], row)
+    def _hear(self, group: Group, b: int, row: int, steps: int, drive: dict[int, NDArray]) -> None:
+        """What the inputs do, once for all compartments."""
         for n in range(len(self.plan.populations)):
             if self.plan.hears_inputs(n):
                 places, width = self.plan.size(n)
-                bias = self.weights.neurons[n].bias
-                drive[n] = layers.aligned((places, block.alive.shape[1], width), bias.dtype)
-                drive[n][:] = bias
+                drive[n] = layers.aligned((places, steps, width), self.weights.neurons[n].bias.dtype)
                 layers.hear_inputs(self.plan, self.weights, group.history, b, row, n, drive[n])
 
     def _forward(
@@ -165,18 +166,17 @@ class Course:
         evidence: NDArray, seen: Rollout | None,
     ) -> None:  # fmt: skip
         scratch, steps = self._take(), block.alive.shape[1]
-        noise = scratch.get("noise", steps, self.plan.network.spec.neurons, dtype=np.float32)
         for p in range(low, high):
             b, k = divmod(p, self.compartments)
             potential = []
             for n in range(len(self.plan.populations)):
                 places, width = self.plan.size(n)
-                if n in drive[b] and self.compartments == 1:
-                    potential.append(drive[b][n])
-                    continue
                 potential.append(scratch.get(("potential", n), places, steps, width))
-                potential[n][:] = drive[b].get(n, self.weights.neurons[n].bias)
-            given = layers.given_of(block, b, noise, group.clock + group.index, k)
+                if n in drive[b]:
+                    potential[n][:] = drive[b][n]
+                else:
+                    layers.hear_inputs(self.plan, self.weights, group.history, b, row, n, potential[n])
+            given = layers.given_of(self.plan, block, b, group.clock + group.index, k, scratch)
             group.fired[b, k] += layers.forward(
                 self.plan, self.weights, group.history, p, row, given, potential, evidence[b, k]
             )
@@ -189,8 +189,10 @@ class Course:
         for n, population in enumerate(self.plan.populations):
             span, (places, width) = self.plan.network.graph.span(population.name), self.plan.size(n)
             steps = potential[n].shape[1]
-            spikes = group.history.spikes[n][p, :, row : row + steps]
-            for to, found in ((seen.spikes, spikes), (seen.potential, potential[n])):
+            for to, found in (
+                (seen.spikes, group.history.spikes[n][p, :, row : row + steps]),
+                (seen.potential, potential[n]),
+            ):
                 to[:, span].view(steps, width, places).copy_(torch.from_numpy(found).permute(1, 2, 0))
 
     def _backward(self, group: Group, low: int, high: int, learned: layers.Learned, blame: Blame) -> None:
@@ -237,7 +239,12 @@ class Course:
         assert self.learning is not None
         assert self.optimiser is not None
         first, *others = self._blames
-        pairs = list(zip(*(trees.leaves(_tree(blame)) for blame in (first, *others)), strict=True))
+        pairs = [
+            (into, *each)
+            for into, *each in zip(
+                trees.leaves(_tree(first)), *(trees.leaves(_tree(b)) for b in others), strict=True
+            )
+        ]
         threads.each(_sum, pairs)
         self.optimiser, self.params = optimisers.update(
             self.learning.optimiser,

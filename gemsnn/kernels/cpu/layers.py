@@ -80,15 +80,15 @@ class Weights(NamedTuple):
 
 def laid_out(plan: Plan, params: Params) -> Weights:
     """Parameters as the compiled steps want them."""
-    found, site, first = [], 0, 0
+    found, site = [], 0
     by_lag = (params.feedback @ plan.network.own_taps).contiguous()
     for population in plan.populations:
         sites = slice(site, site + population.sheet.channels)
         lags = by_lag[sites].T if population.feedback else by_lag[:0].T[:0]
         own = lags.reshape(-1, population.sheet.channels).contiguous().numpy()
         bias = params.bias[sites].clone().numpy()
-        found.append(Neurons(population.neuron == CIRCUIT, population.visible, first, bias, own))
-        site, first = sites.stop, first + population.sheet.size
+        found.append(Neurons(population.neuron == CIRCUIT, population.visible, bias, own))
+        site = sites.stop
     return Weights([wire.rows(params.weights.get(wire.link.name)) for wire in plan.wires], found)
 
 
@@ -109,11 +109,8 @@ class Blame(NamedTuple):
 def no_blame(plan: Plan, weights: Weights) -> Blame:
     """Zeros."""
     return Blame(
-        [
-            zeros(rows.shape if wire.learns else (0, 0, 0), rows.dtype)
-            for rows, wire in zip(weights.rows, plan.wires, strict=True)
-        ],
-        [np.zeros_like(each.bias) for each in weights.neurons],
+        [zeros(rows.shape if wire.learns else (0, 0, 0), rows.dtype) for rows, wire in zip(weights.rows, plan.wires,
+        strict=True)], [np.zeros_like(each.bias) for each in weights.neurons],
         [np.zeros_like(each.feedback) for each in weights.neurons],
     )  # fmt: skip
 
@@ -230,7 +227,8 @@ def note_inputs(history: History, b: int, inputs: NDArray, row: int) -> None:
 def hear_inputs(
     plan: Plan, weights: Weights, history: History, b: int, row: int, number: int, out: NDArray
 ) -> None:
-    """What a presentation's inputs add to a population's potentials ``out [places, C, c]``."""
+    """A population's biases, and what a presentation's inputs add to its potentials, into ``out [places, C, c]``."""
+    out[:] = weights.neurons[number].bias
     for w in plan.heard[number]:
         wire, rows = plan.wires[w], weights.rows[w]
         if wire.source < 0:
@@ -240,7 +238,7 @@ def hear_inputs(
 
 
 def forward(
-    plan: Plan, weights: Weights, history: History, p: int, row: int, given: Given, potential: list[NDArray],
+    plan: Plan, weights: Weights, history: History, p: int, row: int, given: list[Given], potential: list[NDArray],
     evidence: NDArray,
 ) -> int:  # fmt: skip
     """A run's next steps, from this row of the histories on; returns how many hidden spikes there were.
@@ -251,15 +249,15 @@ def forward(
         history: of these runs.
         p: the run.
         row: where the steps begin in the history.
-        given: what it meets.
+        given: for each population what it meets.
         potential: for each population ``[places, C, c]``, biases and what the inputs add; the rest is added here.
         evidence: ``[C]``, to which the visible neurons' is added.
     """
-    steps, fired = len(given.alive), 0
+    steps, fired = potential[0].shape[1], 0
 
     def fire(n: int, low: int, high: int) -> int:
         count = firing.fire(
-            weights.neurons[n], given, low, high, potential[n], history.spikes[n][p], history.error[n][p], row,
+            weights.neurons[n], given[n], low, high, potential[n], history.spikes[n][p], history.error[n][p], row,
             history.bits[n][p], evidence,
         )  # fmt: skip
         return 0 if plan.populations[n].visible else count
@@ -387,7 +385,15 @@ def _credits(plan: Plan, n: int) -> list[int]:
     ]
 
 
-def given_of(block: Block, b: int, noise: NDArray, clock: int, compartment: int) -> Given:
-    """What a run meets in a block."""
+def given_of(plan: Plan, block: Block, b: int, clock: int, compartment: int, scratch: Scratch) -> list[Given]:
+    """What each population meets in a run's block, whose first step has this number."""
+    found, steps, first = [], block.alive.shape[1], 0
+    noise = scratch.get("noise", steps, plan.network.spec.neurons, dtype=np.float32)
     firing.make_noise(block.address[b], clock, compartment, block.key, noise)
-    return Given(noise, block.target[b], block.alive[b], block.observed[b])
+    for n in range(len(plan.populations)):
+        places, width = plan.size(n)
+        own = scratch.get(("noise", n), places, steps, width, dtype=np.float32)
+        firing.turn(noise, first, own)
+        found.append(Given(own, block.target[b], block.alive[b], block.observed[b]))
+        first += places * width
+    return found

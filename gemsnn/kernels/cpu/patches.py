@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gemsnn.kernels.cpu import stretches
 from gemsnn.model.links import Link
 from gemsnn.model.network import Network
 from gemsnn.model.projections import Convolutional, Dense, Kind, Masked, Pooling, Sheet
@@ -80,46 +81,47 @@ class Wire(NamedTuple):
 
     def rows(self, weight: Tensor | None) -> NDArray:
         """Weights in the shape natural to them as rows ``[rows, D, C]``."""
-        senders, receivers = self.link.ends
+        taps = self.taps.numpy()
         if weight is None:
             assert isinstance(self.link.kind, Pooling)
             gain = (
-                self.link.kind.gain
-                * self.taps.sum(0)[:, None]
-                * torch.eye(senders.channels).to(self.taps)[:, None]
+                self.link.kind.gain * taps.sum(0)[:, None] * np.eye(self.channels, dtype=taps.dtype)[:, None]
             )
-            return gain.repeat(_side(self.link.kind) ** 2, 1, 1).contiguous().numpy()
-        by_lag = weight @ self.taps
-        if isinstance(self.link.kind, Dense):
-            apart = _apart(by_lag, senders, receivers).permute(1, 3, 2, 4, 0)
-        else:
-            apart = by_lag.permute(2, 3, 1, 4, 0)
-        return apart.reshape(self.shape).contiguous().numpy()
+            return np.tile(gain, (_side(self.link.kind) ** 2, 1, 1))
+        out = torch.empty(self.shape, dtype=weight.dtype).numpy()
+        for values, some in zip(self._by_place(weight), self._order, strict=True):
+            stretches.to_rows(values, taps, some, out)
+        return out
 
     def natural(self, rows: NDArray) -> Tensor:
         """The transpose of :meth:`rows`: a direction by row in the weights' shape."""
-        senders, receivers = self.link.ends
-        values, (_, memory, width) = torch.from_numpy(rows), self.shape
+        out = torch.empty(self.link.shape or (), dtype=self.taps.dtype)
+        for values, some in zip(self._by_place(out), self._order, strict=True):
+            stretches.from_rows(rows, self.taps.numpy(), some, values)
+        return out if self.link.mask is None else out.mul_(self.link.mask[..., None])
+
+    def _by_place(self, weight: Tensor) -> list[NDArray]:
+        """Views ``[C, m, L]``: one, or where places have rows of their own one for each."""
+        receivers = self.link.receivers
         if isinstance(self.link.kind, Dense):
-            places, inner = receivers.height * receivers.width, _inner(senders)
-            apart = values.view(places, *inner[::-1], memory, width).permute(4, 0, 2, 1, 3)
-            by_lag = apart.reshape(width * places, senders.size, memory)
-        else:
-            side = _side(self.link.kind)
-            by_lag = values.view(side, side, senders.channels, memory, width).permute(4, 2, 0, 1, 3)
-        found = by_lag @ self.taps.T
-        return found if self.link.mask is None else found * self.link.mask[..., None]
+            apart = weight.numpy().reshape(receivers.channels, -1, *weight.shape[1:])
+            return [apart[:, place] for place in range(apart.shape[1])]
+        return [weight.numpy().reshape(len(weight), -1, weight.shape[-1])]
+
+    @property
+    def _order(self) -> NDArray:
+        """The row of each of the senders' weights, in their natural order, for each such view: ``[.., m]``."""
+        if isinstance(self.link.kind, Dense):
+            receiving = self.link.receivers.height * self.link.receivers.width
+            own = np.arange(self.channels * self.places).reshape(self.places, self.channels).T.ravel()
+            return np.arange(receiving)[:, None] * len(own) + own
+        side = _side(self.link.kind)
+        return np.arange(side * side * self.channels).reshape(side * side, self.channels).T.reshape(1, -1)
 
 
 def _inner(senders: Sheet) -> tuple[int, int]:
-    """A dense projection's senders as ``(channels, places)``, in the natural order; inputs lie place by place."""
+    """A dense projection's senders as ``(channels, places)``; inputs have one place, where they lie as they are."""
     return (senders.size, 1) if senders.of_inputs else (senders.channels, senders.height * senders.width)
-
-
-def _apart(by_lag: Tensor, senders: Sheet, receivers: Sheet) -> Tensor:
-    """A dense projection's weights ``[n, m, D]`` as ``[C, places, c, places, D]``."""
-    places = receivers.height * receivers.width
-    return by_lag.reshape(receivers.channels, places, *_inner(senders), by_lag.shape[-1])
 
 
 def _side(kind: Kind) -> int:
@@ -178,7 +180,10 @@ def turned(patch: Patch, places: int) -> Patch:
 
 
 def stages_of(wires: list[Wire], populations: int) -> list[list[int]]:
-    """Populations by number in groups, each after all that it hears; those of a group hear each other or themselves."""
+    """Populations by number in groups, each after all that it hears; those of a group hear each other.
+
+    Or themselves.
+    """
     heard = np.zeros((populations, populations), bool)
     for wire in wires:
         if wire.source >= 0:

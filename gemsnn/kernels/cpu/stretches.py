@@ -188,3 +188,40 @@ def add_slopes(effect, spikes, score, out):  # pragma: no cover (compiled)
     for c in range(len(out)):
         p = spikes[c] - score[c]
         out[c] += effect[c] * (p * (one - p))
+
+
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def to_rows(weight, taps, row, out):  # pragma: no cover (compiled)
+    """``out[row[m], d, n] = sum_l weight[n, m, l] taps[l, d]``."""
+    (count, memory), receivers = taps.shape, len(weight)
+    one = np.empty((receivers, memory), weight.dtype)
+    for m in range(len(row)):
+        for n in range(receivers):
+            some, to = weight[n, m], one[n]
+            for d in range(memory):
+                to[d] = some[0] * taps[0, d]
+            for f in range(1, count):
+                for d in range(memory):
+                    to[d] += some[f] * taps[f, d]
+        to = out[row[m]]
+        for d in range(memory):
+            for n in range(receivers):
+                to[d, n] = one[n, d]
+
+
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def from_rows(rows, taps, row, out):  # pragma: no cover (compiled)
+    """``out[n, m, l] = sum_d rows[row[m], d, n] taps[l, d]``, the transpose of :func:`to_rows`."""
+    (count, memory), receivers = taps.shape, len(out)
+    one = np.empty((count, receivers), out.dtype)
+    for m in range(len(row)):
+        some = rows[row[m]]
+        for f in range(count):
+            to = one[f]
+            to[:] = 0
+            for d in range(memory):
+                for n in range(receivers):
+                    to[n] += taps[f, d] * some[d, n]
+        for n in range(receivers):
+            for f in range(count):
+                out[n, m, f] = one[f, n]
