@@ -166,8 +166,8 @@ def bins(presentations: PresentationSequence, case: Case, count: int) -> torch.T
     """Real binned events in the sizes of a case, uint8 ``[count, T, M]``.
 
     Fewer inputs than the sensor has are its middle columns, more are the columns of several recordings side
-    by side; fewer steps are a recording's first, more are several recordings one after the other. Where the inputs lie on
-    a sheet, the sensor is in the middle of it.
+    by side; fewer steps are a recording's first, more are several recordings one after the other. Where the inputs
+    lie on a sheet, the sensor is in the middle of it.
     """
     wanted = case.network.inputs
     if case.network.sheet is not None:

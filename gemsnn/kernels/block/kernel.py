@@ -5,6 +5,11 @@ An eligibility trace is a sum of rank-one terms, error times trace. So what a se
 ``sum_{p, tau} A[p, i, tau] r[p, i, tau] a[p, j, l, tau]`` with errors r of runs p (a presentation's compartment) and
 coefficients ``A[p, i, tau] = sum_{t >= tau, t read} gamma^(t - tau) signal[p, i, t]``.
 
+It has two forms. Layer by layer (:mod:`gemsnn.kernels.block.forward`, :mod:`gemsnn.kernels.block.learn`) it serves
+every graph, with all steps of a segment at once where nothing recurs. Step by step (this module) it serves joint
+networks in which populations hear themselves, and those whose updates come so often that it pays to let them be
+pending.
+
 While a segment lasts its weights rest, and nothing of their size is touched. Updates that are linear in the direction
 are felt meanwhile through inner products of traces (:mod:`gemsnn.kernels.block.terms`), where the mask is made of whole
 blocks of synapses; else every update ends a segment.
@@ -183,6 +188,11 @@ def _learn_pending(course: _Course, params: Joint, groups: list[Group], rule: Ru
     return params
 
 
+def _here(network: Network, batch: Batch) -> Batch:
+    """The batch on the network's device."""
+    return trees.map(lambda leaf: leaf.to(network.taps.device), batch)
+
+
 @torch.no_grad()
 def learn(
     network: Network,
@@ -197,14 +207,10 @@ def learn(
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     presentations, total, _ = batch.spikes.shape
     every = total if learning.update_every is None else learning.update_every
-    batch, plan, spec = (
-        trees.map(lambda leaf: leaf.to(network.taps.device), batch),
-        plan_of(network),
-        learning.optimiser,
-    )
+    batch, plan = _here(network, batch), plan_of(network)
     if not network.is_joint or "credit" in learning.rule.value.needs:
         return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr)
-    groups = groups_of(network)
+    groups, spec = groups_of(network), learning.optimiser
     joint, state = joined(params), joined_state(optimiser)
     # only where updates are linear in the direction can they be pending; else the weights rest between two updates
     linear = spec.optimiser == "sgd" and every < total
@@ -230,7 +236,7 @@ def rollout(
     network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
-    batch, plan = trees.map(lambda leaf: leaf.to(network.taps.device), batch), plan_of(network)
+    batch, plan = _here(network, batch), plan_of(network)
     if not network.is_joint or plan.is_forward:
         course = forward.begin(network, batch, compartments)
         steps = range(course.potential.shape[1])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn import rng
-from gemsnn.kernels.cpu import elementary
+from gemsnn.kernels.cpu import elementary, stretches
 from gemsnn.kernels.cpu.fused import choose
 from gemsnn.machine.compiled import njit
 
@@ -58,6 +58,19 @@ def make_noise(presentation, clock, compartment, key, out):  # pragma: no cover 
         rng.fill_row(out[t], presentation, np.uint64(clock + t), np.uint64(compartment), key[0], key[1])
 
 
+@njit(nogil=True)
+def recall(neurons: Neurons, spikes, row, potential):  # pragma: no cover (compiled)
+    """Add bias, and what neurons still feel of their spikes before a block, to its potentials ``[places, C, c]``."""
+    memory, steps = len(neurons.feedback), potential.shape[1]
+    for place in range(len(potential)):
+        for s in range(row - memory, row):
+            own = spikes[place, s]
+            for d in range(row - s - 1, min(memory, row - s - 1 + steps)):
+                u, lag = potential[place, s + 1 + d - row], neurons.feedback[d]
+                for c in range(len(own)):
+                    u[c] += lag[c] * own[c]
+
+
 # without fastmath, which numba passes on to what is compiled for the caller: sigmoids rely on the order of their sums
 @njit(nogil=True)
 def fire(
@@ -70,57 +83,67 @@ def fire(
         given: what the run meets.
         low: the first step.
         high: one past the last.
-        potential: ``[places, steps, C]``, what synapses add; bias and feedback are added here.
+        potential: ``[places, steps, C]``, all there is but for what neurons feel of their own spikes of this block.
         spikes: uint8 ``[places, rows, C]``, the history.
         error: ``[places, rows, C]``, likewise.
         row: the row of step 0 in both.
         bits: the same spikes, see :mod:`.stretches`.
         evidence: ``[steps]``, to which that of the visible neurons is added.
     """
-    places, _, channels = potential.shape
-    fired, learned = 0, potential.dtype.type(0)
+    places, steps, channels = potential.shape
+    fired, nothing = 0, potential.dtype.type(0)
     for place in range(places):
         for t in range(low, high):
             u, s, e = potential[place, t], spikes[place, row + t], error[place, row + t]
-            for c in range(channels):
-                u[c] += neurons.bias[c]
-            for d in range(min(len(neurons.feedback), row + t)):
-                own, lag = spikes[place, row + t - d - 1], neurons.feedback[d]
-                for c in range(channels):
-                    u[c] += lag[c] * own[c]
             if not given.alive[t]:
                 s[:] = 0
-                e[:] = learned
+                e[:] = nothing
                 continue
             # neuron (c, y, x) has the number (c * height + y) * width + x
             noise = given.noise[t, neurons.first + place : neurons.first + places * channels : places]
-            silent = 0.0
-            if neurons.circuit:
-                silent = elementary.softmax(u, e)
+            if neurons.visible:
+                target = given.target[t, place::places]
+                evidence[t] += _answer(neurons.circuit, u, noise, target, given.observed[t], s, e)
+            elif neurons.circuit:
+                elementary.softmax(u, e)
                 choose(noise[0], e, s)
             else:
                 elementary.sigmoid(u, e)
                 for c in range(channels):
-                    s[c] = 1 if noise[c] < e[c] else 0
-            if neurons.visible and given.observed[t]:
-                s[:] = given.target[t, place::places]
-                if neurons.circuit:
-                    for c in range(channels):
-                        silent += s[c] * u[c]
-                    evidence[t] += silent
-                else:
-                    evidence[t] += elementary.log_bernoulli(s, u)
+                    s[c] = noise[c] < e[c]
+            if not neurons.visible or given.observed[t]:
+                for c in range(channels):
+                    e[c] = s[c] - e[c]
+            word, bit = bits[(row + t) // 64], stretches.ONE << np.uint64((row + t) % 64)
             for c in range(channels):
-                fired += s[c]
-                e[c] = s[c] - e[c]
-            if neurons.visible and not given.observed[t]:
-                e[:] = learned
-        for t in range(low, high):
-            word, shift = bits[(row + t) // 64], np.uint64((row + t) % 64)
-            s, some = spikes[place, row + t], word[place * channels : (place + 1) * channels]
-            for c in range(channels):
-                some[c] |= np.uint64(s[c]) << shift
+                if s[c] != 0:
+                    fired += 1
+                    word[place * channels + c] |= bit
+                    for d in range(min(len(neurons.feedback), steps - 1 - t)):
+                        potential[place, t + 1 + d, c] += neurons.feedback[d, c]
     return fired
+
+
+@njit(nogil=True)
+def _answer(circuit, potential, noise, target, observed, spikes, error):  # pragma: no cover (compiled)
+    """Visible neurons' spikes, and their probabilities in place of errors, zeros where not observed; their evidence."""
+    found = 0.0
+    if circuit:
+        found = elementary.softmax(potential, error)
+        choose(noise[0], error, spikes)
+    else:
+        elementary.sigmoid(potential, error)
+        for c in range(len(spikes)):
+            spikes[c] = noise[c] < error[c]
+    if not observed:
+        error[:] = error.dtype.type(0)
+        return 0.0
+    spikes[:] = target
+    if not circuit:
+        return elementary.log_bernoulli(spikes, potential)
+    for c in range(len(spikes)):
+        found += spikes[c] * potential[c]
+    return found
 
 
 @njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
@@ -137,20 +160,23 @@ def weigh(error, row, coefficient, pad, out):  # pragma: no cover (compiled)
 
 
 @njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def add_small(factor, pad, spikes, row, bias, feedback):  # pragma: no cover (compiled)
+def add_small(factor, pad, bits, first, bias, feedback):  # pragma: no cover (compiled)
     """What neurons are to be blamed for themselves, into ``bias [C]`` and, lag by lag, ``feedback [Df, C]``.
 
-    ``factor [places, pad + steps + pad, C]``; its step 0 is ``row`` of the history ``spikes``.
+    ``factor [places, pad + steps + pad, C]``; its step 0 is row ``first`` of the history, whose spikes are ``bits``.
     """
+    (memory, channels), (_, rows, _) = feedback.shape, factor.shape
+    chosen = stretches.between(max(0, first - memory), first + rows - 2 * pad - 1, len(bits))
+    at = np.empty(64 * len(bits), np.int64)
     for place in range(len(factor)):
-        for t in range(factor.shape[1] - 2 * pad):
-            blame = factor[place, pad + t]
-            for c in range(len(bias)):
-                bias[c] += blame[c]
-            for d in range(min(len(feedback), row + t)):
-                own, out = spikes[place, row + t - d - 1], feedback[d]
-                for c in range(len(bias)):
-                    out[c] += blame[c] * own[c]
+        for t in range(pad, rows - pad):
+            stretches.add(factor[place, t], bias)
+        if memory > 0:
+            for c in range(channels):
+                for i in range(stretches.when(bits, place * channels + c, chosen, at)):
+                    after = pad + 1 + at[i] - first
+                    for d in range(memory):
+                        feedback[d, c] += factor[place, after + d, c]
 
 
 @njit(nogil=True)

@@ -35,7 +35,7 @@ from gemsnn.types import Batch
 PARTS = 8
 """Into how many parts runs are split that work side by side: a constant, so that sums are the same on every machine."""
 
-GROUP_BYTES = 2**26
+GROUP_BYTES = 2**25
 """What the histories of runs may take that are worked through together, where nothing needs them afterwards."""
 
 CHUNK = 128
@@ -155,7 +155,9 @@ class Course:
         for n in range(len(self.plan.populations)):
             if self.plan.hears_inputs(n):
                 places, width = self.plan.size(n)
-                drive[n] = np.zeros((places, block.alive.shape[1], width), self.weights.neurons[n].bias.dtype)
+                bias = self.weights.neurons[n].bias
+                drive[n] = layers.aligned((places, block.alive.shape[1], width), bias.dtype)
+                drive[n][:] = bias
                 layers.hear_inputs(self.plan, self.weights, group.history, b, row, n, drive[n])
 
     def _forward(
@@ -173,7 +175,7 @@ class Course:
                     potential.append(drive[b][n])
                     continue
                 potential.append(scratch.get(("potential", n), places, steps, width))
-                potential[n][:] = drive[b].get(n, 0)
+                potential[n][:] = drive[b].get(n, self.weights.neurons[n].bias)
             given = layers.given_of(block, b, noise, group.clock + group.index, k)
             group.fired[b, k] += layers.forward(
                 self.plan, self.weights, group.history, p, row, given, potential, evidence[b, k]
@@ -278,6 +280,8 @@ def groups_of(plan: Plan, batch: Batch, compartments: int, *, whole: bool) -> li
         * (plan.network.taps.element_size() + 1)
     )
     size = count if whole else max(1, min(count, GROUP_BYTES // one))
+    if size > PARTS:
+        size -= size % PARTS  # so that all threads have as much to do
     return [slice(low, min(low + size, count)) for low in range(0, count, size)]
 
 

@@ -110,7 +110,7 @@ def no_blame(plan: Plan, weights: Weights) -> Blame:
     """Zeros."""
     return Blame(
         [
-            np.zeros(rows.shape if wire.learns else (0, 0, 0), rows.dtype)
+            zeros(rows.shape if wire.learns else (0, 0, 0), rows.dtype)
             for rows, wire in zip(weights.rows, plan.wires, strict=True)
         ],
         [np.zeros_like(each.bias) for each in weights.neurons],
@@ -153,6 +153,19 @@ class Block(NamedTuple):
     key: NDArray
 
 
+def aligned(shape: tuple[int, ...], dtype: type | np.dtype) -> NDArray:
+    """Memory that begins with a cache line, so that vectors do not lie across two."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return torch.empty(size, dtype=torch.uint8).numpy().view(dtype).reshape(shape)
+
+
+def zeros(shape: tuple[int, ...], dtype: type | np.dtype) -> NDArray:
+    """The same, filled with zeros."""
+    found = aligned(shape, dtype)
+    found.fill(0)
+    return found
+
+
 class Scratch:
     """Memory that one thread uses at a time, by name: fresh memory costs more than arithmetic."""
 
@@ -164,7 +177,7 @@ class Scratch:
         """An array of this shape with anything in it."""
         held = self._held.get(name)
         if held is None or held.shape != shape:
-            held = self._held[name] = np.empty(shape, dtype or self._dtype)
+            held = self._held[name] = aligned(shape, dtype or self._dtype)
         return held
 
 
@@ -239,7 +252,7 @@ def forward(
         p: the run.
         row: where the steps begin in the history.
         given: what it meets.
-        potential: for each population ``[places, C, c]``, what the inputs add; here the rest is.
+        potential: for each population ``[places, C, c]``, biases and what the inputs add; the rest is added here.
         evidence: ``[C]``, to which the visible neurons' is added.
     """
     steps, fired = len(given.alive), 0
@@ -254,6 +267,7 @@ def forward(
     for stage in plan.stages:
         inner = [w for w in plan.turned if plan.wires[w].target in stage]
         for n in stage:
+            firing.recall(weights.neurons[n], history.spikes[n][p], row, potential[n])
             for w in plan.heard[n]:
                 wire = plan.wires[w]
                 if wire.source >= 0:
@@ -335,7 +349,7 @@ def backward(
                 weights.rows[w], wire.patch, errors[wire.target], pad, history.spikes[n][p], history.error[n][p], row,
                 pad + row - first, factor,
             )  # fmt: skip
-        firing.add_small(factor, pad, history.spikes[n][p], first, blame.bias[n], blame.feedback[n])
+        firing.add_small(factor, pad, history.bits[n][p], first, blame.bias[n], blame.feedback[n])
         for w in plan.heard[n]:
             wire = plan.wires[w]
             if wire.source >= 0 and wire.learns:

@@ -14,6 +14,8 @@ from gemsnn.kernels.cpu.elementary import add_four, first_one
 from gemsnn.machine.compiled import njit
 
 ONE = np.uint64(1)
+WIDE = 256
+"""How many senders a product at a time is for."""
 
 
 @njit(nogil=True)
@@ -154,17 +156,35 @@ def add_credit(weight, patch, error, pad, spikes, score, row, first, factor):  #
     """
     (_, memory, width), (places, rows, _) = weight.shape, error.shape
     steps, size, channels = memory + rows - 2 * pad - 1, memory * width, spikes.shape[2]
-    seen = np.empty((steps, size), weight.dtype)
-    one = weight.dtype.type(1)
+    seen, values = np.empty((steps, size), weight.dtype), weight.reshape(len(weight), size)
     for place in range(places):
         errors = error[place].reshape(-1)
         for t in range(steps):
             at = (pad - memory + t + 1) * width
             seen[t] = errors[at : at + size]
-        for g in range(patch.begin[place], patch.begin[place + 1]):
-            base, sender = patch.row[g], patch.sender[g]
-            found = np.dot(seen, weight[base : base + channels].reshape(channels, size).T)
-            for t in range(steps):
-                for c in range(channels):
-                    p = spikes[sender, row + t, c] - score[sender, row + t, c]
-                    factor[sender, first + t, c] += found[t, c] * p * (one - p)
+        begin, end = patch.begin[place], patch.begin[place + 1]
+        while begin < end:
+            stop = begin + 1  # as far as senders' places, and their rows, lie side by side, up to some
+            while (
+                stop < end
+                and (stop - begin) * channels < WIDE
+                and patch.row[stop] == patch.row[stop - 1] + channels
+            ):
+                stop += 1
+            base, count = patch.row[begin], (stop - begin) * channels
+            found = np.dot(seen, values[base : base + count].T)
+            for g in range(begin, stop):
+                j = patch.sender[g]
+                for t in range(steps):
+                    many = found[t, (g - begin) * channels : (g - begin + 1) * channels]
+                    add_slopes(many, spikes[j, row + t], score[j, row + t], factor[j, first + t])
+            begin = stop
+
+
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def add_slopes(effect, spikes, score, out):  # pragma: no cover (compiled)
+    """``out += effect p (1 - p)`` with ``p = spikes - score``, for vectors."""
+    one = effect.dtype.type(1)
+    for c in range(len(out)):
+        p = spikes[c] - score[c]
+        out[c] += effect[c] * (p * (one - p))
