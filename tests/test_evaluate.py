@@ -334,7 +334,7 @@ def test_what_does_not_fit_the_network(situation: Situation):
             run(network, params, [wide], 2, kernel=kernel, seed=0)
         with pytest.raises(InputError, match="the presentations have 2 visible neurons and the network 3"):
             run(network, params, [visible], 2, kernel=kernel, seed=0)
-        with pytest.raises(InputError, match="the bias are"):
+        with pytest.raises(InputError, match="the parameter bias is"):
             run(network, other, rows, 2, kernel=kernel, seed=0)
     found = ask(evaluate.predict, situation, 2, seed=0)
     weights = ask(evaluate.log_likelihood, situation, 2, seed=0)
