@@ -1,11 +1,14 @@
 """Seconds a presentation of a training step of another library's LIF network, in the environment of ``peers.py``.
 
-python peers_child.py BINS.npz REPEAT NAME
+python peers_child.py BINS.npz REPEAT NAME [CHANNELS HEIGHT WIDTH]
 
 A network of inputs - 256 - 10 leaky integrate-and-fire neurons sees the bins of a batch; the output neurons'
 spike counts over the presentation are the logits of a cross-entropy; backpropagation through time with the
 library's arctangent surrogate; Adam. One training step (forward, backward, update) of the whole batch is timed
 after two that are not; the best of the repeats counts.
+
+``snntorch-conv`` has convolutions 16 x 5 x 5 and 32 x 5 x 5 of stride 2 in place of the hidden layer, on inputs that
+lie on a sheet as told (its tutorial on convolutional networks, with strides for poolings).
 
 Each library runs as its documentation shows: snnTorch step by step, SpikingJelly in multi-step mode.
 snnTorch is measured once more with its first linear layer applied to all steps at once, which is faster.
@@ -56,6 +59,43 @@ def snntorch_network(inputs: int, first_at_once: bool) -> tuple[nn.Module, Forwa
     return net, forward
 
 
+def snntorch_convolutions(inputs: int, sheet: tuple[int, int, int]) -> tuple[nn.Module, Forward]:
+    import snntorch
+    from snntorch import surrogate
+
+    channels, height, width = sheet
+    assert channels * height * width == inputs
+
+    def leaky() -> nn.Module:
+        return snntorch.Leaky(beta=0.9, spike_grad=surrogate.atan())
+
+    rows, columns = ((((side + 1) // 2) + 1) // 2 for side in (height, width))
+    net = nn.ModuleDict(
+        {
+            "conv1": nn.Conv2d(channels, 16, 5, stride=2, padding=2),
+            "lif1": leaky(),
+            "conv2": nn.Conv2d(16, 32, 5, stride=2, padding=2),
+            "lif2": leaky(),
+            "fc": nn.Linear(32 * rows * columns, CLASSES),
+            "lif3": leaky(),
+        }
+    )
+
+    def forward(x: Tensor) -> Tensor:
+        """``x`` is ``[T, B, M]``."""
+        pictures = x.unflatten(2, (width, height, channels)).permute(0, 1, 4, 3, 2).contiguous()
+        mem1, mem2, mem3 = (net[f"lif{n}"].init_leaky() for n in (1, 2, 3))
+        out = []
+        for picture in pictures:
+            spk1, mem1 = net["lif1"](net["conv1"](picture), mem1)
+            spk2, mem2 = net["lif2"](net["conv2"](spk1), mem2)
+            spk3, mem3 = net["lif3"](net["fc"](spk2.flatten(1)), mem3)
+            out.append(spk3)
+        return torch.stack(out).sum(0)
+
+    return net, forward
+
+
 def spikingjelly_network(inputs: int) -> tuple[nn.Module, Forward]:
     from spikingjelly.activation_based import functional, layer, neuron, surrogate
 
@@ -100,22 +140,27 @@ NETWORKS: dict[str, tuple[str, str, Callable[[int], tuple[nn.Module, Forward]]]]
     "snntorch-at-once": ("snntorch", "first layer at once", lambda inputs: snntorch_network(inputs, True)),
     "spikingjelly": ("spikingjelly", "multi-step", spikingjelly_network),
 }
+CONVOLUTIONS = "snntorch-conv"
 
 
 def main() -> None:
-    path, repeat, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    path, repeat, name, sheet = sys.argv[1], int(sys.argv[2]), sys.argv[3], tuple(map(int, sys.argv[4:]))
     with np.load(path) as held:
         x = torch.from_numpy(held["spikes"]).float().transpose(0, 1).contiguous()
         label = torch.from_numpy(held["labels"]).long()
     steps, batch, inputs = x.shape
-    library, manner, build = NETWORKS[name]
     torch.manual_seed(0)
-    found = times(*build(inputs), x, label, repeat)
+    if name == CONVOLUTIONS:
+        library, manner, network = "snntorch", "convolutions", snntorch_convolutions(inputs, sheet)
+    else:
+        library, manner, build = NETWORKS[name]
+        network = build(inputs)
+    found = times(*network, x, label, repeat)
     row = {
         "library": f"{library} {metadata.version(library)}, {manner}",
         "B": batch,
         "M": inputs,
-        "H": HIDDEN,
+        **({} if sheet else {"H": HIDDEN}),
         "V": CLASSES,
         "T": steps,
         "seconds_per_presentation": min(found),

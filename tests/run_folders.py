@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gemsnn.learn import train
 from gemsnn.model import network as networks
-from gemsnn.runs import config, models
+from gemsnn.runs import config, facts, models
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
 from gemsnn.store.records import RunFolder
@@ -24,5 +24,5 @@ def untrained(folder: Path, settings: Settings, layout: Layout) -> Model:
     run.save_checkpoint(tensors, {"batches": 0, "updates": 0})
     run.write("config.toml", config.dump(settings))
     run.write_json("manifest.json", {"layout": layout._asdict(), "status": "finished"})
-    models.save_facts(run, models.facts_of(settings, layout))
+    facts.save_facts(run, facts.facts_of(settings, layout))
     return models.load_model(folder)

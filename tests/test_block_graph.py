@@ -8,6 +8,8 @@ from typing import ClassVar
 import pytest
 import torch
 from cases import make_presentation
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from gemsnn import rng
@@ -331,6 +333,24 @@ def test_a_given_mask_may_hold_what_the_graph_does_not():
     )
 
 
+@given(st.integers(1, 7).flatmap(lambda n: st.lists(st.lists(st.integers(0, n - 1)), min_size=n, max_size=n)))
+def test_layers_of_any_graph_come_after_what_they_hear(heard):
+    names = {str(one): [*map(str, others), "inputs"] for one, others in enumerate(heard)}
+    found = wires.components(names)
+    assert sorted(name for some in found for name in some) == sorted(names)
+    before: set[str] = set()
+    for some in found:
+        before |= some
+        assert all({*names[name]} <= before | {"inputs"} for name in some)
+        for name in some:  # every one hears every other, through members alone
+            reached, ahead = {name}, [name]
+            while ahead:
+                new = {other for other in names[ahead.pop()] if other in some} - reached
+                reached |= new
+                ahead += new
+            assert reached == some
+
+
 def test_layers_come_after_what_they_hear():
     found = wires.components({"d": ["c", "a"], "a": ["inputs"], "b": ["a", "c"], "c": ["b"], "e": ["e"]})
     assert [sorted(some) for some in found] in (
@@ -348,4 +368,4 @@ def test_state_for_every_synapse_is_refused():
         network, _, _ = make(Case(name))
         for rule in ("ml", "one-hop-cv"):
             learning = Learning(RuleSpec(rule), OptimiserSpec(), 2, None)
-            assert "state for every synapse" in (block.refuses(network, learning) or "")
+            assert "for every synapse and compartment" in (block.refuses(network, learning) or "")

@@ -26,9 +26,11 @@ from gemsnn.data.camera import EmulatorSpec
 from gemsnn.data.events import make_events
 from gemsnn.data.generated import emulate_set
 from gemsnn.data.reading import Reading
-from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
+from gemsnn.model.batches import collate
 from gemsnn.model.graph import Graph, Population, Projection
 from gemsnn.model.network import NetworkSpec
 from gemsnn.rules.base import RuleSpec
@@ -36,7 +38,7 @@ from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.runs.config import EvaluateSpec, NetworkChoice, Settings
 from gemsnn.specs import checks
 from gemsnn.specs.checks import MOST, Range
-from gemsnn.types import Layout, Presentation, collate
+from gemsnn.types import Layout, Presentation
 
 LAYOUT = Layout(2, 3, 3, 4, 1000)
 
@@ -84,11 +86,20 @@ RESULTS = {
     "gemsnn.specs.needs.Given": "what a command line's flags said",
     "gemsnn.specs.needs.Needs": "made by the functions of its module, where settings are declared",
     "gemsnn.scoring.metrics.Reliability": "what a metric returns",
-    "gemsnn.runs.models.Facts": "what a run folder holds",
+    "gemsnn.runs.facts.Facts": "what a run folder holds",
     "gemsnn.runs.models.Model": "what loading a run folder returns",
+    "gemsnn.runs.models.Prediction": "what a model returns",
+    "gemsnn.runs.run.Run": "a folder's path and nothing else",
     "gemsnn.store.records.RunFolder": "a folder's path and nothing else",
     "gemsnn.report.reading.Run": "what reading a folder returns",
-}
+    **{
+        f"gemsnn.scoring.scores.{name}": "what scoring returns"
+        for name in (
+            "AnswerScores", "AtCompartments", "AtStep", "Baseline", "Cell", "Costs", "Errors", "Extreme", "Extremes",
+            "Kept", "Messages", "Mute", "Rates", "Scores", "Tempered", "ValidationScores",
+        )
+    },
+}  # fmt: skip
 """Frozen dataclasses that users are given or never see, and do not make."""
 
 

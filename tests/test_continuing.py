@@ -13,6 +13,7 @@ from gemsnn.commands.cli import main
 from gemsnn.runs import models
 from gemsnn.runs import training as running
 from gemsnn.store import trees
+from gemsnn.store.checkpoints import digest_of
 from gemsnn.store.records import RunFolder
 
 WANTED = [(digit, 10 * number + digit) for digit in range(3) for number in range(6)]
@@ -187,7 +188,7 @@ def test_stored_temperatures_are_those_of_the_validation_part(trained, run, caps
     facts = json.loads((run / "model.json").read_text())
     facts.pop("sha256")
     facts["temperatures"] = {}
-    (run / "model.json").write_text(json.dumps(facts | {"sha256": models.digest_of(facts)}))
+    (run / "model.json").write_text(json.dumps(facts | {"sha256": digest_of(facts)}))
     assert scores(run, capsys) == own
 
 

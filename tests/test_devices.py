@@ -82,9 +82,9 @@ def test_scores_are_those_of_the_cpu(device, graph, decoder):
         if graph in ("dense with feedback", "full") and decoder == "likelihood":
             return  # somebody hears visible neurons
         rows = [shown(network, i) for i in range(4)]
-        told = evaluate.predict(block, network, params, rows, 3, seed=2, decoder=decoder, batch=3)
+        told = evaluate.predict(network, params, rows, 3, kernel=block, seed=2, decoder=decoder, batch=3)
         found.append((*told.by_time, *told.by_compartments, told.votes, told.labels, told.silent))
-        found[-1] += (evaluate.log_likelihood(block, network, params, rows, 3, seed=2, batch=3),)
+        found[-1] += (evaluate.log_likelihood(network, params, rows, 3, kernel=block, seed=2, batch=3),)
         found[-1] += evaluate.example(block, network, params, rows, 1, 3, seed=2)[:4]
     assert all(leaf.device.type == "cpu" for leaf in found[1])
     for got, want in zip(*found, strict=True):

@@ -11,13 +11,14 @@ from gemsnn import kernels
 from gemsnn.commands import bench, evaluate, info, report, reproduce, stream, train
 from gemsnn.commands.cli import main
 from gemsnn.model import network as networks
+from gemsnn.model.batches import collate
 from gemsnn.rules import optimisers
 from gemsnn.runs import layers
-from gemsnn.runs.config import Settings
+from gemsnn.runs.config import FORMER, Settings
 from gemsnn.specs import fields as specs
 from gemsnn.specs import needs
 from gemsnn.streaming import StreamSpec
-from gemsnn.types import Layout, Presentation, class_target, collate
+from gemsnn.types import Layout, Presentation, class_target
 
 OF_SETTINGS = {
     "root": ("/x", [], ["--data", "nmnist"]),
@@ -28,8 +29,8 @@ OF_SETTINGS = {
     "density": ("0.5", [], ["--topology", "sparse"]),
     "feedback_count": ("3", ["--feedback", "none"], []),
     "hidden_rate": ("0.2", ["--hidden", ""], []),
-    "kappa": ("0.5", ["--compartments", "1"], []),
-    "readout": ("last-step", ["--update-every", "1"], []),
+    "kappa": ("0.5", [], ["--compartments", "2"]),
+    "readout": ("last-step", ["--update-every", "1"], ["--rule", "gem"]),
     "baseline_decay": ("0.5", [], ["--rule", "ml"]),
     "sparsity": ("0.5", [], ["--rule", "ml"]),
     "sparsity_rate": ("0.2", ["--rule", "ml"], ["--rule", "ml", "--sparsity", "0.5"]),
@@ -146,7 +147,7 @@ LAYOUT = Layout(1, 2, 2, 3, 1000)
 
 def learned(values: dict[str, Any]) -> tuple[torch.Tensor, ...]:
     """What a batch teaches a small network with these settings."""
-    settings = specs.filled(Settings, specs.flat(Settings()) | {"hidden": (3,)} | values)
+    settings = specs.filled(Settings, specs.flat(FORMER) | {"hidden": (3,)} | values)
     network = networks.build(settings.network_spec(LAYOUT), seed=0, dtype=torch.float64)
     params = networks.init(network, 0)
     draws = torch.Generator().manual_seed(1)
@@ -193,7 +194,7 @@ def test_what_is_declared_is_true(name):
     """Where a need is not met the setting changes no weight; where it is, it does."""
     value, without, fitting = VALUES[name]
     need = needs.declared(specs.declarations(Settings))[name][0]  # of what a graph leaves, see above
-    usual = specs.flat(Settings())
+    usual = specs.flat(FORMER)
     for values in without:
         assert not need.met(usual | values)
         for before, after in zip(learned(values), learned(values | {name: value}), strict=True):

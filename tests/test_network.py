@@ -13,10 +13,10 @@ from gemsnn.errors import InputError
 from gemsnn.model import glm
 from gemsnn.model import network as networks
 from gemsnn.model import step as stepping
+from gemsnn.model.batches import collate
 from gemsnn.model.network import NetworkSpec
 from gemsnn.scoring import evaluate
 from gemsnn.store import trees
-from gemsnn.types import collate
 
 
 def run(network, params, batch, compartments, clamp=True):

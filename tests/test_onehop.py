@@ -10,11 +10,11 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, reference
 from gemsnn.model import basis, glm
 from gemsnn.model import step as stepping
+from gemsnn.model.batches import collate
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.store import trees
-from gemsnn.types import collate
 
 STEPS = 6
 

@@ -16,12 +16,13 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
 from gemsnn.learn.online import OnlineLearner, OnlineSpec
 from gemsnn.model import network as networks
+from gemsnn.model.batches import collate
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.scoring import sampling
 from gemsnn.store import trees
-from gemsnn.types import Layout, Presentation, class_target, collate
+from gemsnn.types import Layout, Presentation, class_target
 
 LAYOUT = Layout(2, 1, 3, 3, 100)  # 6 inputs
 K = 4

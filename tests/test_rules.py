@@ -18,6 +18,7 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.block import kernel as block
 from gemsnn.model import logspace
+from gemsnn.model.batches import collate
 from gemsnn.rules import advance as advancing
 from gemsnn.rules import base as rules
 from gemsnn.rules import ml, optimisers
@@ -25,7 +26,6 @@ from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.contract import Signal
 from gemsnn.rules.named import NAMED, NAMES
 from gemsnn.store import trees
-from gemsnn.types import collate
 
 RULES = {name: rule.signal for name, rule in NAMED.items() if "signal" in rule.needs}
 OUTPUTS = ["independent", "winner-take-all"]

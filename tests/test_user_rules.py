@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import test_block_graph
 import torch
 from cases import make_network
 from runs import command
@@ -105,16 +106,31 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_kernels_equal_the_reference(name, rule, optimiser, case):
     learning = Learning(rule, OptimiserSpec(optimiser, lr=0.05), case.compartments, case.every)
-    refusal = KERNELS[name].refuses(make(case)[0], learning)
-    if name == "block" and "credit" in rule.value.needs:
-        assert "needs a credit for each hidden neuron" in refusal
-        return
-    assert refusal is None
+    assert KERNELS[name].refuses(make(case)[0], learning) is None
     got, want = (learn(kernel, case, learning) for kernel in (KERNELS[name], reference))
     assert torch.equal(got.hidden_rate, want.hidden_rate)
     assert_same(got.params, want.params)
     assert_same(got.optimiser, want.optimiser)
     assert_same((got.log_likelihood, got.log_weights), (want.log_likelihood, want.log_weights))
+
+
+@pytest.mark.parametrize("name", ["cpu", "block"])
+@pytest.mark.parametrize("rule", [RULES[0], RULES[-1]], ids=["sharp", "hop"])
+@pytest.mark.parametrize("graph", ["conv", "readouts", "recurrent"])
+@pytest.mark.parametrize("every", [None, 3, 1])
+def test_graphs_too(name, rule, graph, every):
+    network, params, batch = test_block_graph.make(test_block_graph.Case(graph))
+    spec = OptimiserSpec("sgd", lr=0.05)
+    learning = Learning(rule, spec, 3, every)
+    if name == "cpu" and KERNELS[name].refuses(network, learning) is not None:
+        assert KERNELS[name].refuses(network, Learning(RuleSpec(), spec, 3, every)) is not None
+        pytest.skip("the kernel does not serve this graph under any rule")
+    got, want = (
+        kernel.learn(network, params, optimisers.init(spec, params), learning, batch, seed=5, lr=0.05)
+        for kernel in (KERNELS[name], reference)
+    )
+    assert torch.equal(got.hidden_rate, want.hidden_rate)
+    assert_same(got.params, want.params)
 
 
 ABROAD = {

@@ -9,11 +9,14 @@
 ``growth`` ``paper`` with K = 5 and one size changed at a time: M, H, T, K
 ``peers``  676-256-10 ``feedforward`` on merged polarities, L 4, T 80, 64 presentations in parallel, adam
            once a batch; K = 1, 10
+``conv``   convolutions 16x5s2 and 32x5s2 on 34 x 34 places of both polarities, with readouts of 10 neurons behind
+           each, L 8, T 80, 16 presentations in parallel, rule ``one-hop``, adam once a batch; K = 1, 10
 ========== ==========================================================================================
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -26,12 +29,12 @@ from gemsnn.model.basis import BasisSpec
 from gemsnn.model.network import NetworkSpec
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
-from gemsnn.runs.config import Settings
+from gemsnn.runs.config import FORMER
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count
 from gemsnn.types import Layout, PresentationSequence
 
-TaskName = Literal["paper", "batch", "infer", "digits", "growth", "peers"]
+TaskName = Literal["paper", "batch", "infer", "digits", "growth", "peers", "conv"]
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
 
 SENSOR = Layout(channels=2, height=26, width=26, classes=10, bin_us=25_000)
@@ -78,6 +81,9 @@ class _Sizes:
         self.peer_batch = 3 if quick else 64
         self.compartments = (1, 2) if quick else (1, 2, 5, 10, 20, 50)
         self.few = (1, 2) if quick else (1, 10)
+        self.conv_batch = 2 if quick else 16
+        self.conv_side = 7 if quick else 34
+        self.convolutions = ("2x3s2", "3x3s2") if quick else ("16x5s2", "32x5s2")
         self.votes = 3 if quick else 20
         self.middle = 2 if quick else 5
         self.growth: dict[str, tuple[int, ...]] = {
@@ -105,7 +111,9 @@ def cases(task: TaskName, *, quick: bool = False) -> list[Case]:
         return [_grown(sizes, factor, value) for factor, values in sizes.growth.items() for value in values]
     if task == "peers":
         return [_peers(sizes, compartments) for compartments in sizes.few]
-    settings = Settings()
+    if task == "conv":
+        return [_conv(sizes, compartments) for compartments in sizes.few]
+    settings = FORMER
     network = settings.network_spec(SENSOR._replace(width=1) if quick else SENSOR)
     train = settings.train
     return [Case("digits", network, train.compartments, train.batch, sizes.steps, settings.learning)]
@@ -144,13 +152,26 @@ def _peers(sizes: _Sizes, compartments: int) -> Case:
     return Case("peers", network, compartments, sizes.peer_batch, sizes.steps, learning, merged=True)
 
 
+def _conv(sizes: _Sizes, compartments: int) -> Case:
+    sheet = (SENSOR.channels, sizes.conv_side, sizes.conv_side)
+    network = NetworkSpec(
+        math.prod(sheet), 10, sizes.convolutions, topology="conv", synapse=BasisSpec(count=sizes.count), sheet=sheet,
+        readouts="each-layer",
+    )  # fmt: skip
+    learning = Learning(RuleSpec("one-hop"), OptimiserSpec("adam"), compartments)
+    return Case("conv", network, compartments, sizes.conv_batch, sizes.steps, learning)
+
+
 def bins(presentations: PresentationSequence, case: Case, count: int) -> torch.Tensor:
     """Real binned events in the sizes of a case, uint8 ``[count, T, M]``.
 
     Fewer inputs than the sensor has are its middle columns, more are the columns of several recordings side
-    by side; fewer steps are a recording's first, more are several recordings one after the other.
+    by side; fewer steps are a recording's first, more are several recordings one after the other. Where the inputs
+    lie on a sheet, the sensor is in the middle of it.
     """
     wanted = case.network.inputs
+    if case.network.sheet is not None:
+        return torch.stack([_placed(_tiled(presentations, number, case, 0), case) for number in range(count)])
     rows = []
     for number in range(count):
         row = _tiled(presentations, number, case, 0)
@@ -159,6 +180,16 @@ def bins(presentations: PresentationSequence, case: Case, count: int) -> torch.T
         first = (row.shape[1] - wanted) // 2
         rows.append(row[:, first : first + wanted])
     return torch.stack(rows)
+
+
+def _placed(spikes: torch.Tensor, case: Case) -> torch.Tensor:
+    """Spikes of the sensor ``[T, M]`` in the middle of the case's sheet, cut where that is smaller."""
+    assert case.network.sheet is not None
+    channels, height, width = case.network.sheet
+    x, y = width - SENSOR.width, height - SENSOR.height
+    around = (0, 0, y // 2, y - y // 2, x // 2, x - x // 2)
+    picture = spikes.unflatten(1, (SENSOR.width, SENSOR.height, channels))
+    return torch.nn.functional.pad(picture, around).flatten(1)
 
 
 def _tiled(presentations: PresentationSequence, number: int, case: Case, shift: int) -> torch.Tensor:
@@ -191,15 +222,22 @@ def gflop(case: Case) -> float:
 
     ``P`` is the number of pairs (tau, t) of steps with an update after tau and not after t: T (T - 1) / 2
     for an update a step, none for an update a presentation. Weights are shared, so each of B presentations
-    feels what all B have learned. Running with fixed weights takes the first two lines.
+    feels what all B have learned. Running with fixed weights takes the first two lines. Of a convolution every place's
+    synapses count: that is the arithmetic of a dense convolution of all filters' traces.
 
     Left out is what is no matrix product: filters, sigmoids, noise, the optimiser. Zeros count as any number,
     so a kernel that skips them can pass the machine's peak.
     """
     network = networks.build(case.network)
-    heard = network.mask[:, : case.network.inputs].sum().item()
-    recurrent = network.mask[:, case.network.inputs :].sum().item()
-    return 1e-9 * operations(case, synapses_from_inputs=int(heard), synapses_from_neurons=int(recurrent))
+    if network.is_joint:
+        heard = int(network.mask[:, : case.network.inputs].sum())
+        recurrent = int(network.mask.sum()) - heard
+    else:
+        heard, recurrent = (
+            sum(link.synapses for link in network.links if link.hears_inputs == inputs)
+            for inputs in (True, False)
+        )
+    return 1e-9 * operations(case, synapses_from_inputs=heard, synapses_from_neurons=recurrent)
 
 
 def operations(case: Case, *, synapses_from_inputs: int, synapses_from_neurons: int) -> int:
@@ -218,9 +256,7 @@ def operations(case: Case, *, synapses_from_inputs: int, synapses_from_neurons: 
 
 def eligibility_bytes(case: Case, element: int = 4) -> int:
     """What the step-by-step rule keeps: a trace of the size of the weights for every presentation and k."""
-    network = case.network
-    synapses = network.neurons * (network.inputs + network.neurons) * network.synapse.count
-    return synapses * case.compartments * case.batch * element
+    return case.network.weights * case.compartments * case.batch * element
 
 
 def shortened(case: Case, *, steps: int, memory: int) -> Case:

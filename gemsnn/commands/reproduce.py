@@ -15,7 +15,7 @@ from gemsnn.data import datasets
 from gemsnn.errors import InputError
 from gemsnn.reproduce import k_sweep
 from gemsnn.reproduce.k_sweep import SweepSpec
-from gemsnn.runs import console, layers
+from gemsnn.runs import console, layers, scored
 from gemsnn.runs import training as running
 from gemsnn.runs.config import EvaluateSpec, Numbers, Settings
 from gemsnn.runs.layers import FLAGS, Layered
@@ -92,7 +92,7 @@ def sweep(settings: Settings, spec: SweepSpec, out: Path, quick: bool) -> int:
     k_sweep.claim(settings, out)
     splits = datasets.load(settings.data, progress=console.bar)  # made here once, then read by every part
     for part in ("train", "validation", "test"):
-        running.part_of(splits, part)
+        scored.part_of(splits, part)
     with console.status("running; a line for every part that is done"):
         results = k_sweep.run(settings, spec, out, say=console.say, quick=quick)
     print(k_sweep.table(results))

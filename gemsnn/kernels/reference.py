@@ -28,7 +28,7 @@ def refuses(network: Network, learning: Learning | None) -> str | None:
     return None
 
 
-class _Course:
+class _Steps:
     """Presentations under way, with the parameters they have reached."""
 
     def __init__(
@@ -124,7 +124,7 @@ def learn(
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     presentations, steps, _ = batch.spikes.shape
-    course = _Course(
+    course = _Steps(
         network, params, optimiser, learning, learning.compartments, batch.address, seed=seed, lr=lr
     )
     every = steps if learning.update_every is None else learning.update_every
@@ -164,7 +164,7 @@ class ReferenceStream:
     ) -> None:
         if learning is not None:
             check_endless(learning)
-        self._course = _Course(network, params, optimiser, learning, compartments, address, seed=seed, lr=lr)
+        self._course = _Steps(network, params, optimiser, learning, compartments, address, seed=seed, lr=lr)
         self._clock = 0
 
     @property

@@ -16,13 +16,14 @@ from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.machine import devices
 from gemsnn.model import basis, links
+from gemsnn.model.batches import collate
 from gemsnn.model.graph import INPUTS, Graph, Population
 from gemsnn.model.links import JOINT, Link
 from gemsnn.model.neurons import Neuron
 from gemsnn.model.projections import Masked
 from gemsnn.model.spec import NetworkSpec
 from gemsnn.store import trees
-from gemsnn.types import Batch, Presentation, collate
+from gemsnn.types import Batch, Presentation
 
 
 class Params(NamedTuple):
@@ -299,7 +300,7 @@ def batch(network: Network, presentations: Iterable[Presentation]) -> Batch:
     Where it has several readouts, each has the same target: ``[B, T, V]`` for all visible neurons.
 
     Raises:
-        InputError: see :func:`gemsnn.types.collate`, or they have other inputs or classes than the network.
+        InputError: see :func:`gemsnn.model.batches.collate`, or they have other inputs or classes than the network.
     """
     rows = collate(presentations, warm_up=network.spec.warm_up)
     check_batch(network, rows)

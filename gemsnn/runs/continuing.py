@@ -151,7 +151,7 @@ def check_unedited(settings: Settings, manifest: dict[str, Any], out: AnyPath) -
     A manifest of an older version tells none.
     """
     out = Path(out)
-    before, now, usual = manifest.get("settings"), config.tables(settings), config.tables(Settings())
+    before, now, usual = manifest.get("settings"), config.tables(settings), config.tables(config.FORMER)
     if not isinstance(before, dict):
         return
 

@@ -23,13 +23,15 @@ from gemsnn.store import parsing
 from gemsnn.types import AnyPath
 
 FLAGS = "flags"
+CALL = "call"
+"""The keywords of a function."""
 
 
 class Layer(NamedTuple):
     """What one source says.
 
     Attributes:
-        source: ``recipe NAME``, ``file PATH``, ``run FOLDER`` or ``flags``.
+        source: ``recipe NAME``, ``file PATH``, ``run FOLDER``, ``flags`` or ``call``.
         values: settings by name.
         asked: whether somebody asked for these very values; a run has them all, wanted or not.
     """
@@ -88,7 +90,8 @@ def of_run(run: AnyPath) -> Layer:
         raise InputError(
             f"{run} is not a run folder (it lacks config.toml); give the folder that gemsnn train wrote"
         )
-    return of_file(run / "config.toml")._replace(source=f"run {run}", asked=False)
+    written = of_file(run / "config.toml")
+    return Layer(f"run {run}", {**specs.flat(config.FORMER), **written.values}, asked=False)
 
 
 def _values(content: str, where: str) -> dict[str, Any]:
@@ -123,8 +126,8 @@ def resolve(defaults: Settings, layers: Sequence[Layer]) -> Layered:
     for level, layer in enumerate(layers, 1):
         for name, value in layer.values.items():
             decided[name] = level
-            if layer.source == FLAGS:
-                given[name] = Given(level, needs.flag(name))
+            if layer.source in (FLAGS, CALL):
+                given[name] = Given(level, needs.flag(name) if layer.source == FLAGS else name)
             elif layer.asked and value != usual[name]:
                 given[name] = Given(level, f"{name} in the {layer.source}")
             else:

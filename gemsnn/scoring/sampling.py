@@ -54,7 +54,7 @@ def tie_seed(seed: int) -> int:
 
 
 def clamped(
-    kernel: Kernel, network: Network, params: Params, batch: Batch, compartments: int, *, seed: int
+    network: Network, params: Params, batch: Batch, compartments: int, *, kernel: Kernel, seed: int
 ) -> Tensor:
     """``v^k = sum_t sum_{i visible} log p(x[i, t] | u^k[i, t])`` in nats, ``[B, K]`` (kappa = 1)."""
     run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=True)
@@ -63,7 +63,7 @@ def clamped(
 
 
 def free(
-    kernel: Kernel, network: Network, params: Params, batch: Batch, compartments: int, *, seed: int
+    network: Network, params: Params, batch: Batch, compartments: int, *, kernel: Kernel, seed: int
 ) -> Free:
     """Run K compartments with free visible neurons and take their votes after every step."""
     run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=False)

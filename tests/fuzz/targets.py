@@ -149,7 +149,7 @@ def _network() -> Network:
 def _checkpoint(data: bytes) -> None:
     run = RunFolder.open(_run(MODEL, data))
     tensors, facts = run.load_checkpoint()
-    train.progress_from(_network(), tensors, facts)
+    train.state_from(_network(), tensors, facts)
     run.cut_metrics(facts.get("metrics_bytes"))
 
 

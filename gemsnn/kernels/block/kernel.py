@@ -5,6 +5,11 @@ An eligibility trace is a sum of rank-one terms, error times trace. So what a se
 ``sum_{p, tau} A[p, i, tau] r[p, i, tau] a[p, j, l, tau]`` with errors r of runs p (a presentation's compartment) and
 coefficients ``A[p, i, tau] = sum_{t >= tau, t read} gamma^(t - tau) signal[p, i, t]``.
 
+It has two forms. Layer by layer (:mod:`gemsnn.kernels.block.forward`, :mod:`gemsnn.kernels.block.learn`) it serves
+every graph, with all steps of a segment at once where nothing recurs. Step by step (this module) it serves joint
+networks in which populations hear themselves, and those whose updates come so often that it pays to let them be
+pending.
+
 While a segment lasts its weights rest, and nothing of their size is touched. Updates that are linear in the direction
 are felt meanwhile through inner products of traces (:mod:`gemsnn.kernels.block.terms`), where the mask is made of whole
 blocks of synapses; else every update ends a segment.
@@ -95,7 +100,7 @@ def _run(network: Network, segment: Segment) -> None:
             segment.fire(moment)
 
 
-class _Course:
+class _Segments:
     """A batch under way.
 
     Args:
@@ -136,7 +141,7 @@ class _Course:
 
 
 def _learn_at_rest(
-    course: _Course, params: Joint, optimiser: OptimiserState, spec: OptimiserSpec, lr: float, whole: bool
+    course: _Segments, params: Joint, optimiser: OptimiserState, spec: OptimiserSpec, lr: float, whole: bool
 ) -> tuple[Joint, OptimiserState]:
     """Every update ends a segment."""
     history, scores = course.history, course.scores
@@ -154,7 +159,9 @@ def _learn_at_rest(
     return params, optimiser
 
 
-def _learn_pending(course: _Course, params: Joint, groups: list[Group], rule: RuleSpec, every: int) -> Joint:
+def _learn_pending(
+    course: _Segments, params: Joint, groups: list[Group], rule: RuleSpec, every: int
+) -> Joint:
     """Updates are felt at once, and added to the weights, in place, at the end of a segment."""
     scores, total, signal = course.scores, course.total, course.scores.signal.flatten(1)
     weight = params.weight.permute(1, 2, 0)
@@ -183,6 +190,11 @@ def _learn_pending(course: _Course, params: Joint, groups: list[Group], rule: Ru
     return params
 
 
+def _here(network: Network, batch: Batch) -> Batch:
+    """The batch on the network's device."""
+    return trees.map(lambda leaf: leaf.to(network.taps.device), batch)
+
+
 @torch.no_grad()
 def learn(
     network: Network,
@@ -197,14 +209,10 @@ def learn(
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     presentations, total, _ = batch.spikes.shape
     every = total if learning.update_every is None else learning.update_every
-    batch, plan, spec = (
-        trees.map(lambda leaf: leaf.to(network.taps.device), batch),
-        plan_of(network),
-        learning.optimiser,
-    )
+    batch, plan = _here(network, batch), plan_of(network)
     if not network.is_joint or "credit" in learning.rule.value.needs:
         return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr)
-    groups = groups_of(network)
+    groups, spec = groups_of(network), learning.optimiser
     joint, state = joined(params), joined_state(optimiser)
     # only where updates are linear in the direction can they be pending; else the weights rest between two updates
     linear = spec.optimiser == "sgd" and every < total
@@ -215,13 +223,13 @@ def learn(
                 weight = weight.clone()
             joint = joint._replace(weight=weight.permute(2, 0, 1))
             length = max(every, SEGMENT // every * every)
-            course = _Course(network, learning, batch, seed=seed, length=length, size=lr)
+            course = _Segments(network, learning, batch, seed=seed, length=length, size=lr)
             joint = _learn_pending(course, joint, groups, learning.rule, every)
             return course.learned(joint, state._replace(updates=state.updates - (-total // every)))
     if plan.is_forward:
         return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr)
     joint = joint._replace(weight=sender_major(joint.weight).permute(2, 0, 1))
-    course = _Course(network, learning, batch, seed=seed, length=every, size=1.0)
+    course = _Segments(network, learning, batch, seed=seed, length=every, size=1.0)
     return course.learned(*_learn_at_rest(course, joint, state, spec, lr, groups is not None))
 
 
@@ -230,7 +238,7 @@ def rollout(
     network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
-    batch, plan = trees.map(lambda leaf: leaf.to(network.taps.device), batch), plan_of(network)
+    batch, plan = _here(network, batch), plan_of(network)
     if not network.is_joint or plan.is_forward:
         course = forward.begin(network, batch, compartments)
         steps = range(course.potential.shape[1])

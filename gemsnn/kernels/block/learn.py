@@ -19,8 +19,9 @@ from gemsnn.kernels.block import forward
 from gemsnn.kernels.block.filters import filtered
 from gemsnn.kernels.block.forward import History
 from gemsnn.kernels.block.scores import Scores
+from gemsnn.kernels.block.steps import sender_major
 from gemsnn.kernels.block.terms import fades, grow
-from gemsnn.kernels.block.wires import Plan
+from gemsnn.kernels.block.wires import Plan, is_plain
 from gemsnn.kernels.contract import Learned, Learning
 from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
@@ -46,6 +47,7 @@ def learn(
     fading = fades(rule.gamma, min(total, window + every), min(every, FADING)).to(network.taps)
     observed = batch.observed.repeat_interleave(learning.compartments, 0)[:, :, None]
     shape = (presentations, learning.compartments)
+    params = _sender_by_sender(network, params)
     for start in range(0, total, every):
         steps = range(start, min(start + every, total))
         some = slice(steps.start, steps.stop)
@@ -69,6 +71,16 @@ def learn(
     chances = batch.length.to(error) * shape[1] * max(hidden, 1)
     rate = history.fired[..., :hidden].unflatten(0, shape).sum((1, 2, 3)) / chances
     return Learned(params, optimiser, scores.log_likelihood, scores.log_weights, rate)
+
+
+def _sender_by_sender(network: Network, params: Params) -> Params:
+    """The same, but matrices lie in memory as products with spikes want them; a view where they do already."""
+    plain = {link.name for link in network.links if is_plain(link)}
+    weights = {
+        name: sender_major(leaf).permute(2, 0, 1) if name in plain else leaf
+        for name, leaf in params.weights.items()
+    }
+    return params._replace(weights=weights)
 
 
 def _with_credit(

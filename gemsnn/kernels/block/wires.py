@@ -48,7 +48,7 @@ class Wire:
     @property
     def is_plain(self) -> bool:
         """Whether its weights are a matrix; filtering is linear, so spikes meet it before they are filtered."""
-        return type(self.link.kind) in (Dense, Masked)
+        return is_plain(self.link)
 
     def of(self, tree: Params) -> Tensor | None:
         """Its part of the parameters, or of a tree like them: a view."""
@@ -120,6 +120,11 @@ class Wire:
     def _rows(self, values: Tensor, width: int) -> int:
         """How many of the first dimension fit into scratch memory, as filtered numbers of this many neurons."""
         return max(1, NUMBERS // max(1, values.shape[1] * width * len(self.link.taps)))
+
+
+def is_plain(link: Link) -> bool:
+    """Whether a link's weights are a matrix for each function of the basis, ``[n, m, L]``."""
+    return type(link.kind) in (Dense, Masked)
 
 
 class Member(NamedTuple):
@@ -207,7 +212,7 @@ def components(heard: dict[str, list[str]]) -> list[set[str]]:
     """
 
     def all_heard(name: str) -> set[str]:
-        found, ahead = set(), [name]
+        found, ahead = {name}, [name]
         while ahead:
             new = {other for other in heard[ahead.pop()] if other in heard} - found
             found |= new
@@ -216,9 +221,9 @@ def components(heard: dict[str, list[str]]) -> list[set[str]]:
 
     reach = {name: all_heard(name) for name in heard}
     found: list[set[str]] = []
-    for name in sorted(heard, key=lambda each: len(reach[each])):  # who hears another hears all that it hears
+    for name in sorted(heard, key=lambda each: len(reach[each])):  # who hears another hears more than it
         if not any(name in some for some in found):
-            found.append({name} | {other for other in reach[name] if name in reach[other]})
+            found.append({other for other in reach[name] if name in reach[other]})
     return found
 
 

@@ -38,6 +38,16 @@ def count_ones(_, word):  # pragma: no cover (compiled)
 
 
 @intrinsic
+def first_one(_, word):  # pragma: no cover (compiled)
+    """The number of the lowest set bit of a uint64 other than zero, as int64."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
 def _power_of_two(_, shifted):  # pragma: no cover (compiled)
     """``2^n`` for an integer n in [-1022, 1023], given ``n + _SHIFT``, whose lowest bits are n's."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from gemsnn import rng
 from gemsnn.kernels.cpu import barrier, elementary, pending, signals
-from gemsnn.kernels.cpu.pending import Pending
+from gemsnn.kernels.cpu.pending import PendingTerms
 from gemsnn.kernels.cpu.work import Given, Past, Scratch, Wiring, Work
 from gemsnn.machine.compiled import njit
 
@@ -117,7 +117,7 @@ def run(work: Work, given: Given, t, ranges):  # pragma: no cover (compiled)
 
 @njit(nogil=True)
 def recall(
-    wiring: Wiring, past: Past, scratch: Scratch, terms: Pending, steps
+    wiring: Wiring, past: Past, scratch: Scratch, terms: PendingTerms, steps
 ):  # pragma: no cover (compiled)
     """Fill the scratch of the pending terms from what the histories hold of the first steps."""
     runs, memory = len(scratch.spiked), wiring.taps.shape[1]
@@ -242,7 +242,7 @@ def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
         for i in range(len(circuits)):
             start, stop = circuits[i]
             silent += elementary.softmax(potential[start:stop], error[start:stop])
-            _choose(uniform[start], error[start:stop], spikes[start:stop])
+            choose(uniform[start], error[start:stop], spikes[start:stop])
     else:
         elementary.sigmoid(potential, error)
         for n in range(hidden, len(spikes)):
@@ -266,7 +266,7 @@ def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
 
 
 @njit(nogil=True)
-def _choose(uniform, probability, spikes):  # pragma: no cover (compiled)
+def choose(uniform, probability, spikes):  # pragma: no cover (compiled)
     """Spikes of a circuit: the first neuron i with ``uniform < p_1 + .. + p_i``, if any."""
     reached = 0.0
     for n in range(len(spikes)):

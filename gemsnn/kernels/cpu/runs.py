@@ -15,7 +15,7 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import threads
 from gemsnn.kernels.contract import Rollout
 from gemsnn.kernels.cpu import fused, products, signals
-from gemsnn.kernels.cpu.pending import Pending
+from gemsnn.kernels.cpu.pending import PendingTerms
 from gemsnn.kernels.cpu.work import Given, Past, Rule, Scratch, Small, Wiring, Work
 from gemsnn.kernels.wiring import Group, columns, groups_of, merged
 from gemsnn.model.network import Network
@@ -178,7 +178,7 @@ class Runs:
         )
         words = -(-neurons // 64)
         felt = steps * runs if rule.online else 0
-        self.pending = Pending(
+        self.pending = PendingTerms(
             bits=np.zeros((words, felt + memory * runs), np.uint64),
             ears=np.array([_bits(range(first, last), words) for _, first, last in ears]),
             hears_inputs=np.array([inputs for inputs, _, _ in ears]),
@@ -316,7 +316,7 @@ class Runs:
         return _Terms(factor, shared, small, *spiked)
 
     def filters_at_once(self) -> int:
-        """Under how many filters :func:`add_terms` should work at a time, so that a cache holds what it needs."""
+        """Under how many filters :func:`add_all_terms` should work at a time, so that a cache holds what it needs."""
         neurons = self.past.error.shape[2] * self.past.error.itemsize
         return max(1, FILTERED_BYTES // (len(self.events.rows) * neurons))
 
@@ -391,7 +391,7 @@ class Runs:
             fused.recall(self.wiring, past, self.scratch, self.pending, keep)
 
 
-def add_terms(
+def add_all_terms(
     parts: Sequence[Runs], all_terms: Sequence[_Terms], target: NDArray, low: int, high: int
 ) -> None:
     """Add all terms of all parts to ``target [J, L, N]``, weights or a direction, under the filters ``low .. high``.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from numpy.typing import NDArray
 
 from gemsnn.kernels.cpu import signals
-from gemsnn.kernels.cpu.pending import Pending
+from gemsnn.kernels.cpu.pending import PendingTerms
 
 
 class Rule(NamedTuple):
@@ -59,7 +59,7 @@ class Wiring(NamedTuple):
             receivers that hear any.
         listeners: int64 ``[.., 2]``, ranges with all neurons that hear the inputs.
         deaf: int64 ``[.., 2]``, ranges of neurons that do not hear them.
-        groups: int64 ``[.., 4]``: neurons ``start .. stop``, their ear (see :class:`.pending.Pending`) and
+        groups: int64 ``[.., 4]``: neurons ``start .. stop``, their ear (see :class:`.pending.PendingTerms`) and
             1 for visible ones; together all neurons.
     """
 
@@ -192,4 +192,4 @@ class Work(NamedTuple):
     rule: Rule
     past: Past
     scratch: Scratch
-    pending: Pending
+    pending: PendingTerms

@@ -1,0 +1,191 @@
+# pyright: reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
+"""Compiled steps of the neurons of a graph, a population and a run at a time, place by place (:mod:`.patches`).
+
+Compiled at first use.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemsnn import rng
+from gemsnn.kernels.cpu import elementary, stretches
+from gemsnn.kernels.cpu.fused import choose
+from gemsnn.machine.compiled import njit
+
+
+class Neurons(NamedTuple):
+    """A population's parameters.
+
+    Attributes:
+        circuit: whether one spikes at a time; else they are independent.
+        visible: whether they are clamped where observed.
+        first: the number of the first among all neurons.
+        bias: ``[C]``.
+        feedback: ``[Df, C]``, lag by lag; no rows where they do not feel their own spikes.
+    """
+
+    circuit: bool
+    visible: bool
+    first: int
+    bias: NDArray
+    feedback: NDArray
+
+
+class Given(NamedTuple):
+    """What a run meets in a block of steps.
+
+    Attributes:
+        noise: float32 ``[steps, N]``.
+        target: uint8 ``[steps, classes]``, the same for every visible population.
+        alive: bool ``[steps]``.
+        observed: bool ``[steps]``.
+    """
+
+    noise: NDArray
+    target: NDArray
+    alive: NDArray
+    observed: NDArray
+
+
+@njit(nogil=True)
+def make_noise(presentation, clock, compartment, key, out):  # pragma: no cover (compiled)
+    """The uniform numbers of a run ``[steps, N]``, from step ``clock`` on."""
+    for t in range(len(out)):
+        rng.fill_row(out[t], presentation, np.uint64(clock + t), np.uint64(compartment), key[0], key[1])
+
+
+@njit(nogil=True)
+def recall(neurons: Neurons, spikes, row, potential):  # pragma: no cover (compiled)
+    """Add bias, and what neurons still feel of their spikes before a block, to its potentials ``[places, C, c]``."""
+    memory, steps = len(neurons.feedback), potential.shape[1]
+    for place in range(len(potential)):
+        for s in range(row - memory, row):
+            own = spikes[place, s]
+            for d in range(row - s - 1, min(memory, row - s - 1 + steps)):
+                u, lag = potential[place, s + 1 + d - row], neurons.feedback[d]
+                for c in range(len(own)):
+                    u[c] += lag[c] * own[c]
+
+
+# without fastmath, which numba passes on to what is compiled for the caller: sigmoids rely on the order of their sums
+@njit(nogil=True)
+def fire(
+    neurons: Neurons, given: Given, low, high, potential, spikes, error, row, bits, evidence
+):  # pragma: no cover (compiled)
+    """Steps ``low .. high`` of a block: potentials become spikes, errors and evidence; returns how many spikes.
+
+    Args:
+        neurons: the population's parameters.
+        given: what the run meets.
+        low: the first step.
+        high: one past the last.
+        potential: ``[places, steps, C]``, all there is but for what neurons feel of their own spikes of this block.
+        spikes: uint8 ``[places, rows, C]``, the history.
+        error: ``[places, rows, C]``, likewise.
+        row: the row of step 0 in both.
+        bits: the same spikes, see :mod:`.stretches`.
+        evidence: ``[steps]``, to which that of the visible neurons is added.
+    """
+    places, steps, channels = potential.shape
+    fired, nothing = 0, potential.dtype.type(0)
+    for place in range(places):
+        for t in range(low, high):
+            u, s, e = potential[place, t], spikes[place, row + t], error[place, row + t]
+            if not given.alive[t]:
+                s[:] = 0
+                e[:] = nothing
+                continue
+            # neuron (c, y, x) has the number (c * height + y) * width + x
+            noise = given.noise[t, neurons.first + place : neurons.first + places * channels : places]
+            if neurons.visible:
+                target = given.target[t, place::places]
+                evidence[t] += _answer(neurons.circuit, u, noise, target, given.observed[t], s, e)
+            elif neurons.circuit:
+                elementary.softmax(u, e)
+                choose(noise[0], e, s)
+            else:
+                elementary.sigmoid(u, e)
+                for c in range(channels):
+                    s[c] = noise[c] < e[c]
+            if not neurons.visible or given.observed[t]:
+                for c in range(channels):
+                    e[c] = s[c] - e[c]
+            word, bit = bits[(row + t) // 64], stretches.ONE << np.uint64((row + t) % 64)
+            for c in range(channels):
+                if s[c] != 0:
+                    fired += 1
+                    word[place * channels + c] |= bit
+                    for d in range(min(len(neurons.feedback), steps - 1 - t)):
+                        potential[place, t + 1 + d, c] += neurons.feedback[d, c]
+    return fired
+
+
+@njit(nogil=True)
+def _answer(circuit, potential, noise, target, observed, spikes, error):  # pragma: no cover (compiled)
+    """Visible neurons' spikes, and their probabilities in place of errors, zeros where not observed; their evidence."""
+    found = 0.0
+    if circuit:
+        found = elementary.softmax(potential, error)
+        choose(noise[0], error, spikes)
+    else:
+        elementary.sigmoid(potential, error)
+        for c in range(len(spikes)):
+            spikes[c] = noise[c] < error[c]
+    if not observed:
+        error[:] = error.dtype.type(0)
+        return 0.0
+    spikes[:] = target
+    if not circuit:
+        return elementary.log_bernoulli(spikes, potential)
+    for c in range(len(spikes)):
+        found += spikes[c] * potential[c]
+    return found
+
+
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def weigh(error, row, coefficient, pad, out):  # pragma: no cover (compiled)
+    """``out[place, pad + t] = coefficient[t] * error[place, row + t]``, zero in the first and last ``pad`` rows."""
+    steps = len(coefficient)
+    for place in range(len(out)):
+        out[place, :pad] = 0
+        out[place, pad + steps :] = 0
+        for t in range(steps):
+            e, to, scale = error[place, row + t], out[place, pad + t], coefficient[t]
+            for c in range(len(to)):
+                to[c] = scale * e[c]
+
+
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def add_small(factor, pad, bits, first, bias, feedback):  # pragma: no cover (compiled)
+    """What neurons are to be blamed for themselves, into ``bias [C]`` and, lag by lag, ``feedback [Df, C]``.
+
+    ``factor [places, pad + steps + pad, C]``; its step 0 is row ``first`` of the history, whose spikes are ``bits``.
+    """
+    (memory, channels), (_, rows, _) = feedback.shape, factor.shape
+    chosen = stretches.between(max(0, first - memory), first + rows - 2 * pad - 1, len(bits))
+    at = np.empty(64 * len(bits), np.int64)
+    for place in range(len(factor)):
+        for t in range(pad, rows - pad):
+            stretches.add(factor[place, t], bias)
+        if memory > 0:
+            for c in range(channels):
+                for i in range(stretches.when(bits, place * channels + c, chosen, at)):
+                    after = pad + 1 + at[i] - first
+                    for d in range(memory):
+                        feedback[d, c] += factor[place, after + d, c]
+
+
+@njit(nogil=True)
+def weigh_runs(log_weights, evidence, alive, kappa, fresh, out):  # pragma: no cover (compiled)
+    """``v = kappa v + fresh evidence`` where alive, step by step, of ``[B, K, steps]`` into ``out [steps, B, K]``."""
+    presentations, compartments, steps = evidence.shape
+    for t in range(steps):
+        for b in range(presentations):
+            for k in range(compartments):
+                if alive[b, t]:
+                    log_weights[b, k] = kappa * log_weights[b, k] + fresh * evidence[b, k, t]
+                out[t, b, k] = log_weights[b, k]
