@@ -1,22 +1,19 @@
-import itertools
 import math
 
 import pytest
 import torch
 from cases import make_network, make_presentation
+from expectations import PLAIN, expected_step, flat
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import (
     expected_bound,
     expected_reward,
     gradient,
-    hidden_paths,
     log_likelihood,
-    path_log_probs,
 )
 from scipy import stats
 
-from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.block import kernel as block
@@ -28,12 +25,10 @@ from gemsnn.rules import ml, optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.contract import Signal
 from gemsnn.rules.named import NAMED, NAMES
-from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.store import trees
 
 RULES = {name: rule.signal for name, rule in NAMED.items() if "signal" in rule.needs}
 OUTPUTS = ["independent", "winner-take-all"]
-PLAIN = OptimiserSpec("sgd", lr=1.0)
 # hidden neurons, steps, compartments: at most 512 tuples of hidden paths; a hidden weight needs 3 steps to matter
 TINY = [(1, 4, 1), (2, 3, 1), (1, 3, 2), (1, 3, 3)]
 
@@ -76,8 +71,8 @@ def test_expected_step_is_the_exact_gradient(rule, topology, output):
     presentation = one_at_a_time(make_presentation(4, 2, 2, rate=0.6))
     exact = gradient(lambda at: log_likelihood(network, at, presentation), params)
     runs = [direction(network, params, presentation, batch(rule), 4000, index=i)[0] for i in range(30)]
-    found = torch.stack([torch.cat([leaf.flatten() for leaf in trees.leaves(run)]) for run in runs])
-    want = torch.cat([leaf.flatten() for leaf in trees.leaves(exact)])
+    found = torch.stack([flat(run) for run in runs])
+    want = flat(exact)
     learned = found.std(0) > 0
     assert learned.sum() >= 8
     assert not want[~learned].any()
@@ -95,25 +90,6 @@ def one_at_a_time(presentation):
     return presentation._replace(target=target)
 
 
-def expected_step(monkeypatch, network, params, presentation, rule, compartments):
-    """The exact mean of a presentation's step: the kernel, forced through every K-tuple of hidden paths."""
-    paths = hidden_paths(network, len(presentation.spikes))
-    priors, _ = path_log_probs(network, params, presentation)
-    total = trees.map(lambda leaf: torch.zeros_like(leaf), params)
-    for chosen in itertools.product(range(len(paths)), repeat=compartments):
-        silent = torch.nn.functional.pad(1 - paths[list(chosen)], (0, network.spec.visible)).transpose(0, 1)
-
-        def forced(seed, address, steps, *shape, silent=silent):
-            """A uniform number of 0 makes a neuron spike, one of 1 keeps it silent."""
-            return silent[None, steps.start : steps.stop]
-
-        monkeypatch.setattr(rng, "uniforms", forced)
-        step, _ = direction(network, params, presentation, rule, compartments)
-        chance = priors[list(chosen)].sum().exp()
-        total = trees.map(lambda sum_, leaf, chance=chance: sum_ + chance * leaf, total, step)
-    return total
-
-
 def assert_equal(got, want):
     for a, b in zip(trees.leaves(got), trees.leaves(want), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
@@ -125,13 +101,13 @@ def assert_equal(got, want):
 @pytest.mark.parametrize(("hidden", "steps", "compartments"), TINY)
 @pytest.mark.parametrize("rule", ["iw", "iw-ovis"])
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_importance_weighted_rules_climb_the_bound(monkeypatch, output, rule, hidden, steps, compartments):
+def test_importance_weighted_rules_climb_the_bound(output, rule, hidden, steps, compartments):
     network, params = make_network(
         inputs=1, hidden=(hidden,), visible=2, topology="full", scale=2.0, output=output
     )
     presentation = one_at_a_time(make_presentation(steps, 1, 2, rate=0.9))
     want = gradient(lambda at: expected_bound(network, at, presentation, compartments), params)
-    got = expected_step(monkeypatch, network, params, presentation, batch(rule), compartments)
+    got = expected_step(network, params, presentation, batch(rule), compartments)
     assert_equal(got, want)
 
 
@@ -146,7 +122,7 @@ def test_importance_weighted_rules_climb_the_bound(monkeypatch, output, rule, hi
     ids=["mb", "ml", "ml-sparse"],
 )
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_single_sample_rules_climb_their_objective(monkeypatch, output, rule, hidden, steps, compartments):
+def test_single_sample_rules_climb_their_objective(output, rule, hidden, steps, compartments):
     network, params = make_network(
         inputs=1, hidden=(hidden,), visible=2, topology="full", scale=2.0, output=output
     )
@@ -154,7 +130,7 @@ def test_single_sample_rules_climb_their_objective(monkeypatch, output, rule, hi
     want = gradient(
         lambda at: expected_reward(network, at, presentation, rule.sparsity, rule.sparsity_rate), params
     )
-    got = expected_step(monkeypatch, network, params, presentation, rule, compartments)
+    got = expected_step(network, params, presentation, rule, compartments)
     assert_equal(got, want)
 
 
@@ -169,14 +145,12 @@ def test_single_sample_rules_climb_their_objective(monkeypatch, output, rule, hi
     ids=["batch", "online", "average"],
 )
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_the_one_hop_control_variate_changes_no_expectation(
-    monkeypatch, numbers, output, hidden, steps, compartments
-):
+def test_the_one_hop_control_variate_changes_no_expectation(numbers, output, hidden, steps, compartments):
     network, params = make_network(
         inputs=1, hidden=(hidden,), visible=1, topology="full", scale=2.0, output=output
     )
     presentation = make_presentation(steps, 1, 1, rate=0.9)
-    given = (monkeypatch, network, params, presentation)
+    given = (network, params, presentation)
     want = expected_step(*given, RuleSpec("gem-cv", **numbers), compartments)
     got = expected_step(*given, RuleSpec("one-hop-cv", **numbers), compartments)
     for a, b in zip(got, want, strict=True):

@@ -201,13 +201,17 @@ class Convolutional:
         """A patch of every channel."""
         return senders.channels * self.kernel**2
 
+    def _patches(self, weight: Tensor) -> Tensor:
+        # contiguous: of one channel it would be a view, of which torch on the CPU cannot make a gradient
+        return weight.permute(0, 1, 4, 2, 3).flatten(1, 2).contiguous()
+
     def _pictures(self, trace: Tensor, senders: Sheet) -> Tensor:
-        return senders.picture(trace.flatten(0, -3)).flatten(1, 2)
+        return senders.picture(trace.reshape(-1, *trace.shape[-2:])).flatten(1, 2)
 
     def drive(self, weight: Tensor | None, trace: Tensor, senders: Sheet, receivers: Sheet) -> Tensor:
         """A convolution whose channels are those of the senders times those of the basis."""
         assert weight is not None
-        patches = weight.permute(0, 1, 4, 2, 3).flatten(1, 2)
+        patches = self._patches(weight)
         found = conv2d(self._pictures(trace, senders), patches, stride=self.stride, padding=self.border)
         return found.flatten(1).reshape(*trace.shape[:-2], receivers.size)
 
@@ -229,7 +233,7 @@ class Convolutional:
     ) -> Tensor:
         """The transposed convolution."""
         assert weight is not None
-        patches = weight.permute(0, 1, 4, 2, 3).flatten(1, 2)
+        patches = self._patches(weight)
         errors = error.reshape(-1, *receivers[:3])
         size = (len(errors), senders.channels * basis, senders.height, senders.width)
         found = conv2d_input(size, patches, errors, stride=self.stride, padding=self.border)
@@ -285,7 +289,7 @@ class Pooling:
 
     def drive(self, weight: Tensor | None, trace: Tensor, senders: Sheet, receivers: Sheet) -> Tensor:
         """A sum over windows and the basis."""
-        pictures = senders.picture(trace.flatten(0, -3)).sum(2)
+        pictures = senders.picture(trace.reshape(-1, *trace.shape[-2:])).sum(2)
         found = conv2d(pictures, self._windows(senders, trace), stride=self.window, groups=senders.channels)
         return found.flatten(1).reshape(*trace.shape[:-2], receivers.size)
 
