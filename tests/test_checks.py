@@ -79,6 +79,7 @@ RESULTS = {
     "gemsnn.data.parts.Item": "a note that a loader makes for itself",
     "gemsnn.data.parts.Listing": "what a loader of the library says of its files",
     "gemsnn.model.links.Link": "what building a network makes",
+    "gemsnn.kernels.block.wires.Wire": "made by the kernel, of a network",
     "gemsnn.runs.layers.Layered": "what layers come to, made by layers.resolve",
     "gemsnn.rules.contract.Rule": "checked where it is taken for a setting (gemsnn.rules.own.made)",
     "gemsnn.specs.fields.Written": "a note beside a setting's declaration",

@@ -8,6 +8,7 @@ import shutil
 import pytest
 import torch
 from event_files import dvs_folder, nmnist_folder
+from runs import FORMER, words_of
 
 from gemsnn.commands.cli import main
 from gemsnn.runs import models
@@ -27,9 +28,9 @@ def recordings(tmp_path_factory):
 
 
 def words(root, out, *more):
-    few = ("--hidden", "4,3", "--votes", "3", "--warm-up", "0.4", "--batch", "8")
-    epochs = () if "--epochs" in more else ("--epochs", "2")
-    return ["train", "--data", "nmnist", "--root", str(root), "--out", str(out), *few, *epochs, *more]
+    few = {"--hidden": "4,3", "--votes": "3", "--batch": "8", "--epochs": "2", **FORMER, "--warm-up": "0.4"}
+    usual = words_of(few, *more)
+    return ["train", "--data", "nmnist", "--root", str(root), "--out", str(out), *usual, *more]
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,14 @@ import pytest
 import torch
 from event_files import aedat2, random_events
 from power import Disk
+from runs import FORMER, words_of
 
 from gemsnn.commands.cli import main
 from gemsnn.errors import InputError
 from gemsnn.store.checkpoints import Checkpoints
 from gemsnn.store.records import RunFolder
 
-SMALL = ["--limit", "40", "--hidden", "4", "--epochs", "2", "--batch", "8", "--votes", "2"]
+SMALL = ["--limit", "40", "--hidden", "4", "--epochs", "2", "--batch", "8", "--votes", "2", *words_of(FORMER)]
 
 
 @pytest.mark.slow

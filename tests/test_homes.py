@@ -68,7 +68,7 @@ class Other:
     def __init__(self, user: int, folder: Path) -> None:
         self.user, self.work, self.temporary = user, folder / "work", folder / "tmp"
         self.kept = self.temporary / f"gemsnn-{user}"
-        kernels.warm_up(cpu, torch.float32)
+        kernels.warm_up(cpu, torch.zeros(0))
         ready = compiled.folder()
         for made in (self.work, self.temporary, self.kept, self.kept / "compiled"):
             made.mkdir(mode=0o700)

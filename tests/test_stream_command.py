@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from event_files import aedat2, nmnist_folder, random_events
+from runs import FORMER, words_of
 from shared_data import shared
 
 from gemsnn.commands.cli import main
@@ -38,7 +39,7 @@ def model(tmp_path_factory):
     root, out = tmp_path_factory.mktemp("nmnist"), tmp_path_factory.mktemp("runs") / "run"
     nmnist_folder(root, [(digit, 10 * number + digit) for digit in range(3) for number in range(10)])
     words = ["train", "--data", "nmnist", "--root", str(root), "--out", str(out)]
-    assert main([*words, "--epochs", "1", "--hidden", "4,3", "--votes", "2"]) == 0
+    assert main([*words, "--epochs", "1", "--hidden", "4,3", "--votes", "2", *words_of(FORMER)]) == 0
     return out
 
 

@@ -35,10 +35,11 @@ from gemsnn.store.records import RunFolder
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from event_files import aedat2, random_events
+from runs import FORMER, words_of
 
 SETTINGS = [
     "--limit", "60", "--hidden", "6", "--epochs", "6", "--batch", "4", "--checkpoint-every", "3", "--evaluate-every",
-    "2", "--votes", "3", "--compartments", "2",
+    "2", "--votes", "3", *words_of(FORMER | {"--compartments": "2"}),
 ]  # fmt: skip
 
 
