@@ -14,7 +14,7 @@ from test_kernels import RULES, Case, make
 from gemsnn.bench import cases as benches
 from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.block import kernel as block
-from gemsnn.kernels.block import steps, terms
+from gemsnn.kernels.block import spikes, steps, terms
 from gemsnn.kernels.wiring import groups_of
 from gemsnn.model import network as networks
 from gemsnn.rules import optimisers
@@ -84,8 +84,8 @@ def test_terms_outlive_their_segment(always_pending, monkeypatch, rule, every, s
         (block, "SMALL", 0),
         (terms, "PAIRS", 1),
         (steps, "FILTERED", 3),
-        (steps, "FEW", 0.0),
-        (steps, "FEW", 1.0),
+        (spikes, "FEW", 0.0),
+        (spikes, "FEW", 1.0),
     ],
 )
 @pytest.mark.parametrize("optimiser", ["sgd", "adam"])
