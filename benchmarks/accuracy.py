@@ -31,11 +31,14 @@ from threadpoolctl import threadpool_info
 from torch import Tensor
 
 from gemsnn.data.datasets import DataSpec, load
-from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
 from gemsnn.machine import places
 from gemsnn.machine.children import Children
-from gemsnn.scoring import baseline, evaluate, metrics
+from gemsnn.scoring import baseline, measure, metrics
+from gemsnn.scoring.answers import Answers
+from gemsnn.scoring.scores import plain
 
 CHILD = Path(__file__).with_name("accuracy_child.py")
 PARTS = ("train", "validation", "test")
@@ -61,10 +64,11 @@ Numbers = dict[str, float]
 def scored(validation: Tensor, test: Tensor, splits: Splits) -> Numbers:
     """Scores of log-probabilities ``[n, C]`` on the test part, as they are and at the validation part's temperature."""
     held, labels = (torch.from_numpy(part.labels) for part in (splits.validation, splits.test))
-    answers = evaluate.Answers(test.exp(), test)
-    found = evaluate.tempered_scores(answers, labels, metrics.fitted_temperature(validation, held))
+    answers = Answers(test.exp(), test)
+    warm = measure.tempered_scores(answers, labels, metrics.fitted_temperature(validation, held))
+    found = plain(warm)
     return {
-        **evaluate.answer_scores(answers, labels),
+        **plain(measure.answer_scores(answers, labels)),
         "temperature": found.pop("temperature"),
         **{f"{name}_tempered": value for name, value in found.items()},
     }

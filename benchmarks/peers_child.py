@@ -7,8 +7,8 @@ spike counts over the presentation are the logits of a cross-entropy; backpropag
 library's arctangent surrogate; Adam. One training step (forward, backward, update) of the whole batch is timed
 after two that are not; the best of the repeats counts.
 
-``snntorch-conv`` has convolutions 16 x 5 x 5 and 32 x 5 x 5 of stride 2 in place of the hidden layer, on inputs that lie on
-a sheet as told (its tutorial on convolutional networks, with strides for poolings).
+``snntorch-conv`` has convolutions 16 x 5 x 5 and 32 x 5 x 5 of stride 2 in place of the hidden layer, on inputs that
+lie on a sheet as told (its tutorial on convolutional networks, with strides for poolings).
 
 Each library runs as its documentation shows: snnTorch step by step, SpikingJelly in multi-step mode.
 snnTorch is measured once more with its first linear layer applied to all steps at once, which is faster.

@@ -18,15 +18,15 @@ from gemsnn import kernels, rng
 from gemsnn.data import datasets
 from gemsnn.learn import train
 from gemsnn.model import network as networks
-from gemsnn.runs.config import Settings
+from gemsnn.runs.config import FORMER, Settings
 
 Changes = dict[str, object]
 """Values by ``part.key`` of the settings."""
 
 
 def settings(changes: Changes, seed: int) -> Settings:
-    """The default settings with these changes."""
-    parts = {field.name: getattr(Settings(), field.name) for field in dataclasses.fields(Settings)}
+    """The settings that were the defaults until 0.1, with these changes."""
+    parts = {field.name: getattr(FORMER, field.name) for field in dataclasses.fields(Settings)}
     wanted: dict[str, dict[str, object]] = {}
     for key, value in {**changes, "train.seed": seed}.items():
         part, name = key.split(".")
@@ -50,12 +50,12 @@ def run(chosen: Settings) -> dict:
         splits.validation.select(slice(0, 0)),
         spec,
         chosen.learning,
-        kernel,
+        kernel=kernel,
     )
     seconds = time.perf_counter() - began
     seed = rng.derive(spec.seed, "validation")
-    scores = train.validate(kernel, network, learner.params, splits.validation, 10, seed)
-    return {**scores, "seconds": round(seconds, 1)}
+    scores = train.validate(network, learner.params, splits.validation, 10, kernel=kernel, seed=seed)
+    return {**scores.to_json(), "seconds": round(seconds, 1)}
 
 
 def table(results: list[dict]) -> str:

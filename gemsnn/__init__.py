@@ -1,9 +1,82 @@
 """Probabilistic spiking neural networks for events: local three-factor learning, and answers that come as votes.
 
-Read it in the order of the data: :mod:`gemsnn.data`, :mod:`gemsnn.model`, :mod:`gemsnn.rules`,
+What is promised are the names in ``__all__``; everything else may change::
+
+    import gemsnn
+
+    data = gemsnn.dataset("digits")
+    model = gemsnn.fit(data)
+    print(gemsnn.score(model, data.test).accuracy)
+    model.save("digits.gemsnn.safetensors")
+
+Read the code in the order of the data: :mod:`gemsnn.data`, :mod:`gemsnn.model`, :mod:`gemsnn.rules`,
 :mod:`gemsnn.kernels`, :mod:`gemsnn.scoring`, :mod:`gemsnn.learn`, :mod:`gemsnn.runs`, :mod:`gemsnn.report`.
 """
 
-from importlib import metadata
+from typing import TYPE_CHECKING
 
-__version__ = metadata.version("gemsnn")
+if TYPE_CHECKING:
+    from gemsnn.data.spikeset import SpikeSet as Recordings
+    from gemsnn.errors import InputError
+    from gemsnn.learn.online import OnlineLearner
+    from gemsnn.model.spec import NetworkSpec
+    from gemsnn.rules.contract import Rule
+    from gemsnn.runs.asking import predict, score
+    from gemsnn.runs.fitting import dataset, fit
+    from gemsnn.runs.models import Model, Prediction, load
+    from gemsnn.runs.run import Run
+    from gemsnn.scoring.scores import Scores
+
+    __version__: str
+
+_HOMES = {
+    "InputError": "gemsnn.errors",
+    "Model": "gemsnn.runs.models",
+    "NetworkSpec": "gemsnn.model.spec",
+    "OnlineLearner": "gemsnn.learn.online",
+    "Prediction": "gemsnn.runs.models",
+    "Recordings": "gemsnn.data.spikeset:SpikeSet",
+    "Rule": "gemsnn.rules.contract",
+    "Run": "gemsnn.runs.run",
+    "Scores": "gemsnn.scoring.scores",
+    "dataset": "gemsnn.runs.fitting",
+    "fit": "gemsnn.runs.fitting",
+    "load": "gemsnn.runs.models",
+    "predict": "gemsnn.runs.asking",
+    "score": "gemsnn.runs.asking",
+}
+"""Where each name lives; it is loaded when it is first asked for, since torch takes seconds."""
+
+__all__ = [
+    "InputError",
+    "Model",
+    "NetworkSpec",
+    "OnlineLearner",
+    "Prediction",
+    "Recordings",
+    "Rule",
+    "Run",
+    "Scores",
+    "__version__",
+    "dataset",
+    "fit",
+    "load",
+    "predict",
+    "score",
+]
+
+
+def __getattr__(name: str) -> object:
+    import importlib
+    from importlib import metadata
+
+    if name == "__version__":
+        return globals().setdefault(name, metadata.version("gemsnn"))
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gemsnn' has no attribute {name!r}; it has {', '.join(__all__)}")
+    home, _, there = _HOMES[name].partition(":")
+    return globals().setdefault(name, getattr(importlib.import_module(home), there or name))
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -31,6 +31,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 _ROUNDS = 10
 _TO_CELL = np.uint64(9)
+_WORD = 0xFFFFFFFF
 
 
 @njit(nogil=True, inline="always")
@@ -93,7 +94,15 @@ def index(presentation: Tensor | int) -> NDArray[np.uint64]:
     return np.atleast_1d(np.asarray(presentation, dtype=np.int64)).astype(np.uint64) & _LOW
 
 
-def uniforms(seed: int, presentation: Tensor | int, steps: range, compartments: int, neurons: int) -> Tensor:
+def uniforms(
+    seed: int,
+    presentation: Tensor | int,
+    steps: range,
+    compartments: int,
+    neurons: int,
+    *,
+    device: torch.device | str = "cpu",
+) -> Tensor:
     """Uniform numbers in (0, 1) for a block of consecutive steps.
 
     Args:
@@ -102,15 +111,62 @@ def uniforms(seed: int, presentation: Tensor | int, steps: range, compartments: 
         steps: the steps of the block, ``C`` of them.
         compartments: K.
         neurons: N.
+        device: where they are drawn; the numbers are the same everywhere.
 
     Returns:
         float32 ``[B, C, K, N]``; entry ``(b, c, k, n)`` depends only on the seed, ``presentation[b]``,
         ``steps[c]``, ``k`` and ``n``.
     """
+    if torch.device(device).type != "cpu":
+        return uniforms_of_torch(seed, presentation, steps, compartments, neurons, device=device)
     rows, (key_0, key_1) = index(presentation), key(seed)
     out = np.empty((len(rows), len(steps), compartments, neurons), np.float32)
     _fill(out, key_0, key_1, rows, steps.start)
     return torch.from_numpy(out)
+
+
+def uniforms_of_torch(
+    seed: int,
+    presentation: Tensor | int,
+    steps: range,
+    compartments: int,
+    neurons: int,
+    *,
+    device: torch.device | str,
+) -> Tensor:
+    """The numbers of :func:`uniforms`, bit by bit, from torch's operations alone, on any device."""
+
+    def axis(values: Tensor, at: int) -> Tensor:
+        return values.reshape([-1 if dim == at else 1 for dim in range(4)])
+
+    rows = torch.as_tensor(presentation, dtype=torch.int64).to(device).reshape(-1)
+    step = torch.arange(steps.start, steps.stop, device=device)
+    words = (
+        axis(torch.arange(-(-neurons // 4), device=device), 3),
+        axis(torch.arange(compartments, device=device), 2),
+        axis(step & _WORD, 1),
+        (axis(rows & _WORD, 0) + axis(step >> 32, 1)) & _WORD,
+    )
+    key_0, key_1 = (int(word) for word in key(seed))
+    found = torch.stack(torch.broadcast_tensors(*_philox_of_torch(*words, key_0, key_1)), -1)
+    unit = ((found >> int(_TO_CELL)).to(torch.float32) + 0.5) * 2.0**-23
+    return unit.flatten(3)[..., :neurons]
+
+
+def _philox_of_torch(
+    c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, key_0: int, key_1: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """:func:`philox` in int64, whose products overflow into the sign, but keep all their 64 bits."""
+    for _ in range(_ROUNDS):
+        product_0, product_1 = c0 * int(_MULTIPLIER_0), c2 * int(_MULTIPLIER_1)
+        c0, c1, c2, c3 = (
+            ((product_1 >> 32) & _WORD) ^ c1 ^ key_0,
+            product_1 & _WORD,
+            ((product_0 >> 32) & _WORD) ^ c3 ^ key_1,
+            product_0 & _WORD,
+        )
+        key_0, key_1 = (key_0 + int(_WEYL_0)) & _WORD, (key_1 + int(_WEYL_1)) & _WORD
+    return c0, c1, c2, c3
 
 
 def derive(seed: int, *path: str | int) -> int:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from gemsnn.learn import train
 from gemsnn.model import network as networks
-from gemsnn.runs import config, models
+from gemsnn.runs import config, facts, models
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
 from gemsnn.store.records import RunFolder
@@ -22,9 +20,9 @@ def untrained(folder: Path, settings: Settings, layout: Layout) -> Model:
     )
     learner = train.start(networks.init(network, settings.train.seed), settings.learning)
     run = RunFolder.create(folder)
-    tensors = {**train.learner_tensors(learner), "mask": network.mask.to(torch.uint8)}
+    tensors = train.learner_tensors(network, learner) | networks.masks(network)
     run.save_checkpoint(tensors, {"batches": 0, "updates": 0})
     run.write("config.toml", config.dump(settings))
     run.write_json("manifest.json", {"layout": layout._asdict(), "status": "finished"})
-    models.save_facts(run, models.facts_of(settings, layout))
+    facts.save_facts(run, facts.facts_of(settings, layout))
     return models.load_model(folder)

@@ -11,7 +11,9 @@ import tomli_w
 import torch
 from safetensors.torch import save_file
 
-from gemsnn.scoring import evaluate, metrics
+from gemsnn.scoring import measure, metrics
+from gemsnn.scoring.answers import Answers
+from gemsnn.scoring.scores import plain
 
 CLASSES = 10
 
@@ -25,8 +27,8 @@ def draw_votes(presentations: int, compartments: int, skill: float, generator: t
     return torch.where(right, labels[:, None], rival.expand_as(right)), labels
 
 
-def answers(shares: torch.Tensor, compartments: int) -> evaluate.Answers:
-    return evaluate.Answers(shares, metrics.smoothed_shares(shares, compartments, CLASSES).log())
+def answers(shares: torch.Tensor, compartments: int) -> Answers:
+    return Answers(shares, metrics.smoothed_shares(shares, compartments, CLASSES).log())
 
 
 ERRORS = {
@@ -37,7 +39,7 @@ ERRORS = {
 
 
 def scores(shares: torch.Tensor, labels: torch.Tensor, compartments: int) -> dict[str, float]:
-    return evaluate.answer_scores(answers(shares, compartments), labels)
+    return plain(measure.answer_scores(answers(shares, compartments), labels))
 
 
 def final_metrics(presentations: int, compartments: int, generator: torch.Generator) -> dict[str, Any]:
@@ -61,8 +63,8 @@ def final_metrics(presentations: int, compartments: int, generator: torch.Genera
         "decoder": "votes",
         **scores(shares, labels, compartments),
         "tempered": {
-            **evaluate.tempered_scores(answers(shares, compartments), labels, 1.25),
-            "reliability": metrics.reliability(shares, labels).rows(),
+            **plain(measure.tempered_scores(answers(shares, compartments), labels, 1.25)),
+            "reliability": plain(metrics.reliability(shares, labels).cells()),
             "selective": [{"coverage": 0.8, "accuracy": 0.95}, {"coverage": 1.0, "accuracy": 0.8}],
         },
         "errors": ERRORS,
@@ -72,7 +74,7 @@ def final_metrics(presentations: int, compartments: int, generator: torch.Genera
             for k in range(1, compartments + 1)
         ],
         "by_time": by_time,
-        "reliability": metrics.reliability(shares, labels).rows(),
+        "reliability": plain(metrics.reliability(shares, labels).cells()),
         "selective": [
             {"coverage": float(kept), "accuracy": float(right)}
             for kept, right in zip(curve.coverage, curve.accuracy, strict=True)

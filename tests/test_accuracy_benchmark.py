@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.splits import Splits
 from gemsnn.scoring import metrics
 from gemsnn.types import Layout
 

@@ -16,6 +16,7 @@ from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.block import kernel as block
 from gemsnn.kernels.block import steps, terms
 from gemsnn.kernels.wiring import groups_of
+from gemsnn.model import network as networks
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
@@ -133,11 +134,11 @@ def test_arguments_are_not_changed(always_pending):
     network, params, batch = make(Case(topology="full"))
     spec = OptimiserSpec("sgd", lr=0.05)
     for _ in range(2):  # the second time, weights lie as the kernel likes them
-        before = [leaf.clone() for leaf in (*params, *batch)]
+        before = [leaf.clone() for leaf in (*trees.leaves(params), *batch)]
         learned = block.learn(
             network, params, optimisers.init(spec, params), Learning(RuleSpec(), spec, 2, 1), batch, seed=5, lr=0.05
         )  # fmt: skip
-        assert all(torch.equal(a, b) for a, b in zip(before, (*params, *batch), strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(before, (*trees.leaves(params), *batch), strict=True))
         assert not torch.equal(learned.params.weights["joint"], params.weights["joint"])
         params = learned.params
 
@@ -145,9 +146,7 @@ def test_arguments_are_not_changed(always_pending):
 def test_pending_terms_where_they_pay():
     """At the paper's size for any K; with one update a few dozen steps, many runs had better not feel each other."""
     (paper,) = [case for case in benches.cases("paper") if case.compartments == 50]
-    network = make_network()[0]._replace(
-        spec=paper.network, taps=torch.zeros(8, 10), mask=torch.ones(266, 1618, dtype=torch.bool)
-    )
+    network = networks.build(paper.network)
     assert paper.learning is not None
     assert block._pays(network, paper.learning, 1, 80)
     assert not block._pays(network, replace(paper.learning, update_every=40), 32, 80)
@@ -166,12 +165,14 @@ def test_it_never_waits_for_its_device(always_pending, monkeypatch, optimiser, t
     for every in (1, 3, None):
         learning = Learning(RuleSpec(), spec, 3, every)
         learned = block.learn(network, params, optimisers.init(spec, params), learning, batch, seed=1, lr=0.1)
-        assert all(leaf.is_meta for leaf in (*learned.params, *learned[2:]))
+        assert all(leaf.is_meta for leaf in (*trees.leaves(learned.params), *learned[2:]))
     assert all(leaf.is_meta for leaf in block.rollout(network, params, batch, 2, seed=1, clamp=False))
 
 
 def to_device(leaves, device):
-    return type(leaves)(*(leaf.to(device) if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves))
+    if isinstance(leaves, networks.Network):
+        return networks.build(leaves.spec, mask=leaves.mask, dtype=leaves.taps.dtype, device=device)
+    return trees.map(lambda leaf: leaf.to(device), leaves)
 
 
 @needs_cuda
@@ -187,7 +188,9 @@ def test_learning_on_cuda_equals_the_reference(monkeypatch, pending, case):
     for there in (batch, to_device(batch, "cuda")):
         got = block.learn(network, params, optimisers.init(spec, params), learning, there, seed=5, lr=0.05)
         assert torch.equal(got.hidden_rate.cpu(), want.hidden_rate)
-        for a, b in zip((*got.params, *got[2:4]), (*want.params, *want[2:4]), strict=True):
+        for a, b in zip(
+            (*trees.leaves(got.params), *got[2:4]), (*trees.leaves(want.params), *want[2:4]), strict=True
+        ):
             torch.testing.assert_close(a.cpu(), b, rtol=1e-9, atol=1e-9)
 
 

@@ -26,16 +26,19 @@ from gemsnn.data.camera import EmulatorSpec
 from gemsnn.data.events import make_events
 from gemsnn.data.generated import emulate_set
 from gemsnn.data.reading import Reading
-from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
+from gemsnn.model.batches import collate
+from gemsnn.model.graph import Graph, Population, Projection
 from gemsnn.model.network import NetworkSpec
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.runs.config import EvaluateSpec, NetworkChoice, Settings
 from gemsnn.specs import checks
 from gemsnn.specs.checks import MOST, Range
-from gemsnn.types import Layout, Presentation, collate
+from gemsnn.types import Layout, Presentation
 
 LAYOUT = Layout(2, 3, 3, 4, 1000)
 
@@ -51,6 +54,13 @@ NEEDED: dict[type, dict[str, Any]] = {
     Case: {
         "task": "paper", "network": NetworkSpec(2, 2), "compartments": 1, "batch": 1, "steps": 1, "learning": None,
     },
+    Graph: {
+        "inputs": (2, 3, 3),
+        "populations": (Population("a", (3,)), Population("b", (4,), visible=True)),
+        "projections": (Projection("inputs", "a"), Projection("a", "b")),
+    },
+    Population: {"name": "a", "shape": (3,)},
+    Projection: {"source": "inputs", "target": "a"},
     Learning: {"rule": RuleSpec(), "optimiser": OptimiserSpec(), "compartments": 1},
     NetworkSpec: {"inputs": 2, "visible": 2},
     Reading: {
@@ -68,16 +78,28 @@ RESULTS = {
     "gemsnn.commands.flags.Plain": "a command's note of a parameter of its own",
     "gemsnn.data.parts.Item": "a note that a loader makes for itself",
     "gemsnn.data.parts.Listing": "what a loader of the library says of its files",
+    "gemsnn.model.links.Link": "what building a network makes",
     "gemsnn.runs.layers.Layered": "what layers come to, made by layers.resolve",
+    "gemsnn.rules.contract.Rule": "checked where it is taken for a setting (gemsnn.rules.own.made)",
+    "gemsnn.specs.fields.Written": "a note beside a setting's declaration",
     "gemsnn.specs.needs.Condition": "made by the functions of its module, where settings are declared",
     "gemsnn.specs.needs.Given": "what a command line's flags said",
     "gemsnn.specs.needs.Needs": "made by the functions of its module, where settings are declared",
     "gemsnn.scoring.metrics.Reliability": "what a metric returns",
-    "gemsnn.runs.models.Facts": "what a run folder holds",
+    "gemsnn.runs.facts.Facts": "what a run folder holds",
     "gemsnn.runs.models.Model": "what loading a run folder returns",
+    "gemsnn.runs.models.Prediction": "what a model returns",
+    "gemsnn.runs.run.Run": "a folder's path and nothing else",
     "gemsnn.store.records.RunFolder": "a folder's path and nothing else",
     "gemsnn.report.reading.Run": "what reading a folder returns",
-}
+    **{
+        f"gemsnn.scoring.scores.{name}": "what scoring returns"
+        for name in (
+            "AnswerScores", "AtCompartments", "AtStep", "Baseline", "Cell", "Costs", "Errors", "Extreme", "Extremes",
+            "Kept", "Messages", "Mute", "Rates", "Scores", "Tempered", "ValidationScores",
+        )
+    },
+}  # fmt: skip
 """Frozen dataclasses that users are given or never see, and do not make."""
 
 
@@ -99,6 +121,7 @@ FIELDS = [
     (cls, field, kind)
     for cls in SPECS.values()
     for field, kind in typing.get_type_hints(cls, include_extras=True).items()
+    if typing.get_origin(kind) is not typing.ClassVar
 ]
 ids = [f"{cls.__name__}.{field}" for cls, field, _ in FIELDS]
 
@@ -168,7 +191,7 @@ def allows(value: Any, kind: Any, ranges: tuple[Range, ...]) -> bool:
         return math.isfinite(value) and all(value in limit for limit in ranges)
     if kind is Path:
         return isinstance(value, (str, Path))
-    return value is None if kind is type(None) else isinstance(value, kind)
+    return value is None if kind is type(None) else isinstance(value, origin or kind)
 
 
 @pytest.mark.parametrize(("cls", "field", "kind"), FIELDS, ids=ids)
@@ -222,7 +245,7 @@ CHANGED_TOGETHER = {
     "RuleSpec.readout", "EmulatorSpec.width", "EmulatorSpec.height", "EmulatorSpec.duration_us", "EmulatorSpec.step_us",
     "EmulatorSpec.swing_x_px", "EmulatorSpec.swing_y_px", "NetworkSpec.inputs", "NetworkSpec.visible", "BasisSpec.taps",
     "NetworkSpec.visible_rate", "DataSpec.data", "SpikeSet.packed", "RuleSpec.average", "RuleSpec.kappa",
-    "RuleSpec.gamma",
+    "RuleSpec.gamma", "NetworkSpec.readouts", "NetworkChoice.readouts", "NetworkSpec.topology", "NetworkSpec.sheet",
 }  # fmt: skip
 """Fields that depend on others, so that not every value of their range passes alone."""
 

@@ -14,8 +14,9 @@ from rich.console import Console
 
 from gemsnn.learn.train import TrainSpec
 from gemsnn.runs import console
+from gemsnn.scoring.scores import ValidationScores
 
-SCORES = {"accuracy": 0.87654, "ece": 0.0342, "log_likelihood": -15.23, "quiet": 3, "saturated": 1}
+SCORES = ValidationScores(0.87654, 0.5, 0.2, 0.0342, -15.23, 3, 1)
 
 
 def update(batch: int, per_epoch: int) -> Any:
@@ -102,6 +103,8 @@ def loaded(*names):
     return [name for name in names if name in sys.modules]
 
 heavy = ("torch", "numba", "sklearn", "matplotlib", "scipy", "rich")
+import gemsnn
+assert dir(gemsnn) and not loaded("tyro", "numpy", *heavy), loaded("tyro", "numpy", *heavy)
 assert main(["--version"]) == 0
 assert not loaded("tyro", "numpy", *heavy), loaded("tyro", "numpy", *heavy)
 for words in (["--help"], ["info", "--help"], ["report", "--help"], ["evaluate", "--help"], ["stream", "--help"]):

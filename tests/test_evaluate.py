@@ -1,5 +1,6 @@
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS, Kernel
 from gemsnn.model import logspace
 from gemsnn.model import network as networks
+from gemsnn.model.batches import collate
 from gemsnn.model.network import Network, NetworkSpec, Params
-from gemsnn.scoring import baseline, evaluate, metrics, sampling
-from gemsnn.scoring.evaluate import Answers
-from gemsnn.types import Presentation, class_target, collate
+from gemsnn.scoring import baseline, evaluate, measure, metrics, sampling
+from gemsnn.scoring.answers import Answers, check_decoder, likelihood_answers
+from gemsnn.scoring.scores import Extreme, Extremes, Kept, Messages, Mute, plain
+from gemsnn.types import Presentation, class_target
 
 
 def labelled(steps: int, inputs: int, classes: int, *, index: int) -> Presentation:
@@ -25,24 +28,30 @@ def labelled(steps: int, inputs: int, classes: int, *, index: int) -> Presentati
 
 
 class Situation(NamedTuple):
-    kernel: Kernel
     network: Network
     params: Params
     rows: list[Presentation]
+    kernel: Kernel
+
+
+def ask(function: Callable[..., Any], situation: Situation, *more: int, **how: Any) -> Any:
+    """A function of :mod:`gemsnn.scoring.evaluate` of this network and these recordings."""
+    network, params, rows, kernel = situation
+    return function(network, params, rows, *more, kernel=kernel, **how)
 
 
 @pytest.fixture(scope="module")
 def situation() -> Situation:
     network, params = make_network(hidden=(3,), visible=3, feedback="hidden")
     rows = [labelled(steps, 3, 3, index=i) for i, steps in enumerate((6, 9, 4, 9, 7))]
-    return Situation(kernels.choose("auto", network)[1], network, params, rows)
+    return Situation(network, params, rows, kernels.choose("auto", network)[1])
 
 
 def test_log_likelihood_approaches_the_exact_one():
     network, params = make_network(inputs=2, hidden=(1,), visible=1, topology="full")
     kernel = kernels.choose("auto", network)[1]
     rows = [make_presentation(steps, 2, 1, index=i) for i, steps in enumerate((4, 3))]
-    found = evaluate.log_likelihood(kernel, network, params, rows, 20_000, seed=1)
+    found = evaluate.log_likelihood(network, params, rows, 20_000, kernel=kernel, seed=1)
     for row, presentation in zip(found, rows, strict=True):
         # delta method: the standard error of log mean exp; 5 of them fail for one seed in a million
         share = torch.softmax(row, 0) * len(row)
@@ -52,12 +61,12 @@ def test_log_likelihood_approaches_the_exact_one():
 
 
 def test_compartments_and_batches_do_not_change_the_numbers(situation: Situation):
-    few = evaluate.predict(*situation, 2, seed=3, batch=2)
-    many = evaluate.predict(*situation, 6, seed=3, batch=5)
+    few = ask(evaluate.predict, situation, 2, seed=3, batch=2)
+    many = ask(evaluate.predict, situation, 6, seed=3, batch=5)
     assert torch.equal(few.votes, many.votes[:, :2])
-    weights = evaluate.log_likelihood(*situation, 2, seed=3, batch=1)
-    torch.testing.assert_close(weights, evaluate.log_likelihood(*situation, 6, seed=3, batch=5)[:, :2])
-    assert few.labels.tolist() == [row.label for row in situation[3]]
+    weights = ask(evaluate.log_likelihood, situation, 2, seed=3, batch=1)
+    torch.testing.assert_close(weights, ask(evaluate.log_likelihood, situation, 6, seed=3, batch=5)[:, :2])
+    assert few.labels.tolist() == [row.label for row in situation.rows]
 
 
 def test_votes_follow_the_counts_and_stand_after_the_end():
@@ -82,44 +91,45 @@ def test_ties_are_broken_evenly():
 
 @pytest.mark.parametrize("decoder", ["votes", "likelihood"])
 def test_scores_hang_together(situation: Situation, decoder):
-    _, network, _, rows = situation
-    found = evaluate.predict(*situation, 6, seed=3, decoder=decoder)
-    weights = evaluate.log_likelihood(*situation, 6, seed=3)
+    network, _, rows, _ = situation
+    found = ask(evaluate.predict, situation, 6, seed=3, decoder=decoder)
+    weights = ask(evaluate.log_likelihood, situation, 6, seed=3)
     temperatures = [1.0, 0.5, 1.0, 1.0, 1.0, 2.0]
-    scores = evaluate.score(network, found, weights, bin_us=25_000, temperatures=temperatures)
-    assert scores["decoder"] == decoder
-    assert scores["presentations"] == len(rows)
-    assert [row["compartments"] for row in scores["by_compartments"]] == [1, 2, 3, 4, 5, 6]
-    assert scores["by_time"][-1]["ms"] == 9 * 25
+    scores = measure.score(network, found, weights, bin_us=25_000, temperatures=temperatures)
+    assert scores.decoder == decoder
+    assert scores.presentations == len(rows)
+    assert [row.compartments for row in scores.by_compartments] == [1, 2, 3, 4, 5, 6]
+    assert scores.by_time[-1].ms == 9 * 25
     for name in ("accuracy", "nll", "brier", "ece"):
-        assert scores[name] == scores["by_compartments"][-1][name]
-        assert scores[name] == pytest.approx(scores["by_time"][-1][name], rel=1e-12)  # sums in another order
-    assert sum(cell["count"] for cell in scores["reliability"]) == len(rows)
-    assert np.sum(scores["confusion"]) == pytest.approx(len(rows))
-    assert np.trace(scores["confusion"]) / len(rows) == pytest.approx(scores["accuracy"])
-    assert evaluate.scalars_per_step(network, 6) == {"up": 18, "down": 36}
+        assert getattr(scores, name) == getattr(scores.by_compartments[-1], name)
+        last = getattr(scores.by_time[-1], name)
+        assert getattr(scores, name) == pytest.approx(last, rel=1e-12)  # sums in another order
+    assert sum(cell.count for cell in scores.reliability) == len(rows)
+    assert np.sum(scores.confusion) == pytest.approx(len(rows))
+    assert np.trace(scores.confusion) / len(rows) == pytest.approx(scores.accuracy)
+    assert measure.messages(network, 6) == Messages(up=18, down=36)
     warm = (probabilities := found.answers.logs.exp() ** 0.5) / probabilities.sum(1, keepdim=True)
-    assert [row["tempered"]["temperature"] for row in scores["by_compartments"]] == temperatures
-    assert scores["tempered"].items() >= scores["by_compartments"][-1]["tempered"].items()
-    assert sum(cell["count"] for cell in scores["tempered"]["reliability"]) == len(rows)
-    assert scores["tempered"]["selective"][-1] == {"coverage": 1.0, "accuracy": scores["accuracy"]}
-    for name, value in evaluate.answer_scores(Answers(warm, warm.log()), found.labels).items():
-        assert (scores if name == "accuracy" else scores["tempered"])[name] == pytest.approx(value)
+    assert [row.tempered.temperature for row in scores.by_compartments] == temperatures
+    assert plain(scores.tempered).items() >= plain(scores.by_compartments[-1].tempered).items()
+    assert sum(cell.count for cell in scores.tempered.reliability) == len(rows)
+    assert scores.tempered.selective[-1] == Kept(1.0, scores.accuracy)
+    for name, value in plain(measure.answer_scores(Answers(warm, warm.log()), found.labels)).items():
+        assert getattr(scores if name == "accuracy" else scores.tempered, name) == pytest.approx(value)
 
 
 def test_every_number_of_compartments_gets_its_temperature(situation: Situation):
-    held = evaluate.predict(*situation, 4, seed=3, decoder="likelihood")
-    found = evaluate.fitted_temperatures(held)
+    held = ask(evaluate.predict, situation, 4, seed=3, decoder="likelihood")
+    found = measure.fitted_temperatures(held)
     assert len(found) == 4
-    few = evaluate.predict(*situation, 2, seed=3, decoder="likelihood")
+    few = ask(evaluate.predict, situation, 2, seed=3, decoder="likelihood")
     assert found[1] == pytest.approx(metrics.fitted_temperature(few.answers.logs, few.labels))
 
 
 def test_the_nll_of_votes_is_that_of_one_more_even_vote(situation: Situation):
-    found = evaluate.predict(*situation, 6, seed=3)
+    found = ask(evaluate.predict, situation, 6, seed=3)
     share = found.votes[:, :, -1].eq(found.labels[:, None]).double().mean(1)
     expected = -float(torch.log((6 * share + 1 / 3) / 7).mean())
-    assert evaluate.answer_scores(found.answers, found.labels)["nll"] == pytest.approx(expected)
+    assert measure.answer_scores(found.answers, found.labels).nll == pytest.approx(expected)
 
 
 def silence(row: Presentation, kept: int) -> Presentation:
@@ -132,15 +142,15 @@ def silence(row: Presentation, kept: int) -> Presentation:
 @pytest.mark.parametrize("decoder", ["votes", "likelihood"])
 def test_a_silent_recording_gets_no_answer(situation: Situation, decoder):
     """Exactly uniform, by compartments and by time; the others' answers stay as they were."""
-    kernel, network, params, rows = situation
+    network, params, rows, kernel = situation
     kept = [0, 1, 2, 3, 7]
     rows = [silence(row, k) for row, k in zip(rows, kept, strict=True)]
     came = [int(row.spikes.sum()) for row in rows]
     assert came == kept
-    given = (kernel, network, params, rows, 6)
-    heard = evaluate.predict(*given, seed=3, decoder=decoder, least_spikes=0)
+    given = Situation(network, params, rows, kernel)
+    heard = ask(evaluate.predict, given, 6, seed=3, decoder=decoder, least_spikes=0)
     assert not heard.silent.any()
-    found = evaluate.predict(*given, seed=3, decoder=decoder, least_spikes=3, batch=2)
+    found = ask(evaluate.predict, given, 6, seed=3, decoder=decoder, least_spikes=3, batch=2)
     assert found.silent.tolist() == [True, True, True, False, False]
     for answers, whole in zip(found.by_compartments, heard.by_compartments, strict=True):
         assert torch.equal(answers[:, 3:], whole[:, 3:])
@@ -157,18 +167,18 @@ def test_a_silent_recording_gets_no_answer(situation: Situation, decoder):
                 assert (answer.logs[i] == -np.log(3)).all()
             else:
                 assert torch.equal(answer.probabilities[i], heard.by_time.at(t).probabilities[i])
-    scores = evaluate.score(
-        network, found, evaluate.log_likelihood(*given, seed=3), bin_us=1000, temperatures=[1.0] * 6
+    scores = measure.score(
+        network, found, ask(evaluate.log_likelihood, given, 6, seed=3), bin_us=1000, temperatures=[1.0] * 6
     )
-    assert scores["silent"] == 3
+    assert scores.silent == 3
     answered = metrics.correctness(found.answers.probabilities[3:], found.labels[3:])
-    assert scores["accuracy"] == pytest.approx((3 * 1 / 3 + float(answered.sum())) / 5)
-    usual = evaluate.predict(*given, seed=3, decoder=decoder)
+    assert scores.accuracy == pytest.approx((3 * 1 / 3 + float(answered.sum())) / 5)
+    usual = ask(evaluate.predict, given, 6, seed=3, decoder=decoder)
     assert usual.silent.tolist() == [True, False, False, False, False]
 
 
 def test_spikes_before_the_observed_window_do_not_count(situation: Situation):
-    kernel, network, params, rows = situation
+    network, params, rows, kernel = situation
     early = torch.zeros_like(rows[1].spikes)
     early[:4] = 1
     rows = [rows[1]._replace(spikes=early)]
@@ -176,7 +186,7 @@ def test_spikes_before_the_observed_window_do_not_count(situation: Situation):
     silent = []
     for begin in (0, 3, 4):
         late = warmed(network, begin / steps)
-        found = evaluate.predict(kernel, late, params, rows, 2, seed=3, least_spikes=3)
+        found = evaluate.predict(late, params, rows, 2, kernel=kernel, seed=3, least_spikes=3)
         silent += found.silent.tolist()
         assert begin != 3 or (found.by_time.at(2).probabilities[0] == 1 / 3).all()
     assert silent == [False, False, True]  # 12, 3 and 0 spikes
@@ -207,14 +217,14 @@ def test_how_many_spikes_are_worth_an_answer():
 @pytest.mark.parametrize("decoder", ["votes", "likelihood"])
 def test_answers_of_the_first_compartments_and_steps(situation: Situation, decoder):
     """Each entry is what fewer compartments, or a shorter recording, would have answered."""
-    kernel, network, params, rows = situation
-    found = evaluate.predict(*situation, 6, seed=3, decoder=decoder, batch=2)
+    network, params, rows, kernel = situation
+    found = ask(evaluate.predict, situation, 6, seed=3, decoder=decoder, batch=2)
     for k in (1, 4):
-        few = evaluate.predict(*situation, k, seed=3, decoder=decoder, batch=5).answers
+        few = ask(evaluate.predict, situation, k, seed=3, decoder=decoder, batch=5).answers
         for ours, theirs in zip(found.by_compartments.at(k - 1), few, strict=True):
             torch.testing.assert_close(ours, theirs)
     cut = [row._replace(spikes=row.spikes[:5], target=row.target[:5]) for row in rows]
-    short = evaluate.predict(kernel, network, params, cut, 6, seed=3, decoder=decoder).answers
+    short = evaluate.predict(network, params, cut, 6, kernel=kernel, seed=3, decoder=decoder).answers
     torch.testing.assert_close(found.by_time.at(4).probabilities, short.probabilities)
     for ours, theirs in zip(found.by_time.at(-1), found.answers, strict=True):
         torch.testing.assert_close(ours, theirs)
@@ -228,7 +238,9 @@ def test_likelihood_answers_approach_the_exact_ones():
     kernel = kernels.choose("auto", network)[1]
     rows = [labelled(steps, 2, 3, index=i) for i, steps in enumerate((5, 4))]
     paths = 10_000
-    found = evaluate.predict(kernel, network, params, rows, paths, seed=1, decoder="likelihood").answers
+    found = evaluate.predict(
+        network, params, rows, paths, kernel=kernel, seed=1, decoder="likelihood"
+    ).answers
     for row, got in zip(rows, found.logs, strict=True):
         steps = len(row.spikes)
         exact = torch.stack(
@@ -237,7 +249,9 @@ def test_likelihood_answers_approach_the_exact_ones():
                 for c in range(3)
             ]
         )
-        free = sampling.free(kernel, network, params, collate([row]), paths, seed=rng.derive(1, "prediction"))
+        free = sampling.free(
+            network, params, collate([row]), paths, kernel=kernel, seed=rng.derive(1, "prediction")
+        )
         evidence = sampling.class_evidence(network, free.potential, collate([row]))[0, :, -1]
         # delta method: the standard error of log mean exp of each class, and so at most twice the largest of log p(c);
         # 5 of them fail for one seed in a million
@@ -253,11 +267,13 @@ def test_class_evidence_is_what_a_clamped_run_finds(situation: Situation, name, 
     rows = situation.rows
     begin = torch.arange(len(rows)) % 3
     kernel, batch = kernels.choose(name, network)[1], collate(rows)._replace(begin=begin)
-    free = sampling.free(kernel, network, params, batch, 3, seed=5)
+    free = sampling.free(network, params, batch, 3, kernel=kernel, seed=5)
     evidence = sampling.class_evidence(network, free.potential, batch)
     for c in range(3):
         relabelled = collate([row._replace(target=class_target(c, len(row.spikes), 3)) for row in rows])
-        clamped = sampling.clamped(kernel, network, params, relabelled._replace(begin=begin), 3, seed=5)
+        clamped = sampling.clamped(
+            network, params, relabelled._replace(begin=begin), 3, kernel=kernel, seed=5
+        )
         torch.testing.assert_close(evidence[:, :, -1, c], clamped)
 
 
@@ -270,17 +286,17 @@ def heard(spec: NetworkSpec, listener: int) -> Network:
 
 def test_likelihood_needs_visible_neurons_that_nobody_hears():
     quiet, _ = make_network(hidden=(3,), visible=2, feedback="hidden")
-    evaluate.check_decoder("likelihood", quiet)
-    evaluate.check_decoder("likelihood", make_network(topology="feedforward", feedback="none")[0])
+    check_decoder("likelihood", quiet)
+    check_decoder("likelihood", make_network(topology="feedforward", feedback="none")[0])
     for network in (
         make_network(topology="full", feedback="hidden")[0],
         make_network(feedback="all")[0],
         heard(quiet.spec, 0),
         heard(quiet.spec, 3),
     ):
-        evaluate.check_decoder("votes", network)
+        check_decoder("votes", network)
         with pytest.raises(InputError, match="no neuron hears a visible neuron"):
-            evaluate.check_decoder("likelihood", network)
+            check_decoder("likelihood", network)
 
 
 @pytest.mark.parametrize(
@@ -310,50 +326,50 @@ def test_arguments_out_of_range(situation: Situation, changed, said):
 
 
 def test_what_does_not_fit_the_network(situation: Situation):
-    kernel, network, params, rows = situation
+    network, params, rows, kernel = situation
     wide, visible = labelled(5, 4, 3, index=0), labelled(5, 3, 2, index=0)
     other = params._replace(bias=params.bias[:-1])
     for run in (evaluate.predict, evaluate.log_likelihood):
         with pytest.raises(InputError, match="the presentations have 4 inputs and the network 3"):
-            run(kernel, network, params, [wide], 2, seed=0)
+            run(network, params, [wide], 2, kernel=kernel, seed=0)
         with pytest.raises(InputError, match="the presentations have 2 visible neurons and the network 3"):
-            run(kernel, network, params, [visible], 2, seed=0)
-        with pytest.raises(InputError, match="the parameter bias is"):
-            run(kernel, network, other, rows, 2, seed=0)
-    found = evaluate.predict(*situation, 2, seed=0)
-    weights = evaluate.log_likelihood(*situation, 2, seed=0)
+            run(network, params, [visible], 2, kernel=kernel, seed=0)
+        with pytest.raises(InputError, match="the bias are"):
+            run(network, other, rows, 2, kernel=kernel, seed=0)
+    found = ask(evaluate.predict, situation, 2, seed=0)
+    weights = ask(evaluate.log_likelihood, situation, 2, seed=0)
     for given, temperatures, said in (
         (weights[:, :1], [1.0, 1.0], r"log_weights must be \[5, 2\]"),
         (weights, [1.0], "temperatures must be 2, .* not 1"),
     ):
         with pytest.raises(InputError, match=said):
-            evaluate.score(network, found, given, bin_us=1000, temperatures=temperatures)
+            measure.score(network, found, given, bin_us=1000, temperatures=temperatures)
     with pytest.raises(InputError, match="position must be at least 0 and at most 4, not 5"):
-        evaluate.example(*situation, 5, 2, seed=0)
+        ask(evaluate.example, situation, 5, 2, seed=0)
 
 
 def test_likelihood_needs_the_targets_of_classes(situation: Situation):
-    kernel, network, params, rows = situation
+    network, params, rows, kernel = situation
     odd = [*rows[:-1], rows[-1]._replace(target=1 - rows[-1].target)]
-    evaluate.predict(kernel, network, params, odd, 2, seed=3)
+    evaluate.predict(network, params, odd, 2, kernel=kernel, seed=3)
     with pytest.raises(InputError, match="targets are those of their classes"):
-        evaluate.predict(kernel, network, params, odd, 2, seed=3, decoder="likelihood")
+        evaluate.predict(network, params, odd, 2, kernel=kernel, seed=3, decoder="likelihood")
 
 
 def test_certain_answers_stay_finite():
     evidence = torch.tensor([[[0.0, -1e4, -2e4]], [[-1e4, 0.0, -1e4]]], dtype=torch.float64)
-    answers = evaluate.likelihood_answers(evidence).at(0)
+    answers = likelihood_answers(evidence).at(0)
     assert answers.probabilities.tolist() == [[1, 0, 0], [0, 1, 0]]
-    assert evaluate.answer_scores(answers, torch.tensor([0, 2]))["nll"] == pytest.approx(5000)
-    warm = evaluate.tempered_scores(answers, torch.tensor([0, 2]), 1e4)
-    assert warm["nll"] == pytest.approx(
+    assert measure.answer_scores(answers, torch.tensor([0, 2])).nll == pytest.approx(5000)
+    warm = measure.tempered_scores(answers, torch.tensor([0, 2]), 1e4)
+    assert warm.nll == pytest.approx(
         (np.log(1 + np.exp(-1) + np.exp(-2)) + 1 + np.log(1 + 2 * np.exp(-1))) / 2
     )
 
 
 def test_activity_counts_spikes_and_synapses(situation: Situation):
-    kernel, network, params, rows = situation
-    found = evaluate.predict(*situation, 4, seed=3).activity
+    network, params, rows, kernel = situation
+    found = ask(evaluate.predict, situation, 4, seed=3).activity
     spikes = [
         kernel.rollout(
             network, params, collate([r]), 4, seed=rng.derive(3, "prediction"), clamp=False
@@ -369,8 +385,8 @@ def test_activity_counts_spikes_and_synapses(situation: Situation):
 
 
 def test_the_example_shows_what_was_counted(situation: Situation):
-    found = evaluate.predict(*situation, 4, seed=3)
-    shown = evaluate.example(*situation, 1, 4, seed=3)
+    found = ask(evaluate.predict, situation, 4, seed=3)
+    shown = ask(evaluate.example, situation, 1, 4, seed=3)
     assert torch.equal(shown.votes, found.votes[1, :, -1])
     assert shown.inputs.shape == (9, 3)
     assert shown.hidden.shape == shown.visible.shape == (4, 9, 3)
@@ -378,14 +394,9 @@ def test_the_example_shows_what_was_counted(situation: Situation):
 
 def test_the_presentations_whose_votes_differ_most_and_least():
     votes = torch.tensor([[0, 0, 1, 1], [2, 2, 2, 2], [0, 1, 2, 0], [1, 1, 1, 1]])
-    assert evaluate.extremes(votes, metrics.vote_shares(votes, 3)) == {
-        "unsure": {
-            "position": 2,
-            "answer": 0,
-            "entropy": pytest.approx(-(0.5 * np.log(0.5) + 0.5 * np.log(0.25))),
-        },
-        "sure": {"position": 1, "answer": 2, "entropy": 0.0},
-    }
+    assert measure.extremes(votes, metrics.vote_shares(votes, 3)) == Extremes(
+        Extreme(2, 0, pytest.approx(-(0.5 * np.log(0.5) + 0.5 * np.log(0.25)))), Extreme(1, 2, 0.0)
+    )
 
 
 def test_errors_of_scores():
@@ -393,17 +404,17 @@ def test_errors_of_scores():
     draw = torch.Generator().manual_seed(0)
     logs = torch.log_softmax(2 * torch.randn(400, 3, generator=draw, dtype=torch.float64), 1)
     answers, labels = Answers(logs.exp(), logs), torch.randint(3, (400,), generator=draw)
-    found = evaluate.score_errors(answers, labels, 1.0)
+    found = measure.score_errors(answers, labels, 1.0)
     right = metrics.accuracy(answers.probabilities, labels)
     rows = [metrics.brier(logs[i : i + 1].exp(), labels[i : i + 1]) for i in range(400)]
     # the standard deviation of 100 resamples is known to 7 %: four errors of it
-    assert found["plain"]["accuracy"] == pytest.approx((right * (1 - right) / 400) ** 0.5, rel=0.28)
-    assert found["plain"]["brier"] == pytest.approx(np.std(rows) / 20, rel=0.28)
-    assert found["change"] == pytest.approx(dict.fromkeys(found["plain"], 0.0), abs=1e-12)
-    assert found == evaluate.score_errors(answers, labels, 1.0)
-    changed = evaluate.score_errors(answers, labels, 2.0)
-    assert changed["change"]["accuracy"] == 0
-    assert changed["change"]["nll"] > 0
+    assert found.plain.accuracy == pytest.approx((right * (1 - right) / 400) ** 0.5, rel=0.28)
+    assert found.plain.brier == pytest.approx(np.std(rows) / 20, rel=0.28)
+    assert plain(found.change) == pytest.approx(dict.fromkeys(plain(found.plain), 0.0), abs=1e-12)
+    assert found == measure.score_errors(answers, labels, 1.0)
+    changed = measure.score_errors(answers, labels, 2.0)
+    assert changed.change.accuracy == 0
+    assert changed.change.nll > 0
 
 
 def counts(labels: list[int], seed: int) -> baseline.Counts:
@@ -423,8 +434,8 @@ def test_the_baseline_learns_and_admits_classes_it_never_saw():
     known = test.labels < 3
     assert metrics.accuracy(found[torch.from_numpy(known)], torch.from_numpy(test.labels[known])) > 0.9
     assert found.min() > 0
-    scores = evaluate.answer_scores(Answers(found, found.log()), torch.from_numpy(test.labels))
-    assert np.isfinite(scores["nll"])
+    scores = measure.answer_scores(Answers(found, found.log()), torch.from_numpy(test.labels))
+    assert np.isfinite(scores.nll)
 
 
 @pytest.mark.parametrize(
@@ -460,12 +471,6 @@ def test_hidden_neurons_that_tell_nothing_are_counted():
     bias = torch.tensor([-30.0, 30.0, 30.0, 0.0, 0.0, 0.0], dtype=params.bias.dtype)
     _, kernel = kernels.choose("auto", network)
     rows = [make_presentation(40, 3, 2, index=i) for i in range(5)]
-    found = evaluate.predict(
-        kernel,
-        network,
-        params._replace(weights={"joint": 0 * params.weights["joint"]}, bias=bias),
-        rows,
-        3,
-        seed=0,
-    )
-    assert found.activity.mute == (1, 2)
+    still = params._replace(weights={"joint": 0 * params.weights["joint"]}, bias=bias)
+    found = evaluate.predict(network, still, rows, 3, kernel=kernel, seed=0)
+    assert found.activity.mute == Mute(1, 2)

@@ -454,17 +454,20 @@ def evaluate(run, capsys) -> str:
     return lines[-1]
 
 
+WEIGHT, BIAS = "params.weights.inputs->hidden1", "params.bias.hidden1"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda t: t.update({"params.weight": t["params.weight"][:, :-1]}), "parameter weight is"),
+        (lambda t: t.update({WEIGHT: t[WEIGHT][:, :-1]}), "parameter weights.inputs->hidden1 is"),
         (
-            lambda t: t.update({"params.weight": t["params.weight"].double()}),
-            "parameter weight is torch.float64",
+            lambda t: t.update({WEIGHT: t[WEIGHT].double()}),
+            "parameter weights.inputs->hidden1 is torch.float64",
         ),
-        (lambda t: t.update({"params.bias": t["params.bias"].long()}), "parameter bias is torch.int64"),
-        (lambda t: t["params.bias"].fill_(float("nan")), "is not finite"),
-        (lambda t: t.pop("params.bias"), "lacks some of the network's parameters"),
+        (lambda t: t.update({BIAS: t[BIAS].long()}), "parameter bias.hidden1 is torch.int64"),
+        (lambda t: t[BIAS].fill_(float("nan")), "is not finite"),
+        (lambda t: t.pop(BIAS), "lacks some of the network's parameters"),
         (lambda t: t.pop("mask"), "lacks the mask"),
         (lambda t: t.update({"mask": t["mask"][0]}), "mask has the shape"),
         (lambda t: t.update({"mask": torch.ones(2, 2)}), "mask has the shape"),

@@ -18,6 +18,7 @@ from sklearn.metrics import log_loss
 from gemsnn.errors import InputError
 from gemsnn.model import logspace
 from gemsnn.scoring import metrics
+from gemsnn.scoring.scores import Cell, Mute
 
 with warnings.catch_warnings():  # deprecations inside the referee's own imports are not ours to fix
     warnings.simplefilter("ignore")
@@ -306,9 +307,9 @@ def test_reliability_by_hand():
     assert cells.accuracy[2:].tolist() == [0.5, 0.5]
     assert cells.confidence[:2].isnan().all()
     assert cells.accuracy[:2].isnan().all()
-    assert cells.rows()[0] == {"low": 0, "high": 0.25, "confidence": None, "accuracy": None, "count": 0}
-    last = {"low": 0.75, "high": 1, "confidence": pytest.approx(0.9), "accuracy": 0.5, "count": 2}
-    assert cells.rows()[3] == last
+    assert cells.cells()[0] == Cell(0, 0.25, None, None, 0)
+    last = Cell(0.75, 1, pytest.approx(0.9), 0.5, 2)
+    assert cells.cells()[3] == last
     error = metrics.expected_calibration_error(probabilities, torch.tensor([0, 1, 1, 1]), bins=4)
     assert error == pytest.approx((2 * 0.15 + 2 * 0.4) / 4)
 
@@ -373,8 +374,9 @@ OF_VOTES = {name: getattr(metrics, name) for name in ("vote_shares", "vote_share
 def test_every_metric_is_among_those_below():
     found = {
         name
-        for name, value in vars(metrics).items()
-        if inspect.isfunction(value) and value.__module__ == metrics.__name__ and not name.startswith("_")
+        for module in (metrics, logspace)
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
     }
     assert found == {*SCORES, *OF_LOGS, *NO_LABELS, *ANY_LOGS, *OF_VOTES}
 
@@ -484,7 +486,7 @@ def test_other_arguments_that_are_none(wrong, said):
 
 def test_mute_neurons_are_counted():
     found = metrics.mute(torch.tensor([0.0, 0.0009, 0.001, 0.5, 0.95, 0.951, 1.0]))
-    assert found == metrics.Mute(quiet=2, saturated=2)
+    assert found == Mute(quiet=2, saturated=2)
     words = found.warning(7)
     assert words is not None
     assert words.startswith("of 7 hidden neurons 2 hardly ever spike")

@@ -18,7 +18,7 @@ from gemsnn.data.binning import bin_events
 from gemsnn.data.camera import MNIST_DVS_SCALE4
 from gemsnn.data.datasets import DataSpec
 from gemsnn.data.emulator import emulate
-from gemsnn.data.events import make_events
+from gemsnn.data.events import Recording, make_events
 from gemsnn.data.images import digits_images, framed
 from gemsnn.data.readers import read_recording
 from gemsnn.data.spikeset import SpikeSet
@@ -26,7 +26,9 @@ from gemsnn.errors import InputError
 from gemsnn.learn.online import OnlineLearner
 from gemsnn.runs import config, models
 from gemsnn.runs.config import NetworkChoice, Settings
+from gemsnn.runs.facts import save_facts
 from gemsnn.scoring import evaluate
+from gemsnn.store.checkpoints import digest_of
 from gemsnn.store.records import RunFolder
 from gemsnn.types import Layout
 
@@ -36,8 +38,16 @@ KERNELS = [("reference", "float64"), ("auto", "float32")]
 
 def settings_of(data: DataSpec, kernel="auto", dtype="float32") -> Settings:
     """A network that answers differently to different recordings."""
-    network = NetworkChoice(hidden=(6,), weight_scale=4.0, memory=10, kernel=kernel, dtype=dtype)
-    return Settings(data=data, network=network)
+    network = NetworkChoice(
+        hidden=(6,),
+        weight_scale=4.0,
+        memory=10,
+        topology="layered",
+        output="independent",
+        kernel=kernel,
+        dtype=dtype,
+    )
+    return dataclasses.replace(config.FORMER, data=data, network=network)
 
 
 def nmnist_files(root):
@@ -121,7 +131,7 @@ def test_a_stream_answers_as_evaluation_does(which, kernel, dtype, tmp_path, cap
     spikes = whole(datasets.load(data))
     model = untrained(tmp_path / "run", settings, spikes.layout)
     assert model.kernel_name == {"reference": "reference", "auto": "cpu"}[kernel]
-    found = model.predict(spikes, K, seed=9)
+    found = model.poll(spikes, K, seed=9)
     assert len({tuple(votes) for votes in found.votes[:, :, -1].tolist()}) > 1
     assert len(spikes) == len(paths)
     assert found.silent.any() == (make is nmnist_files and data.pad)
@@ -166,7 +176,7 @@ def test_an_emulated_recording_is_streamed_where_it_lies_on_a_larger_sensor(tmp_
     small = digits_images()
     events = emulate(framed(small.images[:1])[0], MNIST_DVS_SCALE4, seed=0, index=0)
     spikes = model.reading.presentations([events], [int(small.labels[0])])
-    found = model.predict(spikes, K)
+    found = model.poll(spikes, K)
     moved = make_events(events["t"], events["x"] + 48, events["y"] + 48, events["on"])
     (tmp_path / "x.aedat").write_bytes(aedat2(moved))
     first = int(events["t"][0])
@@ -188,7 +198,7 @@ def test_an_emulated_recording_is_streamed_where_it_lies_on_a_larger_sensor(tmp_
     # AEDAT counts from the first event, so the recording to compare with does, too
     again = events.copy()
     again["t"] -= first
-    found = model.predict(model.reading.presentations([again], [0]), K)
+    found = model.poll(model.reading.presentations([again], [0]), K)
     assert main([*words, "--x0", "48", "--y0", "48"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[79]["votes"] == found.votes[0, :, -1].tolist()
@@ -207,7 +217,7 @@ def model(tmp_path):
 
 def recording_of(side, seed=0, count=400):
     events = random_events(np.random.default_rng(seed), count, side, 250_000)
-    return models.Recording(events, side, side, "drawn", {})
+    return Recording(events, side, side, "drawn", {})
 
 
 def test_a_recording_is_binned_as_the_training_binned_its_own(model):
@@ -243,7 +253,7 @@ def test_another_sensor_needs_a_window(model):
 def test_recordings_that_were_read_otherwise_are_refused(model):
     reading = model.reading
     fitting = reading.presentations([recording_of(34)], [3])
-    assert model.predict(fitting, 2).votes.shape == (1, 2, 20)
+    assert model.poll(fitting, 2).votes.shape == (1, 2, 20)
     layout = reading.layout
 
     def some(steps, layout=layout, counts=True):
@@ -262,7 +272,7 @@ def test_recordings_that_were_read_otherwise_are_refused(model):
         ),
     ):
         with pytest.raises(InputError, match=says):
-            model.predict(given, 2)
+            model.poll(given, 2)
 
 
 def test_a_network_is_asked_with_the_warm_up_it_was_trained_with(model, tmp_path):
@@ -273,11 +283,11 @@ def test_a_network_is_asked_with_the_warm_up_it_was_trained_with(model, tmp_path
         [0, 1, 2, 3], model.reading.layout, counts=True,
     )  # fmt: skip
     loaded = models.load_model(str(tmp_path / "run"))
-    found = evaluate.predict(loaded.kernel, loaded.network, loaded.params, spikes, 4, seed=0)
+    found = evaluate.predict(loaded.network, loaded.params, spikes, 4, kernel=loaded.kernel, seed=0)
     assert (found.by_time.probabilities[:9].std(0) == 0).any()
     batch = next(evaluate.batches(loaded.network, spikes, 4))
     assert batch.begin.tolist() == [10] * 4
-    assert torch.equal(found.votes, loaded.predict(spikes, 4).votes)
+    assert torch.equal(found.votes, loaded.poll(spikes, 4).votes)
     (tmp_path / "run" / "config.toml").write_text(
         config.dump(config.load(tmp_path / "run" / "config.toml")).replace("warm_up = 0.5", "warm_up = 0.0")
     )
@@ -286,20 +296,23 @@ def test_a_network_is_asked_with_the_warm_up_it_was_trained_with(model, tmp_path
 
 def test_temperatures_of_the_training_are_applied_or_missed(model):
     spikes = model.reading.presentations([recording_of(34, seed) for seed in range(4)], [0, 1, 2, 3])
-    prediction = model.predict(spikes, 3)
+    prediction = model.poll(spikes, 3)
     with pytest.raises(
         InputError, match="fitted temperatures for none compartments that answer by votes, not for 3"
     ):
         model.probabilities(prediction)
-    with pytest.raises(InputError, match="not for 3"):
-        model.scores(spikes, 3)
+    bare = model.score(spikes, 3)
+    assert bare.tempered is None
+    assert "tempered" not in bare.to_json()["by_compartments"][0]
     facts = dataclasses.replace(model.facts, temperatures={"votes": (1.0, 2.0, 2.5)})
     warm = dataclasses.replace(model, facts=facts)
     logs = prediction.answers.logs / 2.5
     torch.testing.assert_close(warm.probabilities(prediction), torch.softmax(logs, 1))
-    scores = warm.scores(spikes, 3)
-    assert scores["tempered"]["temperature"] == 2.5
-    assert scores["by_compartments"][1]["tempered"]["temperature"] == 2.0
+    scores = warm.score(spikes, 3)
+    assert scores.tempered is not None
+    assert scores.tempered.temperature == 2.5
+    assert [row.tempered and row.tempered.temperature for row in scores.by_compartments] == [1.0, 2.0, 2.5]
+    assert (scores.accuracy, scores.nll) == (bare.accuracy, bare.nll)
 
 
 # -- the file ----------------------------------------------------------------------------------------------
@@ -310,7 +323,7 @@ def test_facts_come_back(model, tmp_path):
     facts = dataclasses.replace(
         model.facts, temperatures={"votes": (1.25, 0.1), "likelihood": (3.0,)}, least_spikes=17
     )
-    models.save_facts(run, facts)
+    save_facts(run, facts)
     assert models.load_model(tmp_path / "run").facts == facts
 
 
@@ -339,7 +352,7 @@ def test_odd_facts_are_refused(model, tmp_path):
         {"warm_up": 1.0}, {"decoder": "x"}, {"temperatures": {"votes": [0.0]}}, {"seed": "x"}, {"least_spikes": -1},
     ):  # fmt: skip
         facts = {name: value for name, value in (kept | change).items() if name != "sha256"}
-        path.write_text(json.dumps(facts | {"sha256": models.digest_of(facts)}))
+        path.write_text(json.dumps(facts | {"sha256": digest_of(facts)}))
         with pytest.raises(InputError):
             models.load_model(tmp_path / "run")
 

@@ -11,13 +11,14 @@ from gemsnn import kernels
 from gemsnn.commands import bench, evaluate, info, report, reproduce, stream, train
 from gemsnn.commands.cli import main
 from gemsnn.model import network as networks
+from gemsnn.model.batches import collate
 from gemsnn.rules import optimisers
 from gemsnn.runs import layers
-from gemsnn.runs.config import Settings
+from gemsnn.runs.config import FORMER, Settings
 from gemsnn.specs import fields as specs
 from gemsnn.specs import needs
 from gemsnn.streaming import StreamSpec
-from gemsnn.types import Layout, Presentation, class_target, collate
+from gemsnn.types import Layout, Presentation, class_target
 
 OF_SETTINGS = {
     "root": ("/x", [], ["--data", "nmnist"]),
@@ -28,8 +29,8 @@ OF_SETTINGS = {
     "density": ("0.5", [], ["--topology", "sparse"]),
     "feedback_count": ("3", ["--feedback", "none"], []),
     "hidden_rate": ("0.2", ["--hidden", ""], []),
-    "kappa": ("0.5", ["--compartments", "1"], []),
-    "readout": ("last-step", ["--update-every", "1"], []),
+    "kappa": ("0.5", [], ["--compartments", "2"]),
+    "readout": ("last-step", ["--update-every", "1"], ["--rule", "gem"]),
     "baseline_decay": ("0.5", [], ["--rule", "ml"]),
     "sparsity": ("0.5", [], ["--rule", "ml"]),
     "sparsity_rate": ("0.2", ["--rule", "ml"], ["--rule", "ml", "--sparsity", "0.5"]),
@@ -40,8 +41,23 @@ OF_SETTINGS = {
 """By name: a value, words with which it has no effect, and words with which it has one."""
 
 STREAM, BENCH, REPRODUCE = ["stream", "--model", "x", "--input", "y"], ["bench"], ["reproduce", "k-sweep"]
+GRAPH = """
+[network]
+[[network.graph.population]]
+name = "output"
+visible = true
+[[network.graph.projection]]
+source = "inputs"
+target = "output"
+"""
+OF_TOPOLOGY = {
+    "hidden": "5", "topology": "full", "readouts": "each-layer", "feedback": "none", "output": "winner-take-all"
+}  # fmt: skip
+"""What has an effect but where a graph of one's own is given, with a value."""
+
 OF_COMMANDS = {
     "lr": [*STREAM, "--lr", "0.1"],
+    "rule": [*STREAM, "--rule", "x:y"],
     "update_every": [*STREAM, "--update-every", "3"],
     "max_lag_ms": [*STREAM, "--speed", "max", "--max-lag-ms", "3"],
     "save_every": [*STREAM, "--save-every", "3"],
@@ -58,7 +74,7 @@ def declared(command) -> set[str]:
 
 
 def test_every_declaration_is_tried_below():
-    assert set(needs.declared(specs.declarations(Settings))) == set(OF_SETTINGS)
+    assert set(needs.declared(specs.declarations(Settings))) == set(OF_SETTINGS) | set(OF_TOPOLOGY)
     found = set(needs.declared(specs.declarations(StreamSpec)))
     for command in (
         bench.bench, evaluate.evaluate_run, info.info, report.write, reproduce.reproduce, stream.stream, train.train,
@@ -97,6 +113,18 @@ def test_a_flag_without_effect_is_refused(name, capsys):
     assert name in bound([*fitting, *flag]).layers[-1].values
 
 
+@pytest.mark.parametrize("name", [*OF_TOPOLOGY, "hidden_rate"])
+def test_what_a_graph_leaves_without_effect(name, tmp_path, capsys):
+    (tmp_path / "graph.toml").write_text(GRAPH)
+    flag = [needs.flag(name), OF_TOPOLOGY.get(name, "0.2")]
+    assert main(["train", "--config", str(tmp_path / "graph.toml"), *flag]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"gemsnn: {flag[0]} has no effect: it needs ")
+    if name != "readouts":
+        assert "no --graph" in told
+        assert name in bound(flag).layers[-1].values
+
+
 @pytest.mark.parametrize("name", OF_COMMANDS)
 def test_flags_of_other_commands_too(name, capsys):
     assert main(OF_COMMANDS[name]) == 2
@@ -119,7 +147,7 @@ LAYOUT = Layout(1, 2, 2, 3, 1000)
 
 def learned(values: dict[str, Any]) -> tuple[torch.Tensor, ...]:
     """What a batch teaches a small network with these settings."""
-    settings = specs.filled(Settings, specs.flat(Settings()) | {"hidden": (3,)} | values)
+    settings = specs.filled(Settings, specs.flat(FORMER) | {"hidden": (3,)} | values)
     network = networks.build(settings.network_spec(LAYOUT), seed=0, dtype=torch.float64)
     params = networks.init(network, 0)
     draws = torch.Generator().manual_seed(1)
@@ -165,8 +193,8 @@ VALUES: dict[str, tuple[Any, list[dict[str, Any]], dict[str, Any]]] = {
 def test_what_is_declared_is_true(name):
     """Where a need is not met the setting changes no weight; where it is, it does."""
     value, without, fitting = VALUES[name]
-    (need,) = needs.declared(specs.declarations(Settings))[name]
-    usual = specs.flat(Settings())
+    need = needs.declared(specs.declarations(Settings))[name][0]  # of what a graph leaves, see above
+    usual = specs.flat(FORMER)
     for values in without:
         assert not need.met(usual | values)
         for before, after in zip(learned(values), learned(values | {name: value}), strict=True):

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import potential
 
-from gemsnn.model import step as stepping
-from gemsnn.store import trees
 from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.model import glm
 from gemsnn.model import network as networks
-from gemsnn.model.network import NetworkSpec, Params
+from gemsnn.model import step as stepping
+from gemsnn.model.batches import collate
+from gemsnn.model.network import NetworkSpec
 from gemsnn.scoring import evaluate
-from gemsnn.types import collate
+from gemsnn.store import trees
 
 
 def run(network, params, batch, compartments, clamp=True):
@@ -79,7 +79,7 @@ def test_local_scores_equal_autograd(topology):
             s = spikes[0, k, t]
             torch.log(torch.where(s > 0, torch.sigmoid(u), 1 - torch.sigmoid(u))).sum().backward()
             found = stepping.local_gradient(network, steps[t], batch.observed[:, t])
-            for leaf, score in zip(leaves, found, strict=True):
+            for leaf, score in zip(trees.leaves(leaves), trees.leaves(found), strict=True):
                 want = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
                 torch.testing.assert_close(score[0, k], want)
 
@@ -103,7 +103,7 @@ def test_feedback_of_the_chosen_neurons_only():
 
 def test_initial_rates():
     network, params = make_network()
-    silent = params._replace(weights={"joint": torch.zeros_like(params.weights["joint"]}))
+    silent = params._replace(weights={"joint": torch.zeros_like(params.weights["joint"])})
     batch = collate([make_presentation(1, 3, 2)])
     found, _, _ = run(network, silent, batch, 1)
     torch.testing.assert_close(
@@ -114,7 +114,7 @@ def test_initial_rates():
 def test_initial_weights():
     network, params = make_network(inputs=300, hidden=(40,), visible=5, topology="layered", scale=2.0)
     synapses = network.mask.sum(1) * 2
-    spread = (params.weights["joint"]**2).sum((1, 2)) / synapses
+    spread = (params.weights["joint"] ** 2).sum((1, 2)) / synapses
     torch.testing.assert_close(spread * synapses, torch.full_like(spread, 4.0), rtol=0.3, atol=0)
     assert not params.weights["joint"][~network.mask].any()
 

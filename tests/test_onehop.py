@@ -9,12 +9,12 @@ from cases import make_network, make_presentation
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, reference
 from gemsnn.model import basis, glm
-from gemsnn.model import network as networks
 from gemsnn.model import step as stepping
+from gemsnn.model.batches import collate
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
-from gemsnn.types import collate
+from gemsnn.store import trees
 
 STEPS = 6
 
@@ -67,11 +67,13 @@ def test_it_is_the_gradient_through_one_synapse(output, topology, begin):
     state = optimisers.init(spec, params)
     learned = reference.learn(network, params, state, learning, batch, seed=5, lr=1.0)
     spikes = reference.rollout(network, params, batch, 1, seed=5, clamp=True).spikes[0, 0]
-    leaves = networks.trees.map(lambda leaf: leaf.clone().requires_grad_(), params)
+    leaves = trees.map(lambda leaf: leaf.clone().requires_grad_(), params)
     evidence(network, leaves, presentation, spikes, begin).backward()
     hidden = slice(network.spec.hidden_neurons)
     there = (network.mask[:, :, None], network.own[:, None], 1)
-    for after, before, leaf, exists in zip(learned.params, params, leaves, there, strict=True):
+    for after, before, leaf, exists in zip(
+        *map(trees.leaves, (learned.params, params, leaves)), there, strict=True
+    ):
         want = (leaf.grad * exists)[hidden]
         torch.testing.assert_close((after - before)[hidden], want, rtol=1e-9, atol=1e-9)
     assert (learned.params.bias - params.bias)[hidden].abs().min() > 1e-6

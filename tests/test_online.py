@@ -16,12 +16,13 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
 from gemsnn.learn.online import OnlineLearner, OnlineSpec
 from gemsnn.model import network as networks
+from gemsnn.model.batches import collate
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.scoring import sampling
 from gemsnn.store import trees
-from gemsnn.types import Layout, Presentation, class_target, collate
+from gemsnn.types import Layout, Presentation, class_target
 
 LAYOUT = Layout(2, 1, 3, 3, 100)  # 6 inputs
 K = 4
@@ -47,9 +48,8 @@ def learner(topology="layered", learn=False, *, network=None, output="independen
 
 
 def same(a, b):
-    return all(
-        torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y for x, y in zip(a, b, strict=True)
-    )
+    leaves = zip(trees.leaves(tuple(a)), trees.leaves(tuple(b)), strict=True)
+    return all(torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y for x, y in leaves)
 
 
 def whole_run(network, params, given, online):

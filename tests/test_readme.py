@@ -1,13 +1,14 @@
 """What README and the documents say: their numbers, commands and examples are those of the project."""
 
+import ast
 import re
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import gemsnn
 from gemsnn.commands.cli import COMMANDS, main
-from gemsnn.runs.config import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -73,15 +74,19 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     """On forty digits and one epoch, as everything else of them is."""
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--limit", "40", "--epochs", "1", "--hidden", "4", "--out", "runs/demo"]) == 0
-    usual = Settings()
-    small = replace(
-        usual, data=replace(usual.data, limit=40), train=replace(usual.train, epochs=1, compartments=2)
-    )
-    capsys.readouterr()
-    scope = {"small": small}
+    scope = {"small": partial(gemsnn.fit, epochs=1)}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 5
+    said = []
     for block in blocks:
-        exec(block.replace("settings = Settings()", "settings = small"), scope)
-    assert scope["shares"].shape == scope["probabilities"].shape == (len(scope["splits"].test), 10)
-    assert len(capsys.readouterr().out.splitlines()) == 80
+        assert len(block.strip().splitlines()) < 10, block
+        given = block.replace('dataset("digits")', 'dataset("digits", limit=40)').replace(
+            "gemsnn.fit(", "small("
+        )
+        capsys.readouterr()
+        exec(given, scope)
+        said.append(capsys.readouterr().out.splitlines())
+    assert scope["probabilities"].shape == (len(scope["data"].test), 10)
+    assert [len(lines) for lines in said] == [1, 1, 0, 1, 80]
+    assert set(ast.literal_eval(said[1][0])) <= {"calm", "lively", None}
+    assert Path("digits.gemsnn.safetensors").is_file()

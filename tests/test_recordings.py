@@ -31,7 +31,8 @@ from gemsnn.data.recordings import (
     load_nmnist,
     split_validation,
 )
-from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
 from gemsnn.types import Layout
 

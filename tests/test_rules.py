@@ -1,6 +1,5 @@
 import itertools
 import math
-import typing
 
 import pytest
 import torch
@@ -22,15 +21,17 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.block import kernel as block
 from gemsnn.model import logspace
-from gemsnn.model.network import Params
+from gemsnn.model.batches import collate
 from gemsnn.rules import advance as advancing
 from gemsnn.rules import base as rules
-from gemsnn.rules import optimisers
-from gemsnn.rules.base import CONTROLLED, ONE_HOP, RULES, RuleSpec, Signal
+from gemsnn.rules import ml, optimisers
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.contract import Signal
+from gemsnn.rules.named import NAMED, NAMES
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.store import trees
-from gemsnn.types import collate
 
+RULES = {name: rule.signal for name, rule in NAMED.items() if "signal" in rule.needs}
 OUTPUTS = ["independent", "winner-take-all"]
 PLAIN = OptimiserSpec("sgd", lr=1.0)
 # hidden neurons, steps, compartments: at most 512 tuples of hidden paths; a hidden weight needs 3 steps to matter
@@ -55,7 +56,7 @@ def direction(
         seed=seed,
         lr=1.0,
     )
-    return Params(*(new - old for new, old in zip(learned.params, params, strict=True))), learned
+    return trees.map(torch.sub, learned.params, params), learned
 
 
 @pytest.mark.parametrize("rule", ["gem", "gem-cv"])
@@ -75,8 +76,8 @@ def test_expected_step_is_the_exact_gradient(rule, topology, output):
     presentation = one_at_a_time(make_presentation(4, 2, 2, rate=0.6))
     exact = gradient(lambda at: log_likelihood(network, at, presentation), params)
     runs = [direction(network, params, presentation, batch(rule), 4000, index=i)[0] for i in range(30)]
-    found = torch.stack([torch.cat([leaf.flatten() for leaf in run]) for run in runs])
-    want = torch.cat([leaf.flatten() for leaf in exact])
+    found = torch.stack([torch.cat([leaf.flatten() for leaf in trees.leaves(run)]) for run in runs])
+    want = torch.cat([leaf.flatten() for leaf in trees.leaves(exact)])
     learned = found.std(0) > 0
     assert learned.sum() >= 8
     assert not want[~learned].any()
@@ -109,14 +110,16 @@ def expected_step(monkeypatch, network, params, presentation, rule, compartments
         monkeypatch.setattr(rng, "uniforms", forced)
         step, _ = direction(network, params, presentation, rule, compartments)
         chance = priors[list(chosen)].sum().exp()
-        total = Params(*(sum_ + chance * leaf for sum_, leaf in zip(total, step, strict=True)))
+        total = trees.map(lambda sum_, leaf, chance=chance: sum_ + chance * leaf, total, step)
     return total
 
 
 def assert_equal(got, want):
-    for a, b in zip(got, want, strict=True):
+    for a, b in zip(trees.leaves(got), trees.leaves(want), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
-    assert all(leaf[0].abs().max() > 1e-3 for leaf in want), "a hidden neuron must have something to learn"
+    assert all(leaf[0].abs().max() > 1e-3 for leaf in trees.leaves(want)), (
+        "a hidden neuron must have something to learn"
+    )
 
 
 @pytest.mark.parametrize(("hidden", "steps", "compartments"), TINY)
@@ -192,7 +195,7 @@ def test_the_one_hop_control_variate_takes_variance_away():
     for name in ("gem-cv", "one-hop-cv"):
         rule = RuleSpec(name, kappa=0.8, gamma=0.6)
         steps = [direction(network, params, presentation, rule, 5, index=index)[0] for index in range(100)]
-        hidden = torch.stack([step.weight[:4].flatten() for step in steps])
+        hidden = torch.stack([step.weights["joint"][:4].flatten() for step in steps])
         spread[name] = float(hidden.var(0).sum())
     assert spread["one-hop-cv"] < 0.6 * spread["gem-cv"], spread
 
@@ -229,12 +232,12 @@ def test_one_compartment_teaches_visible_neurons_only_under_the_control_variate(
     network, params = make_network()
     presentation = make_presentation(6, 3, 2)
     moved, _ = direction(network, params, presentation, batch("gem-cv"), 1)
-    assert not moved.weight[:2].any()
+    assert not moved.weights["joint"][:2].any()
     assert not moved.bias[:2].any()
-    assert moved.weight[2:].any()
+    assert moved.weights["joint"][2:].any()
     plain, _ = direction(network, params, presentation, batch("gem"), 1)
-    torch.testing.assert_close(plain.weight[2:], moved.weight[2:])
-    assert plain.weight[:2].any()
+    torch.testing.assert_close(plain.weights["joint"][2:], moved.weights["joint"][2:])
+    assert plain.weights["joint"][:2].any()
 
 
 def log_weights(least=1, size=20.0):
@@ -322,38 +325,44 @@ def test_signals_by_hand():
 def test_one_compartment_has_no_others():
     v = torch.tensor([-7.0])
     hidden = {"gem": 1.0, "gem-cv": 0.0, "iw": -7.0, "iw-ovis": -7.0, "mb": -7.0} | dict.fromkeys(
-        ONE_HOP | CONTROLLED, 0.0
+        ("one-hop", "one-hop-gem", "one-hop-cv"), 0.0
     )
     for name, rule in RULES.items():
         torch.testing.assert_close(rule(v), Signal(torch.ones(1), torch.tensor([hidden[name]])))
 
 
-def test_which_rules_are_global():
-    names = typing.get_args(rules.RuleName)
-    assert {name for name in names if rules.is_global(RuleSpec(name))} == set(names) - {
-        "ml"
-    } - ONE_HOP - CONTROLLED
+def test_what_rules_need():
+    """And that a rule says its greatest need to a kernel that does not serve it."""
+    assert tuple(NAMED) == NAMES
+    assert all(rule.name == name for name, rule in NAMED.items())
+    needs = {name: rule.needs for name, rule in NAMED.items()}
+    one_hop = {"one-hop", "one-hop-gem", "one-hop-cv"}
+    assert {name for name in needs if "signal" in needs[name]} == set(NAMES) - {"ml"}
+    assert {name for name in needs if "credit" in needs[name]} == one_hop
+    assert {name for name in needs if "synapse" in needs[name]} == {"ml", "one-hop-cv"}
+    assert NAMED["gem"].unserved({"signal"}) is None
+    assert "a credit for each hidden neuron" in NAMED["one-hop"].unserved({"signal"})
+    assert "state of its own for every synapse" in NAMED["one-hop-cv"].unserved({"signal"})
 
 
-@pytest.mark.parametrize("rule", typing.get_args(rules.RuleName))
+@pytest.mark.parametrize("rule", NAMES)
 def test_permuting_compartments_changes_nothing(rule):
     network, params = make_network()
     spec = RuleSpec(rule, kappa=0.8, gamma=0.7, readout="every-step")
+    update = ml.update if rule == "ml" else advancing.update
     draw = torch.Generator().manual_seed(0)
     order = torch.tensor([2, 0, 3, 1])
     here, there = (advancing.init(spec, network, params, 1, 4) for _ in range(2))
     alive = read = torch.tensor([True])
     for _ in range(3):
         evidence = torch.randn(1, 4, generator=draw, dtype=torch.float64)
-        score = Params(
-            *(torch.randn(1, 4, *leaf.shape, generator=draw, dtype=torch.float64) for leaf in params)
+        score = trees.map(
+            lambda leaf: torch.randn(1, 4, *leaf.shape, generator=draw, dtype=torch.float64), params
         )
-        here, one = advancing.update(spec, network, here, evidence, score, alive=alive, read=read)
-        permuted = Params(*(leaf[:, order] for leaf in score))
-        there, two = advancing.update(
-            spec, network, there, evidence[:, order], permuted, alive=alive, read=read
-        )
-        for a, b in zip(one, two, strict=True):
+        here, one = update(spec, network, here, evidence, score, alive=alive, read=read)
+        permuted = trees.map(lambda leaf: leaf[:, order], score)
+        there, two = update(spec, network, there, evidence[:, order], permuted, alive=alive, read=read)
+        for a, b in zip(trees.leaves(one), trees.leaves(two), strict=True):
             torch.testing.assert_close(a, b)
     torch.testing.assert_close(here.log_weights[:, order], there.log_weights)
 
@@ -366,7 +375,9 @@ def test_the_running_sums_of_the_paper():
         state = advancing.init(spec, network, params, 1, 2)
         evidences = [torch.tensor([[1.0, -1.0]]).double(), torch.tensor([[0.5, 2.0]]).double()]
         for step, evidence in enumerate(evidences):
-            score = trees.map(lambda leaf: torch.full((1, 2, *leaf.shape), step + 1.0).double(), params)
+            score = trees.map(
+                lambda leaf, step=step: torch.full((1, 2, *leaf.shape), step + 1.0).double(), params
+            )
             state, _ = advancing.update(spec, network, state, evidence, score, alive=alive, read=read)
         new_v, new_e = (0.5, 0.75) if average else (1.0, 1.0)
         torch.testing.assert_close(state.log_weights, new_v * (0.5 * evidences[0] + evidences[1]))
@@ -391,9 +402,9 @@ def test_the_baseline_of_ml():
             baseline = signal / weight if weight else 0.0
             v, e, g = 0.5 * v + evidence, 0.25 * e + score, 0.25 * g + baseline * score
             signal, weight = 0.75 * signal + v * e**2, 0.75 * weight + e**2
-        scores = trees.map(lambda leaf: torch.full((1, 1, *leaf.shape), score).double(), params)
+        scores = trees.map(lambda leaf, score=score: torch.full((1, 1, *leaf.shape), score).double(), params)
         living = torch.tensor([alive])
-        state, step = advancing.update(
+        state, step = ml.update(
             spec, network, state, torch.tensor([[evidence]]).double(), scores, alive=living, read=living
         )
         torch.testing.assert_close(step.bias, torch.tensor([v * e - g, e]).double() * alive)
@@ -443,7 +454,10 @@ def test_a_batch_averages_what_its_presentations_would_do_alone(kernel, name, ev
             seed=5,
             lr=tiny,
         )
-        return [(new - old) / tiny for new, old in zip(learned.params, params, strict=True)]
+        return [
+            (new - old) / tiny
+            for new, old in zip(trees.leaves(learned.params), trees.leaves(params), strict=True)
+        ]
 
     for both, one, two in zip(moved(rows), moved(rows[:1]), moved(rows[1:]), strict=True):
         torch.testing.assert_close(both, (one + two) / 2, rtol=1e-4, atol=1e-4)
@@ -455,13 +469,17 @@ def test_the_likelihood_rises_when_the_rule_is_followed():
     start = float(log_likelihood(network, params, presentation))
     for number in range(40):
         step, _ = direction(network, params, presentation, batch("gem-cv"), 50, index=number)
-        params = Params(*(leaf + 0.2 * slope for leaf, slope in zip(params, step, strict=True)))
+        params = trees.map(lambda leaf, slope: leaf + 0.2 * slope, params, step)
     assert float(log_likelihood(network, params, presentation)) > start + 0.5
 
 
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
+        ({"rule": "gemm"}, "rule must be one of .*, not 'gemm'; the nearest is 'gem'"),
+        ({"rule": "one_hop_cv"}, "the nearest is 'one-hop-cv'"),
+        ({"rule": 3}, "rule must be a name, a function from log-weights .*, not 3"),
+        ({"rule": "one-hop", "readout": "last-step"}, "the rule one-hop needs readout every-step"),
         ({"kappa": 1.1}, "kappa must be at least 0 and at most 1, not 1.1"),
         ({"gamma": -0.1}, "gamma must be at least 0"),
         ({"average": True, "kappa": 1.0}, "with average, kappa"),

@@ -136,9 +136,9 @@ def test_learning_changes_the_weights_that_are_saved(stream, recording, tmp_path
     labels.write_text("label,0,1\n")
     stream(recording, "--speed", "max", "--labels", str(labels), "--state", str(tmp_path / "a"))
     stream(recording, "--speed", "max", "--labels", str(labels), "--learn", "--state", str(tmp_path / "b"))
-    start = Checkpoints(model / "checkpoint").load()[0]["params.weight"]
-    assert torch.equal(Checkpoints(tmp_path / "a").load()[0]["params.weight"], start)
-    assert not torch.equal(Checkpoints(tmp_path / "b").load()[0]["params.weight"], start)
+    start = Checkpoints(model / "checkpoint").load()[0]["params.weights.inputs->hidden1"]
+    assert torch.equal(Checkpoints(tmp_path / "a").load()[0]["params.weights.inputs->hidden1"], start)
+    assert not torch.equal(Checkpoints(tmp_path / "b").load()[0]["params.weights.inputs->hidden1"], start)
 
 
 def test_a_state_of_other_settings_is_refused_and_kept(stream, recording, tmp_path, model):
@@ -208,7 +208,9 @@ def test_what_a_stream_has_learned_is_scored_and_streamed_like_a_training(
         recording, "--speed", "max", "--model", str(taught), "--learn", "--state", str(tmp_path / "b")
     )
     assert code == 0
-    weights = [Checkpoints(folder).load()[0]["params.weight"] for folder in (taught, tmp_path / "b")]
+    weights = [
+        Checkpoints(folder).load()[0]["params.weights.inputs->hidden1"] for folder in (taught, tmp_path / "b")
+    ]
     assert torch.equal(*weights)  # no label was told
     assert [line["votes"] for line in lines] != [line["votes"] for line in original]
 

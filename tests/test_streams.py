@@ -13,11 +13,11 @@ from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.contract import Stream
 from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.model import step as stepping
+from gemsnn.model.batches import collate
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.store import trees
-from gemsnn.types import collate
 
 CHUNKS = ((1, True), (7, False), (3, True), (1, False), (20, True), (2, True), (9, True))
 """Steps of a call, and whether there is a target."""

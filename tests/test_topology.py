@@ -2,11 +2,19 @@ import pytest
 import torch
 
 from gemsnn.errors import InputError
-from gemsnn.model import topology
+from gemsnn.model import links
+from gemsnn.model import network as networks
+from gemsnn.model.network import NetworkSpec
 
 M, HIDDEN, V = 4, (3, 2), 2
 N = sum(HIDDEN) + V
 FIRST, SECOND, VISIBLE = slice(0, 3), slice(3, 5), slice(5, 7)
+
+
+def mask_of(name, inputs, hidden, visible, **more):
+    seed = more.pop("seed", 0)
+    spec = NetworkSpec(inputs=inputs, visible=visible, hidden=hidden, topology=name, **more)
+    return networks.build(spec, seed=seed).mask
 
 
 def heard(group: slice) -> slice:
@@ -53,6 +61,6 @@ def test_sparse_keeps_its_share_of_layered():
 
 def test_a_mask_of_the_wrong_kind_is_refused():
     with pytest.raises(InputError, match=r"mask must be bool of shape"):
-        topology.without_self(torch.ones(3, 5), 2)
+        links.without_self(torch.ones(3, 5), 2)
     with pytest.raises(InputError, match=r"mask must be bool of shape"):
-        topology.without_self(torch.ones(3, 4, dtype=torch.bool), 2)
+        links.without_self(torch.ones(3, 4, dtype=torch.bool), 2)

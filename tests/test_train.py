@@ -43,7 +43,9 @@ def test_learning_learns_and_is_reported():
     spec = dataclasses.replace(SPEC, epochs=25)
     records, shown = [], []
     watcher = Watcher(record=records.append, show=lambda update, scores: shown.append((update, scores)))
-    _, finished = train.fit(network, learner, easy(22), easy(10), spec, LEARNING, KERNEL, watcher=watcher)
+    _, finished = train.fit(
+        network, learner, easy(22), easy(10), spec, LEARNING, kernel=KERNEL, watcher=watcher
+    )
     assert finished
     assert len(shown) == 25 * 6
     losses = [row["loss"] for row in records if row["kind"] == "train"]
@@ -59,9 +61,9 @@ def test_learning_learns_and_is_reported():
 
 def test_training_goes_on_from_anywhere():
     network, learner = start()
-    whole = list(train.updates(network, learner, easy(10), SPEC, LEARNING, KERNEL))
+    whole = list(train.updates(network, learner, easy(10), SPEC, LEARNING, kernel=KERNEL))
     assert [update.presentations for update in whole] == [4, 8, 10, 14, 18, 20, 24, 28, 30]
-    rest = list(train.updates(network, whole[3].learner, easy(10), SPEC, LEARNING, KERNEL))
+    rest = list(train.updates(network, whole[3].learner, easy(10), SPEC, LEARNING, kernel=KERNEL))
     assert len(rest) == 5
     for a, b in zip(
         trees.leaves(whole[-1].learner.params), trees.leaves(rest[-1].learner.params), strict=True
@@ -71,15 +73,19 @@ def test_training_goes_on_from_anywhere():
 
 def test_a_learner_survives_its_tensors():
     network, learner = start()
-    update = next(train.updates(network, learner, easy(10), SPEC, LEARNING, KERNEL))
-    tensors = train.learner_tensors(update.learner)
-    again = train.learner_from(tensors, batches=1, updates=update.learner.optimiser.updates)
-    assert all(torch.equal(tensors[name], train.learner_tensors(again)[name]) for name in tensors)
-    assert len(tensors) == 9
-    plain = train.learner_from({k: v for k, v in tensors.items() if "params" in k}, batches=1, updates=3)
+    update = next(train.updates(network, learner, easy(10), SPEC, LEARNING, kernel=KERNEL))
+    tensors = train.learner_tensors(network, update.learner)
+    again = train.learner_from(network, tensors, batches=1, updates=update.learner.optimiser.updates)
+    assert all(torch.equal(tensors[name], train.learner_tensors(network, again)[name]) for name in tensors)
+    assert len(tensors) == 3 * (
+        4 + 2 + 2
+    )  # projections, feedback and biases; the parameters and adam's moments
+    plain = train.learner_from(
+        network, {k: v for k, v in tensors.items() if "params" in k}, batches=1, updates=3
+    )
     assert plain.optimiser == optimisers.OptimiserState(3, None, None)
     with pytest.raises(InputError, match="lacks"):
-        train.learner_from({"params.bias": torch.zeros(1)}, batches=0, updates=0)
+        train.learner_from(network, {"params.bias": torch.zeros(1)}, batches=0, updates=0)
 
 
 def test_a_stop_leaves_a_checkpoint():
@@ -89,7 +95,7 @@ def test_a_stop_leaves_a_checkpoint():
         show=lambda update, _: seen.append(update), checkpoint=saved.append, stop=lambda: len(seen) == 4
     )
     stopped, finished = train.fit(
-        network, learner, easy(10), easy(4), SPEC, LEARNING, KERNEL, watcher=watcher
+        network, learner, easy(10), easy(4), SPEC, LEARNING, kernel=KERNEL, watcher=watcher
     )
     assert not finished
     assert stopped.batches == 5
@@ -100,14 +106,14 @@ def test_a_training_goes_on_as_if_it_had_never_stopped():
     """Stopped after every possible batch, through the tensors of a checkpoint: the same weights and records."""
     network, learner = start()
     spec = dataclasses.replace(SPEC, checkpoint_every=1)
-    fit = (easy(10), easy(4), spec, LEARNING, KERNEL)
+    fit = (easy(10), easy(4), spec, LEARNING)
 
     def plain(records):
         return [{name: value for name, value in row.items() if name != "seconds"} for row in records]
 
     whole, saved = [], []
     wanted, finished = train.fit(
-        network, learner, *fit, watcher=Watcher(record=whole.append, checkpoint=saved.append)
+        network, learner, *fit, kernel=KERNEL, watcher=Watcher(record=whole.append, checkpoint=saved.append)
     )
     assert finished
     assert len(saved) == wanted.batches == 9
@@ -116,18 +122,22 @@ def test_a_training_goes_on_as_if_it_had_never_stopped():
         for row in whole:  # what a checkpoint knows to be in the file
             if row["update"] <= kept.learner.optimiser.updates:
                 before.append(row)
-        tensors = {name: leaf.clone() for name, leaf in train.learner_tensors(kept.learner).items()}
+        tensors = {name: leaf.clone() for name, leaf in train.learner_tensors(network, kept.learner).items()}
         again = train.learner_from(
-            tensors, batches=kept.learner.batches, updates=kept.learner.optimiser.updates
+            network, tensors, batches=kept.learner.batches, updates=kept.learner.optimiser.updates
         )
         records = list(before)
         found, _ = train.fit(
-            network, train.Progress(again, kept.window, 5.0), *fit, watcher=Watcher(record=records.append)
+            network,
+            train.TrainingState(again, kept.window, 5.0),
+            *fit,
+            kernel=KERNEL,
+            watcher=Watcher(record=records.append),
         )
         assert plain(records) == plain(whole)
         assert all(
-            torch.equal(leaf, train.learner_tensors(wanted)[name])
-            for name, leaf in train.learner_tensors(found).items()
+            torch.equal(leaf, train.learner_tensors(network, wanted)[name])
+            for name, leaf in train.learner_tensors(network, found).items()
         )
 
 
@@ -138,7 +148,7 @@ def test_weights_that_are_none_stop_the_training():
     with pytest.raises(
         InputError, match=r"no longer finite after batch \d+ .*last good checkpoint is that of batch 0"
     ):
-        train.fit(network, learner, easy(10), easy(4), SPEC, learning, KERNEL)
+        train.fit(network, learner, easy(10), easy(4), SPEC, learning, kernel=KERNEL)
 
 
 def test_seeds_decide_everything():
@@ -146,7 +156,7 @@ def test_seeds_decide_everything():
 
     def losses(seed: int) -> list[float]:
         spec = dataclasses.replace(SPEC, seed=seed)
-        return [u.loss for u in train.updates(network, learner, easy(10), spec, LEARNING, KERNEL)]
+        return [u.loss for u in train.updates(network, learner, easy(10), spec, LEARNING, kernel=KERNEL)]
 
     assert losses(1) == losses(1)
     assert losses(1) != losses(2)
@@ -159,7 +169,7 @@ def test_every_update_interval_runs_on_every_kernel(every):
     ends = []
     for kernel in KERNELS.values():
         network, learner = start(learning)
-        ends.append(list(train.updates(network, learner, easy(6), spec, learning, kernel))[-1].learner)
+        ends.append(list(train.updates(network, learner, easy(6), spec, learning, kernel=kernel))[-1].learner)
     torch.testing.assert_close(ends[0].params.weights["joint"], ends[1].params.weights["joint"])
     assert ends[0].optimiser.updates == 2 * {1: 8, 3: 3, "presentation": 1}[every]
 
@@ -174,7 +184,7 @@ def test_schedules():
 def test_nothing_to_train_on():
     network, learner = start()
     with pytest.raises(InputError, match="training part is empty"):
-        train.fit(network, learner, [], [], SPEC, LEARNING, KERNEL)
+        train.fit(network, learner, [], [], SPEC, LEARNING, kernel=KERNEL)
 
 
 @pytest.mark.parametrize("numbers", [{"epochs": 0}, {"batch": 0}, {"update_every": 0}, {"seed": -1}])

@@ -13,11 +13,12 @@ import torch
 from gemsnn.kernels import Learning
 from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.model import network as networks
+from gemsnn.model.batches import collate
 from gemsnn.model.network import NetworkSpec
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
-from gemsnn.types import Presentation, collate
+from gemsnn.types import Presentation
 
 STEPS = 40
 

@@ -25,8 +25,8 @@ from gemsnn.model import step as stepping
 from gemsnn.model.basis import BasisSpec
 from gemsnn.model.network import Network, NetworkSpec, Params, Step
 from gemsnn.rules import advance as advancing
-from gemsnn.rules import base as rules
 from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.named import CREDIT, NAMED, RuleName
 
 CONFIG = {"networks": 10, "draws": 20_000, "compartments": [1, 2, 5, 10, 20], "steps": 5}
 SYNAPSE = BasisSpec(count=2, taps=3)
@@ -81,10 +81,10 @@ def make(seed: int, steps: int) -> Problem:
     return Problem(network, params, prior.exp(), evidence, stacked, happened, exact)
 
 
-def by_rule(rule: rules.RuleName, problem: Problem, drawn: Tensor) -> Tensor:
+def by_rule(rule: RuleName, problem: Problem, drawn: Tensor) -> Tensor:
     """The rule's batch direction for each of R draws of K paths (``drawn [R, K]``), ``[R, W]``."""
     network, params, steps = problem.network, problem.params, len(problem.happened)
-    as_it_comes = rule in rules.ONE_HOP  # read at every step
+    as_it_comes = NAMED[rule].needs == CREDIT  # read at every step
     spec = RuleSpec(rule, kappa=1.0, gamma=1.0, readout="every-step" if as_it_comes else "last-step")
     start, true = advancing.init(spec, network, params, 1, drawn.shape[1]), torch.tensor([True])
 
@@ -113,7 +113,7 @@ def whole_trace(present: int, problem: Problem, drawn: Tensor) -> Tensor:
     return single[drawn].mean(1)
 
 
-BY_RULE: tuple[rules.RuleName, ...] = ("gem", "gem-cv", "one-hop-cv", "one-hop", "iw", "iw-ovis", "mb", "ml")
+BY_RULE: tuple[RuleName, ...] = ("gem", "gem-cv", "one-hop-cv", "one-hop", "iw", "iw-ovis", "mb", "ml")
 Estimator = Callable[[Problem, Tensor], Tensor]
 ESTIMATORS: dict[str, Estimator] = {
     **{rule: partial(by_rule, rule) for rule in BY_RULE},

@@ -63,10 +63,14 @@ def run(rule: str, compartments: int, seed: int, rows: list[Presentation], confi
     _, kernel = kernels.choose("auto", network, learning)
     how = TrainSpec(compartments=compartments, epochs=config["epochs"], batch=10, seed=seed)
     learner, _ = train.fit(
-        network, train.start(networks.init(network, seed), learning), rows, [], how, learning, kernel
+        network, train.start(networks.init(network, seed), learning), rows, [], how, learning, kernel=kernel
     )
-    weights = evaluate.log_likelihood(kernel, network, learner.params, rows, config["likelihood"], seed=seed)
-    free = sampling.free(kernel, network, learner.params, networks.batch(network, rows), SHOWN, seed=seed)
+    weights = evaluate.log_likelihood(
+        network, learner.params, rows, config["likelihood"], kernel=kernel, seed=seed
+    )
+    free = sampling.free(
+        network, learner.params, networks.batch(network, rows), SHOWN, kernel=kernel, seed=seed
+    )
     drawn = free.spikes[..., spec.hidden_neurons :].float().mean(2)  # [B, K, V], rates over time
     wanted = torch.stack([row.target.float().mean(0) for row in rows])
     return {

@@ -30,8 +30,8 @@ from gemsnn.data.spikeset import SpikeSet
 from gemsnn.learn import train
 from gemsnn.model import network as networks
 from gemsnn.runs import recipes
-from gemsnn.scoring import evaluate, metrics
-from gemsnn.scoring.evaluate import Answers, Prediction
+from gemsnn.scoring import evaluate, measure, metrics
+from gemsnn.scoring.evaluate import Poll
 from gemsnn.types import Layout
 
 Change = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
@@ -94,11 +94,10 @@ def said(probabilities: Tensor, answered: Tensor) -> dict[str, float]:
     }
 
 
-def row(found: Prediction, temperature: float) -> dict[str, Any]:
+def row(found: Poll, temperature: float) -> dict[str, Any]:
     """What the votes say of a part, and what they say at a temperature."""
     answered = ~found.silent
-    logs = metrics.tempered(found.answers.logs, temperature)
-    warm = Answers(logs.exp(), logs).silenced(found.silent)
+    warm = found.answers.tempered(temperature).silenced(found.silent)
     return {
         "answered": float(answered.double().mean()),
         "accuracy": metrics.accuracy(found.answers.probabilities, found.labels),
@@ -117,15 +116,15 @@ def one(seed: int, root: Path | None, quick: bool) -> dict[str, Any]:
     learner = train.start(networks.init(network, seed), settings.learning)
     _, kernel = kernels.choose("auto", network, settings.learning)
     learner, _ = train.fit(
-        network, learner, splits.train, splits.validation.select([]), spec, settings.learning, kernel
+        network, learner, splits.train, splits.validation.select([]), spec, settings.learning, kernel=kernel
     )
     least = evaluate.least_spikes_of(network, splits.train)
 
-    def answers(part: SpikeSet, least_spikes: int = least) -> Prediction:
-        given = (kernel, network, learner.params, part, votes)
-        return evaluate.predict(*given, seed=seed, least_spikes=least_spikes)
+    def answers(part: SpikeSet, least_spikes: int = least) -> Poll:
+        given = (network, learner.params, part, votes)
+        return evaluate.predict(*given, kernel=kernel, seed=seed, least_spikes=least_spikes)
 
-    temperature = evaluate.fitted_temperatures(answers(splits.validation))[-1]
+    temperature = measure.fitted_temperatures(answers(splits.validation))[-1]
     test = splits.test.select(slice(30)) if quick else splits.test
     made = changes(test.layout, seed=0)
     rows = {name: row(answers(changed(test, change)), temperature) for name, change in made.items()}

@@ -29,7 +29,7 @@ from gemsnn.model.basis import BasisSpec
 from gemsnn.model.network import NetworkSpec
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
-from gemsnn.runs.config import Settings
+from gemsnn.runs.config import FORMER
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count
 from gemsnn.types import Layout, PresentationSequence
@@ -113,7 +113,7 @@ def cases(task: TaskName, *, quick: bool = False) -> list[Case]:
         return [_peers(sizes, compartments) for compartments in sizes.few]
     if task == "conv":
         return [_conv(sizes, compartments) for compartments in sizes.few]
-    settings = Settings()
+    settings = FORMER
     network = settings.network_spec(SENSOR._replace(width=1) if quick else SENSOR)
     train = settings.train
     return [Case("digits", network, train.compartments, train.batch, sizes.steps, settings.learning)]
@@ -166,8 +166,8 @@ def bins(presentations: PresentationSequence, case: Case, count: int) -> torch.T
     """Real binned events in the sizes of a case, uint8 ``[count, T, M]``.
 
     Fewer inputs than the sensor has are its middle columns, more are the columns of several recordings side
-    by side; fewer steps are a recording's first, more are several recordings one after the other. Where the inputs lie on
-    a sheet, the sensor is in the middle of it.
+    by side; fewer steps are a recording's first, more are several recordings one after the other. Where the inputs
+    lie on a sheet, the sensor is in the middle of it.
     """
     wanted = case.network.inputs
     if case.network.sheet is not None:
@@ -234,7 +234,8 @@ def gflop(case: Case) -> float:
         recurrent = int(network.mask.sum()) - heard
     else:
         heard, recurrent = (
-            sum(link.synapses for link in network.links if link.hears_inputs == inputs) for inputs in (True, False)
+            sum(link.synapses for link in network.links if link.hears_inputs == inputs)
+            for inputs in (True, False)
         )
     return 1e-9 * operations(case, synapses_from_inputs=heard, synapses_from_neurons=recurrent)
 

@@ -14,10 +14,9 @@ from gemsnn.commands import flags
 from gemsnn.data import datasets
 from gemsnn.data.datasets import DataName
 from gemsnn.errors import InputError
-from gemsnn.runs import config, console, models
-from gemsnn.runs import training as running
-from gemsnn.scoring import evaluate
-from gemsnn.scoring.evaluate import Decoder
+from gemsnn.runs import console, models, scored
+from gemsnn.runs.facts import no_temperature
+from gemsnn.scoring.answers import Decoder, check_decoder
 
 
 def bind(words: Sequence[str]) -> Callable[[], int]:
@@ -39,7 +38,7 @@ def evaluate_run(
     """Score a trained network.
 
     Args:
-        run: the run folder.
+        run: the run folder, or a model file with --data and --root.
         votes: how many compartments answer, K_I.
         split: the part of the data.
         decoder: how they answer, votes or likelihood; by default as the run does.
@@ -53,29 +52,34 @@ def evaluate_run(
         raise InputError(f"votes must be at least 1, not {votes}")
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1 recording, not {limit}")
-    model = models.load_model(run)
-    settings = config.load(run / "config.toml")
+    model = models.load(run)
     decoder = decoder or model.facts.decoder
-    evaluate.check_decoder(decoder, model.network)
-    other = data is not None or root is not None
-    spec = datasets.read_alike(model.reading, settings.data, data, root) if other else settings.data
+    check_decoder(decoder, model.network)
+    other, spec = data is not None or root is not None, model.settings.data
+    if not other and not run.is_dir():
+        raise InputError(f"{run} is a model without data; give --data and --root")
+    if other:
+        spec = datasets.read_alike(model.reading, spec, data, root)
     splits = datasets.load(spec, progress=console.bar)
     for note in splits.notes if other else ():
         console.say(f"note: {note}")
-    part = running.part_of(splits, split)
+    part = scored.part_of(splits, split)
     model.reading.check(part)
     if limit is not None:
         part = part.first(limit)
         splits = dataclasses.replace(splits, **{split: part})
-    running.prepare(model)
     seed = model.facts.seed if seed is None else seed
+    if other and model.temperature(votes, decoder) is None:
+        raise InputError(no_temperature(model.facts, votes, decoder))
+    scored.prepare(model)
     if other:
-        found = model.scores(part, votes, decoder=decoder, seed=seed, progress=console.bar)
+        found = model.score(part, votes, decoder=decoder, seed=seed, progress=console.bar)
+        found = dataclasses.replace(found, split=split)
     else:
-        found = running.scores_of(model, splits, split, votes, decoder, seed)
-    scores = {"split": split, "kernel": model.kernel_name, **found}
+        found = scored.scores_of(model, splits, split, votes, decoder, seed)
     if json:
-        print(json_module.dumps(scores, allow_nan=False))
+        front = {"split": split, "kernel": model.kernel_name}
+        print(json_module.dumps(front | found.to_json(), allow_nan=False))
     else:
-        running.print_scores(scores)
+        scored.print_scores(found)
     return 0

@@ -152,8 +152,6 @@ def _given(prog: str, words: Sequence[str], known: Mapping[str, str]) -> list[st
 def _meant(flag: str, known: Mapping[str, str]) -> str:
     meant = needs.flag(MEANT.get(flag[2:], ""))
     near = [meant] if meant in known else difflib.get_close_matches(flag, known, n=1, cutoff=0.6)
-    if flag == "--device":
-        return ": everything runs on the CPU"
     return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -15,9 +15,9 @@ from gemsnn.data import datasets
 from gemsnn.errors import InputError
 from gemsnn.reproduce import k_sweep
 from gemsnn.reproduce.k_sweep import SweepSpec
-from gemsnn.runs import console, layers
+from gemsnn.runs import console, layers, scored
 from gemsnn.runs import training as running
-from gemsnn.runs.config import EvaluateSpec, Groups, Settings
+from gemsnn.runs.config import EvaluateSpec, Numbers, Settings
 from gemsnn.runs.layers import FLAGS, Layered
 from gemsnn.runs.recipes import RecipeName
 from gemsnn.specs.needs import flag, needs, without
@@ -46,7 +46,7 @@ def bind(words: Sequence[str]) -> Callable[[], int]:
 def reproduce(
     experiment: tyro.conf.Positional[Literal["k-sweep"]],
     settings: AllSettings = USUAL,
-    compartments_list: Annotated[Groups, NOT_QUICK] = SweepSpec.compartments,
+    compartments_list: Annotated[Numbers, NOT_QUICK] = SweepSpec.compartments,
     seeds: Annotated[int, NOT_QUICK] = SweepSpec.seeds,
     jobs: int = SweepSpec.jobs,
     out: Path = Path("runs") / "k-sweep",
@@ -92,7 +92,7 @@ def sweep(settings: Settings, spec: SweepSpec, out: Path, quick: bool) -> int:
     k_sweep.claim(settings, out)
     splits = datasets.load(settings.data, progress=console.bar)  # made here once, then read by every part
     for part in ("train", "validation", "test"):
-        running.part_of(splits, part)
+        scored.part_of(splits, part)
     with console.status("running; a line for every part that is done"):
         results = k_sweep.run(settings, spec, out, say=console.say, quick=quick)
     print(k_sweep.table(results))

@@ -12,7 +12,7 @@ from gemsnn.data.generated import load_digits_events, load_image_events
 from gemsnn.data.readers.nmnist import SIDE as NMNIST_SIDE
 from gemsnn.data.reading import Reading
 from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS, load_mnist_dvs, load_nmnist
-from gemsnn.data.spikeset import Splits
+from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
 from gemsnn.specs import checks
 from gemsnn.specs.checks import MOST, Probability, Range, Seed
@@ -138,6 +138,11 @@ def load(spec: DataSpec, *, progress: Progress | None = None) -> Splits:
     Raises:
         InputError: the files are missing, damaged or not what they should be.
     """
+    splits = _load(spec, progress)
+    return replace(splits, reading=reading_of(spec, splits.train.layout))
+
+
+def _load(spec: DataSpec, progress: Progress | None) -> Splits:
     root = spec.root or Path()
     if spec.data == "digits":
         return load_digits_events(spec.bins, limit=spec.limit, progress=progress)

@@ -19,7 +19,8 @@ from gemsnn.data.camera import MNIST_DVS_SCALE4, EmulatorSpec
 from gemsnn.data.emulator import ALGORITHM, emulate
 from gemsnn.data.image_sets import ImageSet, numbering, read_images
 from gemsnn.data.images import Images, digits_images, framed
-from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.splits import Splits
 from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError, one_line
 from gemsnn.specs import checks

@@ -14,7 +14,8 @@ from gemsnn.data import copies, tally
 from gemsnn.data.binning import BinSpec, bin_and_tally
 from gemsnn.data.copies import Marked
 from gemsnn.data.events import Recording, mended
-from gemsnn.data.spikeset import SpikeSet, Splits, interleaved
+from gemsnn.data.spikeset import SpikeSet, interleaved
+from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError, one_line
 from gemsnn.types import Layout, Progress
 

@@ -167,6 +167,10 @@ class Reading:
             differing.append(
                 f"only {lengths.min()} bins where the network was trained on {self.steps}, filled up"
             )
+        if spikes.names is not None and spikes.names != self.names:
+            differing.append(
+                f"the classes {', '.join(spikes.names)} where the network was trained on {', '.join(self.names)}"
+            )
         if differing:
             raise InputError(
                 f"the recordings do not fit the network: they have {', and '.join(differing)}; read them as its run "

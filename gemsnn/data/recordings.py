@@ -40,7 +40,7 @@ from gemsnn.data.readers.hdf5 import (
 from gemsnn.data.readers.mnist_dvs import DvsFile, choose, find_mnist_dvs, read_files
 from gemsnn.data.readers.nmnist import SIDE as NMNIST_SIDE
 from gemsnn.data.readers.nmnist import read_nmnist
-from gemsnn.data.spikeset import Splits
+from gemsnn.data.splits import Splits
 from gemsnn.data.tally import NAMED, listed
 from gemsnn.errors import InputError
 from gemsnn.types import AnyPath, Progress

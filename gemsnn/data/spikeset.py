@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gemsnn.data.tally import Tally, total
+from gemsnn.data import arrays as given
+from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError
 from gemsnn.specs import checks
 from gemsnn.types import Layout, Presentation, class_target
@@ -35,6 +36,7 @@ class SpikeSet:
         packed: whether ``values`` holds packed bits.
         tallies: int64 ``[n, 6]``, what became of each recording's events (the fields of
             :class:`gemsnn.data.tally.Tally`); ``None`` where it was not counted.
+        names: the classes' names, ``C`` of them; ``None`` where they have none but their numbers.
     """
 
     values: NDArray[np.uint8]
@@ -44,6 +46,7 @@ class SpikeSet:
     layout: Layout
     packed: bool
     tallies: NDArray[np.int64] | None = None
+    names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check that the arrays fit one another, the classes and the inputs."""
@@ -75,6 +78,51 @@ class SpikeSet:
         shape = (len(self.labels), len(Tally._fields))
         if self.tallies is not None and self.tallies.shape != shape:
             raise InputError(f"tallies must have the shape {list(shape)}, not {list(self.tallies.shape)}")
+        if self.names is not None and len(set(self.names)) != self.layout.classes:
+            raise InputError(f"{self.layout.classes} classes need as many different names, not {self.names}")
+
+    @staticmethod
+    def from_arrays(
+        arrays: given.Arrays,
+        labels: Sequence[int] | Sequence[str] | NDArray[np.generic],
+        *,
+        bin_us: int,
+        counts: bool = False,
+        names: Sequence[str] | None = None,
+        classes: int | None = None,
+    ) -> SpikeSet:
+        """Recordings from arrays of spikes, bin by bin.
+
+        Args:
+            arrays: ``[n, T, M]`` or ``[n, T, channels, height, width]``, or n recordings ``[T, M]`` or ``[T, channels,
+                height, width]`` of any lengths: 0 or 1 in each bin.
+            labels: the class of each, whole numbers from 0 on or texts.
+            bin_us: the width of a bin in microseconds.
+            counts: bins hold numbers of events, up to 255.
+            names: of the classes, in their order, so that several sets have the same; by default, of texts, those
+                that occur, sorted.
+            classes: how many there are, where they have no names; by default as many as occur.
+
+        Raises:
+            InputError: an array has the wrong shape or range, or a label is none.
+
+        >>> import numpy as np
+        >>> spikes = np.zeros((2, 5, 3), bool)
+        >>> some = SpikeSet.from_arrays(spikes, ["left", "right"], bin_us=1000)
+        >>> len(some), some.names, some.layout.inputs
+        (2, ('left', 'right'), 3)
+        """
+        bins = given.bins_of(arrays)
+        channels, height, width = given.sheet_of(bins)
+        found, known = given.classes_of(labels, names)
+        if known is not None and classes not in (None, len(known)):
+            raise InputError(f"classes must be {len(known)}, one a name, or left out, not {classes}")
+        number = classes if known is None else len(known)
+        layout = Layout(
+            channels, height, width, max(found, default=0) + 1 if number is None else number, bin_us
+        )
+        made = SpikeSet.from_bins(given.in_order(bins), found, layout, counts=counts)
+        return replace(made, names=known)
 
     @staticmethod
     def from_bins(
@@ -223,36 +271,3 @@ def interleaved(labels: Sequence[int]) -> list[int]:
 def _width(layout: Layout, *, counts: bool) -> int:
     """Bytes a step."""
     return layout.inputs if counts else -(-layout.inputs // 8)
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The three parts of a data set, and sentences a user should know about how they came to be.
-
-    Raises:
-        InputError: at construction, where the parts have different layouts.
-    """
-
-    train: SpikeSet
-    validation: SpikeSet
-    test: SpikeSet
-    notes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Check that the parts fit one another."""
-        checks.fields(self)
-        for name in ("validation", "test"):
-            if getattr(self, name).layout != self.train.layout:
-                raise InputError(
-                    f"{name} must have the layout of train, {self.train.layout}, not {getattr(self, name).layout}"
-                )
-
-    @property
-    def parts(self) -> dict[str, SpikeSet]:
-        """The parts by their names."""
-        return {"training": self.train, "validation": self.validation, "test": self.test}
-
-    @property
-    def tallies(self) -> dict[str, Tally]:
-        """What became of the events of each part; parts where it was not counted are left out."""
-        return {name: total(part.tallies) for name, part in self.parts.items() if part.tallies is not None}

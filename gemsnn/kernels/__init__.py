@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from types import ModuleType
 from typing import Literal, cast
 
 import torch
+from torch import Tensor
 
 from gemsnn.errors import InputError
 from gemsnn.kernels import reference
@@ -19,8 +21,9 @@ from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.credit import check_taught
 from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.rules.own import Own
 from gemsnn.specs import checks
-from gemsnn.types import Presentation, collate
+from gemsnn.types import Presentation
 
 __all__ = [
     "KERNELS",
@@ -49,8 +52,8 @@ def choose(name: KernelName, network: Network, learning: Learning | None = None)
         InputError: the named kernel cannot serve the case. An explicit choice never falls back.
     """
     checks.choice(name, KernelName, "kernel")
-    if learning is not None and learning.rule.rule == "one-hop":
-        check_taught(network, learning.rule.rule)
+    if learning is not None and learning.rule.value.by_credit_alone:
+        check_taught(network, learning.rule.name)
     for candidate, module in KERNELS.items():
         kernel = cast(Kernel, module)
         if name not in ("auto", candidate):
@@ -83,12 +86,22 @@ def choose_stream(
     return chosen, STREAMS[chosen]
 
 
-def warm_up(kernel: Kernel, dtype: torch.dtype) -> None:
-    """Run a kernel once on next to nothing, so that it compiles now what it needs, or loads it from the disk cache."""
-    network = networks.build(NetworkSpec(inputs=1, visible=1, hidden=(1,)), dtype=dtype)
+def warm_up(kernel: Kernel, like: Tensor, learning: Learning | None = None) -> None:
+    """Run a kernel once on next to nothing, so that it compiles now what it needs, or loads it from the disk cache.
+
+    Args:
+        kernel: the kernel.
+        like: has the type and the device of the networks to come.
+        learning: where it has a rule of one's own, that may need more than the others.
+    """
+    small = NetworkSpec(inputs=1, visible=1, hidden=(1,))
+    network = networks.build(small, dtype=like.dtype, device=like.device)
     params, spec = networks.init(network, 0), OptimiserSpec("sgd")
     zeros = torch.zeros(2, 1, dtype=torch.uint8)
-    batch = collate([Presentation(zeros, zeros, 0, 0)])
-    learning = Learning(RuleSpec(), spec, 2, 1)
-    kernel.learn(network, params, optimisers.init(spec, params), learning, batch, seed=0, lr=0.0)
+    batch = networks.batch(network, [Presentation(zeros, zeros, 0, 0)])
+    each = [Learning(RuleSpec(), spec, 2, 1)]
+    if learning is not None and isinstance(learning.rule.rule, Own):
+        each.append(dataclasses.replace(learning, optimiser=spec))
+    for one in each:
+        kernel.learn(network, params, optimisers.init(spec, params), one, batch, seed=0, lr=0.0)
     kernel.rollout(network, params, batch, 2, seed=0, clamp=False)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gemsnn.errors import InputError
 from gemsnn.model.network import Network, Params
+from gemsnn.rules import own
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec, OptimiserState
 from gemsnn.specs import checks
@@ -37,8 +38,15 @@ class Learning:
     update_every: Count | None = None
 
     def __post_init__(self) -> None:
-        """Check the fields once."""
+        """Check the fields once; a rule of one's own is asked for signals once.
+
+        Raises:
+            InputError: a field is wrong, or the rule is not known or cannot be used.
+        """
         checks.fields(self)
+        rule = self.rule.value
+        if isinstance(self.rule.rule, own.Own):
+            own.probe(rule, self.compartments)
 
 
 class Learned(NamedTuple):

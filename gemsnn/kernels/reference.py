@@ -28,7 +28,7 @@ def refuses(network: Network, learning: Learning | None) -> str | None:
     return None
 
 
-class _Course:
+class _Steps:
     """Presentations under way, with the parameters they have reached."""
 
     def __init__(
@@ -50,7 +50,12 @@ class _Course:
         """One step, and its evidence ``[B, K]``."""
         learning, network, t = self.learning, self.network, self._clock
         uniform = rng.uniforms(
-            self._seed, self._address, range(t, t + 1), self._compartments, network.spec.neurons
+            self._seed,
+            self._address,
+            range(t, t + 1),
+            self._compartments,
+            network.spec.neurons,
+            device=network.taps.device,
         )
         self._state, now = stepping.step(
             network, self.params, self._state, spikes, uniform[:, 0].to(network.taps),
@@ -119,7 +124,7 @@ def learn(
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     presentations, steps, _ = batch.spikes.shape
-    course = _Course(
+    course = _Steps(
         network, params, optimiser, learning, learning.compartments, batch.address, seed=seed, lr=lr
     )
     every = steps if learning.update_every is None else learning.update_every
@@ -159,7 +164,7 @@ class ReferenceStream:
     ) -> None:
         if learning is not None:
             check_endless(learning)
-        self._course = _Course(network, params, optimiser, learning, compartments, address, seed=seed, lr=lr)
+        self._course = _Steps(network, params, optimiser, learning, compartments, address, seed=seed, lr=lr)
         self._clock = 0
 
     @property
@@ -176,9 +181,9 @@ class ReferenceStream:
     def advance(self, spikes: Tensor, target: Tensor | None = None) -> Rollout:
         """See :meth:`gemsnn.kernels.contract.Stream.advance`."""
         learning, steps = self._course.learning, []
-        alive = torch.ones(len(spikes), dtype=torch.bool)
+        alive = torch.ones(len(spikes), dtype=torch.bool, device=spikes.device)
         observed = alive & (target is not None)
-        silent = torch.zeros(len(spikes), self._course.network.spec.visible_neurons)
+        silent = spikes.new_zeros(len(spikes), self._course.network.spec.visible_neurons)
         for c in range(spikes.shape[1]):
             self._clock += 1
             update = learning is not None and self._clock % (learning.update_every or 1) == 0
@@ -213,7 +218,14 @@ def rollout(
     potentials: list[Tensor] = []
     alive = batch.alive
     for t in range(batch.spikes.shape[1]):
-        uniform = rng.uniforms(seed, batch.address, range(t, t + 1), compartments, network.spec.neurons)[:, 0]
+        uniform = rng.uniforms(
+            seed,
+            batch.address,
+            range(t, t + 1),
+            compartments,
+            network.spec.neurons,
+            device=network.taps.device,
+        )[:, 0]
         state, now = stepping.step(
             network,
             params,

@@ -170,7 +170,7 @@ class OnlineLearner:
         self._seed = sampling.free_seed(self.spec.seed)
         self._ties = sampling.tie_seed(self._seed)
         self._label_ties = rng.derive(self.spec.seed, "stream", "label ties")
-        self._address = torch.tensor([self.spec.address])
+        self._address = torch.tensor([self.spec.address], device=network.taps.device)
         self._stream = make(
             network, params, compartments, address=self._address, seed=self._seed, learning=learning,
             optimiser=optimiser, lr=0.0 if learning is None else learning.optimiser.lr,
@@ -247,7 +247,8 @@ class OnlineLearner:
         clamp = None
         if taught and target is not None:
             clamp = networks.targets(self.network, class_target(target, len(spikes), visible)[None])
-        done = self._stream.advance(spikes[None], clamp)
+        device = self.network.taps.device
+        done = self._stream.advance(spikes[None].to(device), None if clamp is None else clamp.to(device))
         first, count = self.passed.steps, len(spikes)
         if not done.potential.isfinite().all():
             raise InputError(self._not_finite(first))
@@ -255,13 +256,15 @@ class OnlineLearner:
         if taught:
             uniform = rng.uniforms(
                 self._seed, self._address, range(first, first + count), self.spec.compartments,
-                self.network.spec.neurons,
+                self.network.spec.neurons, device=device,
             )  # fmt: skip
             would = stepping.spike(self.network, uniform[0].transpose(0, 1), done.potential[0])
             fired = would.to(torch.uint8)
-        votes, counts = self._vote(fired[..., self.network.spec.answer], first)
+        visible, hidden = sampling.home(
+            fired[..., self.network.spec.answer], done.spikes[0, ..., : self.network.spec.hidden_neurons]
+        )
+        votes, counts = self._vote(visible, first)
         heard = self._hear(spikes)
-        hidden = done.spikes[0, ..., : self.network.spec.hidden_neurons]
         return self._answers(votes, counts, heard, hidden, target)
 
     def _hear(self, spikes: Tensor) -> Tensor:
@@ -325,7 +328,7 @@ class OnlineLearner:
         if self.learning is None:
             return f"the network's potentials are not finite at step {step}; its parameters are damaged"
         return (
-            f"the weights are no longer finite at step {step} (rule {self.learning.rule.rule}, "
+            f"the weights are no longer finite at step {step} (rule {self.learning.rule.name}, "
             f"{self.learning.optimiser.optimiser} with lr {self.learning.optimiser.lr:g}); go back to the last good "
             "state, and learn on with a smaller lr"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -19,13 +19,14 @@ from gemsnn.model import logspace
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params, check_params
 from gemsnn.rules import optimisers
-from gemsnn.rules.optimisers import OptimiserState
-from gemsnn.scoring import evaluate, metrics
-from gemsnn.scoring.evaluate import Decoder
+from gemsnn.rules.optimisers import OptimiserSpec, OptimiserState
+from gemsnn.scoring import evaluate, measure, metrics
+from gemsnn.scoring.answers import Decoder, check_decoder
+from gemsnn.scoring.scores import ValidationScores
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Seed
 from gemsnn.store import trees
-from gemsnn.types import PresentationSequence
+from gemsnn.types import PresentationSequence, Progress
 
 Schedule = Literal["constant", "cosine"]
 
@@ -45,8 +46,8 @@ class TrainSpec:
         seed: addresses all randomness of the run.
     """
 
-    compartments: Count = 5
-    epochs: Count = 15
+    compartments: Count = 1
+    epochs: Count = 10
     batch: Count = 16
     update_every: Count | Literal["presentation"] = "presentation"
     schedule: Schedule = "cosine"
@@ -104,9 +105,10 @@ class Update(NamedTuple):
     ess: float
 
 
-def start(params: Params, learning: Learning) -> Learner:
-    """A learner that has learned nothing yet."""
-    return Learner(params, optimisers.init(learning.optimiser, params), 0)
+def start(params: Params, learning: Learning | OptimiserSpec) -> Learner:
+    """A learner that has learned nothing yet, with the state of an optimiser at its beginning."""
+    optimiser = learning if isinstance(learning, OptimiserSpec) else learning.optimiser
+    return Learner(params, optimisers.init(optimiser, params), 0)
 
 
 def rate_factor(schedule: Schedule, done: float) -> float:
@@ -120,6 +122,7 @@ def updates(
     presentations: PresentationSequence,
     spec: TrainSpec,
     learning: Learning,
+    *,
     kernel: Kernel,
 ) -> Iterator[Update]:
     """Learn batch after batch, from where the learner stands to the last epoch.
@@ -159,27 +162,30 @@ def updates(
 
 
 def validate(
-    kernel: Kernel,
     network: Network,
     params: Params,
     presentations: PresentationSequence,
     compartments: int,
+    *,
+    kernel: Kernel,
     seed: int,
     decoder: Decoder = "votes",
-) -> dict[str, float]:
+) -> ValidationScores:
     """Scores of the answers of K compartments, the clamped log-likelihood, and mute hidden neurons, on a part."""
-    found = evaluate.predict(kernel, network, params, presentations, compartments, seed=seed, decoder=decoder)
-    weights = evaluate.log_likelihood(kernel, network, params, presentations, compartments, seed=seed)
-    return evaluate.answer_scores(found.answers, found.labels) | {
-        "log_likelihood": float(logspace.log_mean_exp(weights, 1).mean()),
-        **found.activity.mute._asdict(),
-    }
+    asked: Any = (network, params, presentations, compartments)
+    found = evaluate.predict(*asked, kernel=kernel, seed=seed, decoder=decoder)
+    weights = evaluate.log_likelihood(*asked, kernel=kernel, seed=seed)
+    return ValidationScores(
+        **asdict(measure.answer_scores(found.answers, found.labels)),
+        log_likelihood=float(logspace.log_mean_exp(weights, 1).mean()),
+        **asdict(found.activity.mute),
+    )
 
 
 Numbers = dict[str, float]
 
 
-class Progress(NamedTuple):
+class TrainingState(NamedTuple):
     """How far a training has come: all that it takes to go on as if it had never stopped.
 
     Attributes:
@@ -199,25 +205,27 @@ class Watcher(NamedTuple):
     Attributes:
         record: takes every line of ``metrics.jsonl``.
         show: takes every update, and the validation's scores when there are new ones.
-        checkpoint: takes the progress every so many batches, at the end of every epoch, and at a stop.
+        checkpoint: takes the training's state every so many batches, at the end of every epoch, and at a stop.
         stop: asked after every batch; true ends the training.
+        progress: wraps the updates to show how far the training has come.
     """
 
     record: Callable[[dict[str, Any]], None] = lambda _: None
-    show: Callable[[Update, dict[str, float] | None], None] = lambda *_: None
-    checkpoint: Callable[[Progress], None] = lambda _: None
+    show: Callable[[Update, ValidationScores | None], None] = lambda *_: None
+    checkpoint: Callable[[TrainingState], None] = lambda _: None
     stop: Callable[[], bool] = lambda: False
+    progress: Progress = lambda items, total, what: items
 
 
 def fit(
     network: Network,
-    progress: Progress | Learner,
+    state: TrainingState | Learner,
     presentations: PresentationSequence,
     validation: PresentationSequence,
     spec: TrainSpec,
     learning: Learning,
-    kernel: Kernel,
     *,
+    kernel: Kernel,
     decoder: Decoder = "votes",
     watcher: Watcher | None = None,
 ) -> tuple[Learner, bool]:
@@ -232,16 +240,18 @@ def fit(
     """
     if not len(presentations):
         raise InputError("there is nothing to train on: the training part is empty")
-    evaluate.check_decoder(decoder, network)
+    check_decoder(decoder, network)
     watcher = watcher or Watcher()
-    learner, window, before = progress if isinstance(progress, Progress) else Progress(progress)
+    learner, window, before = state if isinstance(state, TrainingState) else TrainingState(state)
     window, began = list(window), time.perf_counter()
     kept = learner.batches
 
     def seconds() -> float:
         return round(before + time.perf_counter() - began, 3)
 
-    for update in updates(network, learner, presentations, spec, learning, kernel):
+    rows = updates(network, learner, presentations, spec, learning, kernel=kernel)
+    left = spec.epochs * -(-len(presentations) // spec.batch) - learner.batches
+    for update in watcher.progress(rows, max(0, left), "training"):
         _check_finite(update, learning, kept)
         learner = update.learner
         window.append({name: getattr(update, name) for name in RECORDED})
@@ -258,13 +268,15 @@ def fit(
         last = update.epoch == spec.epochs
         if update.ends_epoch and len(validation) and (last or update.epoch % spec.evaluate_every == 0):
             seed = rng.derive(spec.seed, "validation")
-            scores = validate(kernel, network, learner.params, validation, spec.compartments, seed, decoder)
-            watcher.record(
-                {"kind": "evaluation", "split": "validation", **at, **scores, "seconds": seconds()}
-            )
+            scores = validate(
+                network, learner.params, validation, spec.compartments,
+                kernel=kernel, seed=seed, decoder=decoder,
+            )  # fmt: skip
+            told = {"kind": "evaluation", "split": "validation", **at, **scores.to_json()}
+            watcher.record({**told, "seconds": seconds()})
         watcher.show(update, scores)
         if update.ends_epoch or stopping or learner.batches % spec.checkpoint_every == 0:
-            watcher.checkpoint(Progress(learner, tuple(window), seconds()))
+            watcher.checkpoint(TrainingState(learner, tuple(window), seconds()))
             kept = learner.batches
         if stopping and not (last and update.ends_epoch):
             return learner, False
@@ -293,7 +305,7 @@ def _check_finite(update: Update, learning: Learning, kept: int) -> None:
         return
     raise InputError(
         f"the weights are no longer finite after batch {update.learner.batches} (epoch {update.epoch}, rule "
-        f"{learning.rule.rule}, {learning.optimiser.optimiser} with lr {learning.optimiser.lr:g}); the last good "
+        f"{learning.rule.name}, {learning.optimiser.optimiser} with lr {learning.optimiser.lr:g}); the last good "
         f"checkpoint is that of batch {kept}; train again with a smaller --lr"
     )
 
@@ -321,8 +333,8 @@ class _Facts(msgspec.Struct):
     seconds: float = 0.0
 
 
-def progress_from(network: Network, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Progress:
-    """The progress that a checkpoint's tensors and facts tell of.
+def state_from(network: Network, tensors: dict[str, Tensor], facts: dict[str, Any]) -> TrainingState:
+    """The state of a training that a checkpoint's tensors and facts tell of.
 
     Raises:
         InputError: a tensor or a fact is missing, or is not what it should be.
@@ -336,7 +348,7 @@ def progress_from(network: Network, tensors: dict[str, Tensor], facts: dict[str,
             "the checkpoint's facts are damaged (a number of its window is missing); train again"
         )
     learner = learner_from(network, tensors, batches=told.batches, updates=told.updates)
-    return Progress(learner, told.window, told.seconds)
+    return TrainingState(learner, told.window, told.seconds)
 
 
 def learner_from(network: Network, tensors: dict[str, Tensor], *, batches: int, updates: int) -> Learner:

@@ -53,7 +53,8 @@ class Population:
             raise InputError(f"the neurons of population {self.name!r} lack {', '.join(missing)}")
         if self.neuron.name == "winner-take-all" and (self.rate or 0) * self.sheet.size >= 1:
             raise InputError(
-                f"the rate of population {self.name!r} must be below 1 / {self.sheet.size}, since the neurons of a circuit "
+                f"the rate of population {self.name!r} must be below 1 / {self.sheet.size}, since the neurons "
+                "of a circuit "
                 f"spike one at a time, not {self.rate}"
             )
 
@@ -82,6 +83,10 @@ class Projection:
     kind: Kind = DENSE
     basis: BasisSpec | None = None
 
+    def __post_init__(self) -> None:
+        """Check the fields once."""
+        checks.fields(self)
+
     @property
     def name(self) -> str:
         """``source->target``: what its weights are called."""
@@ -94,8 +99,8 @@ class Graph:
 
     Attributes:
         inputs: how the exogenous inputs lie, ``(channels, height, width)``.
-        populations: hidden ones first, then visible ones, each of the latter with a neuron for every class; the answer is
-            that of the last.
+        populations: hidden ones first, then visible ones, each of the latter with a neuron for every class; the
+            answer is that of the last.
         projections: in any order, at most one from one population to another.
     """
 
@@ -105,6 +110,7 @@ class Graph:
 
     def __post_init__(self) -> None:
         """Check once that names, order and shapes fit."""
+        checks.fields(self)
         names = [population.name for population in self.populations]
         visible = [population.visible for population in self.populations]
         if len(set(names)) != len(names):

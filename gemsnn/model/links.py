@@ -1,7 +1,7 @@
 """Links: what a network computes together, and the weights that it holds together.
 
-A network whose projections are all dense or masked, with one basis, has one link, ``joint``: every neuron may hear every
-input and every neuron, and a mask says who does, so that a step is two matrix products however many projections
+A network whose projections are all dense or masked, with one basis, has one link, ``joint``: every neuron may hear
+every input and every neuron, and a mask says who does, so that a step is two matrix products however many projections
 there are. Any other network has a link for every projection.
 """
 
@@ -143,8 +143,8 @@ def links_of(
         neurons = sum(population.sheet.size for population in graph.populations)
         return (
             Link(
-                JOINT, Dense(), Sheet(inputs + neurons, 1, 1), Sheet(neurons, 1, 1), slice(0, inputs), slice(0, neurons),
-                slice(0, neurons), 0, banks[0], masks[JOINT],
+                JOINT, Dense(), Sheet(inputs + neurons, 1, 1), Sheet(neurons, 1, 1), slice(0, inputs), slice(0,
+                neurons), slice(0, neurons), 0, banks[0], masks[JOINT],
             ),
         )  # fmt: skip
     return tuple(
@@ -162,7 +162,7 @@ def _link(graph: Graph, each: Projection, basis: int, banks: list[Tensor], mask:
 
 
 def is_joint(graph: Graph, numbers: dict[str, int]) -> bool:
-    """Whether one link holds all projections: they are dense or masked, with one basis, between populations without places."""
+    """Whether one link holds all projections: all dense or masked, with one basis, of populations without places."""
     plain = all(type(each.kind) in (Dense, Masked) for each in graph.projections)
     flat = all(len(population.shape) == 1 for population in graph.populations)
     return plain and flat and len(set(numbers.values())) <= 1

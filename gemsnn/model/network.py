@@ -14,21 +14,24 @@ from torch import Tensor
 
 from gemsnn import rng
 from gemsnn.errors import InputError
+from gemsnn.machine import devices
 from gemsnn.model import basis, links
+from gemsnn.model.batches import collate
 from gemsnn.model.graph import INPUTS, Graph, Population
 from gemsnn.model.links import JOINT, Link
 from gemsnn.model.neurons import Neuron
 from gemsnn.model.projections import Masked
 from gemsnn.model.spec import NetworkSpec
-from gemsnn.types import Batch, Presentation, collate
+from gemsnn.store import trees
+from gemsnn.types import Batch, Presentation
 
 
 class Params(NamedTuple):
     """What is learned.
 
     Attributes:
-        weights: for every link with weights, ``[.., L]`` in the shape natural to it, zero where there is no synapse; see
-            :mod:`gemsnn.model.links`.
+        weights: for every link with weights, ``[.., L]`` in the shape natural to it, zero where there is no synapse;
+            see :mod:`gemsnn.model.links`.
         feedback: ``[S, Lf]``, zero where a neuron has no feedback; neurons share them where they share a place.
         bias: ``[S]``; S is N but where the neurons of a channel share.
     """
@@ -39,7 +42,7 @@ class Params(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Consecutive neurons that are asked together: of one population, or of several whose neurons mind themselves alone.
+    """Consecutive neurons that are asked together: a population, or several whose neurons mind themselves alone.
 
     Attributes:
         span: the neurons.
@@ -59,8 +62,8 @@ class Network(NamedTuple):
         banks: the bases' filters, each ``[L, D]``.
         own: bool ``[N]``, which neurons have feedback.
         own_taps: ``[Lf, Df]``, the feedback's basis.
-        site: int64 ``[N]``, whose bias and feedback a neuron has among those of :class:`Params`; ``None`` where each has its
-            own.
+        site: int64 ``[N]``, whose bias and feedback a neuron has among those of :class:`Params`; ``None`` where each
+            has its own.
     """
 
     spec: NetworkSpec
@@ -101,13 +104,12 @@ class Network(NamedTuple):
     @property
     def sites(self) -> int:
         """S: how many biases there are."""
-        return len(self.own) if self.site is None else int(self.site[-1]) + 1
+        return sum(population.sheet.channels for population in self.graph.populations)
 
     @property
     def hidden_sites(self) -> int:
         """How many of them are hidden neurons'."""
-        hidden = self.spec.hidden_neurons
-        return hidden if self.site is None else (int(self.site[hidden - 1]) + 1 if hidden else 0)
+        return sum(population.sheet.channels for population in self.graph.hidden)
 
     @property
     def stretches(self) -> list[Stretch]:
@@ -177,8 +179,9 @@ def build(
         device: where all tensors lie.
 
     Raises:
-        InputError: a mask has the wrong shape or type.
+        InputError: a mask has the wrong shape or type, or the device is not here.
     """
+    devices.check_here(str(device))
     graph, (bases, numbers) = spec.graph, spec.banks
     given = dict(masks or {}) | ({} if mask is None else {JOINT: mask})
     found = {name: masked.to(device) for name, masked in _masks(spec, graph, given, seed).items()}
@@ -249,7 +252,8 @@ def _thin(graph: Graph, allowed: Tensor, seed: int) -> None:
 def _check_mask(mask: Tensor, shape: tuple[int, ...] | None) -> None:
     if shape is None or mask.shape != shape:
         raise InputError(
-            f"the mask has the shape {list(mask.shape)} where the network needs {list(shape or ())}; give the settings and "
+            f"the mask has the shape {list(mask.shape)} where the network needs {list(shape or ())}; give the "
+            "settings and "
             "the checkpoint of one run"
         )
 
@@ -257,23 +261,24 @@ def _check_mask(mask: Tensor, shape: tuple[int, ...] | None) -> None:
 def check_params(network: Network, params: Params) -> None:
     """Raise :class:`InputError` unless parameters have the shapes and the type of the network, and finite values."""
     spec = network.spec
-    shapes = {f"weights of {link.name}": link.shape for link in network.links if link.shape is not None}
+    shapes = {f"weights.{link.name}": link.shape for link in network.links if link.shape is not None}
     shapes |= {"feedback": (network.sites, spec.self_filter.count), "bias": (network.sites,)}
-    found = {f"weights of {name}": leaf for name, leaf in params.weights.items()}
+    found = {f"weights.{name}": leaf for name, leaf in params.weights.items()}
     found |= {"feedback": params.feedback, "bias": params.bias}
     if found.keys() != shapes.keys():
         raise InputError(
-            f"the parameters are {', '.join(found)} where the network needs {', '.join(shapes)}; give the settings and the "
+            f"the parameters are {', '.join(found)} where the network needs {', '.join(shapes)}; give the "
+            "settings and the "
             "checkpoint of one run"
         )
     for name, leaf in found.items():
         if leaf.shape != shapes[name] or leaf.dtype != network.taps.dtype:
             raise InputError(
-                f"the {name} are {leaf.dtype} {list(leaf.shape)} where the network needs "
+                f"the parameter {name} is {leaf.dtype} {list(leaf.shape)} where the network needs "
                 f"{network.taps.dtype} {list(shapes[name] or ())}; give the settings and the checkpoint of one run"
             )
         if not leaf.isfinite().all():
-            raise InputError(f"the {name} are not finite; train again")
+            raise InputError(f"the parameter {name} is not finite; train again")
 
 
 def check_batch(network: Network, batch: Batch) -> None:
@@ -290,16 +295,17 @@ def check_batch(network: Network, batch: Batch) -> None:
 
 
 def batch(network: Network, presentations: Iterable[Presentation]) -> Batch:
-    """Presentations side by side as this network takes them: observed from the end of its warm-up on.
+    """Presentations side by side as this network takes them: on its device, observed from the end of its warm-up on.
 
     Where it has several readouts, each has the same target: ``[B, T, V]`` for all visible neurons.
 
     Raises:
-        InputError: see :func:`gemsnn.types.collate`, or they have other inputs or classes than the network.
+        InputError: see :func:`gemsnn.model.batches.collate`, or they have other inputs or classes than the network.
     """
     rows = collate(presentations, warm_up=network.spec.warm_up)
     check_batch(network, rows)
-    return rows._replace(target=targets(network, rows.target))
+    rows = rows._replace(target=targets(network, rows.target))
+    return trees.map(lambda leaf: leaf.to(network.taps.device), rows)
 
 
 def targets(network: Network, target: Tensor) -> Tensor:
@@ -394,24 +400,33 @@ def named(network: Network, params: Params) -> dict[str, Tensor]:
 
 
 def from_named(network: Network, leaves: Mapping[str, Tensor]) -> Params | None:
-    """The parameters that :func:`named` has views of, or a joint network's as older checkpoints have them.
+    """The parameters that :func:`named` has views of, or those of a joint network's older checkpoints, on its device.
 
     Returns:
-        ``None`` where one is missing or has another shape.
+        ``None`` where one is missing.
+
+    Raises:
+        InputError: one has another shape or type than the network's.
     """
     old = [leaves.get(name) for name in (f"weights.{JOINT}", "feedback", "bias")]
     if all(leaf is not None for leaf in old) and network.is_joint:
-        joint, feedback, bias = old
-        return Params({JOINT: joint}, feedback, bias)  # pyright: ignore[reportArgumentType]
-    spec, some = network.spec, next(iter(leaves.values()), network.taps)
+        joint, feedback, bias = (leaf.to(network.taps.device) for leaf in old if leaf is not None)
+        return Params({JOINT: joint}, feedback, bias)
+    spec, like = network.spec, network.taps
     empty = Params(
-        {link.name: some.new_zeros(link.shape) for link in network.links if link.shape is not None},
-        some.new_zeros(network.sites, spec.self_filter.count),
-        some.new_zeros(network.sites),
+        {link.name: like.new_zeros(link.shape) for link in network.links if link.shape is not None},
+        like.new_zeros(network.sites, spec.self_filter.count),
+        like.new_zeros(network.sites),
     )
-    for name, view in named(network, empty).items():
-        leaf = leaves.get(name)
-        if leaf is None or leaf.shape != view.shape or leaf.dtype != view.dtype:
-            return None
+    views = named(network, empty)
+    if not views.keys() <= leaves.keys():
+        return None
+    for name, view in views.items():
+        leaf = leaves[name]
+        if leaf.shape != view.shape or leaf.dtype != view.dtype:
+            raise InputError(
+                f"the parameter {name} is {leaf.dtype} {list(leaf.shape)} where the network needs {view.dtype} "
+                f"{list(view.shape)}; give the settings and the checkpoint of one run"
+            )
         view.copy_(leaf)
-    return empty
+    return trees.map(lambda leaf: leaf.to(network.taps.device), empty)

@@ -87,7 +87,7 @@ class Kind(Protocol):
         ...
 
     def gradient(self, error: Tensor, trace: Tensor, senders: Sheet, receivers: Sheet) -> Tensor:
-        """``sum_x error[g, x] trace[g, x]^T``, synapse by synapse: ``[G, X, n]`` and ``[G, X, m, L]`` to ``[G, *w]``."""
+        """``sum_x error[g, x] trace[g, x]^T``, synapse by synapse: ``[G, X, n]``, ``[G, X, m, L]`` to ``[G, *w]``."""
         ...
 
     def credit(
@@ -132,7 +132,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Masked(Dense):
-    """Some senders to some receivers: each synapse is there with probability ``density``, drawn by the network's seed."""
+    """Some senders to some receivers: the network's seed draws each synapse with probability ``density``."""
 
     density: Annotated[float, Range(above=0, high=1)] = 0.1
     name: ClassVar[str] = "masked"
@@ -179,7 +179,8 @@ class Convolutional:
         height, width = self.places(senders.height), self.places(senders.width)
         if min(height, width) < 1:
             raise InputError(
-                f"a kernel of {self.kernel} x {self.kernel} with padding {self.border} does not fit into {senders.height} "
+                f"a kernel of {self.kernel} x {self.kernel} with padding {self.border} does not fit into "
+                f"{senders.height} "
                 f"x {senders.width} places; take a smaller kernel or more padding"
             )
         return (channels, height, width)
@@ -189,7 +190,8 @@ class Convolutional:
         wanted = self.result(senders, receivers.channels)
         if wanted != tuple(receivers[:3]):
             raise InputError(
-                f"a convolution of {senders.channels} x {senders.height} x {senders.width} with kernel {self.kernel}, stride "
+                f"a convolution of {senders.channels} x {senders.height} x {senders.width} with kernel "
+                f"{self.kernel}, stride "
                 f"{self.stride} and padding {self.border} gives {' x '.join(map(str, wanted))}, not "
                 f"{receivers.channels} x {receivers.height} x {receivers.width}; give the population that shape"
             )
@@ -257,7 +259,8 @@ class Pooling:
         height, width = senders.height // self.window, senders.width // self.window
         if min(height, width) < 1:
             raise InputError(
-                f"a window of {self.window} x {self.window} does not fit into {senders.height} x {senders.width} places; "
+                f"a window of {self.window} x {self.window} does not fit into {senders.height} x "
+                f"{senders.width} places; "
                 "take a smaller window"
             )
         return (senders.channels, height, width)
@@ -268,7 +271,8 @@ class Pooling:
         if wanted != tuple(receivers[:3]):
             raise InputError(
                 f"a pooling of {senders.channels} x {senders.height} x {senders.width} by {self.window} gives "
-                f"{' x '.join(map(str, wanted))}, not {receivers.channels} x {receivers.height} x {receivers.width}; give "
+                f"{' x '.join(map(str, wanted))}, not {receivers.channels} x {receivers.height} x "
+                f"{receivers.width}; give "
                 "the population that shape"
             )
 

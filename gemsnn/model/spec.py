@@ -82,12 +82,14 @@ class NetworkSpec:
             self.visible,
         ):
             raise InputError(
-                f"the graph is one of {math.prod(self.custom.inputs)} inputs and {self.custom.classes} classes, and the data "
+                f"the graph is one of {math.prod(self.custom.inputs)} inputs and {self.custom.classes} "
+                "classes, and the data "
                 f"has {self.inputs} and {self.visible}"
             )
         if self.weights > LARGEST_WEIGHTS:
             raise InputError(
-                f"a network of {self.inputs} inputs and {self.neurons} neurons would have {self.weights} weights, more than "
+                f"a network of {self.inputs} inputs and {self.neurons} neurons would have {self.weights} "
+                "weights, more than "
                 f"{LARGEST_WEIGHTS}; make it smaller"
             )
 

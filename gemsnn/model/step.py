@@ -134,7 +134,7 @@ def spread(network: Network, values: Tensor) -> Tensor:
 
 
 def gather(network: Network, values: Tensor, *, hidden: bool = False) -> Tensor:
-    """Sums of values ``[B, K, N, ..]`` of neurons over those that share a site, ``[B, K, S, ..]``; or of hidden ones."""
+    """Sums of values ``[B, K, N, ..]`` of neurons, or of hidden ones, over those of a site: ``[B, K, S, ..]``."""
     if network.site is None:
         return values
     count = network.hidden_sites if hidden else network.sites

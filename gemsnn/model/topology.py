@@ -12,8 +12,8 @@ No topology has a synapse from a neuron to itself: what a neuron's own spikes do
 Where visible neurons listen to visible ones, training (which clamps them to the target) shows them their own
 answer, and free-running prediction suffers; no topology but ``full`` has such synapses.
 
-In ``feedforward`` and ``conv`` only the last group is heard by the visible neurons. With ``readouts="each-layer"`` every
-group has visible neurons of its own, with the same target (a local readout): each layer learns from its own.
+In ``feedforward`` and ``conv`` only the last group is heard by the visible neurons. With ``readouts="each-layer"``
+every group has visible neurons of its own, with the same target (a local readout): each layer learns from its own.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def convolution(text: str) -> Convolution:
     found = re.fullmatch(r"(\d+)x(\d+)(?:s(\d+))?(?:p(\d+))?", text.strip())
     if not found:
         raise InputError(
-            f"a hidden group must be a number of neurons or a convolution such as 16x5s2 (16 channels, kernel 5 x 5, stride "
+            "a hidden group must be a number of neurons or a convolution such as 16x5s2 (16 channels, kernel "
+            "5 x 5, stride "
             f"2; p0 behind it for no padding), not {text[:80]!r}"
         )
     channels, kernel, stride, padding = (None if part is None else int(part) for part in found.groups())
@@ -84,8 +85,8 @@ def graph(
         classes: visible neurons of a readout.
         density: for ``sparse``, the share of synapses kept.
         readouts: ``each-layer`` gives every hidden group visible neurons of its own.
-        neurons: ``output`` (the name of the visible neurons' kind), ``feedback``, ``hidden_rate`` and ``visible_rate``; see
-            :class:`gemsnn.model.network.NetworkSpec`.
+        neurons: ``output`` (the name of the visible neurons' kind), ``feedback``, ``hidden_rate`` and
+            ``visible_rate``; see :class:`gemsnn.model.network.NetworkSpec`.
 
     Raises:
         InputError: there is no such topology, or it cannot have such groups.

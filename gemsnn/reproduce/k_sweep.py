@@ -124,7 +124,7 @@ def claim(settings: Settings, out: AnyPath) -> None:
     out = Path(out)
     marker, given = out / "settings.toml", _without_part(settings)
     if marker.is_file():
-        if _without_part(config.load(marker)) != given:
+        if _without_part(config.load_run(marker)) != given:
             raise InputError(f"{out} holds a sweep of other settings; choose another --out")
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -16,16 +16,20 @@ import torch
 
 from gemsnn import kernels
 from gemsnn.data import datasets
-from gemsnn.data.spikeset import SpikeSet, Splits
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
 from gemsnn.learn import train
 from gemsnn.learn.train import Watcher
 from gemsnn.machine import children
 from gemsnn.model import network as networks
 from gemsnn.report import schema
+from gemsnn.rules import loading
 from gemsnn.runs import config
 from gemsnn.runs.config import Settings
-from gemsnn.scoring import evaluate, metrics
+from gemsnn.scoring import evaluate, measure, metrics
+from gemsnn.scoring.answers import check_decoder
+from gemsnn.scoring.scores import plain
 from gemsnn.store import parsing
 from gemsnn.store.files import atomic_write
 
@@ -106,6 +110,10 @@ NEEDED = ("log_likelihood", "accuracy", "ece", "nll")
 def settings_of(job: Job) -> Settings:
     """All settings of a part."""
     given = config.parse(job.settings, "the sweep's settings")
+    # the sweep has imported its rule, and sends the place
+    given = dataclasses.replace(
+        given, rule=dataclasses.replace(given.rule, rule=loading.given(given.rule.name))
+    )
     spec = dataclasses.replace(given.train, compartments=job.compartments, seed=job.seed)
     spec = dataclasses.replace(spec, evaluate_every=spec.epochs)
     return dataclasses.replace(given, train=spec)
@@ -123,8 +131,13 @@ def work(job: Job) -> dict[str, Any]:
     splits = datasets.load(settings.data)
     dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
     spec, learning = settings.train, settings.learning
-    network = networks.build(settings.network_spec(splits.train.layout), seed=spec.seed, dtype=dtype)
-    evaluate.check_decoder(settings.evaluate.decoder, network)
+    network = networks.build(
+        settings.network_spec(splits.train.layout),
+        seed=spec.seed,
+        dtype=dtype,
+        device=settings.network.device,
+    )
+    check_decoder(settings.evaluate.decoder, network)
     name, kernel = kernels.choose(settings.network.kernel, network, learning)
     course: list[dict[str, Any]] = []
     began = time.perf_counter()
@@ -135,29 +148,31 @@ def work(job: Job) -> dict[str, Any]:
         splits.validation.select([]),
         spec,
         learning,
-        kernel,
+        kernel=kernel,
         watcher=Watcher(record=course.append),
     )
     trained = time.perf_counter()
-    given = (kernel, network, learner.params)
+    given = (network, learner.params)
 
-    def answers(part: SpikeSet) -> evaluate.Prediction:
+    def answers(part: SpikeSet) -> evaluate.Poll:
         decoder = settings.evaluate.decoder
-        return evaluate.predict(*given, part, job.votes, seed=spec.seed, decoder=decoder)
+        return evaluate.predict(*given, part, job.votes, kernel=kernel, seed=spec.seed, decoder=decoder)
 
     found = answers(splits.test)
-    weights = evaluate.log_likelihood(*given, splits.test, job.votes, seed=spec.seed)
-    scores = evaluate.score(
+    weights = evaluate.log_likelihood(*given, splits.test, job.votes, kernel=kernel, seed=spec.seed)
+    scores = measure.score(
         network,
         found,
         weights,
         bin_us=splits.test.layout.bin_us,
-        temperatures=evaluate.fitted_temperatures(answers(splits.validation)),
+        temperatures=measure.fitted_temperatures(answers(splits.validation)),
     )
-    by_compartments = scores["by_compartments"]
+    by_compartments = plain(scores.by_compartments)
     for votes in {1, job.compartments}:
         answers_then = found.by_compartments.at(votes - 1).probabilities
-        by_compartments[votes - 1]["reliability"] = metrics.reliability(answers_then, found.labels).rows()
+        by_compartments[votes - 1]["reliability"] = plain(
+            metrics.reliability(answers_then, found.labels).cells()
+        )
     return {
         "compartments": job.compartments,
         "seed": job.seed,
@@ -165,7 +180,9 @@ def work(job: Job) -> dict[str, Any]:
         "presentations": _sizes(splits),
         "by_compartments": by_compartments,
         "course": [{name: row[name] for name in COURSE} for row in course],
-        "costs": scores["costs"] | {"scalars_per_step": evaluate.scalars_per_step(network, job.compartments)},
+        "costs": plain(
+            dataclasses.replace(scores.costs, scalars_per_step=measure.messages(network, job.compartments))
+        ),
         "seconds": {
             "train": round(trained - began, 1),
             "evaluate": round(time.perf_counter() - trained, 1),

@@ -1,37 +1,28 @@
-"""One step of any rule, as the reference does it: the running sums of :mod:`gemsnn.rules.base`, synapse by synapse."""
+"""One step of any rule, as the reference does it: the running sums of :mod:`gemsnn.rules.base`, synapse by synapse.
+
+A rule that keeps no state of its own for synapses is its signal: :func:`update` weighs the eligibilities with that, and
+:func:`advance` adds what :mod:`gemsnn.rules.credit` says of hidden spikes, where the rule needs it. The others bring
+their own ``init`` and ``advance``, which are called from here.
+"""
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from gemsnn.model import glm
 from gemsnn.model.network import Network, Params
 from gemsnn.model.step import Step, local_gradient
 from gemsnn.model.step import error as error_of
 from gemsnn.model.step import evidence as evidence_of
 from gemsnn.rules import credit as onehop
 from gemsnn.rules import parts
-from gemsnn.rules.base import CONTROLLED, ONE_HOP, RULES, RuleSpec, replaced
-from gemsnn.rules.credit import Control, Recent
+from gemsnn.rules.credit import Recent
 from gemsnn.store import trees
 
-
-class Baseline(NamedTuple):
-    """What the rule ml knows of every hidden neuron's parameters; Params with leading dimensions ``[B, K, H]``.
-
-    Attributes:
-        signal: ``<v e^2>``, a decaying sum over steps.
-        weight: ``<e^2>``, likewise; their quotient is the baseline b.
-        trace: ``g[t] = gamma g[t-1] + b[t-1] grad log p(s[t] | u[t])``, what is subtracted from ``v e``.
-    """
-
-    signal: Params
-    weight: Params
-    trace: Params
+if TYPE_CHECKING:
+    from gemsnn.rules.base import RuleSpec
 
 
 class RuleState(NamedTuple):
@@ -40,29 +31,12 @@ class RuleState(NamedTuple):
     Attributes:
         log_weights: ``[B, K]``, in nats.
         eligibility: Params with leading dimensions ``[B, K]``.
-        baseline: of the rule ml; ``None`` for the global rules.
-        recent: the last steps, for the one-hop rules.
-        control: the control variate of the rule one-hop-cv.
+        recent: the last steps, where the rule needs credit.
     """
 
     log_weights: Tensor
     eligibility: Params
-    baseline: Baseline | None = None
     recent: Recent | None = None
-    control: Control | None = None
-
-
-def lever(log_weights: Tensor) -> Tensor:
-    """By how much a compartment's share would follow its log-weight, ``q (1 - q)``, as the others see it, ``[.., K]``.
-
-    With the others' mean in place of the compartment's own log-weight, so that its own noise has no part in it.
-    """
-    compartments = log_weights.shape[-1]
-    if compartments == 1:
-        return torch.zeros_like(log_weights)
-    mean = (log_weights.sum(-1, keepdim=True) - log_weights) / (compartments - 1)
-    share = torch.softmax(replaced(log_weights, mean), -1).diagonal(dim1=-2, dim2=-1)
-    return share * (1 - share)
 
 
 def advance_log_weights(spec: RuleSpec, log_weights: Tensor, evidence: Tensor, alive: Tensor) -> Tensor:
@@ -71,36 +45,15 @@ def advance_log_weights(spec: RuleSpec, log_weights: Tensor, evidence: Tensor, a
     return torch.where(alive[:, None], spec.kappa * log_weights + fresh, log_weights)
 
 
-def reward(spec: RuleSpec, network: Network, evidence: Tensor, now: Step) -> Tensor:
-    """What a step adds to the log-weights, ``[B, K]`` in nats: the evidence, less the price of hidden spikes.
-
-    ``evidence - sparsity sum_{i hidden} log p(s[i] | u[i]) / r(s[i])``, where ``r(1) = sparsity_rate``. Summed
-    over a presentation its mean is ``log p(x || h) - sparsity KL(p(h || x) || r)``, and that divergence is the
-    sum over steps and hidden neurons of the mean of ``KL(sigmoid(u) || sparsity_rate)``.
-
-    Source: H. Jang, O. Simeone, B. Gardner and A. Grüning, arXiv 1910.01059, and its authors' code.
-    """
-    if not spec.sparsity:
-        return evidence
-    hidden = slice(network.spec.hidden_neurons)
-    spikes, potential = now.spikes[..., hidden], now.potential[..., hidden]
-    wanted = torch.full_like(potential, math.log(spec.sparsity_rate / (1 - spec.sparsity_rate)))
-    price = glm.log_prob(spikes, potential) - glm.log_prob(spikes, wanted)
-    return evidence - spec.sparsity * price.sum(-1)
-
-
-def init(spec: RuleSpec, network: Network, params: Params, batch: int, compartments: int) -> RuleState:
-    """Nothing seen yet."""
-    zeros = parts.zeros_of_runs(params, batch, compartments)
-    hidden = parts.zeros_of_runs(parts.of_hidden(network, params, 0), batch, compartments)
-    baseline = None if spec.rule in RULES else Baseline(hidden, hidden, hidden)
-    looks_back = spec.rule in ONE_HOP | CONTROLLED
+def init(spec: RuleSpec, network: Network, params: Params, batch: int, compartments: int) -> Any:
+    """Nothing seen yet: a :class:`RuleState`, or what the rule itself begins with, which has ``log_weights`` too."""
+    rule = spec.value
+    if rule.init is not None:
+        return rule.init(spec, network, params, batch, compartments)
     return RuleState(
         network.taps.new_zeros(batch, compartments),
-        zeros,
-        baseline,
-        onehop.start(network, batch, compartments) if looks_back else None,
-        onehop.start_control(network, params, batch, compartments) if spec.rule in CONTROLLED else None,
+        parts.zeros_of_runs(params, batch, compartments),
+        onehop.start(network, batch, compartments) if "credit" in rule.needs else None,
     )
 
 
@@ -108,14 +61,14 @@ def advance(
     spec: RuleSpec,
     network: Network,
     params: Params,
-    state: RuleState,
+    state: Any,
     now: Step,
     *,
     observed: Tensor,
     alive: Tensor,
     read: Tensor,
-) -> tuple[RuleState, Params]:
-    """One step of any rule, from what the network did: :func:`update`, and what the one-hop rules add to it.
+) -> tuple[Any, Params]:
+    """One step of any rule, from what the network did: :func:`update`, and the credit of hidden spikes where needed.
 
     Args:
         spec: the rule.
@@ -130,134 +83,88 @@ def advance(
     Returns:
         The new state, and the direction to climb, averaged over presentations.
     """
-    evidence = evidence_of(network, now.spikes, now.potential) * observed[:, None]
-    gradient = local_gradient(network, now, observed)
-    after, direction = update(
-        spec, network, state, reward(spec, network, evidence, now), gradient, alive=alive, read=read
-    )
-    if state.recent is None:
+    rule = spec.value
+    if rule.advance is not None:
+        return rule.advance(spec, network, params, state, now, observed=observed, alive=alive, read=read)
+    evidence, gradient = seen(network, now, observed)
+    after, direction = update(spec, network, state, evidence, gradient, alive=alive, read=read)
+    if after.recent is None:
         return after, direction
-    hidden, weight = network.spec.hidden_neurons, read[:, None].to(after.log_weights) / len(read)
-    error = error_of(network, now.spikes, now.potential)[..., hidden:] * observed[:, None, None]
-    if state.control is None:
-        signal = RULES[spec.rule](after.log_weights).visible
-        hop = onehop.direction(network, params, state.recent, error, signal * weight)
-        direction = trees.map(torch.add, direction, hop)
-    else:
-        control = onehop.advance_control(
-            network,
-            params,
-            state.recent,
-            state.control,
-            error,
-            kappa=spec.kappa,
-            gamma=spec.gamma,
-            alive=alive,
-        )
-        share = lever(after.log_weights) * weight * ((1 - spec.kappa) if spec.average else 1.0)
-        known = parts.of_hidden(network, after.eligibility)
-        taken = onehop.of_hidden(network, params, -share * control.surrogate, known)
-        given = onehop.of_hidden(
-            network, params, share * ((1 - spec.gamma) if spec.average else 1.0), control.mean
-        )
-        direction = trees.map(lambda a, b, c: a + b + c, direction, taken, given)
-        after = after._replace(control=control)
-    return after._replace(recent=onehop.push(network, state.recent, now)), direction
+    signal = rule.signal(after.log_weights).visible * average(read, after.log_weights)
+    hop = onehop.direction(network, params, after.recent, visible_error(network, now, observed), signal)
+    return after._replace(recent=onehop.push(network, after.recent, now)), trees.map(
+        torch.add, direction, hop
+    )
+
+
+def seen(network: Network, now: Step, observed: Tensor) -> tuple[Tensor, Params]:
+    """A step's evidence ``[B, K]``, in nats, and its local gradient, led by ``[B, K]``; observed: bool ``[B]``."""
+    evidence = evidence_of(network, now.spikes, now.potential) * observed[:, None]
+    return evidence, local_gradient(network, now, observed)
+
+
+def visible_error(network: Network, now: Step, observed: Tensor) -> Tensor:
+    """The visible neurons' errors, ``[B, K, V]``, zero where they are not observed (bool ``[B]``)."""
+    hidden = network.spec.hidden_neurons
+    return error_of(network, now.spikes, now.potential)[..., hidden:] * observed[:, None, None]
+
+
+def average(read: Tensor, like: Tensor) -> Tensor:
+    """The weight of each presentation in a direction, ``[B, 1]``, of those that are read (bool ``[B]``)."""
+    return read[:, None].to(like) / len(read)
+
+
+def sums(
+    spec: RuleSpec, state: Any, evidence: Tensor, gradient: Params, alive: Tensor
+) -> tuple[Tensor, Params, Params]:
+    """The running sums after a step: log-weights ``[B, K]`` and eligibility, and what the step added to this.
+
+    Args:
+        spec: the rule.
+        state: what it remembers, ``log_weights`` and ``eligibility`` among it.
+        evidence: ``[B, K]``, see :func:`gemsnn.model.step.evidence`.
+        gradient: leading dimensions ``[B, K]``, see :func:`gemsnn.model.step.local_gradient`.
+        alive: bool ``[B]``.
+    """
+    log_weights = advance_log_weights(spec, state.log_weights, evidence, alive)
+    fresh = 1 - spec.gamma if spec.average else 1.0
+    score = trees.map(lambda new: fresh * new, gradient)
+    eligibility = trees.map(
+        lambda old, new: moved(alive, spec.gamma * old + new, old), state.eligibility, score
+    )
+    return log_weights, eligibility, score
 
 
 def update(
     spec: RuleSpec,
     network: Network,
-    state: RuleState,
+    state: Any,
     evidence: Tensor,
     gradient: Params,
     *,
     alive: Tensor,
     read: Tensor,
-) -> tuple[RuleState, Params]:
-    """One step of a rule.
+) -> tuple[Any, Params]:
+    """One step of the running sums, and their direction under the rule's signal.
 
     Args:
         spec: the rule.
         network: the network.
-        state: what the rule remembers.
-        evidence: ``[B, K]``, see :func:`gemsnn.model.network.evidence` and :func:`reward`.
-        gradient: leading dimensions ``[B, K]``, see :func:`gemsnn.model.network.local_gradient`.
+        state: what the rule remembers, ``log_weights`` and ``eligibility`` among it.
+        evidence: ``[B, K]``, see :func:`sums`.
+        gradient: leading dimensions ``[B, K]``.
         alive: bool ``[B]``.
         read: bool ``[B]``, whether this step's direction is read.
 
     Returns:
         The new state, and the direction to climb, summed over compartments and averaged over presentations.
     """
-    log_weights = advance_log_weights(spec, state.log_weights, evidence, alive)
-    fresh = 1 - spec.gamma if spec.average else 1.0
-    score = trees.map(lambda new: fresh * new, gradient)
-    eligibility = trees.map(
-        lambda old, new: _if(alive, spec.gamma * old + new, old), state.eligibility, score
-    )
-    if state.baseline is None:
-        signal = (leaf * read[:, None] / len(read) for leaf in RULES[spec.rule](log_weights))
-        visible, hidden = signal
-        direction = parts.taught(network, hidden, visible, eligibility)
-        return state._replace(log_weights=log_weights, eligibility=eligibility), direction
-    known, new = (parts.of_hidden(network, tree) for tree in (eligibility, score))
-    baseline = advance_baseline(spec, state.baseline, log_weights, known, new, alive)
-    weight = read[:, None].to(log_weights).expand_as(log_weights) / log_weights.numel()
-    own = trees.map(
-        lambda e, subtracted: _like(log_weights, e) * e - subtracted,
-        known,
-        baseline.trace,
-    )
-    direction = parts.summed(weight, parts.whole(network, eligibility, own))
-    return state._replace(log_weights=log_weights, eligibility=eligibility, baseline=baseline), direction
+    log_weights, eligibility, _ = sums(spec, state, evidence, gradient, alive)
+    visible, hidden = (leaf * read[:, None] / len(read) for leaf in spec.value.signal(log_weights))
+    direction = parts.taught(network, hidden, visible, eligibility)
+    return state._replace(log_weights=log_weights, eligibility=eligibility), direction
 
 
-def advance_baseline(
-    spec: RuleSpec, old: Baseline, log_weights: Tensor, eligibility: Params, score: Params, alive: Tensor
-) -> Baseline:
-    """The rule ml's baseline, one for every hidden neuron's parameter and compartment.
-
-    The direction of the rule is ``e`` for visible neurons and ``v e - g`` for hidden ones, averaged over
-    compartments, with
-
-    * ``g[t] = gamma g[t-1] + b[t-1] grad log p(s[t] | u[t])``,
-    * ``b[t] = <v e^2> / <e^2>`` (0 as long as e was), ``<f>[t] = baseline_decay <f>[t-1] + f[t]``.
-
-    If b stood still, that would be ``(v - b) e``, and ``E v e^2 / E e^2`` is the constant b of least variance
-    (H. Jang, O. Simeone, B. Gardner and A. Grüning, arXiv 1910.01059). But it moves with the compartment's own
-    spikes, those that ``e`` is made of, and so ``b e`` has a mean. Hence each score meets the baseline known
-    before its spike was drawn, and g has none: the direction's expectation is that of ``v e``.
-
-    Args:
-        spec: the rule.
-        old: the baseline of the last step.
-        log_weights: ``[B, K]``, of this step.
-        eligibility: the hidden neurons', of this step, leading dimensions ``[B, K]``.
-        score: what this step added to it.
-        alive: bool ``[B]``.
-    """
-
-    def advance(
-        signal: Tensor, weight: Tensor, trace: Tensor, e: Tensor, new: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        known = torch.where(weight > 0, signal / weight, 0.0)
-        return (
-            _if(alive, spec.baseline_decay * signal + _like(log_weights, e) * e.square(), signal),
-            _if(alive, spec.baseline_decay * weight + e.square(), weight),
-            _if(alive, spec.gamma * trace + known * new, trace),
-        )
-
-    found = [
-        trees.map(lambda *leaves, at=at: advance(*leaves)[at], *old, eligibility, score) for at in range(3)
-    ]
-    return Baseline(*found)
-
-
-def _like(values: Tensor, leaf: Tensor) -> Tensor:
-    """``[B, K]`` with as many further dimensions of size one as the leaf has."""
-    return values.reshape(*values.shape, *(1,) * (leaf.ndim - 2))
-
-
-def _if(alive: Tensor, new: Tensor, old: Tensor) -> Tensor:
+def moved(alive: Tensor, new: Tensor, old: Tensor) -> Tensor:
     """What has moved where ``alive`` (bool ``[B]``), what was where not."""
     return torch.where(alive.reshape(-1, *(1,) * (old.ndim - 1)), new, old)

@@ -61,12 +61,13 @@ class Recent(NamedTuple):
 
 
 def check_taught(network: Network, rule: str) -> None:
-    """Raise :class:`InputError` where a rule that teaches by visible errors alone would leave hidden neurons as they are."""
+    """Raise :class:`InputError` where a rule that teaches by visible errors alone would leave some neurons untaught."""
     untaught = network.graph.untaught()
     if untaught:
         raise InputError(
             f"the rule {rule} teaches hidden neurons through their synapses to visible ones, and {', '.join(untaught)} "
-            f"{'has' if len(untaught) == 1 else 'have'} none; give every group a readout (--readouts each-layer), or take "
+            f"{'has' if len(untaught) == 1 else 'have'} none; give every group a readout (--readouts "
+            "each-layer), or take "
             "a rule such as one-hop-gem"
         )
 
@@ -146,8 +147,8 @@ def of_hidden(network: Network, params: Params, signal: Tensor, part: Params) ->
 def effect(network: Network, params: Params, error: Tensor) -> Tensor:
     """What a spike of each of the D steps before would have changed, to first order, ``[B, K, D, H]``.
 
-    ``sum_{i visible} err[i, t] sum_l w[i, j, l] f_l(t - tau)`` for visible errors ``[B, K, V]`` of step t: the credit that
-    projections to visible populations pass back.
+    ``sum_{i visible} err[i, t] sum_l w[i, j, l] f_l(t - tau)`` for visible errors ``[B, K, V]`` of step t: the
+    credit that projections to visible populations pass back.
     """
     hidden = network.spec.hidden_neurons
     total = error.new_zeros(*error.shape[:2], network.memory, hidden)

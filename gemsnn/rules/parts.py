@@ -1,7 +1,7 @@
 """Trees like a network's parameters, of which hidden and visible neurons' parts are taught in different ways.
 
-Leaves may have leading dimensions ``[B, K]`` of runs. A joint link's rows, and the feedback and biases, begin with those of
-the hidden neurons; any other link's weights belong to the one or the other as its receivers do.
+Leaves may have leading dimensions ``[B, K]`` of runs. A joint link's rows, and the feedback and biases, begin with
+those of the hidden neurons; any other link's weights belong to the one or the other as its receivers do.
 """
 
 from __future__ import annotations

@@ -9,33 +9,54 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 import tomli_w
+import torch
 from tyro.constructors import PrimitiveConstructorSpec
 
 from gemsnn.data.datasets import DataSpec
 from gemsnn.errors import InputError
 from gemsnn.kernels import KernelName, Learning
 from gemsnn.learn.train import TrainSpec
+from gemsnn.machine import devices
 from gemsnn.model import topology
 from gemsnn.model.basis import BasisKind, BasisSpec
 from gemsnn.model.spec import FeedbackOf, NetworkSpec, Output
 from gemsnn.model.topology import Readouts, TopologyName
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.rules.own import Own
 from gemsnn.runs import drawing
 from gemsnn.runs.drawing import Drawing
-from gemsnn.scoring.evaluate import Decoder
+from gemsnn.scoring.answers import Decoder
 from gemsnn.specs import checks
+from gemsnn.specs import fields as specs
 from gemsnn.specs.checks import Count, NotNegative, Probability, Range
 from gemsnn.specs.needs import given, needs, one_of, without
 from gemsnn.store import parsing
 from gemsnn.types import AnyPath, Layout
+
+
+def _numbers(words: Sequence[str]) -> tuple[int, ...]:
+    return tuple(int(word) for word in words[0].split(",") if word.strip())
+
+
+Numbers = Annotated[
+    tuple[int, ...],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="N1,N2,..",
+        instance_from_str=_numbers,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(map(str, value))],
+    ),
+]
+"""Whole numbers: ``1,2,5`` on the command line."""
 
 
 def _groups(words: Sequence[str]) -> tuple[int | str, ...]:
@@ -53,7 +74,7 @@ Groups = Annotated[
         str_from_instance=lambda value: [",".join(map(str, value))],
     ),
 ]
-"""Hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML, or convolutions, ``16x5s2,256``; empty for none."""
+"""Hidden groups: ``128,64`` on the command line, ``[128, 64]`` in TOML; or convolutions, ``16x5s2,256``."""
 
 Drawn = Annotated[
     Drawing | None,
@@ -96,27 +117,30 @@ class NetworkChoice:
         output: whether visible neurons spike independently, or one at a time in a winner-take-all circuit.
         dtype: floating point type.
         kernel: the code that runs the network; auto takes the fastest that serves the case.
+        device: where it runs: cpu, cuda, or cuda:1 for the second card.
     """
 
-    hidden: Annotated[Groups, Range(1, checks.MOST), OF_TOPOLOGY] = (64,)
-    topology: Annotated[TopologyName, OF_TOPOLOGY] = "layered"
+    hidden: Annotated[Groups, Range(1, checks.MOST), OF_TOPOLOGY] = (256,)
+    topology: Annotated[TopologyName, OF_TOPOLOGY] = "feedforward"
     readouts: Annotated[Readouts, needs(one_of("topology", "feedforward", "conv")), OF_TOPOLOGY] = "last"
     graph: Drawn = None
     density: Annotated[float, Range(above=0, high=1), needs(one_of("topology", "sparse"))] = 0.1
     basis: BasisKind = "raised-cosine"
     basis_count: Count = 4
-    memory: Count = 20
+    memory: Count = 10
     feedback: Annotated[FeedbackOf, OF_TOPOLOGY] = "hidden"
     feedback_count: Annotated[Count, needs(one_of("feedback", "hidden", "all"))] = 2
     weight_scale: NotNegative = 1.0
     hidden_rate: Annotated[Probability, needs(given("hidden")), OF_TOPOLOGY] = 0.1
-    output: Annotated[Output, OF_TOPOLOGY] = "independent"
+    output: Annotated[Output, OF_TOPOLOGY] = "winner-take-all"
     dtype: Literal["float32", "float64"] = "float32"
     kernel: KernelName = "auto"
+    device: str = devices.CPU
 
     def __post_init__(self) -> None:
         """Check now, on the smallest data, what any network of these settings needs."""
         checks.fields(self)
+        devices.check_name(self.device)
         for group in self.hidden:
             if isinstance(group, str):
                 topology.convolution(group)
@@ -164,12 +188,12 @@ class EvaluateSpec:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that shapes a run."""
+    """Everything that shapes a run; by default the settings of the recipe ``best``."""
 
-    data: DataSpec = field(default_factory=DataSpec)
+    data: DataSpec = field(default_factory=lambda: DataSpec(warm_up=0.5))
     network: NetworkChoice = field(default_factory=NetworkChoice)
-    rule: RuleSpec = field(default_factory=RuleSpec)
-    optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
+    rule: RuleSpec = field(default_factory=lambda: RuleSpec("one-hop"))
+    optimiser: OptimiserSpec = field(default_factory=lambda: OptimiserSpec("adam", lr=0.001))
     train: TrainSpec = field(default_factory=TrainSpec)
     evaluate: EvaluateSpec = field(default_factory=EvaluateSpec)
 
@@ -187,6 +211,29 @@ class Settings:
         return Learning(self.rule, self.optimiser, self.train.compartments, self.train.update_steps)
 
 
+FORMER = Settings(
+    DataSpec(warm_up=0.0),
+    NetworkChoice(hidden=(64,), topology="layered", memory=20, output="independent"),
+    RuleSpec("gem-cv"),
+    OptimiserSpec("adam", lr=0.003),
+    TrainSpec(compartments=5, epochs=15),
+)
+"""The defaults until 0.1: what is meant where the file of a run of an older version lacks a setting."""
+
+
+def caution(settings: Settings) -> str | None:
+    """What a person should know of these settings before they are learned with; ``None`` for nothing."""
+    rule = settings.rule
+    if settings.train.compartments > 1 or rule.value.needs != {"signal"} or settings.network.hidden == ():
+        return None
+    if rule.value.signal(torch.tensor([-1.0])).hidden.any():
+        return None
+    return (
+        f"with one compartment the rule {rule.name} teaches hidden neurons nothing: all that it tells them is how "
+        "compartments differ; give more --compartments"
+    )
+
+
 def tables(settings: Settings) -> dict[str, dict[str, Any]]:
     """Settings as plain tables, every key of them; what is ``None`` is left out, for TOML has no such value."""
 
@@ -198,7 +245,7 @@ def tables(settings: Settings) -> dict[str, dict[str, Any]]:
             return {name: plain(entry) for name, entry in pairs if entry is not None}
         if isinstance(value, tuple):
             return list(value)
-        return str(value) if isinstance(value, Path) else value
+        return str(value) if isinstance(value, (Path, Own)) else value
 
     return plain(settings)
 
@@ -208,8 +255,18 @@ def dump(settings: Settings) -> str:
     return tomli_w.dumps(tables(settings))
 
 
+def load_run(path: AnyPath) -> Settings:
+    """The settings of a run from its TOML file, which holds all there were when it was written.
+
+    Raises:
+        InputError: as :func:`load`.
+    """
+    path = Path(path)
+    return from_tables(parsing.parse_toml(parsing.read_text(path), str(path)), str(path), usual=FORMER)
+
+
 def load(path: AnyPath) -> Settings:
-    """Settings from a TOML file.
+    """Settings from a TOML file; what it lacks is the default.
 
     Raises:
         InputError: the file is missing or no TOML, or a key or a value is not one of ours.
@@ -227,21 +284,23 @@ def parse(content: str, where: str) -> Settings:
     return from_tables(parsing.parse_toml(content, where), where)
 
 
-def from_tables(tables: dict[str, Any], where: str) -> Settings:
-    """Settings from parsed TOML tables; ``where`` names their source in errors."""
-    parts = read_tables(tables, where)
-    return Settings(**{name: _part_type(name)(**values) for name, values in parts.items()})
+def from_tables(tables: dict[str, Any], where: str, *, usual: Settings | None = None) -> Settings:
+    """Settings from parsed TOML tables; ``where`` names their source in errors.
+
+    What they lack is as in ``usual``, by default :class:`Settings` as they are.
+    """
+    base, parts = Settings() if usual is None else usual, read_tables(tables, where)
+    return dataclasses.replace(
+        base, **{name: dataclasses.replace(getattr(base, name), **values) for name, values in parts.items()}
+    )
 
 
-def read_tables(
-    tables: dict[str, Any], where: str, shape: Callable[[type], type] = lambda kind: kind
-) -> dict[str, dict[str, Any]]:
-    """The values that parsed TOML tables hold, by table and key.
+def read_tables(tables: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """The values that parsed TOML tables hold, by table and key; numbers are not checked yet.
 
     Args:
         tables: the tables.
         where: names their source in errors.
-        shape: what a part of the settings is to look like; by default as it is, with its checks of numbers.
 
     Raises:
         InputError: a table, a key or a type is not one of ours.
@@ -256,7 +315,7 @@ def read_tables(
         keys = [item.name for item in dataclasses.fields(parts[name])]
         _check_keys(table, keys, f"{where}: [{name}]", "key")
         try:
-            part = msgspec.convert(table, shape(parts[name]), dec_hook=_decode)
+            part = msgspec.convert(table, specs.unchecked(parts[name]), dec_hook=_decode)
         except msgspec.ValidationError as error:
             raise InputError(f"{where}: [{name}]: {error}") from None
         found[name] = {key: getattr(part, key) for key in table}

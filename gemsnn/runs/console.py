@@ -12,16 +12,17 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.progress import Progress as Bars
 from rich.text import Text
 
 if TYPE_CHECKING:
     from gemsnn.learn.train import TrainSpec, Update
+    from gemsnn.scoring.scores import ValidationScores
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -70,7 +71,7 @@ def bar(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
         yield from items
         return
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), Left())
-    with Progress(*columns, console=CONSOLE, transient=True) as progress:
+    with Bars(*columns, console=CONSOLE, transient=True) as progress:
         yield from progress.track(items, total=total, description=what)
 
 
@@ -92,12 +93,12 @@ class TrainingDisplay:
     No line is longer than 80 columns, as long as numbers are of usual size.
     """
 
-    def __init__(self, progress: Progress, spec: TrainSpec, batches_per_epoch: int) -> None:
+    def __init__(self, progress: Bars, spec: TrainSpec, batches_per_epoch: int) -> None:
         self._progress = progress
         self._spec = spec
         self._task = progress.add_task("training", total=spec.epochs * batches_per_epoch, numbers="")
 
-    def show(self, update: Update, scores: dict[str, float] | None) -> None:
+    def show(self, update: Update, scores: ValidationScores | None) -> None:
         """Take an update, and the validation's scores where there are new ones."""
         epoch = f"epoch {update.epoch:>{len(str(self._spec.epochs))}}/{self._spec.epochs}"
         numbers = f"loss {update.loss:.2f}  hidden {update.hidden_rate:.3f}"
@@ -111,13 +112,11 @@ class TrainingDisplay:
             )
         if scores:
             say(
-                f"{'':{len(epoch)}}  validation: {scores['accuracy']:.1%} right, ECE {scores['ece']:.3f}, "
-                f"log-likelihood {scores['log_likelihood']:.1f}"
+                f"{'':{len(epoch)}}  validation: {scores.accuracy:.1%} right, ECE {scores.ece:.3f}, "
+                f"log-likelihood {scores.log_likelihood:.1f}"
             )
-            if scores["quiet"] or scores["saturated"]:
-                say(
-                    f"{'':{len(epoch)}}  hidden neurons: {scores['quiet']} quiet, {scores['saturated']} saturated"
-                )
+            if scores.quiet or scores.saturated:
+                say(f"{'':{len(epoch)}}  hidden neurons: {scores.quiet} quiet, {scores.saturated} saturated")
 
 
 @contextmanager
@@ -131,7 +130,7 @@ def training_display(spec: TrainSpec, batches_per_epoch: int) -> Iterator[Traini
         Left(),
     )
     shown = CONSOLE.is_terminal
-    with Progress(*columns, console=CONSOLE, disable=not shown, transient=True, expand=True) as progress:
+    with Bars(*columns, console=CONSOLE, disable=not shown, transient=True, expand=True) as progress:
         yield TrainingDisplay(progress, spec, batches_per_epoch)
 
 

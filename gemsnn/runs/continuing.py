@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from gemsnn.errors import InputError
 from gemsnn.learn import train
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network
+from gemsnn.rules.base import RuleSpec
+from gemsnn.rules.own import Own
 from gemsnn.runs import config
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
@@ -51,6 +54,11 @@ def check_resumed(changed: dict[str, Change], where: object) -> None:
         InputError: what it has learned would not be what they say.
     """
     for name, change in changed.items():
+        if name == "rule.rule" and isinstance(change.before, Own):
+            raise InputError(
+                f"{where} was trained with the rule {change.before}, and a run goes on as it began: give --rule "
+                f"{change.before}, or begin a new run from its weights with --from {where}"
+            )
         if name not in MAY_CHANGE:
             flag = name.split(".")[1].replace("_", "-")
             raise InputError(
@@ -63,6 +71,25 @@ def check_resumed(changed: dict[str, Change], where: object) -> None:
             f"{where} is a training of {epochs.before} epochs, which cannot become {epochs.now}; give more, or leave "
             "out --epochs"
         )
+
+
+def recorded(spec: RuleSpec) -> dict[str, Any]:
+    """For a manifest: where a rule of one's own stands, and what its file held; of the package's rules nothing."""
+    if not isinstance(spec.rule, Own):
+        return {}
+    source = spec.rule.source
+    return {"rule": {"place": spec.name, **({} if source is None else source._asdict())}}
+
+
+def rule_note(manifest: Mapping[str, Any], spec: RuleSpec) -> str | None:
+    """What there is to say of a rule that was learned with before; ``None`` where its file is the same."""
+    before, now = manifest.get("rule"), recorded(spec).get("rule")
+    if not isinstance(before, dict) or now is None or before.get("sha256") == now.get("sha256"):
+        return None
+    return (
+        f"the source of the rule {spec.name} has changed since the run began with it ({now.get('file')}), so what is "
+        "learned from here on may be another rule's"
+    )
 
 
 def schedule_note(before: Settings, now: Settings, batches: int, per_epoch: int) -> str | None:
@@ -124,7 +151,7 @@ def check_unedited(settings: Settings, manifest: dict[str, Any], out: AnyPath) -
     A manifest of an older version tells none.
     """
     out = Path(out)
-    before, now, usual = manifest.get("settings"), config.tables(settings), config.tables(Settings())
+    before, now, usual = manifest.get("settings"), config.tables(settings), config.tables(config.FORMER)
     if not isinstance(before, dict):
         return
 

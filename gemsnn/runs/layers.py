@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gemsnn.errors import InputError
+from gemsnn.rules import loading
 from gemsnn.runs import config, recipes
 from gemsnn.runs.config import Settings
 from gemsnn.specs import fields as specs
@@ -22,13 +23,15 @@ from gemsnn.store import parsing
 from gemsnn.types import AnyPath
 
 FLAGS = "flags"
+CALL = "call"
+"""The keywords of a function."""
 
 
 class Layer(NamedTuple):
     """What one source says.
 
     Attributes:
-        source: ``recipe NAME``, ``file PATH``, ``run FOLDER`` or ``flags``.
+        source: ``recipe NAME``, ``file PATH``, ``run FOLDER``, ``flags`` or ``call``.
         values: settings by name.
         asked: whether somebody asked for these very values; a run has them all, wanted or not.
     """
@@ -87,11 +90,12 @@ def of_run(run: AnyPath) -> Layer:
         raise InputError(
             f"{run} is not a run folder (it lacks config.toml); give the folder that gemsnn train wrote"
         )
-    return of_file(run / "config.toml")._replace(source=f"run {run}", asked=False)
+    written = of_file(run / "config.toml")
+    return Layer(f"run {run}", {**specs.flat(config.FORMER), **written.values}, asked=False)
 
 
 def _values(content: str, where: str) -> dict[str, Any]:
-    parts = config.read_tables(parsing.parse_toml(content, where), where, specs.unchecked)
+    parts = config.read_tables(parsing.parse_toml(content, where), where)
     return {key: value for part in parts.values() for key, value in part.items()}
 
 
@@ -107,18 +111,23 @@ def resolve(defaults: Settings, layers: Sequence[Layer]) -> Layered:
     """The settings that layers come to.
 
     A value that equals the default counts as given by a flag, but not by a file: the file of a run holds every
-    setting. A path becomes absolute, so that a run can be used from any folder.
+    setting. A path becomes absolute, so that a run can be used from any folder. A rule of one's own that
+    somebody asked for is imported; one that a run had stays a place.
 
     Raises:
-        InputError: a setting has no effect, a number makes no sense, or a path cannot be written down.
+        InputError: a setting has no effect, a number makes no sense, a path cannot be written down, or a rule cannot be
+            imported.
     """
     values, usual = merged(defaults, layers), specs.flat(defaults)
+    chosen = next((layer for layer in reversed(layers) if "rule" in layer.values), None)
+    if chosen is not None and chosen.asked:
+        values["rule"] = loading.given(values["rule"])
     given, decided = {}, {}
     for level, layer in enumerate(layers, 1):
         for name, value in layer.values.items():
             decided[name] = level
-            if layer.source == FLAGS:
-                given[name] = Given(level, needs.flag(name))
+            if layer.source in (FLAGS, CALL):
+                given[name] = Given(level, needs.flag(name) if layer.source == FLAGS else name)
             elif layer.asked and value != usual[name]:
                 given[name] = Given(level, f"{name} in the {layer.source}")
             else:

@@ -1,24 +1,23 @@
-"""A trained network with all that its answers depend on: what a run folder keeps of it, and how it is asked.
+"""A trained network with all that its answers depend on, and how it is asked.
 
-``load_model("runs/demo")`` gives a :class:`Model`. Its :class:`Facts` lie in the run's ``model.json``: how recordings
-become bins, the warm-up, the decoder, the temperatures, the seed. Runs of gemsnn before that file have them from their
-``config.toml``, ``manifest.json`` and ``metrics.json``.
+:func:`load_model` reads one from a run folder, :func:`gemsnn.runs.modelfile.load` from a file. What the answers depend
+on beside the parameters are its :class:`gemsnn.runs.facts.Facts`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
-import msgspec
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gemsnn import kernels
-from gemsnn.data import datasets
+from gemsnn.data import arrays
+from gemsnn.data.arrays import Arrays
 from gemsnn.data.events import Events, Recording
 from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet
@@ -27,168 +26,68 @@ from gemsnn.kernels import Kernel
 from gemsnn.learn import train
 from gemsnn.learn.online import OnlineSpec
 from gemsnn.learn.train import Learner
+from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params
-from gemsnn.runs import config
+from gemsnn.runs import config, facts, modelfile
 from gemsnn.runs.config import Settings
-from gemsnn.scoring import evaluate, metrics
-from gemsnn.scoring.evaluate import Decoder, Prediction
-from gemsnn.store.checkpoints import digest_of
+from gemsnn.runs.facts import Facts
+from gemsnn.scoring import evaluate, measure
+from gemsnn.scoring.answers import Decoder
+from gemsnn.scoring.evaluate import Poll
+from gemsnn.scoring.scores import Scores
 from gemsnn.store.records import RunFolder
-from gemsnn.types import AnyPath, Layout, Progress, first_observed, layout_from
+from gemsnn.types import AnyPath, Progress
 
-FILE = "model.json"
-FORMAT = 1
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-
-Temperatures = dict[Decoder, tuple[float, ...]]
-"""By decoder, the temperatures of the answers of the first 1, 2, .. compartments."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a network's answers depend on beside its parameters.
+class Prediction:
+    """What a model answers to n recordings.
 
     Attributes:
-        reading: how recordings become bins, and the classes' names.
-        warm_up: the share of each recording before its output spikes count, see :class:`gemsnn.model.network.NetworkSpec`.
-        decoder: how compartments answer.
-        seed: of the noise.
-        temperatures: fitted on the validation part at the end of the training.
-        least_spikes: recordings with fewer input spikes than this where the outputs are observed get no answer.
+        labels: the names of the answers (``"0"``, ``"1"``, .. where the classes have none); ``None`` in silence.
+        indices: the same as classes from 0 on, int64 ``[n]``; -1 in silence. Of classes that tie exactly, the first.
+        probabilities: of the classes, float64 ``[n, C]``; ``1/C`` each in silence.
+        entropy: of the probabilities, ``-sum_c p log p`` in nats, ``[n]``: 0 where it is sure, ``log C`` in silence.
+        silent: bool ``[n]``: recordings with too few input spikes to be worth an answer.
+        temperature: at which the probabilities are, fitted when the model was trained; ``None`` where none was fitted
+            for so many compartments, and they are the bare shares of the votes.
     """
 
-    reading: Reading
-    warm_up: float
-    decoder: Decoder
-    seed: int
-    temperatures: Temperatures = dataclasses.field(default_factory=dict)
-    least_spikes: int = 1
-
-    def __post_init__(self) -> None:
-        """Check the numbers once."""
-        for decoder, found in self.temperatures.items():
-            if not all(0 < temperature < math.inf for temperature in found):
-                raise InputError(f"temperatures must be positive and finite, not {found} (decoder {decoder})")
-        if self.least_spikes < 0:
-            raise InputError(f"least_spikes must not be negative, not {self.least_spikes}")
-
-    @property
-    def window(self) -> int:
-        """The steps of a whole presentation whose output spikes count."""
-        return self.reading.steps - first_observed(self.warm_up, self.reading.steps)
-
-
-class _Written(msgspec.Struct):
-    """The content of ``model.json``, but for the layout."""
-
-    format: Literal[1]
-    layout: dict[str, Any]
-    steps: int
-    counts: bool
-    pad: bool
-    sensor: tuple[int, int]
-    corner: tuple[int, int]
-    names: tuple[str, ...]
-    warm_up: float
-    decoder: Decoder
-    seed: int
-    temperatures: Temperatures
-    least_spikes: int
-
-
-def save_facts(run: RunFolder, facts: Facts) -> None:
-    """Write the facts into a run folder."""
-    reading = facts.reading
-    written: dict[str, Any] = {
-        "format": FORMAT,
-        "layout": reading.layout._asdict(),
-        **{name: getattr(reading, name) for name in ("steps", "counts", "pad", "sensor", "corner", "names")},
-        **{
-            item.name: getattr(facts, item.name)
-            for item in dataclasses.fields(facts)
-            if item.name != "reading"
-        },
-    }
-    run.write_json(FILE, written | {"sha256": digest_of(written)})
-
-
-def load_facts(run: RunFolder, settings: Settings) -> Facts:
-    """The facts in a run folder, those of a run before ``model.json`` from its other files.
-
-    Raises:
-        InputError: the file is damaged, or a newer version wrote it.
-    """
-    path = run.path / FILE
-    if not path.exists():
-        return _facts_of_old(run, settings)
-    written = run.read_json(FILE)
-    if type(written.get("format")) is int and written["format"] > FORMAT:
-        raise InputError(
-            f"{path} has format {written['format']}, this gemsnn reads format {FORMAT}; update gemsnn"
-        )
-    if written.pop("sha256", None) != digest_of(written):
-        raise InputError(f"{path} is damaged (its own SHA-256 differs); restore it or train again")
-    try:
-        told = msgspec.convert(written, _Written)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path} holds what it should not ({error}); restore it or train again") from None
-    layout = layout_from(told.layout, f"the layout in {path}")
-    reading = Reading(layout, told.steps, told.counts, told.pad, told.sensor, told.corner, told.names)
-    return Facts(reading, told.warm_up, told.decoder, told.seed, told.temperatures, told.least_spikes)
-
-
-def facts_of(settings: Settings, layout: Layout) -> Facts:
-    """What settings say of a network that they train, for data of this layout."""
-    reading = datasets.reading_of(settings.data, layout)
-    return Facts(reading, settings.data.warm_up, settings.evaluate.decoder, settings.train.seed)
-
-
-def _facts_of_old(run: RunFolder, settings: Settings) -> Facts:
-    manifest = run.read_json("manifest.json")
-    layout = layout_from(manifest.get("layout"), f"the layout in {run.path / 'manifest.json'}")
-    facts = facts_of(settings, layout)
-    if not (run.path / "metrics.json").is_file():
-        return facts
-    try:
-        scores = msgspec.convert(run.read_json("metrics.json"), _OldScores)
-    except msgspec.ValidationError:
-        return facts
-    found = tuple(row.tempered.temperature for row in scores.by_compartments)
-    return dataclasses.replace(facts, temperatures={scores.decoder: found})
-
-
-class _OldTempered(msgspec.Struct):
-    temperature: float
-
-
-class _OldRow(msgspec.Struct):
-    tempered: _OldTempered
-
-
-class _OldScores(msgspec.Struct):
-    """Where ``metrics.json`` has temperatures."""
-
-    decoder: Decoder
-    by_compartments: list[_OldRow]
+    labels: tuple[str | None, ...]
+    indices: Tensor
+    probabilities: Tensor
+    entropy: Tensor
+    silent: Tensor
+    temperature: float | None
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network, ready to run.
+    """A trained network with all that its answers depend on: bins, pixels, warm-up, decoder, temperatures, noise.
+
+    :func:`gemsnn.fit` makes one, :func:`gemsnn.load` reads one.
 
     Attributes:
         network: the network.
         learner: its parameters, and the state of their optimiser.
         facts: what its answers depend on beside them.
+        settings: those of its training.
         kernel: the code that runs it.
         kernel_name: the name of that.
         sha256: of its checkpoint's tensors, where it comes from one.
+
+    >>> import gemsnn
+    >>> model = gemsnn.load("runs/demo")  # doctest: +SKIP
+    >>> model.save("digits.gemsnn.safetensors")  # doctest: +SKIP
     """
 
     network: Network
     learner: Learner
     facts: Facts
+    settings: Settings
     kernel: Kernel
     kernel_name: str
     sha256: str | None = None
@@ -203,44 +102,79 @@ class Model:
         """How recordings become bins."""
         return self.facts.reading
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes' names."""
+        return self.reading.names
+
+    def save(self, path: AnyPath) -> None:
+        """Write a file that :func:`gemsnn.load` reads without any other; an existing one is replaced as a whole.
+
+        It holds the parameters, settings and facts, but no recordings, no places of this machine, and no optimiser's
+        moments: learning that goes on from it begins with fresh ones.
+        """
+        modelfile.save(path, self)
+
     def bin(
         self, recording: Recording | Events, *, x0: int | None = None, y0: int | None = None
     ) -> NDArray[Any]:
         """The bins of a recording as the training read its own, see :meth:`gemsnn.data.reading.Reading.bin`."""
         return self.reading.bin(recording, x0=x0, y0=y0)
 
+    def poll(
+        self,
+        recordings: SpikeSet | Arrays,
+        compartments: int = 20,
+        *,
+        decoder: Decoder | None = None,
+        seed: int | None = None,
+        progress: Progress | None = None,
+    ) -> Poll:
+        """What each of K compartments says of recordings; the arguments are those of :meth:`predict`."""
+        return evaluate.predict(
+            self.network,
+            self.params,
+            self._read(recordings),
+            compartments,
+            kernel=self.kernel,
+            seed=self.facts.seed if seed is None else seed,
+            decoder=decoder or self.facts.decoder,
+            least_spikes=self.facts.least_spikes,
+            progress=progress,
+        )
+
     def predict(
         self,
-        spikes: SpikeSet,
+        recordings: SpikeSet | Arrays,
         compartments: int = 20,
         *,
         decoder: Decoder | None = None,
         seed: int | None = None,
         progress: Progress | None = None,
     ) -> Prediction:
-        """What K compartments say of recordings that were read as the training read its own.
+        """Answers to recordings that were read as the training read its own.
 
         Args:
-            spikes: the recordings, see :meth:`gemsnn.data.reading.Reading.presentations`.
-            compartments: K.
-            decoder: how they answer; by default as the run does.
-            seed: of the noise; by default the run's.
-            progress: shows how far the work is.
+            recordings: :class:`gemsnn.Recordings`, or bare arrays as :meth:`gemsnn.Recordings.from_arrays` takes them.
+            compartments: K, that answer.
+            decoder: how they answer; by default as they did in training.
+            seed: of their noise; by default the training's.
+            progress: shows how far the work is: wraps an iterable, given its length and what its items are.
 
         Raises:
             InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
         """
-        self.reading.check(spikes)
-        return evaluate.predict(
-            self.kernel,
-            self.network,
-            self.params,
-            spikes,
-            compartments,
-            seed=self.facts.seed if seed is None else seed,
-            decoder=decoder or self.facts.decoder,
-            least_spikes=self.facts.least_spikes,
-            progress=progress,
+        found = self.poll(recordings, compartments, decoder=decoder, seed=seed, progress=progress)
+        temperature = self.temperature(compartments, found.decoder)
+        answers = found.answers if temperature is None else found.answers.tempered(temperature)
+        indices = found.answers.probabilities.argmax(1).masked_fill(found.silent, -1)
+        return Prediction(
+            tuple(None if index < 0 else self.names[index] for index in indices.tolist()),
+            indices,
+            answers.probabilities,
+            torch.special.entr(answers.probabilities).sum(1),
+            found.silent,
+            temperature,
         )
 
     def temperature(self, compartments: int, decoder: Decoder | None = None) -> float | None:
@@ -248,59 +182,65 @@ class Model:
         found = self.facts.temperatures.get(decoder or self.facts.decoder, ())
         return found[compartments - 1] if 1 <= compartments <= len(found) else None
 
-    def probabilities(self, prediction: Prediction) -> Tensor:
-        """Class probabilities float64 ``[n, C]`` of a prediction, at the temperature of the training.
+    def probabilities(self, poll: Poll) -> Tensor:
+        """Class probabilities float64 ``[n, C]`` of a poll, at the temperature of the training.
 
         Raises:
             InputError: no temperature was fitted for so many compartments, or for this decoder.
         """
-        compartments = prediction.votes.shape[1]
-        temperature = self.temperature(compartments, prediction.decoder)
+        compartments = poll.votes.shape[1]
+        temperature = self.temperature(compartments, poll.decoder)
         if temperature is None:
-            raise InputError(no_temperature(self.facts, compartments, prediction.decoder))
-        return metrics.tempered(prediction.answers.logs, temperature).exp()
+            raise InputError(facts.no_temperature(self.facts, compartments, poll.decoder))
+        return poll.answers.tempered(temperature).probabilities
 
-    def scores(
+    def score(
         self,
-        spikes: SpikeSet,
+        recordings: SpikeSet,
         compartments: int = 20,
         *,
         decoder: Decoder | None = None,
         seed: int | None = None,
         held: SpikeSet | None = None,
         progress: Progress | None = None,
-    ) -> dict[str, Any]:
-        """All scores of :func:`gemsnn.scoring.evaluate.score`.
+    ) -> Scores:
+        """All scores of the answers to labelled recordings.
 
         Args:
-            spikes: see :meth:`predict`, as are those that follow.
+            recordings: see :meth:`predict`, as are those that follow.
             compartments: K.
             decoder: how they answer.
-            seed: of the noise.
-            held: recordings on which temperatures are fitted; by default those of the training are applied.
+            seed: of their noise.
+            held: recordings on which temperatures are fitted; by default those of the training are applied, and where
+                it has fitted none for so many compartments, nothing is tempered.
             progress: shows how far the work is.
 
         Raises:
-            InputError: as :meth:`predict` and :meth:`probabilities`; nothing is computed then.
+            InputError: as :meth:`predict`.
         """
         decoder, seed = decoder or self.facts.decoder, self.facts.seed if seed is None else seed
         temperatures = list(self.facts.temperatures.get(decoder, ())[:compartments])
-        if held is None and len(temperatures) < compartments:
-            raise InputError(no_temperature(self.facts, compartments, decoder))
         how: Any = {"decoder": decoder, "seed": seed, "progress": progress}
-        prediction = self.predict(spikes, compartments, **how)
+        found = self.poll(recordings, compartments, **how)
         if held is not None:
-            fitting = prediction if held is spikes else self.predict(held, compartments, **how)
-            temperatures = evaluate.fitted_temperatures(fitting)
+            temperatures = measure.fitted_temperatures(
+                found if held is recordings else self.poll(held, compartments, **how)
+            )
         log_weights = evaluate.log_likelihood(
-            self.kernel, self.network, self.params, spikes, compartments, seed=seed, progress=progress
-        )
-        return evaluate.score(
             self.network,
-            prediction,
+            self.params,
+            recordings,
+            compartments,
+            kernel=self.kernel,
+            seed=seed,
+            progress=progress,
+        )
+        return measure.score(
+            self.network,
+            found,
             log_weights,
-            bin_us=spikes.layout.bin_us,
-            temperatures=temperatures,
+            bin_us=recordings.layout.bin_us,
+            temperatures=temperatures if len(temperatures) == compartments else (),
         )
 
     def online(
@@ -322,33 +262,76 @@ class Model:
             math.ceil(self.facts.least_spikes * window / whole),
         )
 
-
-def no_temperature(facts: Facts, compartments: int, decoder: Decoder) -> str:
-    """Why there is no temperature, in a sentence."""
-    known = facts.temperatures.get(decoder, ())
-    has = f"up to {len(known)}" if known else "none"
-    return (
-        f"the run has fitted temperatures for {has} compartments that answer by {decoder}, not for {compartments}; "
-        "take fewer, or its own decoder, or score its own data, whose validation part fits them"
-    )
+    def _read(self, recordings: SpikeSet | Arrays) -> SpikeSet:
+        """Recordings that fit, of arrays with labels that mean nothing."""
+        if not isinstance(recordings, SpikeSet):
+            layout, counts = self.reading.layout, self.reading.counts
+            bins = list(arrays.fitting(recordings, layout))
+            recordings = SpikeSet.from_bins(bins, [0] * len(bins), layout, counts=counts)
+        self.reading.check(recordings)
+        return recordings
 
 
 def load_model(path: AnyPath) -> Model:
     """The network of a run folder's last checkpoint, with all that its answers depend on.
 
+    It lies on the device that it was trained on where this machine has that, else on the CPU.
+
     Raises:
         InputError: ``path`` is no run folder, a file of it is damaged, or its checkpoint is not one of this network.
     """
     run = RunFolder.open(path)
-    settings = config.load(run.path / "config.toml")
-    facts = load_facts(run, settings)
-    tensors, told = run.load_checkpoint()
-    spec = settings.network.spec(facts.reading.layout, facts.warm_up)
-    masks = networks.masks_in(tensors)
-    if "mask" not in tensors and spec.is_joint:
-        raise InputError(f"the checkpoint in {run.path} lacks the mask of the network; train again")
-    network = networks.build(spec, masks=masks, seed=facts.seed, dtype=DTYPES[settings.network.dtype])
-    learner = train.progress_from(network, tensors, told).learner
+    settings = config.load_run(run.path / "config.toml")
+    told = facts.load_facts(run, settings)
+    tensors, of_checkpoint = run.load_checkpoint()
+    network = network_of(settings, told, tensors, f"the checkpoint in {run.path}")
+    learner = train.state_from(network, tensors, of_checkpoint).learner
     networks.check_params(network, learner.params)
     name, kernel = kernels.choose(settings.network.kernel, network)
-    return Model(network, learner, facts, kernel, name, told["sha256"])
+    return Model(network, learner, told, settings, kernel, name, of_checkpoint["sha256"])
+
+
+def load_file(path: AnyPath) -> Model:
+    """The model of a file that :meth:`Model.save` has written.
+
+    Raises:
+        InputError: see :func:`gemsnn.runs.modelfile.load`; or its parameters are not those of its network.
+    """
+    settings, told, tensors, batches, digest = modelfile.load(path)
+    network = network_of(settings, told, tensors, str(path))
+    params = train.learner_from(network, tensors, batches=0, updates=0).params
+    networks.check_params(network, params)
+    learner = train.start(params, settings.optimiser)._replace(batches=batches)
+    name, kernel = kernels.choose(settings.network.kernel, network)
+    return Model(network, learner, told, settings, kernel, name, digest)
+
+
+def load(path: AnyPath) -> Model:
+    """The model of a run folder, or of a file that :meth:`Model.save` has written; the kernel is chosen anew.
+
+    Raises:
+        InputError: there is neither at ``path``, or it is damaged.
+
+    >>> import gemsnn
+    >>> gemsnn.load("nothing")
+    Traceback (most recent call last):
+    gemsnn.errors.InputError: nothing is missing; give a run folder or a model file
+    """
+    return load_model(path) if Path(path).is_dir() else load_file(path)
+
+
+def network_of(settings: Settings, told: Facts, tensors: dict[str, Tensor], where: str) -> Network:
+    """The network that tensors are of, with the masks among them; ``where`` names their source.
+
+    Raises:
+        InputError: a mask is missing.
+    """
+    spec = settings.network.spec(told.reading.layout, told.warm_up)
+    if "mask" not in tensors and spec.is_joint:
+        raise InputError(f"{where} lacks the mask of the network; train again")
+    masks = networks.masks_in(tensors)
+    wanted = settings.network.device
+    device = wanted if devices.is_here(wanted) else devices.CPU
+    return networks.build(
+        spec, masks=masks, seed=told.seed, dtype=DTYPES[settings.network.dtype], device=device
+    )

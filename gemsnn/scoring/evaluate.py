@@ -1,27 +1,15 @@
-"""How good a network is, and how far its confidence can be trusted.
+"""What a network says of recordings: presentations through sampling to answers.
 
 Two questions with two functions. :func:`log_likelihood` clamps the visible neurons and asks how probable the
-targets are; :func:`predict` leaves them free and asks for the class. :func:`score` turns both into the
+targets are; :func:`predict` leaves them free and asks for the class. :mod:`gemsnn.scoring.scores` turns both into the
 numbers of a report, for every number of compartments and after every step.
-
-A decoder turns K free compartments into class probabilities:
-
-============== =====================================================================================
-``votes``      ``p(c)``: the share of compartments whose visible neuron ``c`` spiked most; of classes that lead
-               together, the one with more output spikes of all compartments is the answer
-``likelihood`` ``p(c)`` proportional to ``(1/K) sum_k exp v^k_c``, see :func:`gemsnn.scoring.sampling.class_evidence`
-============== =====================================================================================
-
-A recording that is *silent* gets no answer: where its observed steps, after the warm-up, hold fewer input spikes than
-``least_spikes``, the probabilities are ``1/C`` for every class, whatever the compartments say. Every score takes it
-like any other even answer; accuracy counts it ``1/C``, the expectation over ties of :mod:`gemsnn.scoring.metrics`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sized
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,12 +21,11 @@ from gemsnn.model import logspace
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params, check_params
 from gemsnn.scoring import metrics, sampling
-from gemsnn.scoring.metrics import Mute
+from gemsnn.scoring.answers import Answers, Decoder, check_decoder, likelihood_answers, vote_answers
+from gemsnn.scoring.scores import Mute
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Range
-from gemsnn.types import LONGEST_BIN_US, Batch, PresentationSequence, Progress
-
-Decoder = Literal["votes", "likelihood"]
+from gemsnn.types import Batch, PresentationSequence, Progress
 
 
 class Activity(NamedTuple):
@@ -59,34 +46,7 @@ class Activity(NamedTuple):
     mute: Mute
 
 
-class Answers(NamedTuple):
-    """Class probabilities, float64 ``[.., n, C]``.
-
-    Attributes:
-        probabilities: what accuracy, Brier score and calibration error are taken of.
-        logs: finite log-probabilities, what the NLL is taken of and a temperature divides. Of votes they are the
-            logarithms of the shares after one more vote, spread evenly
-            (:func:`gemsnn.scoring.metrics.smoothed_shares`).
-    """
-
-    probabilities: Tensor
-    logs: Tensor
-
-    def at(self, position: int) -> Answers:
-        """The answers of one number of compartments, or of one step."""
-        return Answers(self.probabilities[position], self.logs[position])
-
-    def silenced(self, silent: Tensor) -> Answers:
-        """The same, but even probabilities where bool ``[.., n]`` is true."""
-        classes = self.probabilities.shape[-1]
-        where = silent[..., None]
-        return Answers(
-            self.probabilities.masked_fill(where, 1 / classes),
-            self.logs.masked_fill(where, -math.log(classes)),
-        )
-
-
-class Prediction(NamedTuple):
+class Poll(NamedTuple):
     """What K free-running compartments say.
 
     Attributes:
@@ -161,12 +121,12 @@ def _check(
 
 
 def log_likelihood(
-    kernel: Kernel,
     network: Network,
     params: Params,
     presentations: PresentationSequence,
     compartments: int,
     *,
+    kernel: Kernel,
     seed: int,
     batch: int = 64,
     progress: Progress | None = None,
@@ -181,40 +141,31 @@ def log_likelihood(
     _check(network, params, presentations, compartments, batch, seed)
     seed = rng.derive(seed, "likelihood")
     rows = _shown(network, presentations, batch, progress, "likelihood")
-    return torch.cat([sampling.clamped(kernel, network, params, b, compartments, seed=seed) for b in rows])
-
-
-def check_decoder(decoder: Decoder, network: Network) -> None:
-    """Raise :class:`InputError` where there is no such decoder, or it cannot serve this network."""
-    checks.choice(decoder, Decoder, "decoder")
-    if decoder == "likelihood" and not sampling.deaf_to_visible(network):
-        raise InputError(
-            "the decoder likelihood needs a network in which no neuron hears a visible neuron (a topology other "
-            "than full, and feedback hidden or none); use the decoder votes"
-        )
+    found = [sampling.clamped(network, params, b, compartments, kernel=kernel, seed=seed) for b in rows]
+    return sampling.home(torch.cat(found))[0]
 
 
 def predict(
-    kernel: Kernel,
     network: Network,
     params: Params,
     presentations: PresentationSequence,
     compartments: int,
     *,
+    kernel: Kernel,
     seed: int,
     decoder: Decoder = "votes",
     least_spikes: int = 1,
     batch: int = 64,
     progress: Progress | None = None,
-) -> Prediction:
+) -> Poll:
     """What K free-running compartments say, the first k of them at the end and all of them after every step.
 
     Args:
-        kernel: runs the network.
         network: the network.
         params: its parameters.
         presentations: what is shown, n of them.
         compartments: K.
+        kernel: runs the network.
         seed: with the presentations' addresses, of all noise.
         decoder: what makes probabilities of the compartments.
         least_spikes: input spikes (or events, where bins hold counts) from a presentation's first observed step on
@@ -231,28 +182,25 @@ def predict(
     _check(network, params, presentations, compartments, batch, seed)
     checks.number(least_spikes, Annotated[int, Range(0, 2**63 - 1)], "least_spikes")
     seed = sampling.free_seed(seed)
-    spec, fan_out = network.spec, network.fan_out()
+    spec, (fan_out,) = network.spec, sampling.home(network.fan_out())
     votes, labels, came = [], [], []
     ends, courses = [], []  # at the end, by compartments; and in the course of time
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
     for rows in _shown(network, presentations, batch, progress, "prediction"):
-        free = sampling.free(kernel, network, params, rows, compartments, seed=seed)
-        votes.append(free.votes)
-        labels.append(rows.label)
-        came.append((rows.spikes.sum(2, dtype=torch.int64) * rows.observed).cumsum(1))
+        free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=seed)
         if decoder == "likelihood":
             evidence = sampling.class_evidence(network, free.potential, rows)
-            ends.append(logspace.running_log_mean_exp(evidence[:, :, -1], 1))
-            courses.append(logspace.log_mean_exp(evidence, 1))
+            end = logspace.running_log_mean_exp(evidence[:, :, -1], 1)
+            course = logspace.log_mean_exp(evidence, 1)
         else:
-            ends.append(free.counts[:, :, -1].cumsum(1))
-            courses.append(free.counts.sum(1))
-        sent += torch.cat(
-            [
-                (rows.spikes > 0).sum((0, 1), dtype=torch.float64),
-                free.spikes.sum((0, 1, 2), dtype=torch.float64) / compartments,
-            ]
-        )
+            end, course = free.counts[:, :, -1].cumsum(1), free.counts.sum(1)
+        so_far = (rows.spikes.sum(2, dtype=torch.int64) * rows.observed).cumsum(1)
+        heard = (rows.spikes > 0).sum((0, 1), dtype=torch.float64)
+        fired = free.spikes.sum((0, 1, 2), dtype=torch.float64) / compartments
+        told = sampling.home(free.votes, rows.label, so_far, end, course, torch.cat([heard, fired]))
+        for kept, new in zip((votes, labels, came, ends, courses), told, strict=False):
+            kept.append(new)
+        sent += told[-1]
         steps += int(rows.length.sum())
     all_votes = _joined(votes, 2)
     if decoder == "likelihood":
@@ -263,7 +211,7 @@ def predict(
     silent = _joined(came, 1) < least_spikes
     rate = sent / steps
     hidden = slice(spec.inputs, spec.inputs + spec.hidden_neurons)
-    return Prediction(
+    return Poll(
         decoder,
         by_compartments.silenced(silent[:, -1]),
         by_time.silenced(silent.T),
@@ -306,42 +254,14 @@ def _joined(parts: list[Tensor], dim: int) -> Tensor:
     return torch.cat([part.index_select(dim, steps.clamp(max=part.shape[dim] - 1)) for part in parts])
 
 
-def vote_answers(votes: Tensor, ends: Tensor, course: Tensor) -> tuple[Answers, Answers]:
-    """Answers by compartments and by time of votes ``[n, K, T]``; the spikes behind them break their ties.
-
-    Args:
-        votes: int64 ``[n, K, T]``.
-        ends: ``[n, K, C]``, output spikes of the first k compartments at the end.
-        course: ``[n, T, C]``, output spikes of all of them after each step.
-    """
-    compartments, classes = ends.shape[1:]
-    numbers = torch.arange(1, compartments + 1, device=votes.device)[:, None, None]
-    by_compartments = metrics.break_ties(
-        metrics.vote_shares_by_compartments(votes[:, :, -1], classes), ends.transpose(0, 1)
-    )
-    by_time = metrics.break_ties(
-        torch.stack([metrics.vote_shares(now, classes) for now in votes.unbind(2)]), course.transpose(0, 1)
-    )
-    return (
-        Answers(by_compartments, metrics.smoothed_shares(by_compartments, numbers, classes).log()),
-        Answers(by_time, metrics.smoothed_shares(by_time, compartments, classes).log()),
-    )
-
-
-def likelihood_answers(evidence: Tensor) -> Answers:
-    """``p(c)`` proportional to ``exp v_c``: answers ``[X, n, C]`` of ``v``, ``[n, X, C]``."""
-    logs = torch.log_softmax(evidence.transpose(0, 1), -1)
-    return Answers(logs.exp(), logs)
-
-
 def example(
-    kernel: Kernel,
     network: Network,
     params: Params,
     presentations: PresentationSequence,
     position: int,
     compartments: int,
     *,
+    kernel: Kernel,
     seed: int,
 ) -> Example:
     """One recording's raster, with the very spikes that :func:`predict` counted.
@@ -352,193 +272,14 @@ def example(
     _check(network, params, presentations, compartments, 1, seed)
     checks.number(position, Annotated[int, Range(0, len(presentations) - 1)], "position")
     rows = networks.batch(network, [presentations[position]])
-    free = sampling.free(kernel, network, params, rows, compartments, seed=sampling.free_seed(seed))
+    free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=sampling.free_seed(seed))
     hidden = network.spec.hidden_neurons
-    spikes = free.spikes[0]
+    shown, spikes, votes = sampling.home(rows.spikes[0], free.spikes[0], free.votes[0, :, -1])
     return Example(
-        rows.spikes[0],
+        shown,
         spikes[..., :hidden],
         spikes[..., hidden:],
-        free.votes[0, :, -1],
+        votes,
         int(rows.label[0]),
         int(rows.address[0]),
     )
-
-
-def answer_scores(answers: Answers, labels: Tensor) -> dict[str, float]:
-    """Accuracy, NLL, Brier score and ECE of answers ``[n, C]``."""
-    return {
-        "accuracy": metrics.accuracy(answers.probabilities, labels),
-        "nll": metrics.log_loss(answers.logs, labels),
-        "brier": metrics.brier(answers.probabilities, labels),
-        "ece": metrics.expected_calibration_error(answers.probabilities, labels),
-    }
-
-
-def tempered_scores(answers: Answers, labels: Tensor, temperature: float) -> dict[str, float]:
-    """What a temperature makes of the scores of answers ``[n, C]``; which class leads, it leaves as it is."""
-    scores = answer_scores(_at(answers, temperature), labels)
-    return {"temperature": temperature, **{name: scores[name] for name in ("nll", "brier", "ece")}}
-
-
-def _at(answers: Answers, temperature: float) -> Answers:
-    logs = metrics.tempered(answers.logs, temperature)
-    return Answers(logs.exp(), logs)
-
-
-RESAMPLES = 100
-
-
-def score_errors(answers: Answers, labels: Tensor, temperature: float) -> dict[str, dict[str, float]]:
-    """Standard errors of the scores of answers ``[n, C]``, by bootstrap over the presentations.
-
-    That is, the standard deviation of a score over :data:`RESAMPLES` sets of ``n`` presentations drawn from these with
-    replacement (B. Efron, Annals of Statistics 7, 1979). The sets are always the same: so are the errors.
-
-    Returns:
-        ``plain`` and ``tempered``: of each score without and with the temperature; ``change``: of their difference,
-        which is much smaller than either where a temperature does the same to all answers.
-    """
-    both = (answers, _at(answers, temperature))
-    draw, found = torch.Generator().manual_seed(0), []
-    for _ in range(RESAMPLES):
-        chosen = torch.randint(len(labels), (len(labels),), generator=draw)
-        some = (Answers(each.probabilities[chosen], each.logs[chosen]) for each in both)
-        found.append([list(answer_scores(each, labels[chosen]).values()) for each in some])
-    scores = torch.tensor(found, dtype=torch.float64)  # [RESAMPLES, 2, scores]
-    names = answer_scores(answers, labels)
-    parts = {"plain": scores[:, 0], "tempered": scores[:, 1], "change": scores[:, 1] - scores[:, 0]}
-    return {part: dict(zip(names, values.std(0).tolist(), strict=True)) for part, values in parts.items()}
-
-
-def extremes(votes: Tensor, probabilities: Tensor) -> dict[str, dict[str, float]]:
-    """The presentations whose votes differ most (``unsure``) and least (``sure``), by the entropy of their shares.
-
-    Of several the first counts. Each has its ``position``, the class of the ``answer`` and the ``entropy`` in nats.
-
-    Args:
-        votes: int64 ``[n, K]``.
-        probabilities: of the answers, ``[n, C]``.
-    """
-    shares = metrics.vote_shares(votes, probabilities.shape[1])
-    entropy = (
-        torch.special.entr(shares).sum(1).round(decimals=9)
-    )  # sums of the same numbers in another order are equal
-    places = {"unsure": int(entropy.argmax()), "sure": int(entropy.argmin())}
-    answers = probabilities.argmax(1)
-    return {
-        kind: {"position": place, "answer": int(answers[place]), "entropy": float(entropy[place])}
-        for kind, place in places.items()
-    }
-
-
-def fitted_temperatures(held: Prediction) -> list[float]:
-    """The temperature for the answers of the first k compartments, for every k, fitted on a part held out for it."""
-    return [metrics.fitted_temperature(logs, held.labels) for logs in held.by_compartments.logs]
-
-
-def _curves(probabilities: Tensor, labels: Tensor) -> dict[str, list[dict[str, Any]]]:
-    selective = metrics.selective_accuracy(probabilities, labels)
-    return {
-        "reliability": metrics.reliability(probabilities, labels).rows(),
-        "selective": [
-            {"coverage": float(c), "accuracy": float(a)}
-            for c, a in zip(selective.coverage, selective.accuracy, strict=True)
-        ],
-    }
-
-
-def score(
-    network: Network,
-    prediction: Prediction,
-    log_weights: Tensor,
-    *,
-    bin_us: int,
-    temperatures: Sequence[float],
-) -> dict[str, Any]:
-    """All numbers of a report, ready for JSON.
-
-    Args:
-        network: the network.
-        prediction: from :func:`predict`.
-        log_weights: ``[n, K]``, from :func:`log_likelihood`.
-        bin_us: the width of a step.
-        temperatures: K of them, from :func:`fitted_temperatures` of another part's prediction.
-
-    Returns:
-        The ``decoder``, the number of ``presentations`` and of ``silent`` ones among them, which got no answer,
-        ``accuracy``, ``nll``, ``brier``, ``ece`` of the answers of all compartments at the end,
-        what their temperature makes of the last three (``tempered``), ``log_likelihood`` (nats per presentation),
-        the same ``by_compartments`` (the first k of them) and, without temperature, ``by_time``, the ``reliability``
-        cells and the ``selective`` accuracy when the least confident abstain (also in ``tempered``), the
-        ``confusion`` matrix, the standard ``errors`` of the scores (:func:`score_errors`), the ``costs``, and which
-        presentations the votes were most and least divided on (``extremes``).
-
-    Raises:
-        InputError: the arguments do not fit one another.
-    """
-    labels, activity = prediction.labels, prediction.activity
-    _, compartments, steps = prediction.votes.shape
-    if log_weights.shape != prediction.votes.shape[:2]:
-        raise InputError(
-            f"log_weights must be {list(prediction.votes.shape[:2])}, as the prediction's votes are, not "
-            f"{list(log_weights.shape)}"
-        )
-    if len(temperatures) != compartments:
-        raise InputError(
-            f"temperatures must be {compartments}, one for each number of compartments, not {len(temperatures)}"
-        )
-    checks.number(bin_us, Annotated[int, Range(1, LONGEST_BIN_US)], "bin_us")
-    by_compartments: list[dict[str, Any]] = []
-    for k, temperature in enumerate(temperatures, 1):
-        answers = prediction.by_compartments.at(k - 1)
-        by_compartments.append(
-            {
-                "compartments": k,
-                **answer_scores(answers, labels),
-                "tempered": tempered_scores(answers, labels, temperature),
-                "log_likelihood": float(logspace.log_mean_exp(log_weights[:, :k], 1).mean()),
-            }
-        )
-    by_time = [
-        {"step": t + 1, "ms": (t + 1) * bin_us / 1000} | answer_scores(prediction.by_time.at(t), labels)
-        for t in range(steps)
-    ]
-    final = prediction.answers
-    warm = metrics.tempered(final.logs, temperatures[-1]).exp()
-    scores = {name: value for name, value in by_compartments[-1].items() if name != "compartments"}
-    return {
-        "decoder": prediction.decoder,
-        "presentations": len(labels),
-        "silent": int(prediction.silent.sum()),
-        "compartments": compartments,
-        "classes": network.spec.visible,
-        "bin_us": bin_us,
-        **scores,
-        "tempered": {**scores["tempered"], **_curves(warm, labels)},
-        "by_compartments": by_compartments,
-        "by_time": by_time,
-        **_curves(final.probabilities, labels),
-        "errors": score_errors(final, labels, temperatures[-1]),
-        "confusion": metrics.confusion_matrix(final.probabilities, labels).tolist(),
-        "extremes": extremes(prediction.votes[:, :, -1], final.probabilities),
-        "costs": {
-            "spikes_per_neuron_step": {
-                "inputs": activity.inputs,
-                "hidden": activity.hidden,
-                "visible": activity.visible,
-            },
-            "synaptic_operations_per_step": activity.operations * compartments,
-            "mute_hidden_neurons": activity.mute._asdict(),
-        },
-    }
-
-
-def scalars_per_step(network: Network, compartments: int) -> dict[str, int]:
-    """Numbers exchanged per step while learning, neuron by neuron.
-
-    ``up``: every visible neuron of every compartment sends its evidence to the place that computes q.
-    ``down``: every learnable neuron of every compartment is sent the learning signal, one scalar per compartment
-    (K numbers where it can be broadcast). The papers call this the communication load.
-    """
-    return {"up": compartments * network.spec.visible, "down": compartments * network.spec.neurons}

@@ -9,7 +9,7 @@ the scores noisy, and taking the lowest class, as ``argmax`` does, would favour 
 score of the *top label* is the expectation under uniform tie-breaking: a presentation whose ``n`` top classes
 are tied counts ``1/n`` if its label is one of them and 0 if not. Exact, and the same on every run.
 
-A score of no number is an error: every function raises :class:`~gemsnn.types.InputError` where what it is given is
+A score of no number is an error: every function raises :class:`~gemsnn.errors.InputError` where what it is given is
 NaN, infinite or negative where it must not be, does not sum to one, or has the wrong type, shape or range.
 """
 
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from gemsnn.errors import InputError
+from gemsnn.scoring.scores import QUIET, SATURATED, Cell, Mute
 from gemsnn.specs import checks
 
 
@@ -46,19 +47,13 @@ class Reliability:
     accuracy: Tensor
     count: Tensor
 
-    def rows(self) -> list[dict[str, float | None]]:
+    def cells(self) -> tuple[Cell, ...]:
         """One plain record a cell, ready for JSON: None where a cell is empty, for JSON has no NaN."""
         columns = (self.low, self.high, self.confidence, self.accuracy, self.count)
-        return [
-            {
-                "low": low,
-                "high": high,
-                "confidence": confidence if count else None,
-                "accuracy": reached if count else None,
-                "count": int(count),
-            }
+        return tuple(
+            Cell(low, high, confidence if count else None, reached if count else None, int(count))
             for low, high, confidence, reached, count in zip(*(c.tolist() for c in columns), strict=True)
-        ]
+        )
 
 
 class SelectiveAccuracy(NamedTuple):
@@ -162,25 +157,6 @@ def smoothed_shares(shares: Tensor, compartments: int | Tensor, classes: int) ->
 
 
 # -- neurons that tell nothing -----------------------------------------------------------------------------
-
-QUIET, SATURATED = 0.001, 0.95
-"""Spikes per step below or above which a neuron tells next to nothing."""
-
-
-class Mute(NamedTuple):
-    """Neurons that tell next to nothing: how many hardly ever spike, and how many nearly always do."""
-
-    quiet: int
-    saturated: int
-
-    def warning(self, neurons: int) -> str | None:
-        """A sentence for a person, or ``None`` where all is well."""
-        if not self.quiet and not self.saturated:
-            return None
-        return (
-            f"of {neurons} hidden neurons {self.quiet} hardly ever spike (less than {QUIET:g} a step) and "
-            f"{self.saturated} nearly always do (more than {SATURATED:g}); they tell nothing"
-        )
 
 
 def mute(rates: Tensor) -> Mute:

@@ -38,6 +38,11 @@ class Free(NamedTuple):
     potential: Tensor
 
 
+def home(*found: Tensor) -> tuple[Tensor, ...]:
+    """What scores are made of, on the CPU, wherever it has been computed."""
+    return tuple(each.cpu() for each in found)
+
+
 def free_seed(seed: int) -> int:
     """The seed of the noise of runs whose visible neurons are free: of whole presentations and of streams alike."""
     return rng.derive(seed, "prediction")
@@ -49,7 +54,7 @@ def tie_seed(seed: int) -> int:
 
 
 def clamped(
-    kernel: Kernel, network: Network, params: Params, batch: Batch, compartments: int, *, seed: int
+    network: Network, params: Params, batch: Batch, compartments: int, *, kernel: Kernel, seed: int
 ) -> Tensor:
     """``v^k = sum_t sum_{i visible} log p(x[i, t] | u^k[i, t])`` in nats, ``[B, K]`` (kappa = 1)."""
     run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=True)
@@ -58,7 +63,7 @@ def clamped(
 
 
 def free(
-    kernel: Kernel, network: Network, params: Params, batch: Batch, compartments: int, *, seed: int
+    network: Network, params: Params, batch: Batch, compartments: int, *, kernel: Kernel, seed: int
 ) -> Free:
     """Run K compartments with free visible neurons and take their votes after every step."""
     run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=False)
@@ -99,8 +104,8 @@ def most(counts: Tensor, address: Tensor, steps: range, *, seed: int) -> Tensor:
         seed: see above.
     """
     _, compartments, _, classes = counts.shape
-    ties = rng.uniforms(seed, address, steps, compartments, classes).transpose(1, 2)
-    return (counts.double() + ties.to(counts.device)).argmax(-1)
+    ties = rng.uniforms(seed, address, steps, compartments, classes, device=counts.device).transpose(1, 2)
+    return (counts.double() + ties).argmax(-1)
 
 
 def deaf_to_visible(network: Network) -> bool:
@@ -128,12 +133,11 @@ def class_evidence(network: Network, potential: Tensor, batch: Batch) -> Tensor:
         InputError: the presentations' own targets are not those of their classes.
     """
     classes, steps = network.spec.visible, potential.shape[2]
-    target = torch.zeros(len(batch.length), classes, steps, classes, dtype=torch.uint8)
+    target = batch.target.new_zeros(len(batch.length), classes, steps, classes)
     for row, length in zip(target, batch.length.tolist(), strict=True):
         row[:, :length] = torch.stack([class_target(c, length, classes) for c in range(classes)])
-    if not torch.equal(
-        target[torch.arange(len(target)), batch.label.cpu()], batch.target[..., -classes:].cpu()
-    ):
+    rows = torch.arange(len(target), device=target.device)
+    if not torch.equal(target[rows, batch.label], batch.target[..., -classes:]):
         raise InputError(
             "the decoder likelihood needs presentations whose targets are those of their classes; "
             "use the decoder votes"

@@ -6,10 +6,17 @@ import dataclasses
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import field
-from typing import Any, TypeGuard
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeGuard
 
 from gemsnn.specs import needs
+
+
+@dataclass(frozen=True)
+class Written:
+    """For ``Annotated``: in files and on the command line the setting is written as this type."""
+
+    kind: type
 
 
 def is_group(hint: Any) -> TypeGuard[type]:
@@ -30,11 +37,18 @@ def unchecked(kind: type) -> type:
             inner = unchecked(hint)
             fields.append((name, inner, field(default_factory=inner)))
         else:
-            fields.append((name, hint, field(default=item.default)))
+            fields.append((name, _as_written(hint), field(default=item.default)))
     made = dataclasses.make_dataclass(kind.__name__, fields, frozen=True)
     made.__doc__ = plain(kind.__doc__ or "")
     made.__module__ = kind.__module__
     return made
+
+
+def _as_written(hint: Any) -> Any:
+    """An annotation, its type that of what is written."""
+    marks = getattr(hint, "__metadata__", ())
+    kind = next((mark.kind for mark in marks if isinstance(mark, Written)), None)
+    return hint if kind is None else Annotated[(kind, *marks)]
 
 
 def plain(text: str) -> str:

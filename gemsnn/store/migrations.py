@@ -25,7 +25,8 @@ RENAMED = (
 def links(tensors: dict[str, Tensor], facts: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Format 1 to 2: the one weight becomes that of the joint link.
 
-    A stream of the kernel cpu holds its weights its own way, which has stayed the same: it has a leaf ``stream.weight``.
+    A stream of the kernel cpu holds its weights its own way, which has stayed the same: it has a leaf
+    ``stream.weight``.
     """
     kept = "stream.weight" in tensors
 

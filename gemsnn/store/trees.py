@@ -1,4 +1,4 @@
-"""Trees of tensors: named tuples, tuples and dictionaries within each other, whose leaves are tensors, arrays or numbers.
+"""Trees: named tuples, tuples and dictionaries within each other, whose leaves are tensors, arrays or numbers.
 
 :func:`map` makes a tree of others leaf by leaf; :func:`flat` and :func:`filled` turn a tree into a flat dictionary of
 tensors and back, which is how anything is saved.
@@ -96,7 +96,7 @@ def filled(name: str, tree: Tree, saved: dict[str, Tensor]) -> Tree:
         return int(leaf)  # pyright: ignore[reportReturnType]
     if isinstance(like, Tensor):
         _check(name, leaf, tuple(like.shape), like.dtype)
-        return leaf.clone()  # pyright: ignore[reportReturnType]
+        return leaf.to(like.device, copy=True)  # pyright: ignore[reportReturnType]
     found = leaf.numpy()
     _check(name, found, like.shape, like.dtype)
     like[...] = found

@@ -21,10 +21,10 @@ from gemsnn.data.events import mended
 from gemsnn.data.sources import Source, open_source
 from gemsnn.data.wire import Label
 from gemsnn.errors import INTERRUPTED, InputError
-from gemsnn.runs import config, console, models
+from gemsnn.runs import config, console, continuing, facts, models
 from gemsnn.runs.models import Model
 from gemsnn.store.files import locked, make_folder
-from gemsnn.store.records import RunFolder
+from gemsnn.store.records import CONFIG, MANIFEST, STREAM, RunFolder, provenance
 from gemsnn.streaming.labels import Labels, read_labels
 from gemsnn.streaming.session import Session
 from gemsnn.streaming.spec import StreamSpec, Task, cautions, identity, task_of
@@ -40,8 +40,8 @@ def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
         raise InputError(
             f"{model} cannot be the model and the state of one stream; a stream goes on with the --model it began with"
         )
-    trained = models.load_model(model)
-    settings = config.load(model / "config.toml")
+    trained = models.load(model)
+    settings = trained.settings
     schedule = [] if spec.labels is None else read_labels(spec.labels, trained.reading.layout.classes)
     source = open_source(given)
     for note in mended(source.repairs):
@@ -49,7 +49,12 @@ def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
     try:
         task = task_of(spec, settings, trained, source.sensor)
         _check_lag(spec, task, source)
-        for caution in cautions(spec, settings, trained):
+        notes = cautions(spec, settings, trained)
+        if task.learning is not None:
+            manifest = RunFolder(model).read_json("manifest.json") if model.is_dir() else {}
+            changed = continuing.rule_note(manifest, task.learning.rule)
+            notes += [] if changed is None else [changed]
+        for caution in notes:
             console.say(f"note: {caution}")
         if spec.state is None:
             return _run(spec, task, source, schedule, RunFolder(model))
@@ -100,9 +105,15 @@ def _check_lag(spec: StreamSpec, task: Task, source: Source) -> None:
 
 def _adopt(state: RunFolder, run: RunFolder, model: Model) -> None:
     """Give a stream's state what its network's answers depend on, but for temperatures: those were of other weights."""
-    state.adopt(run)
-    if not (state.path / models.FILE).exists():
-        models.save_facts(state, dataclasses.replace(model.facts, temperatures={}))
+    if run.path.is_dir():
+        state.adopt(run)
+    elif not (state.path / MANIFEST).exists():
+        state.write(CONFIG, config.dump(model.settings))
+        state.write_json(
+            MANIFEST, {**provenance(), "layout": model.reading.layout._asdict(), "status": STREAM}
+        )
+    if not (state.path / facts.FILE).exists():
+        facts.save_facts(state, dataclasses.replace(model.facts, temperatures={}))
 
 
 def _warm_up(task: Task) -> None:

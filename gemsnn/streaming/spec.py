@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from gemsnn.data.arrivals import LATEST, ArrivalSpec
+from gemsnn.errors import InputError
 from gemsnn.kernels import STREAMS, KernelName, Learning
 from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.rules import loading
+from gemsnn.rules.base import RuleSpec
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
 from gemsnn.specs import checks
@@ -28,6 +31,7 @@ class StreamSpec:
         speed: real: bins take as long as they do for the sensor, and silence lets time pass; max: time is that of
             the events alone, and bins are worked through as fast as they can be.
         learn: learn while a label is told, with the run's rule and optimiser.
+        rule: the run's rule again, where it is one of your own, module:name or path/to/file.py:name.
         labels: a file of lines label,T,C: from the time T on (microseconds of the events' clock) the class is C, or
             none.
         state: a folder to save the stream in, and to go on from where it was stopped.
@@ -56,6 +60,7 @@ class StreamSpec:
 
     speed: Literal["real", "max"] = "real"
     learn: bool = False
+    rule: Annotated[str | None, OF_LEARNING] = None
     labels: Path | None = None
     state: Path | None = None
     compartments: Count = 10
@@ -131,7 +136,7 @@ def task_of(spec: StreamSpec, settings: Settings, model: Model, sensor: tuple[in
         if spec.lr is not None:
             optimiser = dataclasses.replace(optimiser, lr=spec.lr)
         every = spec.update_every or settings.train.update_steps or online.window
-        learning = Learning(settings.rule, optimiser, spec.compartments, every)
+        learning = Learning(_rule(spec, settings), optimiser, spec.compartments, every)
     corner = reading.corner_on(sensor, spec.x0, spec.y0)
     return Task(
         model,
@@ -141,6 +146,19 @@ def task_of(spec: StreamSpec, settings: Settings, model: Model, sensor: tuple[in
         reading.steps if reading.pad else 0,
         settings.network.kernel if settings.network.kernel in STREAMS else "auto",
     )
+
+
+def _rule(spec: StreamSpec, settings: Settings) -> RuleSpec:
+    """The run's rule; one of a person's own only if it was given again."""
+    if spec.rule is None:
+        return settings.rule
+    rule = loading.given(spec.rule)
+    if rule != settings.rule.rule:
+        raise InputError(
+            f"the run has learned with the rule {settings.rule.name}, and a stream goes on with that, not with {rule}; "
+            "leave out --rule, or train anew"
+        )
+    return dataclasses.replace(settings.rule, rule=rule)
 
 
 def cautions(spec: StreamSpec, settings: Settings, model: Model) -> list[str]:
@@ -161,6 +179,8 @@ def cautions(spec: StreamSpec, settings: Settings, model: Model) -> list[str]:
 def identity(task: Task) -> dict[str, Any]:
     """What a stream that goes on must have in common with the one that was stopped."""
     learning = None if task.learning is None else dataclasses.asdict(task.learning)
+    if task.learning is not None and learning is not None:
+        learning["rule"]["rule"] = task.learning.rule.name
     arrivals = dataclasses.asdict(task.arrivals)
     arrivals["layout"] = list(task.arrivals.layout)
     return {

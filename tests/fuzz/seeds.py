@@ -162,10 +162,10 @@ def model_files() -> list[bytes]:
         )
         network = networks.build(settings.network_spec(LAYOUT))
         learner = train.start(networks.init(network, 0), settings.learning)
-        named = {**train.learner_tensors(learner), "mask": network.mask.to(torch.uint8)}
+        named = train.learner_tensors(network, learner) | networks.masks(network)
         tensors = safetensors.torch.save({name: tensor.clone() for name, tensor in named.items()})
         facts = {
-            "format": 1,
+            "format": 2,
             "tensors": "tensors.safetensors",
             "sha256": "",
             "metrics_bytes": 0,

@@ -29,6 +29,8 @@ from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
 from gemsnn.data.recordings import load_hdf5, load_mnist_dvs
 from gemsnn.errors import InputError
 from gemsnn.learn import train
+from gemsnn.model import network as networks
+from gemsnn.model.network import Network
 from gemsnn.report import page, sections
 from gemsnn.reproduce import k_sweep, part
 from gemsnn.runs import config, models
@@ -138,10 +140,16 @@ def _run(names: tuple[str, ...], data: bytes) -> Path:
 MODEL = ("config.toml", "manifest.json", "checkpoint/checkpoint.json", "checkpoint/tensors.safetensors")
 
 
+@lru_cache
+def _network() -> Network:
+    """That of the seeds."""
+    return networks.build(config.parse(seeds.SETTINGS, "seed").network_spec(seeds.LAYOUT))
+
+
 def _checkpoint(data: bytes) -> None:
     run = RunFolder.open(_run(MODEL, data))
     tensors, facts = run.load_checkpoint()
-    train.progress_from(tensors, facts)
+    train.state_from(_network(), tensors, facts)
     run.cut_metrics(facts.get("metrics_bytes"))
 
 

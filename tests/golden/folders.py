@@ -81,9 +81,9 @@ def stream(*more: str) -> int:
 def answers_of(folder: Path) -> Leaves:
     """What a run says of its test part; the recordings are in the working directory."""
     model = load_model(folder)
-    spec = config.load(folder / "config.toml").data
+    spec = config.load_run(folder / "config.toml").data
     data = datasets.load(dataclasses.replace(spec, root=Path("recordings")))
-    found = model.predict(data.test, 3)
+    found = model.poll(data.test, 3)
     return {
         "params.weight": model.params.weights[JOINT],  # the types of a result are told by it
         "votes": found.votes,

@@ -37,7 +37,7 @@ Leaves = dict[str, Tensor]
 def begin(case: Case, kernel: str):
     """Settings, network, parameters and presentations of a case."""
     tables = {**case.tables, "network": {**case.tables["network"], "kernel": kernel}}
-    settings = config.from_tables(tables, case.name)
+    settings = config.from_tables(tables, case.name, usual=config.FORMER)
     network = networks.build(
         settings.network_spec(LAYOUT), seed=settings.train.seed, dtype=models.DTYPES[settings.network.dtype]
     )
@@ -79,7 +79,7 @@ def run(case: Case, kernel: str) -> Leaves:
     heard = SimpleNamespace(learn=learn, rollout=module.rollout, refuses=module.refuses)
     learner = train.start(params, settings.learning)
     told = []
-    for update in train.updates(network, learner, rows, settings.train, settings.learning, heard):
+    for update in train.updates(network, learner, rows, settings.train, settings.learning, kernel=heard):
         learner = update.learner
         told.append([update.loss, update.bound, update.hidden_rate, update.ess])
     leaves = {
@@ -88,10 +88,10 @@ def run(case: Case, kernel: str) -> Leaves:
         "log_weights": torch.cat([batch.log_weights for batch in learned]),
         "told": torch.tensor(told, dtype=torch.float64),
     }
-    asked = (module, network, learner.params, rows, COMPARTMENTS)
-    leaves["clamped"] = evaluate.log_likelihood(*asked, seed=5, batch=3)
+    asked = (network, learner.params, rows, COMPARTMENTS)
+    leaves["clamped"] = evaluate.log_likelihood(*asked, kernel=module, seed=5, batch=3)
     for decoder in case.decoders:
-        found = evaluate.predict(*asked, seed=5, decoder=decoder, batch=3)
+        found = evaluate.predict(*asked, kernel=module, seed=5, decoder=decoder, batch=3)
         leaves |= {
             f"{decoder}.votes": found.votes,
             f"{decoder}.probabilities": found.by_compartments.probabilities,

@@ -5,6 +5,11 @@ An eligibility trace is a sum of rank-one terms, error times trace. So what a se
 ``sum_{p, tau} A[p, i, tau] r[p, i, tau] a[p, j, l, tau]`` with errors r of runs p (a presentation's compartment) and
 coefficients ``A[p, i, tau] = sum_{t >= tau, t read} gamma^(t - tau) signal[p, i, t]``.
 
+It has two forms. Layer by layer (:mod:`gemsnn.kernels.block.forward`, :mod:`gemsnn.kernels.block.learn`) it serves
+every graph, with all steps of a segment at once where nothing recurs. Step by step (this module) it serves joint
+networks in which populations hear themselves, and those whose updates come so often that it pays to let them be
+pending.
+
 While a segment lasts its weights rest, and nothing of their size is touched. Updates that are linear in the direction
 are felt meanwhile through inner products of traces (:mod:`gemsnn.kernels.block.terms`), where the mask is made of whole
 blocks of synapses; else every update ends a segment.
@@ -21,13 +26,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gemsnn.kernels.block.steps import Segment, bank, begin, sender_major, time_first
+from gemsnn.kernels.block import forward
+from gemsnn.kernels.block import learn as layerwise
+from gemsnn.kernels.block.scores import Scores
+from gemsnn.kernels.block.steps import Segment, bank, begin, sender_major
 from gemsnn.kernels.block.terms import Pending, add_terms, fades, grow
+from gemsnn.kernels.block.wires import plan_of
 from gemsnn.kernels.contract import Learned, Learning, Rollout
 from gemsnn.kernels.joint import Joint, apart, apart_state, joined, joined_state
 from gemsnn.kernels.wiring import Group, groups_of
@@ -37,6 +45,7 @@ from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec, OptimiserState
+from gemsnn.store import trees
 from gemsnn.types import Batch
 
 SEGMENT = 128
@@ -53,11 +62,10 @@ SMALL = 2**24
 
 
 def refuses(network: Network, learning: Learning | None) -> str | None:
-    """The block kernel serves every joint network and update interval, and the global rules."""
-    if not network.is_joint:
-        return "its projections are not all dense, with one basis; use reference"
-    if learning is not None and not rules.is_global(learning.rule):
-        return f"the rule {learning.rule.rule} keeps state of the size of the weights; use reference"
+    """The block kernel serves every network on every device, and rules without state for every synapse."""
+    why = learning and learning.rule.value.unserved({"signal", "credit"})
+    if why:
+        return f"{why}, which this kernel does not hold; use reference"
     return None
 
 
@@ -84,66 +92,6 @@ def _threads(network: Network, runs: int) -> Iterator[None]:
         torch.set_num_threads(usual)
 
 
-class _Moment(NamedTuple):
-    """A step of :class:`_Scores`.
-
-    Attributes:
-        keep: how much of the log-weights survives, ``[B, 1]``: all of it in the padding.
-        scale: what learning signals are multiplied with, 0 where no direction is read, ``[B, 1]``.
-        evidence: ``[B, K]``.
-        hidden: learning signals for hidden neurons, ``[B, K]``.
-        visible: those for visible neurons.
-    """
-
-    keep: Tensor
-    scale: Tensor
-    evidence: Tensor
-    hidden: Tensor
-    visible: Tensor
-
-
-class _Scores:
-    """How the compartments of a batch do.
-
-    Attributes:
-        log_weights: ``[B, K]``, those of the last step.
-        evidence: ``[T, B, K]`` as log-weights count it, zero where the visible neurons are not observed.
-        signal: ``[T, 2, B, K]``, learning signals for hidden and for visible neurons, as terms count them.
-    """
-
-    def __init__(self, network: Network, learning: Learning, batch: Batch, size: float) -> None:
-        like, rule, (presentations, steps, _) = network.taps, learning.rule, batch.spikes.shape
-        new_score, self._new_evidence = (1 - rule.gamma, 1 - rule.kappa) if rule.average else (1.0, 1.0)
-        read = rules.read_steps(rule, batch.observed, learning.update_every)
-        scale = time_first(read, like).to(like)[:, :, None] * (size * new_score / presentations)
-        keep = like.new_ones(steps, presentations).masked_fill_(time_first(batch.alive, like), rule.kappa)
-        self._network, self._learning_signal = network, rules.RULES[rule.rule]
-        self._counts = time_first(batch.observed, like).to(like)[:, :, None] * self._new_evidence
-        self.log_weights = like.new_zeros(presentations, learning.compartments)
-        self.evidence = like.new_zeros(steps, *self.log_weights.shape)
-        self.signal = like.new_zeros(steps, 2, *self.log_weights.shape)
-        leaves = (keep[:, :, None], scale, self.evidence, self.signal[:, 0], self.signal[:, 1])
-        self._moments = [_Moment(*views) for views in zip(*(leaf.unbind(0) for leaf in leaves), strict=True)]
-
-    def judge(self, steps: range, spikes: Tensor, potential: Tensor) -> None:
-        """Take in some steps' spikes and potentials, ``[C P, N]``."""
-        some = slice(steps.start, steps.stop)
-        evidence = stepping.evidence(self._network, spikes, potential)
-        evidence = evidence.view(len(steps), *self.log_weights.shape)
-        torch.mul(evidence, self._counts[some], out=self.evidence[some])
-        for now in self._moments[some]:
-            # rules.advance_log_weights in one operation
-            self.log_weights = torch.addcmul(now.evidence, self.log_weights, now.keep)
-            signal = self._learning_signal(self.log_weights)
-            torch.mul(signal.hidden, now.scale, out=now.hidden)
-            torch.mul(signal.visible, now.scale, out=now.visible)
-
-    @property
-    def log_likelihood(self) -> Tensor:
-        """The evidence in nats, ``[B, K]``."""
-        return self.evidence.sum(0) / self._new_evidence
-
-
 def _run(network: Network, segment: Segment) -> None:
     """All steps of a segment under its parameters."""
     with _threads(network, len(segment.trace)):
@@ -152,7 +100,7 @@ def _run(network: Network, segment: Segment) -> None:
             segment.fire(moment)
 
 
-class _Course:
+class _Segments:
     """A batch under way.
 
     Args:
@@ -169,7 +117,7 @@ class _Course:
     ) -> None:
         self.network, self.batch, self.length, self._seed = network, batch, length, seed
         self.history = begin(network, batch, learning.compartments)
-        self.scores = _Scores(network, learning, batch, size)
+        self.scores = Scores(network, learning, batch, size)
         self.total, self.runs, _ = self.history.error.shape
         self._window = rules.memory_of(learning.rule, network.taps.dtype)
         rows = min(self.total, self._window + length)
@@ -193,7 +141,7 @@ class _Course:
 
 
 def _learn_at_rest(
-    course: _Course, params: Joint, optimiser: OptimiserState, spec: OptimiserSpec, lr: float, whole: bool
+    course: _Segments, params: Joint, optimiser: OptimiserState, spec: OptimiserSpec, lr: float, whole: bool
 ) -> tuple[Joint, OptimiserState]:
     """Every update ends a segment."""
     history, scores = course.history, course.scores
@@ -201,7 +149,8 @@ def _learn_at_rest(
         steps, segment, coefficient = course.enter(start, params)
         _run(course.network, segment)
         some = slice(steps.start, steps.stop)
-        scores.judge(steps, history.fired[some].flatten(0, 1), history.potential[some].flatten(0, 1))
+        evidence = stepping.evidence(course.network, history.fired[some], history.potential[some])
+        scores.judge(steps, evidence.unflatten(1, scores.log_weights.shape))
         grow(coefficient.flatten(1), scores.signal[some].flatten(1), course.fading)
         weight = torch.zeros_like(params.weight.permute(1, 2, 0))
         small = add_terms(course.network, history, coefficient, steps.stop, weight, whole=whole)
@@ -210,7 +159,9 @@ def _learn_at_rest(
     return params, optimiser
 
 
-def _learn_pending(course: _Course, params: Joint, groups: list[Group], rule: RuleSpec, every: int) -> Joint:
+def _learn_pending(
+    course: _Segments, params: Joint, groups: list[Group], rule: RuleSpec, every: int
+) -> Joint:
     """Updates are felt at once, and added to the weights, in place, at the end of a segment."""
     scores, total, signal = course.scores, course.total, course.scores.signal.flatten(1)
     weight = params.weight.permute(1, 2, 0)
@@ -225,7 +176,8 @@ def _learn_pending(course: _Course, params: Joint, groups: list[Group], rule: Ru
             segment.drive(now)
             pending.feel(t, now.potential)
             segment.fire(now)
-            scores.judge(range(t, t + 1), now.spikes, now.potential)
+            evidence = stepping.evidence(course.network, now.spikes, now.potential)
+            scores.judge(range(t, t + 1), evidence.view(1, *scores.log_weights.shape))
             pending.add(t, now, signal[t].view(2, -1))
             if (t + 1) % every == 0 or t + 1 == total:
                 rows = len(flat) - steps.stop + t + 1
@@ -236,6 +188,11 @@ def _learn_pending(course: _Course, params: Joint, groups: list[Group], rule: Ru
         )
         params = params._replace(feedback=params.feedback + feedback, bias=params.bias + bias)
     return params
+
+
+def _here(network: Network, batch: Batch) -> Batch:
+    """The batch on the network's device."""
+    return trees.map(lambda leaf: leaf.to(network.taps.device), batch)
 
 
 @torch.no_grad()
@@ -252,6 +209,9 @@ def learn(
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     presentations, total, _ = batch.spikes.shape
     every = total if learning.update_every is None else learning.update_every
+    batch, plan = _here(network, batch), plan_of(network)
+    if not network.is_joint or "credit" in learning.rule.value.needs:
+        return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr)
     groups, spec = groups_of(network), learning.optimiser
     joint, state = joined(params), joined_state(optimiser)
     # only where updates are linear in the direction can they be pending; else the weights rest between two updates
@@ -263,11 +223,13 @@ def learn(
                 weight = weight.clone()
             joint = joint._replace(weight=weight.permute(2, 0, 1))
             length = max(every, SEGMENT // every * every)
-            course = _Course(network, learning, batch, seed=seed, length=length, size=lr)
+            course = _Segments(network, learning, batch, seed=seed, length=length, size=lr)
             joint = _learn_pending(course, joint, groups, learning.rule, every)
             return course.learned(joint, state._replace(updates=state.updates - (-total // every)))
+    if plan.is_forward:
+        return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr)
     joint = joint._replace(weight=sender_major(joint.weight).permute(2, 0, 1))
-    course = _Course(network, learning, batch, seed=seed, length=every, size=1.0)
+    course = _Segments(network, learning, batch, seed=seed, length=every, size=1.0)
     return course.learned(*_learn_at_rest(course, joint, state, spec, lr, groups is not None))
 
 
@@ -276,6 +238,13 @@ def rollout(
     network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
+    batch, plan = _here(network, batch), plan_of(network)
+    if not network.is_joint or plan.is_forward:
+        course = forward.begin(network, batch, compartments)
+        steps = range(course.potential.shape[1])
+        forward.run(network, plan, params, batch, course, steps, seed=seed, clamp=clamp)
+        shape = (-1, compartments)
+        return Rollout(course.fired.to(torch.uint8).unflatten(0, shape), course.potential.unflatten(0, shape))
     history = begin(network, batch, compartments)
     steps = range(len(history.error))
     segment = Segment(network, joined(params), batch, history, steps, seed=seed, clamp=clamp)

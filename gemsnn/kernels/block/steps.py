@@ -10,9 +10,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag, pad
+from torch.nn.functional import pad
 
 from gemsnn import rng
+from gemsnn.kernels.block.filters import lag_matrix
+from gemsnn.kernels.block.scores import time_first
+from gemsnn.kernels.block.spikes import Spikes
 from gemsnn.kernels.joint import Joint
 from gemsnn.model import glm
 from gemsnn.model import step as stepping
@@ -22,9 +25,6 @@ from gemsnn.types import Batch
 
 FILTERED = 128
 """Steps whose inputs are filtered in one product: a bound of memory and, since that product is dense, of work."""
-
-FEW = 0.1
-"""Share of spikes below which, on the CPU, it is quicker to sum what they point at than to multiply all."""
 
 CERTAIN, NEVER = -1.0, 2.0
 """In the place of random numbers: below and above every probability."""
@@ -89,23 +89,6 @@ def bank(network: Network) -> Tensor:
 def sender_major(weight: Tensor) -> Tensor:
     """``[N, J, L]`` as ``[J, L, N]``, contiguous: a view where memory already lies so, else a copy."""
     return weight.permute(1, 2, 0).contiguous()
-
-
-def time_first(values: Tensor, like: Tensor) -> Tensor:
-    """``[B, T, ..]`` as ``[T, B, ..]``, on the device of ``like``."""
-    return values.to(like.device).transpose(0, 1)
-
-
-def spikes_times(spikes: Tensor, matrix: Tensor) -> Tensor:
-    """``spikes @ matrix``, ``[X, Y]`` with ``[Y, Z]``; of few spikes only the rows of the matrix that they point at."""
-    if spikes.device.type != "cpu":
-        return spikes @ matrix
-    counts = spikes.count_nonzero(1)
-    if counts.sum() > FEW * spikes.numel():
-        return spikes @ matrix
-    row, sender = spikes.nonzero(as_tuple=True)
-    values = spikes[row, sender]
-    return embedding_bag(sender, matrix, counts.cumsum(0) - counts, mode="sum", per_sample_weights=values)
 
 
 def begin(network: Network, batch: Batch, compartments: int) -> History:
@@ -184,15 +167,6 @@ class Segment:
         now.blamed.masked_fill_(now.free, 0)
 
 
-def _lag_matrix(taps: Tensor, steps: int) -> Tensor:
-    """``[C, C + D - 1, L]``: entry ``(c, e, l)`` is ``f_l(c - e + D)``, from step e - D of a block to step c."""
-    memory = taps.shape[1]
-    lag = torch.arange(steps)[:, None] - torch.arange(steps + memory - 1)[None, :] + memory
-    inside = (lag >= 1) & (lag <= memory)
-    values = taps.T[(lag.clamp(1, memory) - 1).to(taps.device)]
-    return values * inside[:, :, None].to(values)
-
-
 def _input_drive(network: Network, weight: Tensor, inputs: Tensor, steps: range) -> Tensor:
     """What the inputs add to potentials, ``[C, B, N]``: spikes are multiplied with weights, then filtered."""
     memory, taps = longest(network), network.taps.shape[1]
@@ -201,10 +175,8 @@ def _input_drive(network: Network, weight: Tensor, inputs: Tensor, steps: range)
     for start in range(steps.start, steps.stop, FILTERED):
         stop = min(start + FILTERED, steps.stop)
         rows = inputs[start + memory - taps : stop + memory - 1].transpose(0, 1)
-        sent = spikes_times(rows.flatten(0, 1), weight).view(
-            len(rows), -1, weight.shape[1] // len(network.taps)
-        )
-        drive.append(_lag_matrix(network.taps, stop - start).flatten(1) @ sent)
+        sent = Spikes(rows).times(weight).view(len(rows), -1, weight.shape[1] // len(network.taps))
+        drive.append(lag_matrix(network.taps, stop - start).flatten(1) @ sent)
     return torch.cat(drive, 1).transpose(0, 1)
 
 
@@ -213,7 +185,9 @@ def _draw(
 ) -> Tensor:
     """Random numbers ``[C, P, N]``, replaced where a target (where ``observed``, ``[C, B]``) or padding decides."""
     like, some = network.taps, slice(steps.start, steps.stop)
-    uniform = rng.uniforms(seed, batch.address.cpu(), steps, compartments, network.spec.neurons)
+    uniform = rng.uniforms(
+        seed, batch.address, steps, compartments, network.spec.neurons, device=network.taps.device
+    )
     draw = time_first(uniform, like).to(like)
     draw.masked_fill_(~time_first(batch.alive[:, some], like)[:, :, None, None], NEVER)
     target = torch.where(time_first(batch.target[:, some], like) > 0, CERTAIN, NEVER).to(like)[:, :, None]

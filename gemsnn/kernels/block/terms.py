@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gemsnn.kernels.block.steps import History, Moment, Segment, bank, longest, spikes_times
+from gemsnn.kernels.block.spikes import Spikes
+from gemsnn.kernels.block.steps import History, Moment, Segment, bank, longest
 from gemsnn.kernels.wiring import Group
 from gemsnn.model.network import Network
 
@@ -87,7 +88,9 @@ def add_terms(
     inputs, spikes = history.inputs[first:], history.spikes[first:]
     shared = padded.unflatten(1, (inputs.shape[1], -1)).sum(2) * network.mask[:, :m].any(1)
     for rows, back in _filter_back(shared, taps):
-        weight[:m].flatten(1).add_(spikes_times(inputs[rows].flatten(0, 1).T, back.flatten(1)))
+        weight[:m].flatten(1).add_(
+            Spikes(inputs[rows]).outer(back.flatten(1).unflatten(0, (-1, inputs.shape[1])))
+        )
     for rows, back in _filter_back(padded, taps):
         weight[m:].flatten(1).addmm_(spikes[rows].flatten(0, 1).T, back.flatten(1))
     masked = slice(m if whole else 0, None)

@@ -16,7 +16,6 @@ from gemsnn.kernels.cpu import elementary, stretches
 from gemsnn.kernels.cpu.fused import choose
 from gemsnn.machine.compiled import njit
 
-
 TILE = 16
 """Places whose numbers share a cache line."""
 
@@ -82,7 +81,9 @@ def make_noise(presentation, clock, compartment, key, sizes, buffer, out):  # pr
                 for t in range(begin, end):
                     for place in range(low, min(low + TILE, places)):
                         # neuron (c, y, x) has the number (c * height + y) * width + x
-                        _spaced(buffer[t - begin, first + place : first + size], np.uint64(places), own[place, t])
+                        _spaced(
+                            buffer[t - begin, first + place : first + size], np.uint64(places), own[place, t]
+                        )
             first += size
 
 
@@ -97,7 +98,7 @@ def _spaced(row, apart, out):  # pragma: no cover (compiled)
 
 @njit(nogil=True)
 def recall(neurons: Neurons, spikes, row, potential):  # pragma: no cover (compiled)
-    """Add bias, and what neurons still feel of their own spikes before a block, to its potentials ``[places, C, c]``."""
+    """Add bias, and what neurons still feel of their spikes before a block, to its potentials ``[places, C, c]``."""
     memory, steps = len(neurons.feedback), potential.shape[1]
     for place in range(len(potential)):
         for s in range(row - memory, row):
@@ -110,7 +111,9 @@ def recall(neurons: Neurons, spikes, row, potential):  # pragma: no cover (compi
 
 # without fastmath, which numba passes on to what is compiled for the caller: sigmoids rely on the order of their sums
 @njit(nogil=True)
-def fire(neurons: Neurons, given: Given, low, high, potential, spikes, error, row, bits, evidence):  # pragma: no cover (compiled)
+def fire(
+    neurons: Neurons, given: Given, low, high, potential, spikes, error, row, bits, evidence
+):  # pragma: no cover (compiled)
     """Steps ``low .. high`` of a block: potentials become spikes, errors and evidence; returns how many spikes.
 
     Args:
@@ -136,7 +139,8 @@ def fire(neurons: Neurons, given: Given, low, high, potential, spikes, error, ro
                 continue
             noise = given.noise[place, t]
             if neurons.visible:
-                evidence[t] += _answer(neurons.circuit, u, noise, given.target[t, place::places], given.observed[t], s, e)
+                target = given.target[t, place::places]
+                evidence[t] += _answer(neurons.circuit, u, noise, target, given.observed[t], s, e)
             elif neurons.circuit:
                 elementary.softmax(u, e)
                 choose(noise[0], e, s)
@@ -159,7 +163,8 @@ def fire(neurons: Neurons, given: Given, low, high, potential, spikes, error, ro
 
 @njit(nogil=True)
 def _answer(circuit, potential, noise, target, observed, spikes, error):  # pragma: no cover (compiled)
-    """Visible neurons' spikes, and their probabilities in place of errors (zeros where not observed); their evidence."""
+    """Visible neurons' spikes, and their probabilities in place of errors, zeros where not observed; their evidence."""
+    found = 0.0
     if circuit:
         found = elementary.softmax(potential, error)
         choose(noise[0], error, spikes)
@@ -213,7 +218,7 @@ def add_small(factor, pad, bits, first, bias, feedback):  # pragma: no cover (co
 
 @njit(nogil=True)
 def weigh_runs(log_weights, evidence, alive, kappa, fresh, out):  # pragma: no cover (compiled)
-    """``v = kappa v + fresh evidence`` where alive, step by step, into ``out [steps, B, K]``; ``evidence`` is ``[B, K, steps]``."""
+    """``v = kappa v + fresh evidence`` where alive, step by step, of ``[B, K, steps]`` into ``out [steps, B, K]``."""
     presentations, compartments, steps = evidence.shape
     for t in range(steps):
         for b in range(presentations):

@@ -12,7 +12,7 @@ import numpy as np
 
 from gemsnn import rng
 from gemsnn.kernels.cpu import barrier, elementary, pending, signals
-from gemsnn.kernels.cpu.pending import Pending
+from gemsnn.kernels.cpu.pending import PendingTerms
 from gemsnn.kernels.cpu.work import Given, Past, Scratch, Wiring, Work
 from gemsnn.machine.compiled import njit
 
@@ -32,7 +32,7 @@ def advance(work: Work, given: Given, steps, stale, ranges):  # pragma: no cover
         run(work, given, t, ranges)
         if work.rule.learns:
             combine(work, given, t)
-    if work.rule.learns and not work.rule.online:
+    if work.rule.learns and not work.rule.online and work.rule.signal != signals.ASKED:
         _credit(work, given, steps)
 
 
@@ -48,8 +48,20 @@ def advance_half(work: Work, given: Given, steps, stale, ranges, arrived):  # pr
         if low == 0 and work.rule.learns:
             combine(work, given, given.start + c)
         barrier.wait(arrived, 4 * c + 4)
-    if low == 0 and work.rule.learns and not work.rule.online:
+    if low == 0 and work.rule.learns and not work.rule.online and work.rule.signal != signals.ASKED:
         _credit(work, given, steps)
+
+
+@njit(nogil=True)
+def learn(work: Work, given: Given, steps):  # pragma: no cover (compiled)
+    """What is left of a block of steps once the signals that were asked for stand in the scratch."""
+    if work.rule.one_hop:
+        for t in range(given.start, given.start + steps):
+            signal = work.scratch.signal[t]
+            for p in range(len(work.scratch.spiked)):
+                if signal[1, p] != 0:
+                    _reach(work, t, p, signal[1, p])
+    _credit(work, given, steps)
 
 
 @njit(nogil=True)
@@ -105,7 +117,7 @@ def run(work: Work, given: Given, t, ranges):  # pragma: no cover (compiled)
 
 @njit(nogil=True)
 def recall(
-    wiring: Wiring, past: Past, scratch: Scratch, terms: Pending, steps
+    wiring: Wiring, past: Past, scratch: Scratch, terms: PendingTerms, steps
 ):  # pragma: no cover (compiled)
     """Fill the scratch of the pending terms from what the histories hold of the first steps."""
     runs, memory = len(scratch.spiked), wiring.taps.shape[1]
@@ -382,11 +394,13 @@ def _signals(work, given, c, signal):  # pragma: no cover (compiled)
             past.log_weights[b, k] = (
                 dtype(rule.kappa) * past.log_weights[b, k] + dtype(rule.fresh_evidence) * new
             )
-        if given.read[c, b]:
+        if given.read[c, b] and rule.signal != signals.ASKED:
             hidden, visible = signal[0, low:high], signal[1, low:high]
             signals.fill(rule.signal, past.log_weights[b], hidden, visible)
             hidden /= rule.batch
             visible /= rule.batch
+    if rule.signal == signals.ASKED:
+        scratch.asked[given.start + c] = past.log_weights
 
 
 @njit(nogil=True)

@@ -2,8 +2,8 @@
 
 Weights rest between two updates, so a block of steps ends with one. Of a block first all runs (presentations times
 compartments) go forwards, then the compartments of each presentation meet in the learning signals, then all runs go
-backwards (:mod:`gemsnn.kernels.cpu.layers`): a step is credited with ``C[tau] = c[tau] + gamma C[tau + 1]`` of its errors,
-and each spike adds a stretch of errors so weighted to the direction of each of its synapses.
+backwards (:mod:`gemsnn.kernels.cpu.layers`): a step is credited with ``C[tau] = c[tau] + gamma C[tau + 1]`` of its
+errors, and each spike adds a stretch of errors so weighted to the direction of each of its synapses.
 
 How runs are split follows from the work alone, and what parts have summed is added up in their order, so results do not
 depend on the number of threads.
@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gemsnn import rng
 from gemsnn.kernels import threads
@@ -133,7 +132,8 @@ class Course:
                     lambda b: self._hear(group, b, row, steps, drive[b]), [(b,) for b in range(presentations)]
                 )
             threads.each(
-                lambda low, high: self._forward(group, block, low, high, row, drive, evidence, seen), list(ranges)
+                lambda low, high: self._forward(group, block, low, high, row, drive, evidence, seen),
+                list(ranges),
             )
         log_weights = np.empty((steps, presentations, self.compartments), evidence.dtype)
         rule = None if self.learning is None else self.learning.rule
@@ -189,7 +189,8 @@ class Course:
         for n, population in enumerate(self.plan.populations):
             span, (places, width) = self.plan.network.graph.span(population.name), self.plan.size(n)
             steps = potential[n].shape[1]
-            for to, found in ((seen.spikes, group.history.spikes[n][p, :, row : row + steps]), (seen.potential, potential[n])):
+            spikes = group.history.spikes[n][p, :, row : row + steps]
+            for to, found in ((seen.spikes, spikes), (seen.potential, potential[n])):
                 to[:, span].view(steps, width, places).copy_(torch.from_numpy(found).permute(1, 2, 0))
 
     def _backward(self, group: Group, low: int, high: int, learned: layers.Learned, blame: Blame) -> None:
@@ -212,9 +213,11 @@ class Course:
     def _learned(self, rule: RuleSpec, log_weights: NDArray, read: NDArray, index: int) -> layers.Learned:
         """The coefficients of all errors, from the log-weights ``[C, B, K]`` after each of the block's steps."""
         steps, kind = len(log_weights), log_weights.dtype
-        signal = rules.RULES[rule.rule](torch.from_numpy(log_weights))
+        signal = rule.value.signal(torch.from_numpy(log_weights))
         weight = (read.T[:, :, None] / self.batch).astype(kind)
-        hidden, visible = ((leaf.numpy() * weight).reshape(steps, -1) for leaf in (signal.hidden, signal.visible))
+        hidden, visible = (
+            (leaf.numpy() * weight).reshape(steps, -1) for leaf in (signal.hidden, signal.visible)
+        )
         window = min(rules.memory_of(rule, self.plan.network.taps.dtype), index - steps)
         found = []
         for each in (hidden, visible):
@@ -226,17 +229,22 @@ class Course:
             counts = out.any(1)
             first = int(counts.argmax()) if counts.any() else len(out)
             found.append(out[first:] * kind.type(1 - rule.gamma if rule.average else 1.0))
-        return layers.Learned(*found, visible if rule.rule in rules.ONE_HOP else visible[:0])
+        hidden, shown = found
+        return layers.Learned(hidden, shown, visible if "credit" in rule.value.needs else visible[:0])
 
     def update(self) -> None:
         """Let the optimiser move the parameters along what has been added up."""
         assert self.learning is not None
         assert self.optimiser is not None
         first, *others = self._blames
-        pairs = [(into, *each) for into, *each in zip(trees.leaves(_tree(first)), *(trees.leaves(_tree(b)) for b in others), strict=True)]
+        pairs = list(zip(*(trees.leaves(_tree(blame)) for blame in (first, *others)), strict=True))
         threads.each(_sum, pairs)
         self.optimiser, self.params = optimisers.update(
-            self.learning.optimiser, self.optimiser, self.params, layers.direction_of(self.plan, first), lr=self.lr
+            self.learning.optimiser,
+            self.optimiser,
+            self.params,
+            layers.direction_of(self.plan, first),
+            lr=self.lr,
         )
         self.weights = layers.laid_out(self.plan, self.params)
         for leaf in trees.leaves(tuple(_tree(blame) for blame in self._blames)):
@@ -258,13 +266,19 @@ def block_of(batch: Batch, steps: slice, classes: int, seed: int, *, clamp: bool
     alive = batch.alive[:, steps]
     inputs = batch.spikes[:, steps] * alive[:, :, None]
     leaves = inputs, batch.target[:, steps, :classes], alive, batch.observed[:, steps] & clamp
-    return Block(*(leaf.contiguous().numpy() for leaf in leaves), rng.index(batch.address), rng.key(seed))
+    inputs, target, alive, observed = (leaf.contiguous().numpy() for leaf in leaves)
+    return Block(inputs, target, alive, observed, rng.index(batch.address), rng.key(seed))
 
 
 def groups_of(plan: Plan, batch: Batch, compartments: int, *, whole: bool) -> list[slice]:
     """The presentations in groups: all of them, or as many at a time as there is memory for."""
     count, steps = batch.alive.shape
-    one = compartments * plan.network.spec.neurons * (steps + plan.silence) * (plan.network.taps.element_size() + 1)
+    one = (
+        compartments
+        * plan.network.spec.neurons
+        * (steps + plan.silence)
+        * (plan.network.taps.element_size() + 1)
+    )
     size = count if whole else max(1, min(count, GROUP_BYTES // one))
     if size > PARTS:
         size -= size % PARTS  # so that all threads have as much to do

@@ -11,16 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from gemsnn import rng
 from gemsnn.kernels.cpu import firing, stretches
 from gemsnn.kernels.cpu.firing import Given, Neurons
 from gemsnn.kernels.cpu.patches import Patch, Wire, stages_of, turned, wires_of
 from gemsnn.model.graph import Population
 from gemsnn.model.network import Network, Params
 from gemsnn.model.neurons import CIRCUIT
-
 
 NOISE_STEPS = 8
 """Steps for which random numbers are made at a time, in another order than they are used in."""
@@ -115,7 +112,10 @@ class Blame(NamedTuple):
 def no_blame(plan: Plan, weights: Weights) -> Blame:
     """Zeros."""
     return Blame(
-        [zeros(rows.shape if wire.learns else (0, 0, 0), rows.dtype) for rows, wire in zip(weights.rows, plan.wires, strict=True)],
+        [
+            zeros(rows.shape if wire.learns else (0, 0, 0), rows.dtype)
+            for rows, wire in zip(weights.rows, plan.wires, strict=True)
+        ],
         [np.zeros_like(each.bias) for each in weights.neurons],
         [np.zeros_like(each.feedback) for each in weights.neurons],
     )  # fmt: skip
@@ -124,7 +124,9 @@ def no_blame(plan: Plan, weights: Weights) -> Blame:
 def direction_of(plan: Plan, blame: Blame) -> Params:
     """The direction in the parameters' natural shapes."""
     weights = {
-        wire.link.name: wire.natural(rows) for wire, rows in zip(plan.wires, blame.rows, strict=True) if wire.learns
+        wire.link.name: wire.natural(rows)
+        for wire, rows in zip(plan.wires, blame.rows, strict=True)
+        if wire.learns
     }
     own = plan.network.own_taps
     feedback = [
@@ -216,7 +218,9 @@ class History:
             moved = np.zeros_like(bits)
             moved[..., : bits.shape[-2] - words, :] = bits[..., words:, :] >> rest
             if rest:
-                moved[..., : bits.shape[-2] - words - 1, :] |= bits[..., words + 1 :, :] << (np.uint64(64) - rest)
+                moved[..., : bits.shape[-2] - words - 1, :] |= bits[..., words + 1 :, :] << (
+                    np.uint64(64) - rest
+                )
             bits[:] = moved
 
 
@@ -226,7 +230,9 @@ def note_inputs(history: History, b: int, inputs: NDArray, row: int) -> None:
         stretches.mark(inputs, plane, row, history.inputs[plane, b])
 
 
-def hear_inputs(plan: Plan, weights: Weights, history: History, b: int, row: int, number: int, out: NDArray) -> None:
+def hear_inputs(
+    plan: Plan, weights: Weights, history: History, b: int, row: int, number: int, out: NDArray
+) -> None:
     """A population's biases, and what a presentation's inputs add to its potentials, into ``out [places, C, c]``."""
     out[:] = weights.neurons[number].bias
     for w in plan.heard[number]:
@@ -314,8 +320,8 @@ def backward(
         learned: the coefficients.
         scratch: memory.
         blame: to be added to.
-        shared: for populations that hear inputs the factors that are added up for all compartments of a presentation, to be
-            multiplied with the inputs at once; ``None`` to do so here.
+        shared: for populations that hear inputs the factors that are added up for all compartments of a
+            presentation, to be multiplied with the inputs at once; ``None`` to do so here.
     """
     (b, p), pad = run, plan.silence
     errors: dict[int, NDArray] = {}
@@ -364,7 +370,9 @@ def backward(
             shared[n][:] = factor
 
 
-def blame_inputs(plan: Plan, history: History, b: int, n: int, end: int, factor: NDArray, blame: Blame) -> None:
+def blame_inputs(
+    plan: Plan, history: History, b: int, n: int, end: int, factor: NDArray, blame: Blame
+) -> None:
     """Add what the synapses from a presentation's inputs are to be blamed for."""
     pad = plan.silence
     first = end - (factor.shape[1] - 2 * pad)
@@ -378,7 +386,9 @@ def blame_inputs(plan: Plan, history: History, b: int, n: int, end: int, factor:
 
 def _credits(plan: Plan, n: int) -> list[int]:
     """The wires from a hidden population to visible ones."""
-    return [w for w, wire in enumerate(plan.wires) if wire.source == n and plan.populations[wire.target].visible]
+    return [
+        w for w, wire in enumerate(plan.wires) if wire.source == n and plan.populations[wire.target].visible
+    ]
 
 
 def given_of(plan: Plan, block: Block, b: int, clock: int, compartment: int, scratch: Scratch) -> list[Given]:

@@ -84,7 +84,9 @@ class Wire(NamedTuple):
         taps = self.taps.numpy()
         if weight is None:
             assert isinstance(self.link.kind, Pooling)
-            gain = self.link.kind.gain * taps.sum(0)[:, None] * np.eye(self.channels, dtype=taps.dtype)[:, None]
+            gain = (
+                self.link.kind.gain * taps.sum(0)[:, None] * np.eye(self.channels, dtype=taps.dtype)[:, None]
+            )
             return np.tile(gain, (_side(self.link.kind) ** 2, 1, 1))
         out = torch.empty(self.shape, dtype=weight.dtype).numpy()
         for values, some in zip(self._by_place(weight), self._order, strict=True):
@@ -178,7 +180,7 @@ def turned(patch: Patch, places: int) -> Patch:
 
 
 def stages_of(wires: list[Wire], populations: int) -> list[list[int]]:
-    """Populations by number in groups, each after all that it hears; those of a group hear each other, or themselves."""
+    """Populations by number in groups, each after all that it hears; those of a group hear each other or themselves."""
     heard = np.zeros((populations, populations), bool)
     for wire in wires:
         if wire.source >= 0:

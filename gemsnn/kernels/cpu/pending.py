@@ -2,7 +2,7 @@
 """Compiled products with weights that have moved, for the cpu kernel: pending terms felt through inner products.
 
 ``(W_t - W) phi[t, p] = sum_{tau, p'} A_t[tau, p'] <phi[tau, p'], phi[t, p]> r[tau, p']``: inner products of traces
-are those of spikes, filtered twice, and spikes are bits. Names and shapes as in :class:`Pending`. All functions
+are those of spikes, filtered twice, and spikes are bits. Names and shapes as in :class:`PendingTerms`. All functions
 serve a range of runs, so that several threads can share a step. Compiled at first use.
 """
 
@@ -20,7 +20,7 @@ TILE = 2048
 """Columns filtered at a time, so that they stay in the fastest cache."""
 
 
-class Pending(NamedTuple):
+class PendingTerms(NamedTuple):
     """Scratch of the pending terms. Rows are steps, beginning ``memory`` steps before step 0; ``row = memory + t``.
 
     Attributes:

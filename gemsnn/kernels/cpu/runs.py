@@ -14,12 +14,13 @@ from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.kernels import threads
 from gemsnn.kernels.contract import Rollout
-from gemsnn.kernels.cpu import fused, products
-from gemsnn.kernels.cpu.pending import Pending
+from gemsnn.kernels.cpu import fused, products, signals
+from gemsnn.kernels.cpu.pending import PendingTerms
 from gemsnn.kernels.cpu.work import Given, Past, Rule, Scratch, Small, Wiring, Work
 from gemsnn.kernels.wiring import Group, columns, groups_of, merged
 from gemsnn.model.network import Network
 from gemsnn.model.neurons import CIRCUIT
+from gemsnn.rules.contract import Signal
 from gemsnn.store import trees as states
 
 GAP = 64
@@ -54,6 +55,14 @@ class Block(NamedTuple):
     updates: Tensor
     address: Tensor
     seed: int
+
+
+class _Open(NamedTuple):
+    """A block of steps that signals are to be asked for."""
+
+    work: Work
+    given: Given
+    steps: int
 
 
 class _Terms(NamedTuple):
@@ -161,6 +170,7 @@ class Runs:
             self_trace=new(runs, count, neurons) if rule.online else new(0, 0, 0),
             evidence=new(runs),
             signal=new(1 if rule.online else steps, 2, runs),
+            asked=new(steps, presentations, compartments) if rule.signal == signals.ASKED else new(0, 0, 0),
             fade=(rule.fresh_error * rule.gamma ** np.arange(window + 1)).astype(dtype),
             back=new(count, self.wiring.hidden),
             direction=Small(new(own_count, neurons), new(neurons)),
@@ -168,7 +178,7 @@ class Runs:
         )
         words = -(-neurons // 64)
         felt = steps * runs if rule.online else 0
-        self.pending = Pending(
+        self.pending = PendingTerms(
             bits=np.zeros((words, felt + memory * runs), np.uint64),
             ears=np.array([_bits(range(first, last), words) for _, first, last in ears]),
             hears_inputs=np.array([inputs for inputs, _, _ in ears]),
@@ -183,7 +193,7 @@ class Runs:
         )
         silent = np.zeros((presentations, memory, network.spec.inputs), np.uint8)
         self.events = products.find_events(silent, dtype.type(1))
-        self._stale, self._terms = True, None
+        self._stale, self._terms, self._open = True, None, None
 
     def prepare(self, weight: NDArray, small: Small, block: Block) -> tuple[Work, Given]:
         """What can be known of a block before it begins: the inputs' part, for all compartments at once."""
@@ -235,7 +245,8 @@ class Runs:
     def advance(self, weight: NDArray, small: Small, block: Block, *, share: bool) -> None:
         """Run a block of steps under ``weight`` and ``small``, which an online rule moves on the way.
 
-        With ``share``, threads share the steps where that pays; else this may run beside others.
+        With ``share``, threads share the steps where that pays; else this may run beside others. Where signals are
+        asked for, the block stays open until :meth:`learn`.
         """
         work, given = self.prepare(weight, small, block)
         steps, runs = block.alive.shape[1], len(self.scratch.spiked)
@@ -251,8 +262,28 @@ class Runs:
         self.index += steps
         self._stale = False
         self._terms = None
-        if self.rule.learns and not self.rule.online and block.updates[-1]:
+        if self.rule.signal == signals.ASKED:
+            self._open = _Open(work, given, steps)
+        elif self.rule.learns and not self.rule.online and block.updates[-1]:
             self._terms = self._weigh()  # while the other parts are busy too
+
+    @property
+    def asked(self) -> Tensor:
+        """A copy of the log-weights after every step of the open block, ``[C, B, K]``."""
+        assert self._open is not None
+        return torch.from_numpy(self.scratch.asked[self.index - self._open.steps : self.index].copy())
+
+    def learn(self, signal: Signal) -> None:
+        """Close the block that is open, with the signals of its log-weights, ``[C, B, K]``."""
+        assert self._open is not None
+        (work, given, steps), self._open = self._open, None
+        read = torch.from_numpy(given.read & given.alive)[..., None]
+        kept = torch.from_numpy(self.scratch.signal[self.index - steps : self.index])
+        for kind, values in enumerate((signal.hidden, signal.visible)):
+            kept[:, kind] = torch.where(read, values / self.rule.batch, 0.0).flatten(1)
+        fused.learn(work, given, steps)
+        if given.updates[-1]:
+            self._terms = self._weigh()
 
     def last(self, steps: int) -> Rollout:
         """What the runs did in the last steps."""
@@ -285,7 +316,7 @@ class Runs:
         return _Terms(factor, shared, small, *spiked)
 
     def filters_at_once(self) -> int:
-        """Under how many filters :func:`add_terms` should work at a time, so that a cache holds what it needs."""
+        """Under how many filters :func:`add_all_terms` should work at a time, so that a cache holds what it needs."""
         neurons = self.past.error.shape[2] * self.past.error.itemsize
         return max(1, FILTERED_BYTES // (len(self.events.rows) * neurons))
 
@@ -360,7 +391,7 @@ class Runs:
             fused.recall(self.wiring, past, self.scratch, self.pending, keep)
 
 
-def add_terms(
+def add_all_terms(
     parts: Sequence[Runs], all_terms: Sequence[_Terms], target: NDArray, low: int, high: int
 ) -> None:
     """Add all terms of all parts to ``target [J, L, N]``, weights or a direction, under the filters ``low .. high``.

@@ -1,19 +1,27 @@
 # pyright: reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
-"""The learning signals of :mod:`gemsnn.rules.base`, compiled for the cpu kernel. Compiled at first use."""
+"""The learning signals of :mod:`gemsnn.rules.importance`, compiled for the cpu kernel. Compiled at first use."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from gemsnn.machine.compiled import njit
+from gemsnn.rules import importance
+from gemsnn.rules.contract import Signal
 
-GEM, GEM_CV, IW, IW_OVIS, MB, ONE_HOP = range(6)
-CODES = {
-    "gem": GEM, "gem-cv": GEM_CV, "iw": IW, "iw-ovis": IW_OVIS, "mb": MB, "one-hop": ONE_HOP, "one-hop-gem": GEM_CV
-}  # fmt: skip
-"""Rules by name, as numbers."""
+GEM, GEM_CV, IW, IW_OVIS, MB, ONE_HOP, ASKED = range(7)
+CODES: dict[Callable[..., Signal], int] = {
+    importance.gem: GEM,
+    importance.gem_cv: GEM_CV,
+    importance.iw: IW,
+    importance.iw_ovis: IW_OVIS,
+    importance.mb: MB,
+    importance.one_hop: ONE_HOP,
+}
+"""Signals as numbers. Any other is :data:`ASKED` for when a block of steps has ended, and its weights still rest."""
 
 
 @njit(nogil=True)

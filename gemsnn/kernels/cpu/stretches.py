@@ -1,9 +1,9 @@
 # pyright: reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
-"""Compiled products with spikes for graphs: every spike adds one stretch of memory to another for every place it reaches.
+"""Compiled products with spikes for graphs: a spike adds one stretch of memory to another for every place it reaches.
 
-Layout: :mod:`gemsnn.kernels.cpu.patches`. Spikes of a population are bits, ``[words, n]``: bit ``r % 64`` of word ``r //
-64`` is row r of the history. Work goes place by place, so that what is added to stays in the first cache, and sender
-by sender, so that a row of weights is read once for all of a sender's spikes. Compiled at first use.
+Layout: :mod:`gemsnn.kernels.cpu.patches`. Spikes of a population are bits, ``[words, n]``: bit ``r % 64`` of word
+``r // 64`` is row r of the history. Work goes place by place, so that what is added to stays in the first cache, and
+sender by sender, so that a row of weights is read once for all of a sender's spikes. Compiled at first use.
 """
 
 from __future__ import annotations
@@ -75,12 +75,15 @@ def add_spikes(weight, patch, channels, bits, first, last, start, out):  # pragm
                     s = rows[i]
                     low, high = max(0, start - s - 1), min(memory, start + steps - 1 - s)
                     at = (place * steps + s + 1 - start) * width
-                    add(values[base + low * width : base + high * width], sums[at + low * width : at + high * width])
+                    add(
+                        values[base + low * width : base + high * width],
+                        sums[at + low * width : at + high * width],
+                    )
 
 
 @njit(nogil=True)
 def send(weight, back, spikes, row, start, out):  # pragma: no cover (compiled)
-    """What the spikes of one row of a population's history ``[places, rows, c]`` add to the potentials that hear them."""
+    """What spikes of one row of a population's history ``[places, rows, c]`` add to the potentials that hear them."""
     (_, memory, width), steps = weight.shape, out.shape[1]
     values, sums = weight.reshape(-1), out.reshape(-1)
     high = min(memory, start + steps - 1 - row)
@@ -122,7 +125,11 @@ def add_blame(factor, pad, first, patch, channels, bits, direction):  # pragma: 
                     p, q = origin + at[i] * width, origin + at[i + 1] * width
                     r, s = origin + at[i + 2] * width, origin + at[i + 3] * width
                     add_four(
-                        values[p : p + size], values[q : q + size], values[r : r + size], values[s : s + size], out
+                        values[p : p + size],
+                        values[q : q + size],
+                        values[r : r + size],
+                        values[s : s + size],
+                        out,
                     )
                 for i in range(whole, found):
                     p = origin + at[i] * width
@@ -133,8 +140,8 @@ def add_blame(factor, pad, first, patch, channels, bits, direction):  # pragma: 
 def add_credit(weight, patch, error, pad, spikes, score, row, first, factor):  # pragma: no cover (compiled)
     """What visible errors say of the spikes before them, times the slope, added to the senders' ``factor``.
 
-    ``factor[j, tau] += p (1 - p) sum_d weight[row, d - 1] . error[place, tau + d]``, the one-hop signal; p is ``spikes -
-    score``.
+    ``factor[j, tau] += p (1 - p) sum_d weight[row, d - 1] . error[place, tau + d]``, the one-hop signal; p is
+    ``spikes - score``.
 
     Args:
         weight: ``[rows, D, V]`` of a projection to a visible population.
@@ -158,7 +165,11 @@ def add_credit(weight, patch, error, pad, spikes, score, row, first, factor):  #
         begin, end = patch.begin[place], patch.begin[place + 1]
         while begin < end:
             stop = begin + 1  # as far as senders' places, and their rows, lie side by side, up to some
-            while stop < end and (stop - begin) * channels < WIDE and patch.row[stop] == patch.row[stop - 1] + channels:
+            while (
+                stop < end
+                and (stop - begin) * channels < WIDE
+                and patch.row[stop] == patch.row[stop - 1] + channels
+            ):
                 stop += 1
             base, count = patch.row[begin], (stop - begin) * channels
             found = np.dot(seen, values[base : base + count].T)

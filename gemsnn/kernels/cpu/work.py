@@ -10,7 +10,7 @@ from typing import NamedTuple
 from numpy.typing import NDArray
 
 from gemsnn.kernels.cpu import signals
-from gemsnn.kernels.cpu.pending import Pending
+from gemsnn.kernels.cpu.pending import PendingTerms
 
 
 class Rule(NamedTuple):
@@ -23,7 +23,7 @@ class Rule(NamedTuple):
         gamma: decay of the eligibilities.
         fresh_evidence: factor of new evidence.
         fresh_error: factor of new scores.
-        signal: the learning signal's code in :mod:`.signals`.
+        signal: the learning signal's code in :mod:`.signals`; with ``ASKED`` never online.
         one_hop: whether hidden neurons learn from :mod:`gemsnn.rules.credit` too; never online.
         every: steps between updates.
         eta: step size of what is applied within the segment.
@@ -59,7 +59,7 @@ class Wiring(NamedTuple):
             receivers that hear any.
         listeners: int64 ``[.., 2]``, ranges with all neurons that hear the inputs.
         deaf: int64 ``[.., 2]``, ranges of neurons that do not hear them.
-        groups: int64 ``[.., 4]``: neurons ``start .. stop``, their ear (see :class:`.pending.Pending`) and
+        groups: int64 ``[.., 4]``: neurons ``start .. stop``, their ear (see :class:`.pending.PendingTerms`) and
             1 for visible ones; together all neurons.
     """
 
@@ -157,6 +157,7 @@ class Scratch(NamedTuple):
         self_trace: ``[P, L, N]``, likewise through the synapses' filters.
         evidence: ``[P]``.
         signal: ``[steps, 2, P]``, of one step where directions are read online.
+        asked: ``[steps, B, K]``, the log-weights of every step, where signals are asked for at a block's end.
         fade: ``[window]``, ``fresh_error * gamma^age``.
         back: ``[L, H]``, visible errors times the weights of the synapses to visible neurons.
         direction: feedback and bias directions read since the last update, where the rule is online.
@@ -172,6 +173,7 @@ class Scratch(NamedTuple):
     self_trace: NDArray
     evidence: NDArray
     signal: NDArray
+    asked: NDArray
     fade: NDArray
     back: NDArray
     direction: Small
@@ -190,4 +192,4 @@ class Work(NamedTuple):
     rule: Rule
     past: Past
     scratch: Scratch
-    pending: Pending
+    pending: PendingTerms

@@ -1,0 +1,65 @@
+"""How the compartments of a batch do: evidence, log-weights and learning signals, step by step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gemsnn.kernels.contract import Learning
+from gemsnn.model.network import Network
+from gemsnn.rules import base as rules
+from gemsnn.types import Batch
+
+
+class Scores:
+    """How the compartments of a batch do.
+
+    Args:
+        network: the network.
+        learning: how it learns.
+        batch: the presentations.
+        size: what learning signals are multiplied with.
+
+    Attributes:
+        log_weights: ``[B, K]``, those of the last step.
+        evidence: ``[T, B, K]`` as log-weights count it, zero where the visible neurons are not observed.
+        signal: ``[T, 2, B, K]``, learning signals for hidden and for visible neurons, as terms count them.
+        blame: ``[T, B, K]``, what visible errors are multiplied with before credit is passed back.
+    """
+
+    def __init__(self, network: Network, learning: Learning, batch: Batch, size: float) -> None:
+        like, rule, (presentations, steps, _) = network.taps, learning.rule, batch.spikes.shape
+        self._new_score, self._new_evidence = (1 - rule.gamma, 1 - rule.kappa) if rule.average else (1.0, 1.0)
+        read = rules.read_steps(rule, batch.observed, learning.update_every)
+        self._scale = time_first(read, like).to(like)[:, :, None] * (size / presentations)
+        keep = like.new_ones(steps, presentations).masked_fill_(time_first(batch.alive, like), rule.kappa)
+        self._keep = keep[:, :, None].unbind(0)
+        self._counts = time_first(batch.observed, like).to(like)[:, :, None] * self._new_evidence
+        self._signal_of = rule.value.signal
+        self.log_weights = like.new_zeros(presentations, learning.compartments)
+        self.evidence = like.new_zeros(steps, *self.log_weights.shape)
+        self.signal = like.new_zeros(steps, 2, *self.log_weights.shape)
+        self.blame = like.new_zeros(steps, *self.log_weights.shape)
+
+    def judge(self, steps: range, evidence: Tensor) -> None:
+        """Take in the evidence of some steps, ``[C, B, K]`` in nats."""
+        some, course = slice(steps.start, steps.stop), []
+        torch.mul(evidence, self._counts[some], out=self.evidence[some])
+        for new, keep in zip(self.evidence[some].unbind(0), self._keep[some], strict=True):
+            # rules.advance_log_weights in one operation
+            self.log_weights = torch.addcmul(new, self.log_weights, keep)
+            course.append(self.log_weights)
+        visible, hidden = self._signal_of(torch.stack(course))
+        torch.mul(visible, self._scale[some], out=self.blame[some])
+        torch.mul(hidden, self._scale[some] * self._new_score, out=self.signal[some, 0])
+        torch.mul(visible, self._scale[some] * self._new_score, out=self.signal[some, 1])
+
+    @property
+    def log_likelihood(self) -> Tensor:
+        """The evidence in nats, ``[B, K]``."""
+        return self.evidence.sum(0) / self._new_evidence
+
+
+def time_first(values: Tensor, like: Tensor) -> Tensor:
+    """``[B, T, ..]`` as ``[T, B, ..]``, on the device of ``like``."""
+    return values.to(like.device).transpose(0, 1)

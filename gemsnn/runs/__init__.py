@@ -1,0 +1,1 @@
+"""Runs: settings in layers, a network made from them, its training, and the model it leaves."""

@@ -1,0 +1,72 @@
+"""A model asked: answers and scores."""
+
+from __future__ import annotations
+
+from gemsnn.data.arrays import Arrays
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.runs.models import Model, Prediction
+from gemsnn.scoring.answers import Decoder
+from gemsnn.scoring.scores import Scores
+from gemsnn.types import Progress
+
+
+def predict(
+    model: Model,
+    recordings: SpikeSet | Arrays,
+    compartments: int = 20,
+    *,
+    decoder: Decoder | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Prediction:
+    """What a model answers: labels, probabilities ``[n, C]``, entropy in nats, and which recordings are silent.
+
+    Args:
+        model: from :func:`gemsnn.fit` or :func:`gemsnn.load`.
+        recordings: :class:`gemsnn.Recordings`, or bare arrays ``[n, T, M]`` or ``[n, T, channels, height, width]``.
+        compartments: K, that vote.
+        decoder: how they answer, ``votes`` or ``likelihood``; by default as they did in training.
+        seed: of their noise; by default the training's.
+        progress: shows how far the work is: wraps an iterable, given its length and what its items are.
+
+    Raises:
+        InputError: the recordings were read otherwise than those of the training; what differs is named.
+
+    >>> import gemsnn
+    >>> gemsnn.predict(gemsnn.load("runs/demo"), data.test).labels[:3]  # doctest: +SKIP
+    ('7', '2', None)
+    """
+    return model.predict(recordings, compartments, decoder=decoder, seed=seed, progress=progress)
+
+
+def score(
+    model: Model,
+    recordings: SpikeSet,
+    compartments: int = 20,
+    *,
+    validation: SpikeSet | None = None,
+    decoder: Decoder | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Scores:
+    """What a model's answers to labelled recordings are worth.
+
+    Args:
+        model: from :func:`gemsnn.fit` or :func:`gemsnn.load`.
+        recordings: with their labels.
+        compartments: K, that vote.
+        validation: recordings on which temperatures are fitted anew; by default those of the training are applied.
+        decoder: how they answer.
+        seed: of their noise.
+        progress: shows how far the work is.
+
+    Raises:
+        InputError: as :func:`gemsnn.predict`.
+
+    >>> import gemsnn
+    >>> gemsnn.score(gemsnn.load("runs/demo"), data.test).accuracy  # doctest: +SKIP
+    0.963
+    """
+    return model.score(
+        recordings, compartments, decoder=decoder, seed=seed, held=validation, progress=progress
+    )

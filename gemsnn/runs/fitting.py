@@ -1,0 +1,169 @@
+"""A model from recordings in memory, and recordings of a data set by its name, with settings by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gemsnn import kernels
+from gemsnn.data import datasets
+from gemsnn.data.datasets import DataName, DataSpec
+from gemsnn.data.reading import Reading
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.splits import Splits
+from gemsnn.errors import InputError
+from gemsnn.learn import train
+from gemsnn.learn.train import Watcher
+from gemsnn.machine import devices
+from gemsnn.model import network as networks
+from gemsnn.runs import config, drawing, layers
+from gemsnn.runs.config import Settings
+from gemsnn.runs.facts import Facts
+from gemsnn.runs.layers import CALL, Layer
+from gemsnn.runs.models import DTYPES, Model
+from gemsnn.runs.recipes import RecipeName
+from gemsnn.scoring import evaluate, measure
+from gemsnn.scoring.answers import check_decoder
+from gemsnn.specs import fields as specs
+from gemsnn.types import AnyPath, Progress
+
+OF_DATA = frozenset(specs.declarations(DataSpec)) - {"warm_up"}
+"""Settings of recordings; ``warm_up`` is a network's as much as theirs."""
+
+
+def fit(
+    recordings: SpikeSet | Splits,
+    *,
+    validation: SpikeSet | None = None,
+    recipe: RecipeName = "best",
+    reading: Reading | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Model:
+    """Train a network on recordings.
+
+    Args:
+        recordings: to learn from; of a :func:`gemsnn.dataset` its training part, with the validation part where no
+            other is given.
+        validation: recordings on which the temperatures of the answers are fitted; without any, probabilities are the
+            bare shares of the votes.
+        recipe: the settings to begin with: ``best``, what has been measured to learn best, or ``paper``.
+        reading: how recordings of a sensor became bins, for a model that is to read others of it.
+        progress: shows how far the training is: wraps an iterable, given its length and what its items are.
+        **settings: any setting of ``gemsnn train``, by the name it has in a TOML file: ``epochs=10``, ``hidden=[256]``,
+            ``compartments=1``, ``rule="gem"`` or a function or :class:`gemsnn.Rule` of your own, ``lr=0.001``,
+            ``batch=16``, ``warm_up=0.5``, ``seed=0``, ``votes=20``, ``kernel="auto"``, ..
+
+    Returns:
+        The model. With the same recordings, settings and seed it is that of ``gemsnn train``, to the bit.
+
+    Raises:
+        InputError: a setting is unknown, makes no sense or has no effect, or the recordings do not fit.
+
+    >>> import numpy as np
+    >>> import gemsnn
+    >>> spikes = np.random.default_rng(0).random((8, 20, 6)) < 0.2
+    >>> recordings = gemsnn.Recordings.from_arrays(spikes, ["no", "yes"] * 4, bin_us=1000)
+    >>> model = gemsnn.fit(recordings, epochs=1, hidden=[4])
+    >>> gemsnn.predict(model, spikes).probabilities.shape
+    torch.Size([8, 2])
+    """
+    if isinstance(recordings, Splits):
+        validation = recordings.validation if validation is None else validation
+        recordings, reading = recordings.train, reading or recordings.reading
+    chosen = _resolved(recipe, settings, refused=OF_DATA, why="fit is given its recordings")
+    caution = config.caution(chosen)
+    if caution is not None:
+        warnings.warn(caution, stacklevel=2)
+    reading = reading or _reading_of(recordings)
+    reading.check(recordings)
+    held = recordings.select([]) if validation is None else validation
+    if len(held):
+        reading.check(held)
+    seed, learning = chosen.train.seed, chosen.learning
+    devices.check_here(chosen.network.device)
+    network = networks.build(
+        chosen.network_spec(recordings.layout),
+        seed=seed,
+        dtype=DTYPES[chosen.network.dtype],
+        device=chosen.network.device,
+    )
+    check_decoder(chosen.evaluate.decoder, network)
+    name, kernel = kernels.choose(chosen.network.kernel, network, learning)
+    learner, _ = train.fit(
+        network,
+        train.start(networks.init(network, seed), learning),
+        recordings,
+        held,
+        chosen.train,
+        learning,
+        kernel=kernel,
+        decoder=chosen.evaluate.decoder,
+        watcher=Watcher() if progress is None else Watcher(progress=progress),
+    )
+    least = evaluate.least_spikes_of(network, recordings)
+    facts = Facts(reading, chosen.data.warm_up, chosen.evaluate.decoder, seed, least_spikes=least)
+    model = Model(network, learner, facts, chosen, kernel, name)
+    if not len(held):
+        return model
+    found = tuple(measure.fitted_temperatures(model.poll(held, chosen.evaluate.votes, progress=progress)))
+    return dataclasses.replace(model, facts=dataclasses.replace(facts, temperatures={facts.decoder: found}))
+
+
+def dataset(
+    data: DataName = "digits",
+    root: AnyPath | None = None,
+    *,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Splits:
+    """A data set by its name, in its three parts: ``train``, ``validation`` and ``test``.
+
+    Args:
+        data: ``digits`` (built in), ``nmnist``, ``mnist-dvs`` or ``images``.
+        root: the folder or file where it lies.
+        progress: shows how far the work is.
+        **settings: any setting of recordings, by the name it has in a TOML file: ``limit=100``, ``bin_us=5000``, ..
+
+    Raises:
+        InputError: files are missing or damaged, or a setting is unknown, makes no sense or has no effect.
+
+    >>> import gemsnn
+    >>> data = gemsnn.dataset("digits", limit=40)  # doctest: +SKIP
+    >>> len(data.train), data.train.layout.classes  # doctest: +SKIP
+    (40, 10)
+    """
+    given = {"data": data, **({} if root is None else {"root": Path(root)}), **settings}
+    others = frozenset(specs.declarations(Settings)) - OF_DATA
+    chosen = _resolved("best", given, refused=others, why="a data set is not yet learned")
+    return datasets.load(chosen.data, progress=progress)
+
+
+def _resolved(recipe: str, given: Mapping[str, Any], *, refused: frozenset[str], why: str) -> Settings:
+    """The settings that a recipe and a call's keywords come to."""
+    known = specs.declarations(Settings)
+    for name in given:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise InputError(f"there is no setting {name!r}; the nearest is {nearest!r}")
+        if name in refused:
+            raise InputError(f"{name} has no effect here: {why}; leave it out")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    graph = values.get("graph")
+    if isinstance(graph, (str, Path)):
+        values["graph"] = drawing.read(graph)
+    below = [] if recipe == "best" else [layers.of_recipe(recipe)]
+    return layers.resolve(Settings(), [*below, Layer(CALL, values)]).settings
+
+
+def _reading_of(recordings: SpikeSet) -> Reading:
+    """How recordings were read of which nothing else is known: their own pixels are all there are."""
+    layout = recordings.layout
+    names = recordings.names or tuple(str(label) for label in range(layout.classes))
+    steps = int((recordings.starts[1:] - recordings.starts[:-1]).max()) if len(recordings) else 1
+    sensor = (layout.width, layout.height)
+    return Reading(layout, steps, not recordings.packed, False, sensor, (0, 0), names)

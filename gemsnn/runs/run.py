@@ -1,0 +1,75 @@
+"""A run folder, looked at: its settings, its scores, and the model that it left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gemsnn.errors import InputError
+from gemsnn.runs import config, models
+from gemsnn.runs.config import Settings
+from gemsnn.runs.models import Model
+from gemsnn.scoring.scores import Scores
+from gemsnn.store import parsing
+from gemsnn.store.records import METRICS, RunFolder
+from gemsnn.types import AnyPath
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training has left in its folder; every part is read when it is asked for.
+
+    Attributes:
+        path: the folder.
+
+    Raises:
+        InputError: there is no run at ``path``; or, when it is read, a file of it is missing or damaged.
+
+    >>> import gemsnn
+    >>> run = gemsnn.Run("runs/demo")  # doctest: +SKIP
+    >>> run.status, run.scores.accuracy  # doctest: +SKIP
+    ('finished', 0.963)
+    """
+
+    path: Path
+
+    def __init__(self, path: AnyPath) -> None:
+        object.__setattr__(self, "path", RunFolder.open(path).path)
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``interrupted`` or ``running`` (which a run that was killed says forever)."""
+        return str(self.manifest.get("status"))
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What made it: versions, seed, kernel, machine, times, notes."""
+        return RunFolder(self.path).read_json("manifest.json")
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+        return config.load_run(self.path / "config.toml")
+
+    @property
+    def scores(self) -> Scores:
+        """The scores on the test part, at its end."""
+        return Scores.from_json(
+            RunFolder(self.path).read_json("metrics.json"), str(self.path / "metrics.json")
+        )
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The lines that it wrote while it learned, each a training record or scores of the validation part."""
+        found = []
+        for number, line in enumerate(parsing.read_text(self.path / METRICS).splitlines(), 1):
+            row = parsing.parse_json(line, f"line {number} of {self.path / METRICS}")
+            if not isinstance(row, dict):
+                raise InputError(f"line {number} of {self.path / METRICS} is no JSON object; restore it")
+            found.append(row)
+        return found
+
+    def model(self) -> Model:
+        """The network of its last checkpoint, with all that its answers depend on."""
+        return models.load_model(self.path)

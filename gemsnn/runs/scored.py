@@ -1,0 +1,151 @@
+"""A model scored on parts of a data set, beside a baseline; what a run keeps of it, and what a person sees."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from gemsnn import kernels
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.splits import Splits
+from gemsnn.errors import InputError
+from gemsnn.model.receptive import receptive_fields
+from gemsnn.runs import console
+from gemsnn.runs.models import Model
+from gemsnn.scoring import baseline, evaluate, measure, metrics
+from gemsnn.scoring.answers import Answers, Decoder
+from gemsnn.scoring.scores import Baseline, Scores, Tempered
+from gemsnn.store.records import RunFolder
+from gemsnn.types import first_observed
+
+
+def prepare(model: Model) -> None:
+    """Compile what a model needs, or load it."""
+    with console.compiling(
+        f"compiling the {model.kernel_name} kernel, which takes half a minute at its first use"
+    ):
+        kernels.warm_up(model.kernel, model.network.taps)
+
+
+def part_of(splits: Splits, name: str) -> SpikeSet:
+    """A part of the data, which must not be empty."""
+    presentations: SpikeSet = getattr(splits, name)
+    if not len(presentations):
+        raise InputError(f"the {name} part of the data is empty; give more recordings or a larger --limit")
+    return presentations
+
+
+def scores_of(
+    model: Model, splits: Splits, part: str, compartments: int, decoder: Decoder, seed: int
+) -> Scores:
+    """All scores of a model on a part of its own data, at temperatures fitted on the validation part.
+
+    Those of the training are that already, where it had the same noise and as many compartments.
+    """
+    fitted = seed == model.facts.seed and model.temperature(compartments, decoder) is not None
+    found = model.score(
+        part_of(splits, part),
+        compartments,
+        decoder=decoder,
+        seed=seed,
+        held=None if fitted else part_of(splits, "validation"),
+        progress=console.bar,
+    )
+    return dataclasses.replace(found, split=part)
+
+
+def final(model: Model, splits: Splits) -> Scores:
+    """The scores on the test part that end a training, with the costs of learning and a baseline."""
+    settings = model.settings
+    spec = settings.evaluate
+    found = scores_of(model, splits, "test", spec.votes, spec.decoder, settings.train.seed)
+    messages = measure.messages(model.network, settings.train.compartments)
+    costs = dataclasses.replace(found.costs, scalars_per_step=messages)
+    return dataclasses.replace(found, costs=costs, baseline=baseline_of(splits))
+
+
+def baseline_of(splits: Splits) -> Baseline:
+    """The scores of logistic regression on the test part, at a temperature of the validation part."""
+    train_part, validation, test = (
+        baseline.Counts(part.counts_per_input(), part.labels)
+        for part in (splits.train, splits.validation, splits.test)
+    )
+    model = baseline.fit(train_part, validation, splits.train.layout.classes)
+    found, held = (baseline.predict(model, part.counts) for part in (test, validation))
+    temperature = metrics.fitted_temperature(held.log(), torch.from_numpy(validation.labels))
+    answers, labels = Answers(found, found.log()), torch.from_numpy(test.labels)
+    return measure.baseline_scores(baseline.NAME, answers, labels, temperature)
+
+
+def save_pictures(run: RunFolder, model: Model, presentations: SpikeSet, scores: Scores) -> None:
+    """Keep what the report draws: the spikes of two presentations, and receptive fields."""
+    _save_examples(run, model, presentations, scores)
+    _save_fields(run, model)
+
+
+LARGEST_EXAMPLE = 10
+"""Compartments whose spikes are kept of an example; all votes are."""
+
+
+def _save_examples(run: RunFolder, model: Model, presentations: SpikeSet, scores: Scores) -> None:
+    """Keep the spikes of the presentations that the votes were most and least divided on; of one, if they are one."""
+    assert scores.extremes is not None
+    for kind in ("unsure", "sure"):
+        found, name = getattr(scores.extremes, kind), f"example-{kind}.safetensors"
+        (run.path / name).unlink(missing_ok=True)
+        if kind == "unsure" and found.position == scores.extremes.sure.position:
+            continue
+        shown = evaluate.example(
+            model.network, model.params, presentations, found.position, scores.compartments,
+            kernel=model.kernel, seed=model.settings.train.seed,
+        )  # fmt: skip
+        tensors = {
+            "inputs": shown.inputs,
+            "hidden": shown.hidden[:LARGEST_EXAMPLE],
+            "visible": shown.visible[:LARGEST_EXAMPLE],
+            "votes": shown.votes,
+            "label": torch.tensor([shown.label]),
+        }
+        facts = {
+            "bin_us": presentations.layout.bin_us,
+            "index": shown.address,
+            "answer": found.answer,
+            "entropy": found.entropy,
+            "begin": first_observed(model.network.spec.warm_up, len(shown.inputs)),
+        }
+        run.save_tensors(name, tensors, {key: str(value) for key, value in facts.items()})
+
+
+MOST_FIELDS = 12
+
+
+def _save_fields(run: RunFolder, model: Model) -> None:
+    """Keep some receptive fields, for the report to draw without the network's code."""
+    kind, *found = receptive_fields(model.network, model.params, MOST_FIELDS)
+    run.save_tensors(
+        "fields.safetensors", dict(zip(("field", "neuron", "lag"), found, strict=True)), {"kind": kind}
+    )
+
+
+def print_scores(scores: Scores) -> None:
+    """Scores as a small table on standard output."""
+    print(
+        f"{scores.split}: {scores.presentations} presentations, {scores.compartments} compartments, "
+        f"decoder {scores.decoder}"
+    )
+    print(f"log-likelihood {scores.log_likelihood:.2f} nats a presentation")
+    named: list[tuple[str, Scores | Baseline]] = [("network", scores)]
+    if scores.baseline is not None:
+        named.append((scores.baseline.name, scores.baseline))
+    rows: list[tuple[str, float, Scores | Baseline | Tempered]] = []
+    for name, found in named:
+        rows.append((name, found.accuracy, found))
+        if found.tempered is not None:
+            rows.append(
+                (f"  at temperature {found.tempered.temperature:.2f}", found.accuracy, found.tempered)
+            )
+    width = max(len(name) for name, _, _ in rows)
+    print(f"{'':{width}}  accuracy    ECE    NLL  Brier")
+    for name, accuracy, row in rows:
+        print(f"{name:{width}}  {accuracy:8.3f}  {row.ece:5.3f}  {row.nll:5.3f}  {row.brier:5.3f}")

@@ -1,0 +1,99 @@
+"""Answers: class probabilities, made of what compartments do.
+
+A decoder turns K free compartments into class probabilities:
+
+============== =====================================================================================
+``votes``      ``p(c)``: the share of compartments whose visible neuron ``c`` spiked most; of classes that lead
+               together, the one with more output spikes of all compartments is the answer
+``likelihood`` ``p(c)`` proportional to ``(1/K) sum_k exp v^k_c``, see :func:`gemsnn.scoring.sampling.class_evidence`
+============== =====================================================================================
+
+A recording that is *silent* gets no answer: where its observed steps, after the warm-up, hold fewer input spikes than
+``least_spikes``, the probabilities are ``1/C`` for every class, whatever the compartments say. Every score takes it
+like any other even answer; accuracy counts it ``1/C``, the expectation over ties of :mod:`gemsnn.scoring.metrics`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gemsnn.errors import InputError
+from gemsnn.model.network import Network
+from gemsnn.scoring import metrics, sampling
+from gemsnn.specs import checks
+
+Decoder = Literal["votes", "likelihood"]
+
+
+def check_decoder(decoder: Decoder, network: Network) -> None:
+    """Raise :class:`InputError` where there is no such decoder, or it cannot serve this network."""
+    checks.choice(decoder, Decoder, "decoder")
+    if decoder == "likelihood" and not sampling.deaf_to_visible(network):
+        raise InputError(
+            "the decoder likelihood needs a network in which no neuron hears a visible neuron (a topology other "
+            "than full, and feedback hidden or none); use the decoder votes"
+        )
+
+
+class Answers(NamedTuple):
+    """Class probabilities, float64 ``[.., n, C]``.
+
+    Attributes:
+        probabilities: what accuracy, Brier score and calibration error are taken of.
+        logs: finite log-probabilities, what the NLL is taken of and a temperature divides. Of votes they are the
+            logarithms of the shares after one more vote, spread evenly
+            (:func:`gemsnn.scoring.metrics.smoothed_shares`).
+    """
+
+    probabilities: Tensor
+    logs: Tensor
+
+    def at(self, position: int) -> Answers:
+        """The answers of one number of compartments, or of one step."""
+        return Answers(self.probabilities[position], self.logs[position])
+
+    def tempered(self, temperature: float) -> Answers:
+        """The same at a temperature, see :func:`gemsnn.scoring.metrics.tempered`."""
+        logs = metrics.tempered(self.logs, temperature)
+        return Answers(logs.exp(), logs)
+
+    def silenced(self, silent: Tensor) -> Answers:
+        """The same, but even probabilities where bool ``[.., n]`` is true."""
+        classes = self.probabilities.shape[-1]
+        where = silent[..., None]
+        return Answers(
+            self.probabilities.masked_fill(where, 1 / classes),
+            self.logs.masked_fill(where, -math.log(classes)),
+        )
+
+
+def vote_answers(votes: Tensor, ends: Tensor, course: Tensor) -> tuple[Answers, Answers]:
+    """Answers by compartments and by time of votes ``[n, K, T]``; the spikes behind them break their ties.
+
+    Args:
+        votes: int64 ``[n, K, T]``.
+        ends: ``[n, K, C]``, output spikes of the first k compartments at the end.
+        course: ``[n, T, C]``, output spikes of all of them after each step.
+    """
+    compartments, classes = ends.shape[1:]
+    numbers = torch.arange(1, compartments + 1, device=votes.device)[:, None, None]
+    by_compartments = metrics.break_ties(
+        metrics.vote_shares_by_compartments(votes[:, :, -1], classes), ends.transpose(0, 1)
+    )
+    by_time = metrics.break_ties(
+        torch.stack([metrics.vote_shares(now, classes) for now in votes.unbind(2)]), course.transpose(0, 1)
+    )
+    return (
+        Answers(by_compartments, metrics.smoothed_shares(by_compartments, numbers, classes).log()),
+        Answers(by_time, metrics.smoothed_shares(by_time, compartments, classes).log()),
+    )
+
+
+def likelihood_answers(evidence: Tensor) -> Answers:
+    """``p(c)`` proportional to ``exp v_c``: answers ``[X, n, C]`` of ``v``, ``[n, X, C]``."""
+    logs = torch.log_softmax(evidence.transpose(0, 1), -1)
+    return Answers(logs.exp(), logs)
