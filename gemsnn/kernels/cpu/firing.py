@@ -53,26 +53,47 @@ class Given(NamedTuple):
 
 
 @njit(nogil=True)
-def make_noise(presentation, clock, compartment, key, out):  # pragma: no cover (compiled)
-    """The uniform numbers of a run ``[steps, N]``, from step ``clock`` on."""
-    for t in range(len(out)):
-        rng.fill_row(out[t], presentation, np.uint64(clock + t), np.uint64(compartment), key[0], key[1])
+def make_noise(presentation, clock, compartment, key, sizes, buffer, out):  # pragma: no cover (compiled)
+    """The uniform numbers of a run from step ``clock`` on, population by population and place by place.
+
+    Args:
+        presentation: its address.
+        clock: the number of the first step.
+        compartment: k.
+        key: the seed's.
+        sizes: int64 ``[.., 2]``, places and channels of each population.
+        buffer: float32 ``[.., N]``: numbers of some steps, neuron after neuron. Where they are few, a cache holds them.
+        out: float32 ``[N * steps]``: for every population ``[places, steps, C]``.
+    """
+    neurons = buffer.shape[1]
+    steps = len(out) // neurons
+    for begin in range(0, steps, len(buffer)):
+        end = min(begin + len(buffer), steps)
+        for t in range(begin, end):
+            step = np.uint64(clock + t)
+            rng.fill_row(buffer[t - begin], presentation, step, np.uint64(compartment), key[0], key[1])
+        first = 0
+        for n in range(len(sizes)):
+            places, channels = sizes[n]
+            size = places * channels
+            own = out[first * steps : (first + size) * steps].reshape(places, steps, channels)
+            for low in range(0, places, TILE):
+                for t in range(begin, end):
+                    for place in range(low, min(low + TILE, places)):
+                        # neuron (c, y, x) has the number (c * height + y) * width + x
+                        _spaced(
+                            buffer[t - begin, first + place : first + size], np.uint64(places), own[place, t]
+                        )
+            first += size
 
 
 @njit(nogil=True)
-def turn(noise, first, out):  # pragma: no cover (compiled)
-    """The numbers ``[steps, N]`` of a population, whose first neuron this is, place by place ``[places, steps, C]``.
-
-    Neuron ``(c, y, x)`` has the number ``(c * height + y) * width + x``.
-    """
-    places, steps, channels = out.shape
-    for low in range(0, places, TILE):
-        for t in range(steps):
-            row = noise[t, first:]
-            for place in range(low, min(low + TILE, places)):
-                to = out[place, t]
-                for c in range(channels):
-                    to[c] = row[c * places + place]
+def _spaced(row, apart, out):  # pragma: no cover (compiled)
+    """``out[c] = row[c * apart]``."""
+    at = np.uint64(0)
+    for c in range(len(out)):
+        out[c] = row[at]
+        at += apart
 
 
 @njit(nogil=True)

@@ -19,6 +19,9 @@ from gemsnn.model.graph import Population
 from gemsnn.model.network import Network, Params
 from gemsnn.model.neurons import CIRCUIT
 
+NOISE_STEPS = 8
+"""Steps for which random numbers are made at a time, in another order than they are used in."""
+
 
 class Plan(NamedTuple):
     """A network, laid out.
@@ -387,13 +390,14 @@ def _credits(plan: Plan, n: int) -> list[int]:
 
 def given_of(plan: Plan, block: Block, b: int, clock: int, compartment: int, scratch: Scratch) -> list[Given]:
     """What each population meets in a run's block, whose first step has this number."""
-    found, steps, first = [], block.alive.shape[1], 0
-    noise = scratch.get("noise", steps, plan.network.spec.neurons, dtype=np.float32)
-    firing.make_noise(block.address[b], clock, compartment, block.key, noise)
-    for n in range(len(plan.populations)):
-        places, width = plan.size(n)
-        own = scratch.get(("noise", n), places, steps, width, dtype=np.float32)
-        firing.turn(noise, first, own)
+    found, steps, first, neurons = [], block.alive.shape[1], 0, plan.network.spec.neurons
+    sizes = [plan.size(n) for n in range(len(plan.populations))]
+    noise = scratch.get("noise", neurons * steps, dtype=np.float32)
+    buffer = scratch.get("rows", min(steps, NOISE_STEPS), neurons, dtype=np.float32)
+    firing.make_noise(block.address[b], clock, compartment, block.key, np.array(sizes), buffer, noise)
+    for places, width in sizes:
+        last = first + places * width
+        own = noise[first * steps : last * steps].reshape(places, steps, width)
         found.append(Given(own, block.target[b], block.alive[b], block.observed[b]))
-        first += places * width
+        first = last
     return found
