@@ -115,6 +115,8 @@ def test_training_on_real_recordings(name, tmp_path):
         "1",
         "--hidden",
         "8",
+        "--lr",
+        "0.02",
     ]
     assert main([*words, "--votes", "2", "--out", str(tmp_path / "run")]) == 0
     scores = json.loads((tmp_path / "run" / "metrics.json").read_text())

@@ -85,7 +85,7 @@ def test_scores_are_those_of_the_cpu(device, graph, decoder):
         told = evaluate.predict(network, params, rows, 3, kernel=block, seed=2, decoder=decoder, batch=3)
         found.append((*told.by_time, *told.by_compartments, told.votes, told.labels, told.silent))
         found[-1] += (evaluate.log_likelihood(network, params, rows, 3, kernel=block, seed=2, batch=3),)
-        found[-1] += evaluate.example(block, network, params, rows, 1, 3, seed=2)[:4]
+        found[-1] += evaluate.example(network, params, rows, 1, 3, kernel=block, seed=2)[:4]
     assert all(leaf.device.type == "cpu" for leaf in found[1])
     for got, want in zip(*found, strict=True):
         torch.testing.assert_close(got, want)

@@ -18,6 +18,7 @@ from gemsnn.model.network import NetworkSpec
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.store import trees
 from gemsnn.types import Presentation
 
 STEPS = 40
@@ -57,7 +58,7 @@ def learned(topology, hidden, count, compartments, rule, optimiser, every, outpu
     learning = Learning(RuleSpec(rule), spec, compartments, every)
     batch, state = presentations(count), optimisers.init(spec, params)
     done = cpu.learn(net, params, state, learning, batch, seed=1, lr=0.02)
-    return digest(*done.params, done.log_likelihood, done.log_weights)
+    return digest(*trees.leaves(done.params), done.log_likelihood, done.log_weights)
 
 
 def rolled(count, compartments):
@@ -79,7 +80,7 @@ def streamed(compartments, learning):
     for _ in range(5):
         batch = presentations(1)
         seen += [*stream.advance(batch.spikes, batch.target if learning else None)]
-    return digest(*seen, *stream.params)
+    return digest(*seen, *trees.leaves(stream.params))
 
 
 def every_path():

@@ -23,17 +23,16 @@ from gemsnn.model import glm
 from gemsnn.model import network as networks
 from gemsnn.model import step as stepping
 from gemsnn.model.basis import BasisSpec
-from gemsnn.model.network import Network, NetworkSpec, Params, Step
+from gemsnn.model.network import Network, NetworkSpec, Params
+from gemsnn.model.step import Step
 from gemsnn.rules import advance as advancing
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.named import CREDIT, NAMED, RuleName
+from gemsnn.store import trees
 
 CONFIG = {"networks": 10, "draws": 20_000, "compartments": [1, 2, 5, 10, 20], "steps": 5}
 SYNAPSE = BasisSpec(count=2, taps=3)
 SPEC = NetworkSpec(2, 1, (2,), "full", synapse=SYNAPSE, weight_scale=3.0, hidden_rate=0.3)
-
-
-BY_PATH = ("spikes", "potential", "neuron_trace", "own_trace")
 
 
 class Problem(NamedTuple):
@@ -54,6 +53,12 @@ def hidden_weights(network: Network, params: Params) -> Tensor:
     return params.weights["joint"][..., : len(mask), :, :][..., mask, :].flatten(-2)
 
 
+def some_paths(now: Step, take: Callable[[Tensor], Tensor]) -> Step:
+    """A step of some of the paths; inputs are those of all."""
+    traces = tuple(each._replace(neurons=take(each.neurons)) for each in now.traces)
+    return Step(take(now.spikes), take(now.potential), traces, take(now.own_trace))
+
+
 def make(seed: int, steps: int) -> Problem:
     network = networks.build(SPEC, dtype=torch.float64)
     params = networks.init(network, seed)
@@ -71,10 +76,10 @@ def make(seed: int, steps: int) -> Problem:
             network, params, state, inputs[:, t], uniform, clamp=target[:, t], observed=alive, alive=alive
         )
         log_probs.append(glm.log_prob(now.spikes, now.potential)[0])
-        scores.append([leaf[0] for leaf in stepping.local_gradient(network, now, alive)])
-        happened.append(now._replace(**{name: getattr(now, name)[0] for name in BY_PATH}))
+        scores.append(trees.map(lambda leaf: leaf[0], stepping.local_gradient(network, now, alive)))
+        happened.append(some_paths(now, lambda leaf: leaf[0]))
     log_prob = torch.stack(log_probs, 1)
-    stacked = Params(*(torch.stack(leaf, 1) for leaf in zip(*scores, strict=True)))
+    stacked = trees.map(lambda *leaves: torch.stack(leaves, 1), *scores)
     prior, evidence = log_prob[..., :hidden].sum((1, 2)), log_prob[..., hidden:].sum(2)
     # grad log p(x) = E grad log p(x, h) over the posterior of h
     exact = torch.softmax(prior + evidence.sum(1), 0) @ hidden_weights(network, stacked).sum(1)
@@ -91,7 +96,7 @@ def by_rule(rule: RuleName, problem: Problem, drawn: Tensor) -> Tensor:
     def one(chosen: Tensor) -> Tensor:
         state, total = start, torch.zeros_like(problem.exact)
         for t, now in enumerate(problem.happened):
-            taken = now._replace(**{name: getattr(now, name)[None, chosen] for name in BY_PATH})
+            taken = some_paths(now, lambda leaf: leaf[None, chosen])
             read = torch.tensor([as_it_comes or t == steps - 1])
             state, direction = advancing.advance(
                 spec, network, params, state, taken, observed=true, alive=true, read=read

@@ -16,10 +16,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -66,6 +67,23 @@ class Case:
     def __post_init__(self) -> None:
         """Check the fields once."""
         checks.fields(self)
+
+
+def written(case: Case) -> dict[str, Any]:
+    """A case as JSON can hold it; its network is one of a topology, and its rule one by name."""
+    assert case.network.custom is None
+    return dataclasses.asdict(case)
+
+
+def read(told: dict[str, Any]) -> Case:
+    """The case of :func:`written`."""
+    network = dict(told["network"])
+    bases: dict[str, Any] = {name: BasisSpec(**network.pop(name)) for name in ("synapse", "self_filter")}
+    learning = told["learning"]
+    if learning is not None:
+        rule, optimiser = RuleSpec(**learning["rule"]), OptimiserSpec(**learning["optimiser"])
+        learning = Learning(**learning | {"rule": rule, "optimiser": optimiser})
+    return Case(**told | {"network": NetworkSpec(**network, **bases), "learning": learning})
 
 
 class _Sizes:

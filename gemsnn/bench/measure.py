@@ -19,12 +19,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 import torch
 
+from gemsnn.bench import cases
 from gemsnn.bench.cases import Case
 from gemsnn.kernels import KERNELS, Kernel
 from gemsnn.machine import children
@@ -112,7 +113,7 @@ def in_child(job: Job) -> Outcome:
     """Do a job in a fresh process; what that process says of a failure goes to standard error."""
     with Children() as running:
         code, told = running.run(
-            children.module("gemsnn.bench.measure"), msgspec.json.encode(job), output=True
+            children.module("gemsnn.bench.measure"), msgspec.json.encode(_plain(job)), output=True
         )
     if code:
         return Outcome(failed=code)
@@ -192,7 +193,7 @@ def _batches(case: Case, path: Path) -> list[Batch]:
     return [
         Batch(
             spikes=spikes[rows],
-            target=target[rows][:, None].repeat(1, case.steps, 1),
+            target=target[rows][:, None].repeat(1, case.steps, len(case.network.graph.visible)),
             length=torch.full((case.batch,), case.steps),
             label=label[rows],
             address=torch.arange(rows.start, rows.stop),
@@ -205,5 +206,12 @@ def _batches(case: Case, path: Path) -> list[Batch]:
     ]
 
 
+def _plain(job: Job) -> dict[str, Any]:
+    """A job as JSON can hold it."""
+    return msgspec.structs.asdict(job) | {"case": None if job.case is None else cases.written(job.case)}
+
+
 if __name__ == "__main__":
-    print(msgspec.json.encode(work(msgspec.json.decode(children.job(), type=Job))).decode())
+    told = msgspec.json.decode(children.job())
+    asked = Job(**told | {"case": None if told["case"] is None else cases.read(told["case"])})
+    print(msgspec.json.encode(work(asked)).decode())

@@ -43,7 +43,9 @@ root = "some/where"
 limit = 50
 [network]
 hidden = [4, 3]
+topology = "layered"
 [rule]
+rule = "gem-cv"
 kappa = 1
 gamma = 0.5
 [optimiser]
