@@ -35,7 +35,6 @@ from gemsnn.rules import loading, optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.runs.config import Settings
-from gemsnn.types import collate
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 RULES = ("gem-cv", "mine.py:sharp")
@@ -85,7 +84,7 @@ def batches(pairs: int, folder: Path) -> None:
     params = networks.init(network, 0)
     own = loading.load(f"{folder}/mine.py:sharp")
     for size in (16, 1):
-        batch = collate([data[index] for index in range(size)])
+        batch = networks.batch(network, [data[index] for index in range(size)])
         for every in (None, 8, 1):
             spec = OptimiserSpec("adam" if every is None else "sgd", lr=1e-4)
             seconds: tuple[list[float], list[float]] = ([], [])
