@@ -233,12 +233,8 @@ def log_likelihood(network: Network, params: Params, presentation: Presentation)
 def gradient(objective: Callable[[Params], Tensor], params: Params) -> Params:
     """The gradient of an objective of the parameters, by autograd; zero for what it does not depend on."""
     leaves = trees.map(lambda leaf: leaf.clone().requires_grad_(), params)
-    return _slopes(objective(leaves), leaves)
-
-
-def _slopes(value: Tensor, leaves: Params) -> Params:
     flat = list(trees.leaves(leaves))
-    slopes = torch.autograd.grad(value, flat, materialize_grads=True, retain_graph=True)
+    slopes = torch.autograd.grad(objective(leaves), flat, materialize_grads=True)
     found = dict(zip(map(id, flat), slopes, strict=True))
     return trees.map(lambda leaf: found[id(leaf)], leaves)
 
@@ -260,15 +256,20 @@ def expected_gem(network: Network, params: Params, presentation: Presentation, c
     """``E sum_k q^k grad log p(x, h^k)`` over all K-tuples of hidden paths, ``q = softmax_k log p(x || h^k)``."""
     leaves = trees.map(lambda leaf: leaf.clone().requires_grad_(), params)
     priors, likelihoods = path_log_probs(network, leaves, presentation)
-    scores = [_slopes(value, leaves) for value in priors + likelihoods]
+    flat = list(trees.leaves(leaves))
+    rows = torch.autograd.grad(
+        priors + likelihoods,
+        flat,
+        torch.eye(len(priors), dtype=torch.float64),
+        is_grads_batched=True,
+        materialize_grads=True,
+    )
+    scores = dict(zip(map(id, flat), rows, strict=True))  # of every path, [P, ..]
     priors, likelihoods = priors.detach(), likelihoods.detach()
     chosen = tuples(len(priors), compartments)
     share = priors[chosen].sum(1, keepdim=True).exp() * torch.softmax(likelihoods[chosen], 1)
     of_path = torch.zeros_like(priors).index_add(0, chosen.flatten(), share.flatten())
-    total = trees.map(torch.zeros_like, params)
-    for weight, score in zip(of_path, scores, strict=True):
-        total = trees.map(lambda sum_, leaf, weight=weight: sum_ + weight * leaf, total, score)
-    return total
+    return trees.map(lambda leaf: torch.einsum("p,p...->...", of_path, scores[id(leaf)]), leaves)
 
 
 def expected_reward(

@@ -39,6 +39,9 @@ class Population:
 
     def __post_init__(self) -> None:
         """Check the fields once."""
+        missing = [each for each in METHODS if not callable(getattr(self.neuron, each, None))]
+        if missing:  # asked before the fields, to say which
+            raise InputError(f"the neurons of population {self.name!r} lack {', '.join(missing)}")
         checks.fields(self)
         if len(self.shape) not in (1, 3):
             raise InputError(
@@ -48,9 +51,6 @@ class Population:
             raise InputError(
                 f"a population needs a name of its own without blanks, dots, slashes or dashes, not {self.name!r}"
             )
-        missing = [each for each in METHODS if not callable(getattr(self.neuron, each, None))]
-        if missing:
-            raise InputError(f"the neurons of population {self.name!r} lack {', '.join(missing)}")
         if self.neuron.name == "winner-take-all" and (self.rate or 0) * self.sheet.size >= 1:
             raise InputError(
                 f"the rate of population {self.name!r} must be below 1 / {self.sheet.size}, since the neurons "
@@ -126,8 +126,8 @@ class Graph:
             )
         seen: set[str] = set()
         for projection in self.projections:
-            for end in (projection.source, projection.target):
-                if end not in [*names, *([INPUTS] if end is projection.source else [])]:
+            for end, known in ((projection.source, [INPUTS, *names]), (projection.target, names)):
+                if end not in known:
                     raise InputError(
                         f"the projection {projection.name} ends at {end!r}, which is no population; there are "
                         f"{', '.join(names)}"

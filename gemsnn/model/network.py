@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from gemsnn import rng
 from gemsnn.errors import InputError
@@ -134,16 +135,24 @@ class Network(NamedTuple):
             if link.is_joint:
                 found += self.mask.sum(0).double()
                 continue
-            ones = None if link.shape is None else found.new_ones(*link.shape[:-1], 1)
-            if ones is not None and link.mask is not None:
-                ones *= link.mask[..., None]
-            heard = link.kind.credit(
-                ones, found.new_ones(link.receivers.size), link.senders, link.receivers, 1
-            )
             span = link.inputs if link.hears_inputs else slice(m + link.neurons.start, m + link.neurons.stop)
-            found[span] += (heard[:, 0] != 0).double() * link.receivers.size if ones is None else heard[:, 0]
+            found[span] += _heard_by(link, found)
         found[m:] += self.own
         return found
+
+
+def _heard_by(link: Link, like: Tensor) -> Tensor:
+    """By how many receivers of the link each of its senders is heard, ``[m]``."""
+    if link.shape is not None:
+        ones = like.new_ones(*link.shape[:-1], 1)
+        if link.mask is not None:
+            ones *= link.mask[..., None]
+        return link.kind.credit(ones, like.new_ones(link.receivers.size), *link.ends, 1)[:, 0]
+    found = like.new_zeros(link.senders.size)
+    for some in torch.arange(link.receivers.size, device=like.device).split(256):
+        alone = one_hot(some, link.receivers.size).to(like)  # each receiver by itself
+        found += (link.kind.credit(None, alone, *link.ends, 1)[..., 0] != 0).sum(0)
+    return found
 
 
 def _stretches(populations: tuple[Population, ...], start: int) -> list[Stretch]:
@@ -209,6 +218,11 @@ def _sites(graph: Graph) -> Tensor:
 
 
 def _masks(spec: NetworkSpec, graph: Graph, given: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
+    shapes = _mask_shapes(spec, graph)
+    if strange := [name for name in given if name not in shapes]:
+        raise InputError(
+            f"there is a mask for {strange[0]}, which has none; give the settings and the checkpoint of one run"
+        )
     if spec.is_joint:
         allowed = given.get(JOINT)
         if allowed is None:
@@ -219,20 +233,32 @@ def _masks(spec: NetworkSpec, graph: Graph, given: dict[str, Tensor], seed: int)
                 allowed &= torch.from_numpy(draws < sparse.pop())
             elif sparse:
                 _thin(graph, allowed, seed)
-        _check_mask(allowed, (spec.neurons, spec.inputs + spec.neurons))
+        _check_mask(allowed, shapes[JOINT])
         return {JOINT: links.without_self(allowed, spec.inputs)}
     found = {}
     for each in graph.projections:
-        shape = each.kind.shape(graph.sheet(each.source), graph.sheet(each.target))
+        if each.name not in shapes:
+            continue
         if each.name in given:
-            _check_mask(given[each.name], shape)
             found[each.name] = given[each.name]
+            _check_mask(given[each.name], shapes[each.name])
         elif isinstance(each.kind, Masked):
-            found[each.name] = _drawn(each.kind, each.name, shape or (), seed)
-        if each.source == each.target and shape is not None and len(shape) == 2:
-            allowed = found.get(each.name, torch.ones(shape, dtype=torch.bool)).clone()
+            found[each.name] = _drawn(each.kind, each.name, shapes[each.name], seed)
+        if each.source == each.target:
+            allowed = found.get(each.name, torch.ones(shapes[each.name], dtype=torch.bool)).clone()
             found[each.name] = allowed.fill_diagonal_(False)
     return found
+
+
+def _mask_shapes(spec: NetworkSpec, graph: Graph) -> dict[str, tuple[int, ...]]:
+    """Of the links that can have a mask, those with a weight for every receiver and sender: ``(n, m)``."""
+    if spec.is_joint:
+        return {JOINT: (spec.neurons, spec.inputs + spec.neurons)}
+    shapes = {
+        each.name: each.kind.shape(graph.sheet(each.source), graph.sheet(each.target))
+        for each in graph.projections
+    }
+    return {name: shape for name, shape in shapes.items() if shape is not None and len(shape) == 2}
 
 
 def _drawn(kind: Masked, name: str, shape: tuple[int, ...], seed: int) -> Tensor:
@@ -249,13 +275,14 @@ def _thin(graph: Graph, allowed: Tensor, seed: int) -> None:
             block &= _drawn(each.kind, each.name, tuple(block.shape), seed)
 
 
-def _check_mask(mask: Tensor, shape: tuple[int, ...] | None) -> None:
-    if shape is None or mask.shape != shape:
+def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
+    if mask.shape != shape:
         raise InputError(
-            f"the mask has the shape {list(mask.shape)} where the network needs {list(shape or ())}; give the "
-            "settings and "
+            f"the mask has the shape {list(mask.shape)} where the network needs {list(shape)}; give the settings and "
             "the checkpoint of one run"
         )
+    if mask.dtype != torch.bool:
+        raise InputError(f"a mask must be bool, not {mask.dtype}")
 
 
 def check_params(network: Network, params: Params) -> None:

@@ -114,7 +114,7 @@ class NetworkSpec:
         """How many numbers the weights are; where all projections are dense, of every neuron from all others."""
         graph = self.graph
         if self.is_joint:
-            return self.neurons * (self.inputs + self.neurons) * self.synapse.count
+            return self.neurons * (self.inputs + self.neurons) * self.banks[0][0].count
         shapes = [
             (each, each.kind.shape(graph.sheet(each.source), graph.sheet(each.target)))
             for each in graph.projections

@@ -100,13 +100,13 @@ def graph(
     if readouts == "each-layer" and name not in DEEP:
         raise InputError(f"readouts each-layer need the topology {' or '.join(DEEP)}, not {name}")
     groups, kinds = _hidden(inputs, hidden, neurons)
-    many = len(groups) if readouts == "each-layer" else 1
+    many = max(len(groups), 1) if readouts == "each-layer" else 1
     outputs = [
         Population(
             "output" if at == many else f"readout{at}", (classes,), NEURONS[neurons.get("output", "independent")],
             visible=True, feedback=neurons.get("feedback") == "all", rate=neurons.get("visible_rate"),
         )
-        for at in range(1, max(many, 1) + 1)
+        for at in range(1, many + 1)
     ]  # fmt: skip
     names, visible = [group.name for group in groups], [output.name for output in outputs]
     kind: Kind = Masked(density) if name == "sparse" else DENSE
