@@ -192,7 +192,7 @@ REFUSED = {
     "a rate of a circuit": (lambda: Population("a", (4,), CIRCUIT, rate=0.25), "must be below 1 / 4"),
     "neurons that lack": (
         lambda: Population("a", (2,), Half()),
-        "the neurons of population 'a' lack sample, log_prob, error, slope, initial_odds",
+        "that of population 'a' has no sample, log_prob, error, slope, initial_odds",
     ),
     "a pooling into another shape": (
         lambda: of(A, OUT, wires=[Projection(INPUTS, "a", Pooling(2))], inputs=(1, 4, 4)),
