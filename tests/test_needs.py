@@ -26,6 +26,7 @@ OF_SETTINGS = {
     "scale": ("8", [], ["--data", "mnist-dvs", "--root", "/x"]),
     "deflicker": (None, [], ["--data", "mnist-dvs", "--root", "/x"]),
     "deflicker_seed": ("3", [], ["--data", "mnist-dvs", "--root", "/x", "--deflicker"]),
+    "answer": ("all", [], ["--hidden", "4,3", "--readouts", "each-layer"]),
     "density": ("0.5", [], ["--topology", "sparse"]),
     "feedback_count": ("3", ["--feedback", "none"], []),
     "hidden_rate": ("0.2", ["--hidden", ""], []),

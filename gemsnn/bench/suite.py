@@ -35,6 +35,9 @@ REFERENCE_MEMORY = 256_000_000
 """Bytes the reference's eligibility may take where several presentations are measured in parallel."""
 
 PEAK_REPEATS = 8
+WITH_PEERS: tuple[TaskName, ...] = ("peers", "conv")
+"""Tasks that other libraries' networks of the same shape are measured on."""
+
 TABLE_WIDTH = 132
 DISTURBED = 0.2
 """Cores busy with other processes from which on a row is marked."""
@@ -210,8 +213,8 @@ def _tell(case: Case, kernel: str, done: Case, outcome: Outcome) -> None:
         say(f"{what}: {1e3 * _whole(case, done, outcome.seconds):.4g} ms a presentation")
 
 
-def peers(bins: AnyPath, *, repeat: int) -> list[Row]:
-    """Other libraries' networks of the same size on the same bins, measured by ``benchmarks/peers.py``.
+def peers(task: TaskName, bins: AnyPath, *, repeat: int, quick: bool) -> list[Row]:
+    """Other libraries' networks of the shape of a task's on its bins, measured by ``benchmarks/peers.py``.
 
     Raises:
         InputError: this is no checkout of the project, or the measuring failed.
@@ -220,7 +223,8 @@ def peers(bins: AnyPath, *, repeat: int) -> list[Row]:
     script = Path(gemsnn.__file__).parents[1] / "benchmarks" / "peers.py"
     if not script.is_file():
         raise InputError(f"--with-peers needs a checkout of the project: there is no {script}")
-    words = [sys.executable, str(script), "--bins", str(bins), "--repeat", str(repeat)]
+    words = [sys.executable, str(script), task, "--bins", str(bins), "--repeat", str(repeat)]
+    words += ["--quick"] * quick
     with Children() as running:
         code, told = running.run(words, output=True)
     if code:
@@ -239,8 +243,8 @@ def check(
     names, chosen = task_names(task), kernel_names(kernels)
     if repeat < 1:
         raise InputError(f"repeat must be at least 1, not {repeat}")
-    if with_peers and "peers" not in names:
-        raise InputError(f"--with-peers belongs to the tasks peers and all, not to {task}")
+    if with_peers and not set(names) & set(WITH_PEERS):
+        raise InputError(f"--with-peers belongs to the tasks {', '.join(WITH_PEERS)} and all, not to {task}")
     return names, chosen
 
 
@@ -261,7 +265,7 @@ def run(
         kernels: names with commas between them; all if left out.
         repeat: repeats of which the best counts.
         quick: tiny sizes, to see that all works.
-        with_peers: measure other libraries too where the task is ``peers``.
+        with_peers: measure other libraries too where the task is one of :data:`WITH_PEERS`.
 
     Raises:
         InputError: a name is unknown, there is nothing to repeat, or (at the end) measurements failed.
@@ -271,9 +275,9 @@ def run(
         bench = Bench(presentations, chosen, repeat=repeat, quick=quick, folder=Path(folder))
         for name in names:
             yield from bench.task(name)
-            if name == "peers" and with_peers:
+            if name in WITH_PEERS and with_peers:
                 case = cases.cases(name, quick=quick)[0]
-                yield from peers(bench.bins(case), repeat=repeat)
+                yield from peers(name, bench.bins(case), repeat=repeat, quick=quick)
         if bench.failures:
             raise InputError(f"{bench.failures} measurements failed and are left out; see the errors above")
 

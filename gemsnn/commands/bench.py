@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from gemsnn.bench import suite
+from gemsnn.bench.cases import TaskName
 from gemsnn.commands import flags
 from gemsnn.data import datasets
 from gemsnn.runs import console
@@ -20,13 +21,13 @@ def bind(words: Sequence[str]) -> Callable[[], int]:
 
 
 def bench(
-    task: Literal["paper", "batch", "infer", "digits", "growth", "peers", "all"] = "paper",
+    task: TaskName | Literal["all"] = "paper",
     kernels: str | None = None,
     json: bool = False,
     repeat: int = 5,
     quick: bool = False,
     figures: Annotated[Path | None, needs(one_of("task", "paper", "growth", "all"))] = None,
-    with_peers: Annotated[bool, needs(one_of("task", "peers", "all"))] = False,
+    with_peers: Annotated[bool, needs(one_of("task", *suite.WITH_PEERS, "all"))] = False,
 ) -> int:
     """Measure time and memory of the kernels, against the reference and this machine's matrix products.
 
@@ -37,7 +38,8 @@ def bench(
         repeat: repeats of which the best counts.
         quick: tiny sizes, to see that all works.
         figures: a folder for figures of time against K, T, H and M.
-        with_peers: task peers: measure other libraries too, in an environment of their own (made at first use).
+        with_peers: tasks peers and conv: measure other libraries too, in an environment of their own (made at first
+            use).
     """
     suite.check(task, kernels, repeat=repeat, with_peers=with_peers)
     if figures is not None:

@@ -61,6 +61,8 @@ class OnlineSpec:
         address: which of the noises of that seed.
         least_spikes: input spikes (or events, where bins hold counts) in the last ``window`` bins below which there is
             no answer; see :func:`gemsnn.scoring.evaluate.least_spikes_of`.
+        readouts: how much each readout of a network that has several counts, see :func:`gemsnn.scoring.sampling.said`;
+            by default the last alone.
     """
 
     compartments: Count = 10
@@ -69,6 +71,7 @@ class OnlineSpec:
     seed: Seed = 0
     address: Annotated[int, Range(0, 2**32 - 1)] = 0
     least_spikes: Annotated[int, Range(0, 2**63 - 1)] = 1
+    readouts: Annotated[tuple[int, ...], Range(0, 127)] = ()
 
     def __post_init__(self) -> None:
         """Check the fields once."""
@@ -260,9 +263,8 @@ class OnlineLearner:
             )  # fmt: skip
             would = stepping.spike(self.network, uniform[0].transpose(0, 1), done.potential[0])
             fired = would.to(torch.uint8)
-        visible, hidden = sampling.home(
-            fired[..., self.network.spec.answer], done.spikes[0, ..., : self.network.spec.hidden_neurons]
-        )
+        hidden = done.spikes[0, ..., : self.network.spec.hidden_neurons]
+        visible, hidden = sampling.home(sampling.said(self.network, fired, self.spec.readouts), hidden)
         votes, counts = self._vote(visible, first)
         heard = self._hear(spikes)
         return self._answers(votes, counts, heard, hidden, target)

@@ -41,7 +41,9 @@ class Population:
         """Check the fields once."""
         missing = [each for each in METHODS if not callable(getattr(self.neuron, each, None))]
         if missing:  # asked before the fields, to say which
-            raise InputError(f"neuron must be a kind of neuron: that of population {self.name!r} has no {', '.join(missing)}")
+            raise InputError(
+                f"neuron must be a kind of neuron: that of population {self.name!r} has no {', '.join(missing)}"
+            )
         checks.fields(self)
         if len(self.shape) not in (1, 3):
             raise InputError(

@@ -180,10 +180,15 @@ def evidence(network: Network, spikes: Tensor, potential: Tensor) -> Tensor:
     return total
 
 
-def answered(network: Network, spikes: Tensor, potential: Tensor) -> Tensor:
-    """The same of the last readout alone, which answers."""
-    span, neuron = network.visible_stretches[-1]
-    return neuron.log_prob(spikes[..., span], potential[..., span])
+def answered(network: Network, spikes: Tensor, potential: Tensor, weights: tuple[int, ...] = ()) -> Tensor:
+    """The same of the last readout alone, which answers; or, with a weight for each, of all: ``sum_r w_r log p_r``."""
+    each = network.visible_stretches
+    parts = [
+        weight * neuron.log_prob(spikes[..., span], potential[..., span])
+        for weight, (span, neuron) in zip(weights or (0,) * (len(each) - 1) + (1,), each, strict=True)
+        if weight
+    ]
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
 
 
 def local_gradient(network: Network, now: Step, observed: Tensor) -> Params:

@@ -176,10 +176,15 @@ class EvaluateSpec:
     Attributes:
         votes: compartments that answer on the test part, K_I; the scores of fewer come with it.
         decoder: how they answer: each votes for a class, or their hidden spikes tell each class's likelihood.
+        answer: which readouts answer, where a network has several: the last, or all, each with a weight that is chosen
+            on the validation part.
     """
 
     votes: Count = 20
     decoder: Decoder = "votes"
+    answer: Annotated[Literal["last", "all"], needs(one_of("readouts", "each-layer"), given("graph"))] = (
+        "last"
+    )
 
     def __post_init__(self) -> None:
         """Check the fields once."""

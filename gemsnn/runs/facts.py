@@ -19,6 +19,7 @@ from gemsnn.data.reading import Reading
 from gemsnn.errors import InputError
 from gemsnn.runs.config import Settings
 from gemsnn.scoring.answers import Decoder
+from gemsnn.scoring.sampling import Weights
 from gemsnn.store.checkpoints import digest_of
 from gemsnn.store.records import RunFolder
 from gemsnn.types import Layout, first_observed, layout_from
@@ -42,6 +43,8 @@ class Facts:
         seed: of the noise.
         temperatures: fitted on the validation part at the end of the training.
         least_spikes: recordings with fewer input spikes than this where the outputs are observed get no answer.
+        readouts: how much each readout of a network that has several counts in an answer, see
+            :func:`gemsnn.scoring.sampling.said`; none where the last one alone answers.
     """
 
     reading: Reading
@@ -50,6 +53,7 @@ class Facts:
     seed: int
     temperatures: Temperatures = dataclasses.field(default_factory=dict)
     least_spikes: int = 1
+    readouts: Weights = ()
 
     def __post_init__(self) -> None:
         """Check the numbers once."""
@@ -81,6 +85,7 @@ class _Written(msgspec.Struct):
     seed: int
     temperatures: Temperatures
     least_spikes: int
+    readouts: Weights = ()
 
 
 def written(facts: Facts) -> dict[str, Any]:
@@ -110,7 +115,15 @@ def read(told: Mapping[str, Any], where: str) -> Facts:
         raise InputError(f"{where} holds what it should not ({error}); restore it or train again") from None
     layout = layout_from(found.layout, f"the layout in {where}")
     reading = Reading(layout, found.steps, found.counts, found.pad, found.sensor, found.corner, found.names)
-    return Facts(reading, found.warm_up, found.decoder, found.seed, found.temperatures, found.least_spikes)
+    return Facts(
+        reading,
+        found.warm_up,
+        found.decoder,
+        found.seed,
+        found.temperatures,
+        found.least_spikes,
+        found.readouts,
+    )
 
 
 def save_facts(run: RunFolder, facts: Facts) -> None:

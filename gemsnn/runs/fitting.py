@@ -20,7 +20,7 @@ from gemsnn.learn import train
 from gemsnn.learn.train import Watcher
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
-from gemsnn.runs import config, drawing, layers
+from gemsnn.runs import config, drawing, layers, scored
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import Facts
 from gemsnn.runs.layers import CALL, Layer
@@ -84,6 +84,10 @@ def fit(
     held = recordings.select([]) if validation is None else validation
     if len(held):
         reading.check(held)
+    elif chosen.evaluate.answer == "all":
+        raise InputError(
+            "answer 'all' chooses its weights on validation recordings; give some, or answer 'last'"
+        )
     seed, learning = chosen.train.seed, chosen.learning
     devices.check_here(chosen.network.device)
     network = networks.build(
@@ -110,8 +114,11 @@ def fit(
     model = Model(network, learner, facts, chosen, kernel, name)
     if not len(held):
         return model
+    model = scored.answering(model, held)
     found = tuple(measure.fitted_temperatures(model.poll(held, chosen.evaluate.votes, progress=progress)))
-    return dataclasses.replace(model, facts=dataclasses.replace(facts, temperatures={facts.decoder: found}))
+    return dataclasses.replace(
+        model, facts=dataclasses.replace(model.facts, temperatures={facts.decoder: found})
+    )
 
 
 def dataset(

@@ -139,6 +139,7 @@ class Model:
             kernel=self.kernel,
             seed=self.facts.seed if seed is None else seed,
             decoder=decoder or self.facts.decoder,
+            readouts=self.facts.readouts,
             least_spikes=self.facts.least_spikes,
             progress=progress,
         )
@@ -260,6 +261,7 @@ class Model:
             self.facts.seed if seed is None else seed,
             address,
             math.ceil(self.facts.least_spikes * window / whole),
+            self.facts.readouts,
         )
 
     def _read(self, recordings: SpikeSet | Arrays) -> SpikeSet:

@@ -13,7 +13,7 @@ from gemsnn.errors import InputError
 from gemsnn.model.receptive import receptive_fields
 from gemsnn.runs import console
 from gemsnn.runs.models import Model
-from gemsnn.scoring import baseline, evaluate, measure, metrics
+from gemsnn.scoring import baseline, evaluate, measure, metrics, readouts
 from gemsnn.scoring.answers import Answers, Decoder
 from gemsnn.scoring.scores import Baseline, Scores, Tempered
 from gemsnn.store.records import RunFolder
@@ -53,6 +53,18 @@ def scores_of(
         progress=console.bar,
     )
     return dataclasses.replace(found, split=part)
+
+
+def answering(model: Model, held: SpikeSet) -> Model:
+    """The model, with weights of its readouts where all of them are to answer; see :mod:`gemsnn.scoring.readouts`."""
+    spec = model.settings.evaluate
+    if spec.answer == "last":
+        return model
+    weights = readouts.fitted(
+        model.network, model.params, held, spec.votes,
+        kernel=model.kernel, seed=model.facts.seed, decoder=model.facts.decoder,
+    )  # fmt: skip
+    return dataclasses.replace(model, facts=dataclasses.replace(model.facts, readouts=weights))
 
 
 def final(model: Model, splits: Splits) -> Scores:
@@ -98,7 +110,7 @@ def _save_examples(run: RunFolder, model: Model, presentations: SpikeSet, scores
             continue
         shown = evaluate.example(
             model.network, model.params, presentations, found.position, scores.compartments,
-            kernel=model.kernel, seed=model.settings.train.seed,
+            kernel=model.kernel, seed=model.settings.train.seed, readouts=model.facts.readouts,
         )  # fmt: skip
         tensors = {
             "inputs": shown.inputs,

@@ -258,7 +258,7 @@ def _train_in(
                 kernel=kernel, decoder=settings.evaluate.decoder, watcher=watcher,
             )  # fmt: skip
         trained = time.perf_counter()
-        model = dataclasses.replace(model, learner=learner)
+        model = scored.answering(dataclasses.replace(model, learner=learner), splits.validation)
         scores = scored.final(model, splits)
         status = "finished" if finished else "interrupted"
         found = tuple(row.tempered.temperature for row in scores.by_compartments if row.tempered is not None)

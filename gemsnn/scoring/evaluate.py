@@ -22,6 +22,7 @@ from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params, check_params
 from gemsnn.scoring import metrics, sampling
 from gemsnn.scoring.answers import Answers, Decoder, check_decoder, likelihood_answers, vote_answers
+from gemsnn.scoring.sampling import Weights
 from gemsnn.scoring.scores import Mute
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Range
@@ -154,6 +155,7 @@ def predict(
     kernel: Kernel,
     seed: int,
     decoder: Decoder = "votes",
+    readouts: Weights = (),
     least_spikes: int = 1,
     batch: int = 64,
     progress: Progress | None = None,
@@ -168,6 +170,7 @@ def predict(
         kernel: runs the network.
         seed: with the presentations' addresses, of all noise.
         decoder: what makes probabilities of the compartments.
+        readouts: how much each readout counts, see :func:`gemsnn.scoring.sampling.said`; by default the last alone.
         least_spikes: input spikes (or events, where bins hold counts) from a presentation's first observed step on
             without which it is silent and gets no answer; after each step those up to it count; see
             :func:`least_spikes_of`.
@@ -179,6 +182,7 @@ def predict(
             type or range, or network, parameters and presentations do not fit.
     """
     check_decoder(decoder, network)
+    sampling.check_weights(network, readouts)
     _check(network, params, presentations, compartments, batch, seed)
     checks.number(least_spikes, Annotated[int, Range(0, 2**63 - 1)], "least_spikes")
     seed = sampling.free_seed(seed)
@@ -187,9 +191,9 @@ def predict(
     ends, courses = [], []  # at the end, by compartments; and in the course of time
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
     for rows in _shown(network, presentations, batch, progress, "prediction"):
-        free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=seed)
+        free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=seed, readouts=readouts)
         if decoder == "likelihood":
-            evidence = sampling.class_evidence(network, free.potential, rows)
+            evidence = sampling.class_evidence(network, free.potential, rows, readouts)
             end = logspace.running_log_mean_exp(evidence[:, :, -1], 1)
             course = logspace.log_mean_exp(evidence, 1)
         else:
@@ -263,6 +267,7 @@ def example(
     *,
     kernel: Kernel,
     seed: int,
+    readouts: Weights = (),
 ) -> Example:
     """One recording's raster, with the very spikes that :func:`predict` counted.
 
@@ -272,7 +277,9 @@ def example(
     _check(network, params, presentations, compartments, 1, seed)
     checks.number(position, Annotated[int, Range(0, len(presentations) - 1)], "position")
     rows = networks.batch(network, [presentations[position]])
-    free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=sampling.free_seed(seed))
+    free = sampling.free(
+        network, params, rows, compartments, kernel=kernel, seed=sampling.free_seed(seed), readouts=readouts
+    )
     hidden = network.spec.hidden_neurons
     shown, spikes, votes = sampling.home(rows.spikes[0], free.spikes[0], free.votes[0, :, -1])
     return Example(

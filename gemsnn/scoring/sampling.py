@@ -16,9 +16,13 @@ from torch import Tensor
 from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel
+from gemsnn.model import network as networks
 from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
 from gemsnn.types import Batch, class_target
+
+Weights = tuple[int, ...]
+"""How much each readout of a network counts in an answer, in whole numbers; none where the last one alone answers."""
 
 
 class Free(NamedTuple):
@@ -27,7 +31,7 @@ class Free(NamedTuple):
     Attributes:
         votes: int64 ``[B, K, T]``, the class each compartment would name after each step; where a presentation
             has ended, its last vote stands.
-        counts: int64 ``[B, K, T, V]``, see :func:`spike_counts`.
+        counts: int64 ``[B, K, T, C]``, see :func:`spike_counts`.
         spikes: uint8 ``[B, K, T, N]``.
         potential: ``[B, K, T, N]``.
     """
@@ -63,17 +67,44 @@ def clamped(
 
 
 def free(
-    network: Network, params: Params, batch: Batch, compartments: int, *, kernel: Kernel, seed: int
-) -> Free:
-    """Run K compartments with free visible neurons and take their votes after every step."""
+    network: Network, params: Params, batch: Batch, compartments: int, *, kernel: Kernel, seed: int,
+    readouts: Weights = (),
+) -> Free:  # fmt: skip
+    """Run K compartments with free visible neurons and take their votes after every step.
+
+    ``readouts`` are the weights of :func:`said`.
+    """
     run = kernel.rollout(network, params, batch, compartments, seed=seed, clamp=False)
-    visible = run.spikes[..., network.spec.answer]
-    counts = spike_counts(visible, batch)
+    counts = spike_counts(said(network, run.spikes, readouts), batch)
     return Free(votes(counts, batch, seed=tie_seed(seed)), counts, run.spikes, run.potential)
 
 
+def said(network: Network, spikes: Tensor, readouts: Weights = ()) -> Tensor:
+    """What the readouts say of each class: ``sum_r w_r s_r,c``, in the type of the spikes ``[.., N]``, ``[.., C]``.
+
+    Without weights that is the last readout's spikes.
+
+    Raises:
+        InputError: there are not as many weights as readouts.
+    """
+    if not readouts:
+        return spikes[..., network.spec.answer]
+    check_weights(network, readouts)
+    shared = spikes[..., network.spec.hidden_neurons :].unflatten(-1, (len(readouts), network.spec.visible))
+    return (shared * shared.new_tensor(readouts)[:, None]).sum(-2, dtype=spikes.dtype)
+
+
+def check_weights(network: Network, readouts: Weights) -> None:
+    """Raise :class:`InputError` unless these can be the weights of a network's readouts."""
+    wanted = len(network.graph.visible)
+    if readouts and (len(readouts) != wanted or min(readouts) < 0 or not 0 < sum(readouts) < 128):
+        raise InputError(
+            f"readouts must be {wanted} whole weights, not negative, whose sum is 1 to 127, not {readouts}"
+        )
+
+
 def spike_counts(visible: Tensor, batch: Batch) -> Tensor:
-    """Spikes ``[B, K, T, V]`` so far, where they would be observed: int64 ``[B, K, T, V]``."""
+    """Spikes ``[B, K, T, C]`` so far, where they would be observed: int64 ``[B, K, T, C]``."""
     return (visible * batch.observed[:, None, :, None]).to(torch.int64).cumsum(2)
 
 
@@ -118,16 +149,17 @@ def deaf_to_visible(network: Network) -> bool:
     return not (heard or bool(network.own[hidden:].any()))
 
 
-def class_evidence(network: Network, potential: Tensor, batch: Batch) -> Tensor:
+def class_evidence(network: Network, potential: Tensor, batch: Batch, readouts: Weights = ()) -> Tensor:
     """``v^k_c[t] = sum_{t' <= t} sum_{i visible} log p(x_c[i, t'] | u^k[i, t'])``, float64 ``[B, K, T, C]``, nats.
 
     ``x_c`` is the target that the presentation would have, were its class ``c``; after the presentation's end the
-    sums stand still.
+    sums stand still. Of several readouts the last one's neurons are meant, or, with weights, ``sum_r w_r v_r``.
 
     Args:
         network: one that is :func:`deaf_to_visible`.
         potential: ``[B, K, T, N]`` of a free run.
         batch: gives lengths and targets.
+        readouts: the weights.
 
     Raises:
         InputError: the presentations' own targets are not those of their classes.
@@ -142,9 +174,12 @@ def class_evidence(network: Network, potential: Tensor, batch: Batch) -> Tensor:
             "the decoder likelihood needs presentations whose targets are those of their classes; "
             "use the decoder votes"
         )
+    check_weights(network, readouts)
     double = potential.double()
     spikes, scores = torch.zeros_like(double), []
     for c in range(classes):
-        spikes[..., network.spec.answer] = target[:, None, c].to(double)
-        scores.append(stepping.answered(network, spikes, double))
+        spikes[..., network.spec.hidden_neurons :] = networks.targets(network, target[:, c])[:, None].to(
+            double
+        )
+        scores.append(stepping.answered(network, spikes, double, readouts))
     return (torch.stack(scores, -1) * batch.observed[:, None, :, None]).cumsum(2)
