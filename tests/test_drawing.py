@@ -162,7 +162,9 @@ def test_hidden_groups_and_readouts_that_cannot_be(words, said, capsys):
 def test_every_layer_learns_from_its_own_readout(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = "--limit 30 --bin-us 100000 --batch 8 --epochs 1 --votes 2 --compartments 1 --update-every presentation"
-    words += " --topology conv --hidden 4x5s2,6x3s2,9 --readouts each-layer --answer all --rule one-hop --out run"
+    words += (
+        " --topology conv --hidden 4x5s2,6x3s2,9 --readouts each-layer --answer all --rule one-hop --out run"
+    )
     words += " --warm-up 0"  # 20 bins of 80 hold events
     assert main(["train", *words.split()]) == 0
     model = load_model("run")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import gemsnn
 import numpy as np
 import pytest
 import torch
+
+import gemsnn
 from gemsnn.errors import InputError
 from gemsnn.kernels import Kernel, Rollout, reference
 from gemsnn.learn.online import OnlineLearner

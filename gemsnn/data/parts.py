@@ -42,13 +42,16 @@ class Listing:
         where: the folder or file, for messages.
         train: recordings for training and validation.
         test: recordings for testing.
-        read: the recordings of items, one by one.
+        read: the recordings of items, one by one; a function of a module, or a value that can be pickled, since it is
+            called in processes of their own.
         prepare: what is done to a recording before it is binned; ``None`` for nothing.
         width: sensor width in pixels.
         height: sensor height in pixels.
         classes: how many classes there are.
         notes: what a user should know already.
         seen: what was noticed of the events, for the refusal of a part without spikes.
+        names: of the classes, in the order of their labels; by default their numbers.
+        validation: recordings for validation, where the data set has such a part; else a share of ``train`` is taken.
     """
 
     name: str
@@ -62,6 +65,8 @@ class Listing:
     notes: tuple[str, ...] = ()
     prepare: Callable[[Item, Recording], Recording] | None = None
     seen: str = ""
+    names: tuple[str, ...] = ()
+    validation: Sequence[Item] | None = None
 
 
 def load(
