@@ -96,7 +96,7 @@ def write_bins(path: Path, splits: Splits) -> None:
     arrays: dict[str, Any] = {"inputs": np.array(splits.train.layout.inputs)}
     for name in PARTS:
         part: SpikeSet = getattr(splits, name)
-        arrays[f"{name}_spikes"] = part.values.reshape(len(part), -1, part.values.shape[1])
+        arrays[f"{name}_spikes"] = np.stack([np.packbits(part.bins(i), axis=1) for i in range(len(part))])
         arrays[f"{name}_labels"] = part.labels
     np.savez(path, **arrays)
 

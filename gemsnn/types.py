@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
 from gemsnn.errors import InputError
+from gemsnn.rows import SpikeRows
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Range
 
@@ -97,20 +98,54 @@ def layout_from(fields: Any, where: str) -> Layout:
         raise InputError(f"{where} is damaged ({error}); restore the file or train again") from None
 
 
-class Presentation(NamedTuple):
+class _Presentation(NamedTuple):
+    spikes: Tensor | SpikeRows
+    target: Tensor
+    label: int
+    address: int
+
+
+class Presentation(_Presentation):
     """One labelled recording, binned.
 
+    Its spikes are given densely, uint8 ``[T, M]``, or as :class:`~gemsnn.rows.SpikeRows`, and can be had as either.
+
     Attributes:
-        spikes: uint8 ``[T, M]``, the inputs of each step.
         target: uint8 ``[T, V]``, what the visible neurons should do at each step.
         label: the class, ``0 <= label < V``.
         address: the presentation's own number; with the seed it addresses all noise it will meet.
     """
 
-    spikes: Tensor
-    target: Tensor
-    label: int
-    address: int
+    __slots__ = ()
+
+    @property
+    def given(self) -> Tensor | SpikeRows:
+        """The spikes as they were given."""
+        return self[0]
+
+    @property
+    def spikes(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The inputs of each step, uint8 ``[T, M]``, made anew at every call where they are held sparsely."""
+        return dense(self[0])
+
+    @property
+    def rows(self) -> SpikeRows:
+        """The inputs that spiked at each step."""
+        return sparse(self[0])
+
+
+def dense(spikes: Tensor | SpikeRows) -> Tensor:
+    """Spikes as a tensor, uint8 ``[R, M]``."""
+    if not isinstance(spikes, SpikeRows):
+        return spikes
+    import torch
+
+    return torch.from_numpy(spikes.dense())
+
+
+def sparse(spikes: Tensor | SpikeRows) -> SpikeRows:
+    """Spikes as rows; of a tensor, uint8 ``[R, M]``."""
+    return spikes if isinstance(spikes, SpikeRows) else SpikeRows.of(spikes.cpu().numpy())
 
 
 def class_target(label: int, steps: int, classes: int) -> Tensor:
@@ -134,7 +169,7 @@ class Batch(NamedTuple):
     """Presentations side by side, padded to the longest.
 
     Attributes:
-        spikes: uint8 ``[B, T, M]``, zero in the padding.
+        rows: the inputs that spiked at each step of each presentation, ``B T`` rows; none in the padding.
         target: uint8 ``[B, T, V]``, zero in the padding.
         length: int64 ``[B]``; steps ``t >= length`` are padding, without evidence, spikes or learning.
         label: int64 ``[B]``.
@@ -142,7 +177,7 @@ class Batch(NamedTuple):
         begin: int64 ``[B]``, the first steps at which the visible neurons are observed, see :func:`first_observed`.
     """
 
-    spikes: Tensor
+    rows: SpikeRows
     target: Tensor
     length: Tensor
     label: Tensor
@@ -150,18 +185,55 @@ class Batch(NamedTuple):
     begin: Tensor
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """B, T and M."""
+        count, steps = self.target.shape[:2]
+        return count, steps, self.rows.inputs
+
+    def dense(self) -> Tensor:
+        """The spikes, uint8 ``[B, T, M]``, on the device of the other tensors."""
+        import torch
+
+        count, steps, inputs = self.shape
+        device = self.length.device
+        if device.type == "cpu":
+            return torch.from_numpy(self.rows.dense()).view(count, steps, inputs)
+        place = torch.from_numpy(self.rows.row * inputs + self.rows.held).to(device)
+        out = torch.zeros(count * steps * inputs, dtype=torch.uint8, device=device)
+        out[place] = torch.from_numpy(self.rows.sizes).to(device)
+        return out.view(count, steps, inputs)
+
+    def some(self, presentations: slice) -> Batch:
+        """Some of the presentations, side by side."""
+        low, high, _ = presentations.indices(len(self.label))
+        steps = self.target.shape[1]
+        rows = self.rows.part(low * steps, high * steps)
+        return Batch(rows, *(leaf[presentations] for leaf in self[1:]))  # pyright: ignore[reportArgumentType]
+
+    def to(self, device: object) -> Batch:
+        """The same on a device; rows stay where they are."""
+        return Batch(self.rows, *(leaf.to(device) for leaf in self[1:]))  # pyright: ignore
+
+    @property
+    def came(self) -> Tensor:
+        """Input spikes (or events, where bins hold counts) of each step, int64 ``[B, T]``."""
+        import torch
+
+        return torch.from_numpy(self.rows.per_row()).view(self.shape[:2]).to(self.length.device)
+
+    @property
     def alive(self) -> Tensor:
         """Bool ``[B, T]``: true where a step is real and false where it is padding."""
         import torch
 
-        return torch.arange(self.spikes.shape[1], device=self.length.device) < self.length[:, None]
+        return torch.arange(self.target.shape[1], device=self.length.device) < self.length[:, None]
 
     @property
     def observed(self) -> Tensor:
         """Bool ``[B, T]``: at which steps the target is evidence."""
         import torch
 
-        step = torch.arange(self.spikes.shape[1], device=self.length.device)
+        step = torch.arange(self.target.shape[1], device=self.length.device)
         return (step >= self.begin[:, None]) & self.alive
 
 

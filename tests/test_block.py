@@ -17,6 +17,7 @@ from gemsnn.kernels.block import kernel as block
 from gemsnn.kernels.block import spikes, steps, terms
 from gemsnn.kernels.wiring import groups_of
 from gemsnn.model import network as networks
+from gemsnn.rows import SpikeRows
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
@@ -119,7 +120,7 @@ def test_counts_of_events_and_long_feedback(always_pending):
     network, params = make_network(4, (3,), 2, topology="full", taps=3, feedback="hidden")
     network = network._replace(own_taps=torch.linspace(1, 0.1, 7).double()[None])
     batch = make(Case(inputs=4, visible=2))[2]
-    batch = batch._replace(spikes=batch.spikes * 3)
+    batch = batch._replace(rows=SpikeRows.of(3 * batch.rows.dense()))
     spec = OptimiserSpec("sgd", lr=0.05)
     learning = Learning(RULES[1], spec, 3, 1)
     got, want = (

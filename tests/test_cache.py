@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from dataclasses import fields, replace
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,11 @@ def make(counts: bool = False) -> SpikeSet:
 
 
 def same(a: SpikeSet, b: SpikeSet) -> bool:
-    arrays = all(
-        np.array_equal(getattr(a, name), getattr(b, name))
-        and getattr(a, name).dtype == getattr(b, name).dtype
-        for name in ("values", "starts", "labels", "address")
-    )
-    return arrays and a.layout == b.layout and a.packed == b.packed
+    names = ("rows.indices", "rows.indptr", "starts", "labels", "address")
+    pairs = [(attrgetter(name)(a), attrgetter(name)(b)) for name in names]
+    arrays = all(np.array_equal(one, other) and one.dtype == other.dtype for one, other in pairs)
+    counts = (a.rows.counts is None) == (b.rows.counts is None) and np.array_equal(a.rows.sizes, b.rows.sizes)
+    return arrays and counts and a.layout == b.layout and a.counts == b.counts
 
 
 @pytest.fixture(autouse=True)

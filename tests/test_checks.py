@@ -33,6 +33,7 @@ from gemsnn.kernels import Learning
 from gemsnn.model.batches import collate
 from gemsnn.model.graph import Graph, Population, Projection
 from gemsnn.model.network import NetworkSpec
+from gemsnn.rows import SpikeRows
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.runs.config import EvaluateSpec, NetworkChoice, Settings
@@ -76,6 +77,7 @@ RESULTS = {
     "gemsnn.specs.checks.Range": "the checks' own",
     "gemsnn.store.checkpoints.Checkpoints": "a folder's path and nothing else",
     "gemsnn.commands.flags.Plain": "a command's note of a parameter of its own",
+    "gemsnn.rows.SpikeRows": "made by its own functions; a set of recordings checks what it is given",
     "gemsnn.data.parts.Item": "a note that a loader makes for itself",
     "gemsnn.data.parts.Listing": "what a loader of the library says of its files",
     "gemsnn.model.links.Link": "what building a network makes",
@@ -245,7 +247,7 @@ CHANGED_TOGETHER = {
     "SweepSpec.votes", "ArrivalSpec.max_gap_us", "ArrivalSpec.reorder_us", "RuleSpec.sparsity", "RuleSpec.rule",
     "RuleSpec.readout", "EmulatorSpec.width", "EmulatorSpec.height", "EmulatorSpec.duration_us", "EmulatorSpec.step_us",
     "EmulatorSpec.swing_x_px", "EmulatorSpec.swing_y_px", "NetworkSpec.inputs", "NetworkSpec.visible", "BasisSpec.taps",
-    "NetworkSpec.visible_rate", "DataSpec.data", "SpikeSet.packed", "RuleSpec.average", "RuleSpec.kappa",
+    "NetworkSpec.visible_rate", "DataSpec.data", "SpikeSet.counts", "RuleSpec.average", "RuleSpec.kappa",
     "RuleSpec.gamma", "NetworkSpec.readouts", "NetworkChoice.readouts", "NetworkSpec.topology", "NetworkSpec.sheet",
 }  # fmt: skip
 """Fields that depend on others, so that not every value of their range passes alone."""
@@ -351,10 +353,10 @@ def test_layouts(field, value):
         ({"starts": np.array([0, 4, 3, 6])}, "starts must rise from 0"),
         ({"starts": np.array([0, 3, 3, 6])}, "starts must rise from 0"),
         ({"starts": np.array([1, 3, 4, 6])}, "starts must rise from 0"),
-        ({"packed": False}, r"values must have the shape \[steps, 18\] for 18 inputs, not packed, not \[6, 3\]"),
-        ({"layout": LAYOUT._replace(width=9)}, r"values must have the shape \[steps, 7\] for 54 inputs, packed"),
+        ({"rows": SpikeRows.of(np.full((6, 18), 2, np.uint8))}, "rows must not hold numbers of events"),
+        ({"layout": LAYOUT._replace(width=9)}, "rows must be of the 54 inputs of the layout, not of 18"),
         ({"layout": LAYOUT._replace(classes=2)}, "the label 2 is out of range"),
-        ({"values": np.ones((6, 3))}, "values must be an array of uint8"),
+        ({"rows": np.ones((6, 18))}, "rows must be a SpikeRows"),
     ],
 )  # fmt: skip
 def test_spike_sets(changed, said):

@@ -69,7 +69,7 @@ def test_learning_and_rollouts_stay_on_the_device(kernel, graph, device):
     for clamp in (True, False):
         run = kernel.rollout(network, params, batch, 3, seed=5, clamp=clamp)
         assert all(leaf.device.type == device for leaf in run)
-        assert run.potential.shape == (3, 3, batch.spikes.shape[1], network.spec.neurons)
+        assert run.potential.shape == (3, 3, batch.shape[1], network.spec.neurons)
 
 
 @pytest.mark.parametrize("device", REAL)

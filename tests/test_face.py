@@ -116,7 +116,7 @@ def test_arrays_become_recordings(recordings):
     np.testing.assert_array_equal(recordings.bins(3), spikes[3])
     assert [recordings.names[row.label] for row in recordings] == labels
     numbered = gemsnn.Recordings.from_arrays(list(spikes), [2, 0] * 6, bin_us=5, counts=True, classes=4)
-    assert (numbered.layout.classes, numbered.names, numbered.packed) == (4, None, False)
+    assert (numbered.layout.classes, numbered.names, numbered.counts) == (4, None, True)
 
 
 def test_pictures_lie_as_a_layout_has_them():

@@ -57,7 +57,7 @@ def test_potentials_equal_plain_loops(name, clamp):
     for b, steps in enumerate((7, 5)):
         for k in range(2):
             for t in range(steps):
-                want = potential(network, params, batch.spikes[b].double(), spikes[b, k], t)
+                want = potential(network, params, batch.dense()[b].double(), spikes[b, k], t)
                 torch.testing.assert_close(found[b, k, t], want)
 
 
@@ -66,7 +66,7 @@ def test_local_gradients_equal_autograd(name):
     network, params, presentation = made(name, 6)
     batch = networks.batch(network, [presentation])
     _, spikes, steps = run(network, params, batch, 2)
-    inputs, where = batch.spikes[0].double(), spans(network)
+    inputs, where = batch.dense()[0].double(), spans(network)
     for k in range(2):
         for t in range(6):
 

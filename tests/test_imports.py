@@ -8,10 +8,10 @@ import pytest
 import gemsnn
 
 ORDER = [
-    "errors", "specs", "types", "machine", "store", "rng", "data", "model", "rules", "kernels", "scoring", "learn",
-    "report", "runs", "bench", "reproduce", "streaming", "commands",
+    "errors", "rows", "specs", "types", "machine", "store", "rng", "data", "model", "rules", "kernels", "scoring",
+    "learn", "report", "runs", "bench", "reproduce", "streaming", "commands",
 ]  # fmt: skip
-BELOW_DATA = {"errors", "machine", "specs", "types", "rng", "data"}
+BELOW_DATA = {"errors", "machine", "rows", "specs", "types", "rng", "data"}
 NOT_DATA = {"model", "rules", "kernels", "scoring", "bench"}
 ROOT = Path(gemsnn.__file__).parent
 

@@ -23,10 +23,10 @@ def run(network, params, batch, compartments, clamp=True):
     """Step through a batch; potentials and spikes, ``[B, K, T, N]``, and the steps."""
     state = stepping.initial_state(network, len(batch.label), compartments)
     steps = []
-    for t in range(batch.spikes.shape[1]):
+    for t in range(batch.shape[1]):
         uniform = rng.uniforms(9, batch.address, range(t, t + 1), compartments, network.spec.neurons)[:, 0]
         state, now = stepping.step(
-            network, params, state, batch.spikes[:, t], uniform.double(),
+            network, params, state, batch.dense()[:, t], uniform.double(),
             clamp=batch.target[:, t], observed=batch.observed[:, t] & clamp, alive=batch.alive[:, t],
         )  # fmt: skip
         steps.append(now)
@@ -42,7 +42,7 @@ def test_potentials_equal_plain_loops(topology, clamp):
     for b in range(2):
         for k in range(3):
             for t in range(6):
-                want = potential(network, params, batch.spikes[b].double(), spikes[b, k], t)
+                want = potential(network, params, batch.dense()[b].double(), spikes[b, k], t)
                 torch.testing.assert_close(found[b, k, t], want)
 
 
@@ -71,7 +71,7 @@ def test_local_scores_equal_autograd(topology):
     network, params = make_network(hidden=(2, 1), topology=topology)
     batch = collate([make_presentation(5, 3, 2)])
     _, spikes, steps = run(network, params, batch, 2)
-    inputs = batch.spikes[0].double()
+    inputs = batch.dense()[0].double()
     for k in range(2):
         for t in range(5):
             leaves = trees.map(lambda leaf: leaf.clone().requires_grad_(), params)

@@ -39,7 +39,7 @@ class Told:
 
     def rollout(self, net, params, batch, compartments, *, seed, clamp) -> Rollout:
         draw = torch.Generator().manual_seed(3)
-        count, steps = batch.spikes.shape[:2]
+        count, steps = batch.shape[:2]
         spikes = torch.zeros(count, compartments, steps, net.spec.neurons, dtype=torch.uint8)
         knows = torch.rand(count, compartments, generator=draw) < self.right
         said = torch.where(knows, batch.label[:, None], torch.randint(3, knows.shape, generator=draw))

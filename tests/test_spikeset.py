@@ -86,9 +86,10 @@ def test_what_a_presentation_holds_is_its_own():
         np.testing.assert_array_equal(spikes.bins(0), bins[0])
 
 
-def test_binary_sets_take_one_bit_a_bin():
-    spikes, _ = some(0, [4, 4])
-    assert spikes.values.shape == (8, 3)  # 18 inputs in 3 bytes
+def test_what_spikes_take():
+    spikes, bins = some(0, [4, 4])
+    events = int(np.concatenate(bins).sum())
+    assert spikes.rows.nbytes == 2 * events + 8 * 9  # two bytes a spike, eight a step
 
 
 @pytest.mark.parametrize("label", [-1, 4])

@@ -79,7 +79,7 @@ def streamed(compartments, learning):
     seen = []
     for _ in range(5):
         batch = presentations(1)
-        seen += [*stream.advance(batch.spikes, batch.target if learning else None)]
+        seen += [*stream.advance(batch.dense(), batch.target if learning else None)]
     return digest(*seen, *trees.leaves(stream.params))
 
 

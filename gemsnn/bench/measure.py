@@ -31,6 +31,7 @@ from gemsnn.kernels import KERNELS, Kernel
 from gemsnn.machine import children
 from gemsnn.machine.children import Children
 from gemsnn.model import network as networks
+from gemsnn.rows import SpikeRows
 from gemsnn.rules import optimisers
 from gemsnn.types import Batch
 
@@ -192,7 +193,7 @@ def _batches(case: Case, path: Path) -> list[Batch]:
     target = torch.nn.functional.one_hot(label, case.network.visible).to(torch.uint8)
     return [
         Batch(
-            spikes=spikes[rows],
+            rows=SpikeRows.of(spikes[rows].flatten(0, 1).numpy()),
             target=target[rows][:, None].repeat(1, case.steps, len(case.network.graph.visible)),
             length=torch.full((case.batch,), case.steps),
             label=label[rows],

@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 from gemsnn.data.events import EVENT, Events
 from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError
+from gemsnn.rows import SpikeRows
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Range
 from gemsnn.types import LARGEST_SIDE, LONGEST_BIN_US
 
 Polarity = Literal["two", "merged"]
 MOST_STEPS = 10**6
+"""A recording of more bins is refused: its times are false, or its bins too fine."""
+
 LARGEST_BINNED = 2**29
-"""A recording of more bins times inputs is refused: its times are false, or its bins too fine."""
+"""A dense array of more bins times inputs is refused."""
 
 
 Corner = Annotated[int, Range(0, LARGEST_SIDE)]
@@ -73,9 +76,9 @@ class BinSpec:
 
 
 class Binned(NamedTuple):
-    """The bins of one recording, uint8 ``[T, M]``, and what became of its events."""
+    """The bins of one recording, and what became of its events."""
 
-    spikes: NDArray[np.uint8]
+    rows: SpikeRows
     tally: Tally
 
 
@@ -95,7 +98,13 @@ def bin_events(events: Events, spec: BinSpec, *, width: int, height: int) -> NDA
     Raises:
         InputError: these are no events in order of time, the crop does not fit the sensor, or there are too many bins.
     """
-    return bin_and_tally(events, spec, width=width, height=height).spikes
+    rows = bin_and_tally(events, spec, width=width, height=height).rows
+    if len(rows) * rows.inputs > LARGEST_BINNED:
+        raise InputError(
+            f"a recording of {len(rows)} bins of {spec.bin_us} microseconds and {rows.inputs} inputs is too large; "
+            "take wider bins, fewer steps or a crop"
+        )
+    return rows.dense()
 
 
 def bin_and_tally(events: Events, spec: BinSpec, *, width: int, height: int) -> Binned:
@@ -109,10 +118,9 @@ def bin_and_tally(events: Events, spec: BinSpec, *, width: int, height: int) -> 
     last = max(int(events["t"][-1]), 0) // spec.bin_us + 1 if len(events) else 1
     steps = last if spec.steps is None else (spec.steps if spec.pad else min(last, spec.steps))
 
-    if steps * inputs > LARGEST_BINNED:
+    if steps > MOST_STEPS:
         raise InputError(
-            f"a recording of {steps} bins of {spec.bin_us} microseconds and {inputs} inputs is too large; take wider "
-            "bins, fewer steps or a crop"
+            f"a recording of {steps} bins of {spec.bin_us} microseconds is too long; take wider bins or fewer steps"
         )
 
     x, y, t = events["x"].astype(np.int64) - x0, events["y"].astype(np.int64) - y0, events["t"]
@@ -127,13 +135,8 @@ def bin_and_tally(events: Events, spec: BinSpec, *, width: int, height: int) -> 
     x, y, step = x[kept], y[kept], t[kept] // spec.bin_us
     pixel = x * crop_height + y
     sender = 2 * pixel + events["on"][kept] if spec.channels == 2 else pixel
+    rows = SpikeRows.at(step, sender, (steps, inputs), counts=spec.counts)
     if not spec.counts:
-        spikes = np.zeros((steps, inputs), np.uint8)
-        spikes[step, sender] = 1
-        return Binned(spikes, tally)
-    counted = np.bincount(step * inputs + sender, minlength=steps * inputs)
-    held = np.minimum(counted, 255)
-    fitting = int(held.sum())
-    return Binned(
-        held.astype(np.uint8).reshape(steps, inputs), tally._replace(kept=fitting, capped=shown - fitting)
-    )
+        return Binned(rows, tally)
+    fitting = int(rows.sizes.sum(dtype=np.int64))
+    return Binned(rows, tally._replace(kept=fitting, capped=shown - fitting))

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn.data.cache import digest
 from gemsnn.data.spikeset import SpikeSet
 
 
@@ -101,6 +100,7 @@ def marks(spikes: SpikeSet, name: Callable[[int], str]) -> list[Marked]:
     """Binned recordings by their content; those without spikes hold nothing."""
     found = []
     for position, (label, address) in enumerate(zip(spikes.labels, spikes.address, strict=True)):
-        rows = spikes.values[spikes.starts[position] : spikes.starts[position + 1]]
-        found.append(Marked(digest(rows) if rows.any() else None, int(label), name(int(address))))
+        rows = spikes.recording(position)
+        content = rows.digest() if len(rows.held) else None
+        found.append(Marked(content, int(label), name(int(address))))
     return found

@@ -23,6 +23,7 @@ from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.splits import Splits
 from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError, one_line
+from gemsnn.rows import SpikeRows
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count
 from gemsnn.types import AnyPath, Progress
@@ -83,10 +84,10 @@ def emulate_set(
         made = progress(made, len(images), description)
     tallies = np.zeros((len(images), len(Tally._fields)), np.int64)
 
-    def rows() -> Iterator[NDArray[np.uint8]]:
-        for position, (spikes, became) in enumerate(made):
+    def rows() -> Iterator[SpikeRows]:
+        for position, (found, became) in enumerate(made):
             tallies[position] = became
-            yield spikes
+            yield found
 
     spikes = SpikeSet.from_bins(rows(), labels.tolist(), layout, counts=bins.counts)
     return replace(spikes, address=index, tallies=tallies)

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from gemsnn import rng
-from gemsnn.data import copies, tally
-from gemsnn.data.binning import BinSpec, bin_and_tally
+from gemsnn.data import building, cache, content, copies, tally
+from gemsnn.data.binning import BinSpec
+from gemsnn.data.building import Binned, Damaged, Item, Job, Prepare, Read
+from gemsnn.data.cache import Kept
 from gemsnn.data.copies import Marked
-from gemsnn.data.events import Recording, mended
+from gemsnn.data.events import mended
 from gemsnn.data.spikeset import SpikeSet, interleaved
 from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError, one_line
 from gemsnn.types import Layout, Progress
 
+READERS = 1
+"""Version of what reading and binning do: raised whenever they give other spikes for the same files."""
+
 HELD_OUT = 0.2
 """The fraction held out for testing where the official test part is absent."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """A recording to be read: its label, its presentation index, where it is, and its name in messages."""
-
-    label: int
-    index: int
-    source: Any
-    name: str
 
 
 @dataclass(frozen=True)
@@ -58,20 +55,21 @@ class Listing:
     where: object
     train: Sequence[Item]
     test: Sequence[Item]
-    read: Callable[[Iterable[Item]], Iterator[Recording]]
+    read: Read
     width: int
     height: int
     classes: int
     notes: tuple[str, ...] = ()
-    prepare: Callable[[Item, Recording], Recording] | None = None
+    prepare: Prepare | None = None
     seen: str = ""
     names: tuple[str, ...] = ()
     validation: Sequence[Item] | None = None
 
 
 def load(
-    listing: Listing, spec: BinSpec, *, limit: int | None, validation: float, progress: Progress | None
-) -> Splits:
+    listing: Listing, spec: BinSpec, *, limit: int | None, validation: float, progress: Progress | None,
+    skip_damaged: bool = False,
+) -> Splits:  # fmt: skip
     """Read, bin and split.
 
     Args:
@@ -81,80 +79,137 @@ def load(
             share of the test part.
         validation: the fraction of the training part cut off for validation.
         progress: wraps the items as they are read, to show a bar.
+        skip_damaged: leave out damaged recordings, which a note names and counts.
 
     Raises:
         InputError: numbers out of range, a damaged file, or a part without spikes.
     """
     if not 0 <= validation < 1:
         raise InputError(f"the validation fraction must be at least 0 and below 1, not {validation}")
-    reader = _Reader(listing, spec, progress)
-    train, validate = split_validation(reader.binned(first(listing.train, limit), "training"), validation)
+    reader = _Reader(listing, spec, progress, skip=skip_damaged)
+    train = reader.binned(first(listing.train, limit), "training")
+    if listing.validation is None:
+        train, validate = split_validation(train, validation)
+    else:
+        held = share_of_test(len(listing.validation), limit, len(listing.train))
+        validate = reader.binned(first(listing.validation, held), "validation")
     tested = share_of_test(len(listing.test), limit, len(listing.train))
     test = listing.test if tested == len(listing.test) else first(listing.test, tested)
     splits = Splits(train, validate, reader.binned(test, "test"))
-    name = {item.index: item.name for item in (*listing.train, *listing.test)}.__getitem__
+    every = (*listing.train, *(listing.validation or ()), *listing.test)
+    name = {item.index: item.name for item in every}.__getitem__
     marked = {part: reader.marks(spikes, name) for part, spikes in splits.parts.items()}
     told = ()
     if limit is not None and tested < len(listing.test):
         told = (limit_note(limit, len(listing.train), tested, len(listing.test)),)
-    notes = (*listing.notes, *told, *reader.notes(), *look_at(splits, listing.where, name, listing.seen))
+    notes = (*listing.notes, *told, *reader.told(), *look_at(splits, listing.where, name, listing.seen))
     return replace(splits, notes=tuple(map(one_line, (*notes, *copies.between(marked)))))
 
 
 class _Reader:
     """Reads and bins the items of one part after the other; what was mended and left out adds up."""
 
-    def __init__(self, listing: Listing, spec: BinSpec, progress: Progress | None) -> None:
-        self.listing, self.spec = listing, spec
+    def __init__(self, listing: Listing, spec: BinSpec, progress: Progress | None, *, skip: bool) -> None:
+        self.listing = listing
+        self.job = Job(listing.read, listing.prepare, spec, skip)
         self.wrap = progress or (lambda items, *_: items)
+        self.notes: list[str] = []
         self.repairs: Counter[str] = Counter()
-        self.found: list[copies.Found] = []
-        self.content: dict[int, str] = {}
-        """The digests of the recordings' events, by index."""
+        self.content: dict[int, str | None] = {}
+        """The digests of what a network gets of recordings, or of their events where something random was done to
+        those; by index, none where they hold nothing."""
 
     def binned(self, items: Sequence[Item], part: str) -> SpikeSet:
         """The items' recordings, each content of a class once."""
-        listing, spec = self.listing, self.spec
-        tallies: list[tally.Tally] = []
-        recordings = listing.read(self.wrap(items, len(items), f"reading {listing.name}, {part} part"))
+        kept = self._recalled(items, part)
+        facts = kept.facts
+        self.repairs.update(facts["repairs"])
+        self.notes += [note for note in facts["notes"] if note not in self.notes]
+        self.content |= dict(zip(kept.spikes.address.tolist(), facts["content"], strict=True))
+        names = self.listing.names
+        return replace(kept.spikes, names=names) if names else kept.spikes
 
-        def bins() -> Iterator[np.ndarray]:
-            for item, recording in zip(items, recordings, strict=True):
-                self.content[item.index] = copies.digest(recording.events)
-                self.repairs.update(recording.repairs)
-                events = len(recording.events)
-                if listing.prepare is not None:
-                    recording = listing.prepare(item, recording)
-                spikes, became = bin_and_tally(
-                    recording.events, spec, width=recording.width, height=recording.height
-                )
-                tallies.append(became._replace(moved=events - len(recording.events)))
-                yield spikes
+    def _recalled(self, items: Sequence[Item], part: str) -> Kept:
+        """From the cache, where the content of all files is known; else read."""
+        listing, files = self.listing, [item.path for item in items]
+        if not items or None in files:
+            return self._read(items, part, 0)
+        paths = [path for path in files if path is not None]
+        known = content.digests(Path(str(listing.where)), paths)
+        told = [
+            (item.name, item.label, item.index, known[path]) for item, path in zip(items, paths, strict=True)
+        ]
+        ingredients = {
+            "readers": READERS,
+            "read": _said(listing.read),
+            "prepare": _said(listing.prepare),
+            "bins": self.job.spec,
+            "skip": self.job.skip,
+            "sensor": (listing.width, listing.height, listing.classes),
+            "items": hashlib.sha256(json.dumps(told).encode()).hexdigest(),
+        }
+        size = content.size_of(dict.fromkeys(paths))
+        return cache.recalled("recordings", ingredients, lambda: self._read(items, part, size))
 
-        labels = [item.label for item in items]
-        layout = layout_of(spec, listing.width, listing.height, listing.classes)
-        spikes = SpikeSet.from_bins(bins(), labels, layout, counts=spec.counts)
-        spikes = replace(
-            spikes,
-            address=np.array([item.index for item in items], np.int64),
-            tallies=np.array(tallies, np.int64).reshape(-1, len(tally.Tally._fields)),
+    def _read(self, items: Sequence[Item], part: str, size: int) -> Kept:
+        listing, spec = self.listing, self.job.spec
+        done = self.wrap(
+            building.build(self.job, items, size=size), len(items), f"reading {listing.name}, {part} part"
         )
-        found = copies.find([Marked(self.content[item.index], item.label, item.name) for item in items])
-        self.found.append(found)
-        return spikes if found.first.all() else spikes.select(np.flatnonzero(found.first))
+        whole: list[tuple[Item, Binned]] = []
+        damaged: list[Damaged] = []
+        for item, each in zip(items, done, strict=True):
+            if isinstance(each, Damaged):
+                damaged.append(each)
+            else:
+                whole.append((item, each))
+        labels = [item.label for item, _ in whole]
+        layout = layout_of(spec, listing.width, listing.height, listing.classes)
+        spikes = SpikeSet.from_bins((each.rows for _, each in whole), labels, layout, counts=spec.counts)
+        tallies = np.array([each.tally for _, each in whole], np.int64).reshape(-1, len(tally.Tally._fields))
+        spikes = replace(
+            spikes, address=np.array([item.index for item, _ in whole], np.int64), tallies=tallies
+        )
+        found = copies.find([Marked(each.content, item.label, item.name) for item, each in whole])
+        if not found.first.all():
+            spikes = spikes.select(np.flatnonzero(found.first))
+        marks = [
+            each.content if listing.prepare else each.rows.digest() if len(each.rows.held) else None
+            for (_, each), first in zip(whole, found.first, strict=True)
+            if first
+        ]
+        repairs: Counter[str] = Counter()
+        for _, each in whole:
+            repairs.update(each.repairs)
+        notes = [*dict.fromkeys(note for _, each in whole for note in each.notes)][: tally.NAMED]
+        notes += [*copies.notes("recordings", found), *_damaged(damaged, len(items))]
+        return Kept(spikes, {"repairs": dict(repairs), "notes": notes, "content": marks})
 
     def marks(self, spikes: SpikeSet, name: Callable[[int], str]) -> list[Marked]:
-        """Recordings by what a network gets of them, or by their events where something random was done to those."""
-        if self.listing.prepare is None:
-            return copies.marks(spikes, name)
+        """What identifies the content of recordings."""
         labelled = zip(spikes.address.tolist(), spikes.labels.tolist(), strict=True)
         return [Marked(self.content[index], label, name(index)) for index, label in labelled]
 
-    def notes(self) -> Iterator[str]:
+    def told(self) -> Iterator[str]:
         """What was mended and left out, in sentences."""
         yield from mended(self.repairs)
-        for found in self.found:
-            yield from copies.notes("recordings", found)
+        yield from self.notes
+
+
+def _damaged(found: Sequence[Damaged], total: int) -> tuple[str, ...]:
+    """A sentence about damaged recordings that were left out."""
+    if not found:
+        return ()
+    named = tally.listed([each.why for each in found[: tally.NAMED]], len(found))
+    return (f"Damaged recordings were left out: {len(found)} of {total} ({named}).",)
+
+
+def _said(value: object) -> str | None:
+    """What a function or a frozen value is, in words that are the same in every process."""
+    if value is None:
+        return None
+    name = getattr(value, "__qualname__", None)
+    return f"{value.__module__}.{name}" if name else f"{type(value).__module__}.{value!r}"
 
 
 def look_at(splits: Splits, where: object, name: Callable[[int], str], seen: str = "") -> tuple[str, ...]:

@@ -153,10 +153,10 @@ class Reading:
             for name in ours
             if ours[name] != theirs[name]
         ]
-        if spikes.packed == self.counts:
+        if spikes.counts != self.counts:
             has, wants = (
                 ("binary bins", "numbers of events")
-                if spikes.packed
+                if not spikes.counts
                 else ("numbers of events", "binary bins")
             )
             differing.append(f"{has} where the network was trained on {wants}")

@@ -7,7 +7,7 @@ but not on ``limit``: with the seed it addresses all noise that the recording wi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gemsnn import rng
@@ -98,7 +98,10 @@ def load_mnist_dvs(
     if scale not in (4, 8, 16):
         raise InputError(f"scale must be 4, 8 or 16, not {scale}")
     found, notes = choose(find_mnist_dvs(root, scale))
-    items = [Item(entry.digit, CLASSES * entry.number + entry.digit, entry, entry.where) for entry in found]
+    items = [
+        Item(entry.digit, CLASSES * entry.number + entry.digit, entry, entry.where, entry.path)
+        for entry in found
+    ]
     test = [item for item in items if item.source.number > LAST_TRAINING_NUMBER]
     train = [item for item in items if item.source.number <= LAST_TRAINING_NUMBER]
     if not train:
@@ -113,16 +116,9 @@ def load_mnist_dvs(
         deflicker = False
         notes += ("The recordings are processed already, so de-flickering was not applied again.",)
 
-    def read(chosen: Iterable[Item]) -> Iterator[Recording]:
-        return read_files(item.source for item in chosen)
-
-    def mended(item: Item, recording: Recording) -> Recording:
-        noise = rng.generator(seed, "deflicker", item.index)
-        return recording._replace(events=process(recording.events, noise))
-
     data = Listing(
-        *("MNIST-DVS", root, train, test, read, 128, 128, CLASSES, notes),
-        prepare=mended if deflicker else None,
+        *("MNIST-DVS", root, train, test, _read_dvs, 128, 128, CLASSES, notes),
+        prepare=_Deflickered(seed) if deflicker else None,
     )
     return load(data, spec, limit=limit, validation=validation, progress=progress)
 
@@ -160,7 +156,7 @@ def load_nmnist(
         raise InputError(f"{root}: no file Train/<digit>/<id>.bin is here; give the folder that holds Train")
     notes += more
     listed = [
-        Item(label, index, path, str(path.relative_to(root)))
+        Item(label, index, path, str(path.relative_to(root)), path)
         for index, (label, path) in enumerate([*train_files, *test_files])
     ]
     train, test = listed[: len(train_files)], listed[len(train_files) :]
@@ -171,10 +167,7 @@ def load_nmnist(
         notes += (held_out_note("files Test/<digit>/<id>.bin", taken, len(test)),)
     notes += missing_in(train, test, CLASSES)
 
-    def read(chosen: Iterable[Item]) -> Iterator[Recording]:
-        return (read_nmnist(read_bytes(item.source), str(item.source)) for item in chosen)
-
-    data = Listing("N-MNIST", root, train, test, read, NMNIST_SIDE, NMNIST_SIDE, CLASSES, notes)
+    data = Listing("N-MNIST", root, train, test, _read_nmnist, NMNIST_SIDE, NMNIST_SIDE, CLASSES, notes)
     return load(data, spec, limit=limit, validation=validation, progress=progress)
 
 
@@ -217,7 +210,7 @@ def load_hdf5(
                     raise InputError(
                         f"{where}: label {label} of /{name}/{key} is out of range; labels must be 0 .. 9"
                     )
-                items.append(Item(label, len(train) + len(test), f"{name}/{key}", f"{name}/{key}"))
+                items.append(Item(label, len(train) + len(test), f"{name}/{key}", f"{name}/{key}", path))
         if not train:
             raise InputError(
                 f"{where}: there are no recordings /train/0, /train/1, .. here; give an event data set"
@@ -241,13 +234,43 @@ def load_hdf5(
                 )
             spec = replace(spec, crop=moved)
 
-        def read(chosen: Iterable[Item]) -> Iterator[Recording]:
-            for item in chosen:
-                yield to_recording(read_array(file, item.source, where), side, f"{where}:/{item.source}")
+    seen = f" (coordinates reach {largest}, and the crop is {spec.crop})" if spec.crop else ""
+    data = Listing("HDF5", where, train, test, _Hdf5(path, side), side, side, CLASSES, notes, seen=seen)
+    return load(data, spec, limit=limit, validation=validation, progress=progress)
 
-        seen = f" (coordinates reach {largest}, and the crop is {spec.crop})" if spec.crop else ""
-        data = Listing("HDF5", where, train, test, read, side, side, CLASSES, notes, seen=seen)
-        return load(data, spec, limit=limit, validation=validation, progress=progress)
+
+def _read_dvs(items: Iterable[Item]) -> Iterator[Recording]:
+    return read_files(item.source for item in items)
+
+
+def _read_nmnist(items: Iterable[Item]) -> Iterator[Recording]:
+    return (read_nmnist(read_bytes(item.source), str(item.source)) for item in items)
+
+
+@dataclass(frozen=True)
+class _Deflickered:
+    """Recordings after the authors' pre-processing, whose noise a seed addresses."""
+
+    seed: int
+
+    def __call__(self, item: Item, recording: Recording) -> Recording:
+        noise = rng.generator(self.seed, "deflicker", item.index)
+        return recording._replace(events=process(recording.events, noise))
+
+
+@dataclass(frozen=True)
+class _Hdf5:
+    """The recordings of a file whose sensor has so many pixels a side."""
+
+    path: Path
+    side: int
+
+    def __call__(self, items: Iterable[Item]) -> Iterator[Recording]:
+        where = str(self.path)
+        with open_hdf5(self.path) as file:
+            for item in items:
+                array = read_array(file, item.source, where)
+                yield to_recording(array, self.side, f"{where}:/{item.source}")
 
 
 def _nmnist_files(part: Path) -> tuple[list[tuple[int, Path]], tuple[str, ...]]:

@@ -8,19 +8,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gemsnn.data import arrays as given
 from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError
+from gemsnn.rows import SpikeRows
 from gemsnn.specs import checks
 from gemsnn.types import Layout, Presentation, class_target
+
+SPARSE = "rows:"
+"""What digests of recordings begin with that are held sparsely."""
 
 
 @dataclass(frozen=True)
 class SpikeSet:
-    """Binned recordings, one bit a bin where bins are binary.
+    """Binned recordings, held sparsely.
 
     A sequence of :class:`~gemsnn.types.Presentation`: ``len(spikes)``, ``spikes[i]``, iteration.
 
@@ -28,44 +31,45 @@ class SpikeSet:
         InputError: at construction, where an array has the wrong type, length or range, or does not fit the others.
 
     Attributes:
-        values: uint8 ``[steps of all recordings, ceil(M / 8)]`` (packed bits), or ``[.., M]`` for counts.
+        rows: the inputs that spiked at each step, of all recordings one after the other.
         starts: int64 ``[n + 1]``; recording ``i`` is rows ``starts[i] .. starts[i + 1]``.
         labels: int64 ``[n]``.
         address: int64 ``[n]``, each presentation's own number, which addresses its noise.
         layout: the inputs and classes.
-        packed: whether ``values`` holds packed bits.
+        counts: whether bins hold numbers of events.
         tallies: int64 ``[n, 6]``, what became of each recording's events (the fields of
             :class:`gemsnn.data.tally.Tally`); ``None`` where it was not counted.
         names: the classes' names, ``C`` of them; ``None`` where they have none but their numbers.
     """
 
-    values: NDArray[np.uint8]
+    rows: SpikeRows
     starts: NDArray[np.int64]
     labels: NDArray[np.int64]
     address: NDArray[np.int64]
     layout: Layout
-    packed: bool
+    counts: bool = False
     tallies: NDArray[np.int64] | None = None
     names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check that the arrays fit one another, the classes and the inputs."""
         checks.fields(self)
-        count, width = len(self.labels), _width(self.layout, counts=not self.packed)
+        count = len(self.labels)
         for name, shape in (("labels", (count,)), ("address", (count,)), ("starts", (count + 1,))):
             found = getattr(self, name).shape
             if found != shape:
                 raise InputError(
                     f"{name} must have the shape {list(shape)} for {count} labels, not {list(found)}"
                 )
-        if self.values.ndim != 2 or self.values.shape[1] != width:
+        if self.rows.inputs != self.layout.inputs:
             raise InputError(
-                f"values must have the shape [steps, {width}] for {self.layout.inputs} inputs, "
-                f"{'packed' if self.packed else 'not packed'}, not {list(self.values.shape)}"
+                f"rows must be of the {self.layout.inputs} inputs of the layout, not of {self.rows.inputs}"
             )
-        if self.starts[0] != 0 or self.starts[-1] != len(self.values) or np.any(np.diff(self.starts) < 1):
+        if not self.counts and self.rows.counts is not None:
+            raise InputError("rows must not hold numbers of events unless counts is set")
+        if self.starts[0] != 0 or self.starts[-1] != len(self.rows) or np.any(np.diff(self.starts) < 1):
             raise InputError(
-                f"starts must rise from 0 to the {len(self.values)} steps of values, a step or more a recording"
+                f"starts must rise from 0 to the {len(self.rows)} steps of rows, a step or more a recording"
             )
         if count and not (self.labels.min() >= 0 and self.labels.max() < self.layout.classes):
             worst = self.labels.max() if self.labels.max() >= self.layout.classes else self.labels.min()
@@ -126,9 +130,9 @@ class SpikeSet:
 
     @staticmethod
     def from_bins(
-        bins: Iterable[NDArray[np.uint8]], labels: Sequence[int], layout: Layout, *, counts: bool
+        bins: Iterable[NDArray[np.uint8] | SpikeRows], labels: Sequence[int], layout: Layout, *, counts: bool
     ) -> SpikeSet:
-        """Pack recordings, uint8 ``[T, M]``, taken one at a time, so that unpacked they never coexist.
+        """Recordings, densely uint8 ``[T, M]`` or as rows, taken one at a time, so that dense they never coexist.
 
         Args:
             bins: the recordings; 0 or 1 in each bin, but with ``counts`` any number up to 255.
@@ -139,20 +143,24 @@ class SpikeSet:
         Raises:
             InputError: a recording has the wrong type, shape or range, or the labels do not fit.
         """
-        rows, lengths = [], []
+        rows: list[SpikeRows] = []
         for spikes in bins:
-            if not isinstance(spikes, np.ndarray) or spikes.dtype != np.uint8 or spikes.ndim != 2:
+            if isinstance(spikes, SpikeRows):
+                found = spikes
+            elif isinstance(spikes, np.ndarray) and spikes.dtype == np.uint8 and spikes.ndim == 2:
+                found = SpikeRows.of(spikes)
+            else:
                 raise InputError(f"recording {len(rows)} of bins must be an array of uint8 [T, M]")
-            if spikes.shape[1] != layout.inputs:
+            if found.inputs != layout.inputs:
                 raise InputError(
-                    f"recording {len(rows)} of bins has {spikes.shape[1]} inputs where {layout.inputs} are expected"
+                    f"recording {len(rows)} of bins has {found.inputs} inputs where {layout.inputs} are expected"
                 )
-            if not counts and spikes.max(initial=0) > 1:
+            if not counts and found.counts is not None:
                 raise InputError(
-                    f"recording {len(rows)} of bins holds {spikes.max()} in a bin; bins are 0 or 1 unless counts is set"
+                    f"recording {len(rows)} of bins holds {found.sizes.max()} in a bin; "
+                    "bins are 0 or 1 unless counts is set"
                 )
-            rows.append(spikes if counts else np.packbits(spikes, axis=1))
-            lengths.append(len(spikes))
+            rows.append(found)
         if len(labels) != len(rows):
             raise InputError(
                 f"labels must be as many as the {len(rows)} recordings of bins, not {len(labels)}"
@@ -160,12 +168,12 @@ class SpikeSet:
         if any(int(label) != label for label in labels):
             raise InputError(f"labels must be whole numbers, not {list(labels)}")
         return SpikeSet(
-            values=np.concatenate(rows) if rows else np.zeros((0, _width(layout, counts=counts)), np.uint8),
-            starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            rows=SpikeRows.join(rows, layout.inputs, counts=counts),
+            starts=np.concatenate([[0], np.cumsum([len(each) for each in rows])]).astype(np.int64),
             labels=np.asarray(labels, np.int64),
             address=np.arange(len(rows), dtype=np.int64),
             layout=layout,
-            packed=not counts,
+            counts=counts,
         )
 
     def __len__(self) -> int:
@@ -174,15 +182,17 @@ class SpikeSet:
 
     def bins(self, position: int) -> NDArray[np.uint8]:
         """The spikes of one recording, uint8 ``[T, M]``."""
+        return self.recording(position).dense()
+
+    def recording(self, position: int) -> SpikeRows:
+        """The spikes of one recording, in the memory of the set."""
         position = self._place(position)
-        rows = self.values[self.starts[position] : self.starts[position + 1]]
-        return np.unpackbits(rows, axis=1, count=self.layout.inputs) if self.packed else rows.copy()
+        return self.rows.part(int(self.starts[position]), int(self.starts[position + 1]))
 
     def __getitem__(self, position: int) -> Presentation:
         """One presentation, with the target :func:`~gemsnn.types.class_target`."""
         position = self._place(position)
-        spikes = torch.from_numpy(self.bins(position))
-        label = int(self.labels[position])
+        spikes, label = self.recording(position), int(self.labels[position])
         target = class_target(label, len(spikes), self.layout.classes)
         return Presentation(spikes, target, label, int(self.address[position]))
 
@@ -198,10 +208,22 @@ class SpikeSet:
 
     def digest(self) -> str:
         """SHA-256 of all spikes and labels: equal where two sets hold the same recordings in the same order."""
-        found = hashlib.sha256()
-        for part in (self.values, self.starts, self.labels, self.address):
+        found = hashlib.sha256(self.rows.digest().encode())
+        for part in (self.starts, self.labels, self.address):
             found.update(np.ascontiguousarray(part).data)
-        return found.hexdigest()
+        return f"{SPARSE}{found.hexdigest()}"
+
+    def is_of(self, digest: str) -> bool:
+        """Whether this is the set that a digest was taken of, also one of when recordings were bits side by side."""
+        if digest.startswith(SPARSE):
+            return digest == self.digest()
+        found = hashlib.sha256()
+        for position in range(len(self)):
+            bins = self.bins(position)
+            found.update((bins if self.counts else np.packbits(bins, axis=1)).data)
+        for part in (self.starts, self.labels, self.address):
+            found.update(np.ascontiguousarray(part).data)
+        return digest == found.hexdigest()
 
     def select(self, positions: NDArray[np.int64] | Sequence[int] | slice) -> SpikeSet:
         """The recordings at these positions, in this order, each keeping its address.
@@ -214,10 +236,10 @@ class SpikeSet:
         except IndexError as error:
             raise InputError(f"positions must be those of {len(self)} recordings ({error})") from None
         lengths = self.starts[chosen + 1] - self.starts[chosen]
-        rows = [self.values[self.starts[i] : self.starts[i + 1]] for i in chosen]
+        rows = [self.recording(i) for i in chosen.tolist()]
         return replace(
             self,
-            values=np.concatenate(rows) if rows else self.values[:0],
+            rows=SpikeRows.join(rows, self.layout.inputs, counts=self.counts),
             starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             labels=self.labels[chosen],
             address=self.address[chosen],
@@ -232,7 +254,7 @@ class SpikeSet:
         """Spikes (or events, for counts) of each input over each whole recording, int64 ``[n, M]``."""
         counts = np.zeros((len(self), self.layout.inputs), np.int64)
         for position in range(len(self)):
-            counts[position] = self.bins(position).sum(axis=0, dtype=np.int64)
+            counts[position] = self.recording(position).per_input()
         return counts
 
     def merged(self) -> SpikeSet:
@@ -240,18 +262,10 @@ class SpikeSet:
         if self.layout.channels == 1:
             return self
         layout = self.layout._replace(channels=1)
-        join = (
-            np.bitwise_or.reduce
-            if self.packed
-            else lambda a, axis: np.minimum(a.sum(axis=axis), 255).astype(np.uint8)
-        )
-        bins = (
-            join(self.bins(i).reshape(-1, layout.inputs, self.layout.channels), axis=2)
-            for i in range(len(self))
-        )
-        merged = SpikeSet.from_bins(bins, self.labels.tolist(), layout, counts=not self.packed)
+        bins = (self.recording(i).merged(self.layout.channels, counts=self.counts) for i in range(len(self)))
+        merged = SpikeSet.from_bins(bins, self.labels.tolist(), layout, counts=self.counts)
         tallies = self.tallies
-        if tallies is not None and not self.packed:  # bins of counts that were joined hold at most 255, too
+        if tallies is not None and self.counts:  # bins of counts that were joined hold at most 255, too
             lost = self.counts_per_input().sum(axis=1) - merged.counts_per_input().sum(axis=1)
             moved = np.array([[-(name == "kept") + (name == "capped") for name in Tally._fields]])
             tallies = tallies + lost[:, None] * moved
@@ -266,8 +280,3 @@ def interleaved(labels: Sequence[int]) -> list[int]:
         ranked.append((met[label], label, position))
         met[label] += 1
     return [position for _, _, position in sorted(ranked)]
-
-
-def _width(layout: Layout, *, counts: bool) -> int:
-    """Bytes a step."""
-    return layout.inputs if counts else -(-layout.inputs // 8)

@@ -123,7 +123,8 @@ def learn(
     lr: float,
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
-    presentations, steps, _ = batch.spikes.shape
+    presentations, steps, _ = batch.shape
+    spikes = batch.dense()
     course = _Steps(
         network, params, optimiser, learning, learning.compartments, batch.address, seed=seed, lr=lr
     )
@@ -135,7 +136,7 @@ def learn(
     for t in range(steps):
         update = (t + 1) % every == 0 or t + 1 == steps
         now, evidence = course.step(
-            batch.spikes[:, t], batch.target[:, t],
+            spikes[:, t], batch.target[:, t],
             alive=alive[:, t], observed=observed[:, t], read=read[:, t], update=update,
         )  # fmt: skip
         log_likelihood += evidence
@@ -214,10 +215,11 @@ def rollout(
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
     state = stepping.initial_state(network, len(batch.label), compartments)
+    inputs = batch.dense()
     spikes: list[Tensor] = []
     potentials: list[Tensor] = []
     alive = batch.alive
-    for t in range(batch.spikes.shape[1]):
+    for t in range(inputs.shape[1]):
         uniform = rng.uniforms(
             seed,
             batch.address,
@@ -230,7 +232,7 @@ def rollout(
             network,
             params,
             state,
-            batch.spikes[:, t],
+            inputs[:, t],
             uniform.to(network.taps),
             clamp=batch.target[:, t],
             observed=batch.observed[:, t] & clamp,

@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 
 from gemsnn.errors import InputError
+from gemsnn.rows import SpikeRows
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Range
 from gemsnn.types import Batch, Presentation, first_observed
@@ -17,8 +18,12 @@ def check_presentation(row: Presentation, inputs: int, classes: int) -> None:
     """Raise :class:`InputError` unless a presentation is what :class:`Presentation` says, of these sizes."""
     spikes, target, label, address = row
     for name, value, width in (("spikes", spikes, inputs), ("target", target, classes)):
-        fits = checks.is_tensor(value) and str(value.dtype) == "torch.uint8" and value.ndim == 2
-        if not fits or value.shape[1] != width or len(value) == 0:
+        if isinstance(value, SpikeRows):
+            fits = value.inputs == width
+        else:
+            fits = checks.is_tensor(value) and str(value.dtype) == "torch.uint8" and value.ndim == 2
+            fits = fits and value.shape[1] == width
+        if not fits or len(value) == 0:
             raise InputError(
                 f"{name} of a presentation must be uint8 [T, {width}] with T >= 1, not {checks.told(value)}"
             )
@@ -47,15 +52,19 @@ def collate(presentations: Sequence[Presentation] | Iterable[Presentation], *, w
     rows = list(presentations)
     if not rows:
         raise InputError("a batch needs at least one presentation")
-    sizes = [getattr(leaf, "shape", (0,))[-1] for leaf in rows[0][:2]]
+    sizes = [_width(leaf) for leaf in rows[0][:2]]
     for row in rows:
         check_presentation(row, *sizes)
-    pad = torch.nn.utils.rnn.pad_sequence
+    length = [len(row.given) for row in rows]
     return Batch(
-        spikes=pad([row.spikes for row in rows], batch_first=True),
-        target=pad([row.target for row in rows], batch_first=True),
-        length=torch.tensor([row.spikes.shape[0] for row in rows]),
+        rows=SpikeRows.join([row.rows.padded(max(length)) for row in rows]),
+        target=torch.nn.utils.rnn.pad_sequence([row.target for row in rows], batch_first=True),
+        length=torch.tensor(length),
         label=torch.tensor([row.label for row in rows]),
         address=torch.tensor([row.address for row in rows]),
-        begin=torch.tensor([first_observed(warm_up, row.spikes.shape[0]) for row in rows]),
+        begin=torch.tensor([first_observed(warm_up, steps) for steps in length]),
     )
+
+
+def _width(leaf: object) -> int:
+    return leaf.inputs if isinstance(leaf, SpikeRows) else getattr(leaf, "shape", (0,))[-1]

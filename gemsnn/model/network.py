@@ -312,7 +312,7 @@ def check_batch(network: Network, batch: Batch) -> None:
     """Raise :class:`InputError` unless a batch has the network's inputs and visible neurons."""
     spec = network.spec
     for name, found, wanted in (
-        ("inputs", batch.spikes.shape[2], spec.inputs),
+        ("inputs", batch.rows.inputs, spec.inputs),
         ("visible neurons", batch.target.shape[2], spec.visible),
     ):
         if found != wanted:
@@ -332,7 +332,7 @@ def batch(network: Network, presentations: Iterable[Presentation]) -> Batch:
     rows = collate(presentations, warm_up=network.spec.warm_up)
     check_batch(network, rows)
     rows = rows._replace(target=targets(network, rows.target))
-    return trees.map(lambda leaf: leaf.to(network.taps.device), rows)
+    return rows.to(network.taps.device)
 
 
 def targets(network: Network, target: Tensor) -> Tensor:

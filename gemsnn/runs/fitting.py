@@ -173,4 +173,4 @@ def _reading_of(recordings: SpikeSet) -> Reading:
     names = recordings.names or tuple(str(label) for label in range(layout.classes))
     steps = int((recordings.starts[1:] - recordings.starts[:-1]).max()) if len(recordings) else 1
     sensor = (layout.width, layout.height)
-    return Reading(layout, steps, not recordings.packed, False, sensor, (0, 0), names)
+    return Reading(layout, steps, recordings.counts, False, sensor, (0, 0), names)

@@ -121,8 +121,7 @@ def _run_training(
         console.say(f"note: {note}")
     for part in ("train", "validation", "test"):
         scored.part_of(splits, part)
-    digest = splits.train.digest()
-    if before is not None and before.get("data_sha256") != digest:
+    if before is not None and not splits.train.is_of(str(before.get("data_sha256"))):
         raise InputError(
             f"the training data is not what {run.path} began with; restore it under "
             f"{settings.data.root or 'the cache'}"
@@ -162,7 +161,7 @@ def _run_training(
                 "test": len(splits.test),
             },
             "layout": layout._asdict(),
-            "data_sha256": digest,
+            "data_sha256": splits.train.digest(),
             **({"from": origin["origin"]} if "origin" in origin else {}),
             "started": _now(),
             "finished": None,

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sized
 from typing import Annotated, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -198,10 +199,10 @@ def predict(
             course = logspace.log_mean_exp(evidence, 1)
         else:
             end, course = free.counts[:, :, -1].cumsum(1), free.counts.sum(1)
-        so_far = (rows.spikes.sum(2, dtype=torch.int64) * rows.observed).cumsum(1)
-        heard = (rows.spikes > 0).sum((0, 1), dtype=torch.float64)
+        so_far = (rows.came * rows.observed).cumsum(1)
+        heard = torch.from_numpy(np.bincount(rows.rows.held, minlength=spec.inputs)).double()
         fired = free.spikes.sum((0, 1, 2), dtype=torch.float64) / compartments
-        told = sampling.home(free.votes, rows.label, so_far, end, course, torch.cat([heard, fired]))
+        told = sampling.home(free.votes, rows.label, so_far, end, course, torch.cat([heard, fired.cpu()]))
         for kept, new in zip((votes, labels, came, ends, courses), told, strict=False):
             kept.append(new)
         sent += told[-1]
@@ -244,10 +245,7 @@ def least_spikes_of(network: Network, presentations: PresentationSequence) -> in
     """
     if not len(presentations):
         raise InputError("there are no presentations to tell how many input spikes are usual")
-    came = [
-        (rows.spikes.sum(2, dtype=torch.int64) * rows.observed).sum(1)
-        for rows in batches(network, presentations, 64)
-    ]
+    came = [(rows.came * rows.observed).sum(1) for rows in batches(network, presentations, 64)]
     return max(1, math.ceil(float(torch.cat(came).double().quantile(0.5)) / 20))
 
 
@@ -281,7 +279,7 @@ def example(
         network, params, rows, compartments, kernel=kernel, seed=sampling.free_seed(seed), readouts=readouts
     )
     hidden = network.spec.hidden_neurons
-    shown, spikes, votes = sampling.home(rows.spikes[0], free.spikes[0], free.votes[0, :, -1])
+    shown, spikes, votes = sampling.home(rows.dense()[0], free.spikes[0], free.votes[0, :, -1])
     return Example(
         shown,
         spikes[..., :hidden],

@@ -72,10 +72,10 @@ class Clamp(NamedTuple):
 
 def begin(network: Network, batch: Batch, compartments: int) -> History:
     """Nothing has happened."""
-    (presentations, steps, inputs), new = batch.spikes.shape, network.taps.new_zeros
+    (presentations, steps, inputs), new = batch.shape, network.taps.new_zeros
     memory, neurons = max(network.memory, network.own_taps.shape[1]), network.spec.neurons
     padded = new(presentations, memory + steps, inputs)
-    padded[:, memory:] = batch.spikes * batch.alive[:, :, None]
+    padded[:, memory:] = batch.dense()
     runs = presentations * compartments
     return History(padded, new(runs, memory + steps, neurons), new(runs, steps, neurons), {})
 

@@ -45,7 +45,6 @@ from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec, OptimiserState
-from gemsnn.store import trees
 from gemsnn.types import Batch
 
 SEGMENT = 128
@@ -192,7 +191,7 @@ def _learn_pending(
 
 def _here(network: Network, batch: Batch) -> Batch:
     """The batch on the network's device."""
-    return trees.map(lambda leaf: leaf.to(network.taps.device), batch)
+    return batch.to(network.taps.device)
 
 
 @torch.no_grad()
@@ -207,7 +206,7 @@ def learn(
     lr: float,
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
-    presentations, total, _ = batch.spikes.shape
+    presentations, total, _ = batch.shape
     every = total if learning.update_every is None else learning.update_every
     batch, plan = _here(network, batch), plan_of(network)
     if not network.is_joint or "credit" in learning.rule.value.needs:

@@ -39,7 +39,7 @@ def learn(
     seed: int, lr: float,
 ) -> Learned:  # fmt: skip
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
-    (presentations, total, _), rule, hidden = batch.spikes.shape, learning.rule, network.spec.hidden_neurons
+    (presentations, total, _), rule, hidden = batch.shape, learning.rule, network.spec.hidden_neurons
     every = total if learning.update_every is None else min(learning.update_every, total)
     history = forward.begin(network, batch, learning.compartments)
     scores, error = Scores(network, learning, batch, 1.0), torch.zeros_like(history.potential)

@@ -28,7 +28,7 @@ class Scores:
     """
 
     def __init__(self, network: Network, learning: Learning, batch: Batch, size: float) -> None:
-        like, rule, (presentations, steps, _) = network.taps, learning.rule, batch.spikes.shape
+        like, rule, (presentations, steps, _) = network.taps, learning.rule, batch.shape
         self._new_score, self._new_evidence = (1 - rule.gamma, 1 - rule.kappa) if rule.average else (1.0, 1.0)
         read = rules.read_steps(rule, batch.observed, learning.update_every)
         self._scale = time_first(read, like).to(like)[:, :, None] * (size / presentations)

@@ -93,10 +93,10 @@ def sender_major(weight: Tensor) -> Tensor:
 
 def begin(network: Network, batch: Batch, compartments: int) -> History:
     """Nothing has happened."""
-    presentations, steps, inputs = batch.spikes.shape
+    presentations, steps, inputs = batch.shape
     memory, new = longest(network), network.taps.new_zeros
     padded = new(memory + steps, presentations, inputs)
-    padded[memory:] = (batch.spikes * batch.alive[:, :, None]).transpose(0, 1)
+    padded[memory:] = batch.dense().transpose(0, 1)
     shape = (presentations * compartments, network.spec.neurons)
     return History(padded, new(memory + steps, *shape), new(steps, *shape), new(steps, *shape))
 

@@ -12,6 +12,7 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import threads
 from gemsnn.kernels.contract import Learning, Rollout
 from gemsnn.kernels.cpu import signals
+from gemsnn.kernels.cpu.inputs import Inputs
 from gemsnn.kernels.cpu.runs import Block, Runs, add_all_terms
 from gemsnn.kernels.cpu.work import Rule, Small
 from gemsnn.kernels.joint import Joint
@@ -123,7 +124,7 @@ class DenseCourse:
                 for size in presentations
             ]
         inputs, memory = network.spec.inputs, network.taps.shape[1]
-        self._inputs = [torch.zeros(size, memory, inputs, dtype=torch.uint8) for size in presentations]
+        self._inputs = [Inputs.silent(size, memory, inputs) for size in presentations]
         # one order in memory from the first update on, for sums round as the order has it
         self._params = laid_out(params)
         if optimiser is not None:
@@ -160,8 +161,7 @@ class DenseCourse:
         """
         rule, memory, capacity = self.way.rule, self.network.taps.shape[1], self.way.capacity
         for at, piece in enumerate(pieces):
-            new = piece.spikes * piece.alive[:, :, None]
-            self._inputs[at] = torch.cat([self._inputs[at], new], 1)
+            self._inputs[at] = self._inputs[at].then(piece.rows)
         done, steps, seen = 0, len(updates), []
         while done < steps:
             # where weights rest between two updates, a block ends with one
@@ -174,7 +174,7 @@ class DenseCourse:
             inside = slice(done, stop)
             blocks = [
                 Block(
-                    inputs=inputs[:, : memory + index + stop - done],
+                    inputs=inputs.between(0, memory + index + stop - done),
                     target=piece.target[:, inside],
                     alive=piece.alive[:, inside],
                     observed=piece.observed[:, inside] & clamp,
@@ -251,7 +251,7 @@ class DenseCourse:
         """A copy of all that goes on, of a course with one part."""
         (runs,) = self.parts
         return {
-            "inputs": self._inputs[0].clone(),
+            "inputs": torch.from_numpy(self._inputs[0].dense()),
             **states.flat("weight", self._weight),
             **states.flat("small", self._small),
             **states.flat("optimiser", self.optimiser),
@@ -272,12 +272,12 @@ class DenseCourse:
             moments = (None if each is None else laid_out(each) for each in self.optimiser[1:])
             self.optimiser = OptimiserState(self.optimiser.updates, *moments)
         self._params = params_of(self._weight, Small(*(leaf.copy() for leaf in self._small)))
-        inputs, (presentations, memory, width) = leaves.get("inputs"), self._inputs[0].shape
+        inputs, memory = leaves.get("inputs"), self.network.taps.shape[1]
         runs.restore(leaves)
-        shape = (presentations, memory + runs.index, width)
+        shape = (self._inputs[0].presentations, memory + runs.index, self.network.spec.inputs)
         if inputs is None or inputs.dtype != torch.uint8 or tuple(inputs.shape) != shape:
             raise InputError("the saved state's inputs are missing or have another shape; it is damaged")
-        self._inputs[0] = inputs.clone()
+        self._inputs[0] = Inputs.of(inputs.numpy())
         runs.see(self._inputs[0])
 
     def _shift(self) -> int:
@@ -287,7 +287,7 @@ class DenseCourse:
         for at, part in enumerate(self.parts):
             gone = part.index
             part.shift(self.way.keep)
-            self._inputs[at] = self._inputs[at][:, gone - part.index :]
+            self._inputs[at] = self._inputs[at].between(gone - part.index, None)
         return self.parts[0].index
 
 
@@ -300,9 +300,7 @@ def join(pieces: list[Rollout], dimension: int) -> Rollout:
 
 def split(batch: Batch, parts: int) -> list[Batch]:
     """The batch in at most this many parts of consecutive presentations."""
-    sizes = [high - low for low, high in threads.ranges(len(batch.label), parts)]
-    pieces = zip(*(torch.split(leaf, sizes) for leaf in batch), strict=True)
-    return [Batch(*piece) for piece in pieces]
+    return [batch.some(slice(low, high)) for low, high in threads.ranges(len(batch.label), parts)]
 
 
 def sender_major(weight: Tensor) -> Tensor:

@@ -271,7 +271,7 @@ def _sum(into: NDArray, *others: NDArray) -> None:
 def block_of(batch: Batch, steps: slice, classes: int, seed: int, *, clamp: bool) -> Block:
     """Some steps of a batch."""
     alive = batch.alive[:, steps]
-    inputs = batch.spikes[:, steps] * alive[:, :, None]
+    inputs = batch.dense()[:, steps]
     leaves = inputs, batch.target[:, steps, :classes], alive, batch.observed[:, steps] & clamp
     inputs, target, alive, observed = (leaf.contiguous().numpy() for leaf in leaves)
     return Block(inputs, target, alive, observed, rng.index(batch.address), rng.key(seed))
@@ -293,7 +293,7 @@ def groups_of(plan: Plan, batch: Batch, compartments: int, *, whole: bool) -> li
 
 
 def _cut(batch: Batch, some: slice) -> Batch:
-    return Batch(*(leaf[some] for leaf in batch))
+    return batch.some(some)
 
 
 def blocks_of(updates: Sequence[int], steps: int) -> list[slice]:
@@ -353,7 +353,7 @@ def _run(
     """Run a batch, block by block; those of several blocks keep their histories from one to the next."""
     plan, steps, classes = course.plan, batch.alive.shape[1], course.plan.network.spec.visible
     parts = groups_of(plan, batch, course.compartments, whole=len(blocks) > 1)
-    planes = max(1, int(batch.spikes.max()).bit_length()) if batch.spikes.numel() else 1
+    planes = max(1, int(batch.rows.sizes.max(initial=1)).bit_length())
     pieces = [_cut(batch, part) for part in parts]
     history = History(plan, len(pieces[0].label), course.compartments, steps, planes)
     groups = [Group(plan, len(piece.label), course.compartments, history) for piece in pieces]

@@ -29,6 +29,7 @@ from gemsnn.kernels.joint import apart, apart_state, joined, joined_state
 from gemsnn.kernels.wiring import groups_of
 from gemsnn.model.network import Network, Params
 from gemsnn.model.neurons import BERNOULLI, CIRCUIT
+from gemsnn.rows import SpikeRows
 from gemsnn.rules import base as rules
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.store import trees as states
@@ -70,7 +71,7 @@ def learn(
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     if not network.is_joint:
         return graph.learn(network, params, optimiser, learning, batch, seed=seed, lr=lr)
-    presentations, steps, _ = batch.spikes.shape
+    presentations, steps, _ = batch.shape
     way = plan(network, learning, presentations, steps, lr)
     # pending terms tie all runs together; where there are none, parts of the batch run side by side
     pieces = split(batch, 1 if way.rule.online else PARTS)
@@ -105,7 +106,7 @@ def rollout(
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
     if not network.is_joint:
         return graph.rollout(network, params, batch, compartments, seed=seed, clamp=clamp)
-    steps = batch.spikes.shape[1]
+    steps = batch.shape[1]
     pieces = split(batch, PARTS)
     course = DenseCourse(
         network, joined(params), None, None, Plan(Rule(), 0, steps), [len(piece.label) for piece in pieces],
@@ -171,7 +172,12 @@ class CpuStream:
         )
         length = torch.full((presentations,), steps)
         batch = Batch(
-            spikes, silent if target is None else target, length, self._address, self._address, 0 * length
+            SpikeRows.of(spikes.flatten(0, 1).numpy()),
+            silent if target is None else target,
+            length,
+            self._address,
+            self._address,
+            0 * length,
         )
         updates = torch.zeros(steps, dtype=torch.bool)
         read = torch.zeros(presentations, steps, dtype=torch.bool)

@@ -38,30 +38,22 @@ class Events(NamedTuple):
 
 
 @njit(nogil=True)
-def find_events(spikes, one):  # pragma: no cover (compiled)
-    """The events of uint8 ``[B, S, M]``, contiguous; their values have the type of ``one``."""
-    presentations, steps, inputs = spikes.shape
-    flat, kind = spikes.reshape(-1), type(one)
-    total = 0
-    for i in range(len(flat)):
-        total += flat[i] != 0
-    sender, size = np.empty(total + 1, np.int64), np.empty(total, kind)
-    rows, senders = np.zeros(presentations * steps + 1, np.int64), np.zeros(inputs + 1, np.int64)
-    found = 0
-    for row in range(presentations * steps):
-        values = flat[row * inputs : (row + 1) * inputs]
-        for m in range(inputs):  # without a branch, which would be guessed wrong at every event
-            sender[found] = m
-            found += values[m] != 0
-        rows[row + 1] = found
-        for event in range(rows[row], found):
-            size[event] = kind(values[sender[event]])
-            senders[sender[event] + 1] += 1
+def find_events(indices, sizes, rows, inputs, one):  # pragma: no cover (compiled)
+    """The events of compressed sparse rows, ``indices [E]``, ``sizes [E]`` and ``rows [B * S + 1]`` from 0 on.
+
+    Their values have the type of ``one``.
+    """
+    total, kind = len(indices), type(one)
+    sender, size, senders = np.empty(total, np.int64), np.empty(total, kind), np.zeros(inputs + 1, np.int64)
+    for event in range(total):
+        sender[event] = indices[event]
+        size[event] = kind(sizes[event])
+        senders[sender[event] + 1] += 1
     for m in range(inputs):
         senders[m + 1] += senders[m]
     at = senders[:inputs].copy()
     by_row, by_size = np.empty(total, np.int64), np.empty(total, kind)
-    for row in range(presentations * steps):
+    for row in range(len(rows) - 1):
         for event in range(rows[row], rows[row + 1]):
             m = sender[event]
             by_row[at[m]] = row

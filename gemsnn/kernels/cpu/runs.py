@@ -15,6 +15,7 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import threads
 from gemsnn.kernels.contract import Rollout
 from gemsnn.kernels.cpu import fused, products, signals
+from gemsnn.kernels.cpu.inputs import Inputs
 from gemsnn.kernels.cpu.pending import PendingTerms
 from gemsnn.kernels.cpu.work import Given, Past, Rule, Scratch, Small, Wiring, Work
 from gemsnn.kernels.wiring import Group, columns, groups_of, merged
@@ -37,7 +38,7 @@ class Block(NamedTuple):
     """A block of C steps of B presentations.
 
     Attributes:
-        inputs: uint8 ``[B, D + index + C, M]``: the block's inputs, and all that histories still hold.
+        inputs: ``D + index + C`` rows of each presentation: the block's inputs, and all that histories still hold.
         target: uint8 ``[B, C, V]``.
         alive: bool ``[B, C]``, false in padding, where everything rests.
         observed: bool ``[B, C]``, whether visible neurons are clamped to the target, which is evidence then.
@@ -47,7 +48,7 @@ class Block(NamedTuple):
         seed: of the noise.
     """
 
-    inputs: Tensor
+    inputs: Inputs
     target: Tensor
     alive: Tensor
     observed: Tensor
@@ -191,8 +192,7 @@ class Runs:
             errors=new(felt * neurons),
             diagonal=new(count, neurons) if rule.online else new(0, 0),
         )
-        silent = np.zeros((presentations, memory, network.spec.inputs), np.uint8)
-        self.events = products.find_events(silent, dtype.type(1))
+        self.see(Inputs.silent(presentations, memory, network.spec.inputs))
         self._stale, self._terms, self._open = True, None, None
 
     def prepare(self, weight: NDArray, small: Small, block: Block) -> tuple[Work, Given]:
@@ -204,7 +204,7 @@ class Runs:
         products.drive(weight, taps, self.events, memory + self.index, listeners, drive)
         gram = drive[None, :0, :0]
         if self.rule.online:
-            gram = _input_gram(self.wiring.taps, block.inputs.numpy(), steps)
+            gram = _input_gram(self.wiring.taps, block.inputs, steps)
         given = Given(
             start=self.index,
             clock=self.clock,
@@ -237,10 +237,9 @@ class Runs:
         )
         return work, given
 
-    def see(self, inputs: Tensor) -> None:
-        """Take note of the inputs of the histories and of what comes, uint8 ``[B, rows, M]``."""
-        one = self.wiring.taps.dtype.type(1)
-        self.events = products.find_events(np.ascontiguousarray(inputs.numpy()), one)
+    def see(self, inputs: Inputs) -> None:
+        """Take note of the inputs of the histories and of what comes."""
+        self.events = inputs.events(self.wiring.taps.dtype.type(1))
 
     def advance(self, weight: NDArray, small: Small, block: Block, *, share: bool) -> None:
         """Run a block of steps under ``weight`` and ``small``, which an online rule moves on the way.
@@ -441,10 +440,11 @@ def _lag_matrix(taps: NDArray, steps: int) -> NDArray:
     return out
 
 
-def _input_gram(taps: NDArray, inputs: NDArray, steps: int) -> NDArray:
+def _input_gram(taps: NDArray, inputs: Inputs, steps: int) -> NDArray:
     """``<phi_in[tau, b'], phi_in[t, b]>`` as ``[C, B, steps, B]``, for the last C steps t."""
-    (count, memory), (presentations, rows, _) = taps.shape, inputs.shape
-    spikes = inputs.astype(taps.dtype)
+    (count, memory), presentations = taps.shape, inputs.presentations
+    spikes = inputs.heard(taps.dtype)
+    rows = spikes.shape[1]
     new = spikes[:, rows - steps - memory :].reshape(presentations * (memory + steps), -1)
     raw = new @ spikes.reshape(presentations * rows, -1).T
     raw = raw.reshape(presentations, memory + steps, presentations, rows).transpose(0, 2, 1, 3)

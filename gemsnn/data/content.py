@@ -1,0 +1,96 @@
+"""What files hold, by SHA-256, without reading those again that have not changed since.
+
+The cache folder keeps, for each folder of data, the digests of its files beside their size and the time of their last
+change, as version control does. A file that changed no earlier than its digest was taken is read again: a second
+change within the clock's resolution would leave no trace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from gemsnn.data import cache
+from gemsnn.data.access import refusal
+from gemsnn.machine import places
+from gemsnn.types import AnyPath
+
+SETTLED_NS = 2_000_000_000
+"""How much older than its digest a change must be."""
+
+BLOCK = 2**20
+
+
+def digest_of_file(path: AnyPath) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path, found = Path(path), hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                found.update(block)
+    except OSError as error:
+        raise refusal(path, error, "it cannot be read; check the drive") from error
+    return found.hexdigest()
+
+
+def digests(root: AnyPath, files: Iterable[Path]) -> dict[Path, str]:
+    """The SHA-256 of each of these files, which lie under a folder (or are it).
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    root = Path(root)
+    known = _known(root)
+    found, fresh = {}, {}
+    for path in dict.fromkeys(files):
+        try:
+            state = path.stat()
+        except OSError as error:
+            raise refusal(path, error, "it cannot be read; check the drive") from error
+        stamp = [state.st_size, state.st_mtime_ns, state.st_ino]
+        before = known.get(str(path))
+        if before is not None and before[:3] == stamp:
+            found[path] = before[3]
+        else:
+            taken = time.time_ns()
+            found[path] = digest_of_file(path)
+            if taken - state.st_mtime_ns < SETTLED_NS:
+                continue
+        fresh[str(path)] = [*stamp, found[path]]
+    if fresh != known:
+        _keep(root, {**known, **fresh})
+    return found
+
+
+def size_of(files: Iterable[Path]) -> int:
+    """The bytes of files that are there."""
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+def _place(root: Path) -> Path:
+    name = hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:32]
+    return places.cache_folder() / "files" / f"{name}.json"
+
+
+def _known(root: Path) -> dict[str, list]:
+    try:
+        held = json.loads(_place(root).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    fits = isinstance(held, dict) and all(isinstance(row, list) and len(row) == 4 for row in held.values())
+    return held if fits else {}
+
+
+def _keep(root: Path, known: dict[str, list]) -> None:
+    place = _place(root)
+    if places.opened(places.cache_folder(), "files", tell=False) == place.parent:
+        with contextlib.suppress(OSError):  # next time they are read again
+            cache.write(place, json.dumps(known).encode())
