@@ -14,7 +14,7 @@ import math
 import numpy as np
 import pytest
 from event_files import random_events
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -107,7 +107,10 @@ def specs(draw) -> AugmentSpec:
 @st.composite
 def recordings(draw) -> tuple[Events, tuple[int, int, int]]:
     width, height = draw(st.sampled_from([(1, 1), (7, 1), (1, 5), (6, 4), (34, 34), (32768, 2)]))
-    duration, count = draw(st.sampled_from([0, 1, 17_000, 3_000_000])), draw(st.sampled_from([0, 1, 2, 30]))
+    duration, count = (
+        draw(st.sampled_from([0, 1, 40, 17_000, 3_000_000])),
+        draw(st.sampled_from([0, 1, 2, 30])),
+    )
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     t = np.sort(random.integers(0, duration + duration // 4 + 1, count))
     ends = (width, height, 2)
@@ -131,6 +134,7 @@ def one(name: str, value: float) -> AugmentSpec:
 # -- the whole ---------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=200, deadline=None)
 @given(recordings(), specs(), addresses)
 def test_augmentation_is_what_a_loop_over_events_says(recording, spec, address):
     events, frame = recording
@@ -345,11 +349,17 @@ def test_the_region_is_a_rectangle_of_a_uniform_share_and_place(sides):
     assert abs(np.mean(places) - 0.5) < 5 / math.sqrt(12 * len(places))
 
 
+def test_the_only_pixel_is_blanked_where_more_than_half_of_it_would_be():
+    found = outcomes(at([0], 0, 0), one("drop_region", 1.0), (1, 1, 1), 400)
+    assert stats.binomtest(sum(len(each) for each in found), 400, 0.5).pvalue > FAILURE
+    assert all(len(each) for each in outcomes(at([0], 0, 0), one("drop_region", 0.4), (1, 1, 1), 400))
+
+
 def test_the_span_of_time_is_of_a_uniform_share_and_place():
     events = at(np.arange(1000), 0, 0)
     shares, places = [], []
-    for found in outcomes(events, one("drop_time", 0.4), (1, 1, 1000)):
-        times = sorted(each[0] for each in lost(events, found))
+    for found in outcomes(events, one("drop_time", 0.4), (1, 1, 1000), 800):
+        times = np.setdiff1d(events["t"], found["t"]).tolist()
         shares.append(len(times) / 1000)
         if times:
             assert times == list(range(times[0], times[-1] + 1))
