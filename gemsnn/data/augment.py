@@ -1,8 +1,9 @@
 """Augmentation: in every epoch each recording comes a little different, as its scene and its sensor might have made it.
 
-A setting is the most that may happen; how much of it does is drawn for each recording and epoch. Below ``u`` is uniform
-in [0, 1) and ``v`` in [-1, 1), drawn anew wherever they stand, ``D`` is how long a presentation lasts and ``W x H`` the
-sensor. What is on is done in this order, the scene's changes first, then what is lost on the way, then the noise:
+A setting is the most that may happen, and how much of it does is drawn for each recording and epoch; of ``flip`` and
+``swap_polarity`` it is the share of the recordings. Below ``u`` is uniform in [0, 1) and ``v`` in [-1, 1), drawn anew
+wherever they stand, ``D`` is how long a presentation lasts and ``W x H`` the sensor. What is on is done in this order,
+the scene's changes first, then what is lost on the way, then the noise:
 
 1. ``flip``: ``x <- W - 1 - x`` where ``u < flip``.
 2. ``shift``: ``x <- x + dx``, ``y <- y + dy``, each uniform in the whole numbers ``-shift .. shift``; what leaves the

@@ -285,7 +285,8 @@ def augmentation(run: Run) -> str:
     if "all" in found["settings"]:
         caption += (
             " After the epochs with all that is on comes each setting alone, in the first epoch in which it changes "
-            "this recording; a value is the most that may happen, and how much does is drawn anew each time."
+            "this recording. A value is the most that may happen, and how much does is drawn anew each time; of flip "
+            "and swap polarity it is the share of recordings."
         )
     intro = (
         "In every epoch each recording is learned a little different from what it is, as the settings of its "
