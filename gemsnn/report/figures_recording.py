@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -53,9 +54,7 @@ def frames(inputs: NDArray[np.uint8], layout: Layout, bin_us: int, name: str) ->
         for axes, part, begin, end in zip(grid, sums, edges, edges[1:], strict=False):
             axes.imshow(_events(part, most), interpolation="none")
             axes.set_title(f"{begin * bin_us / 1000:.0f} to {end * bin_us / 1000:.0f} ms", fontsize=9)
-            axes.set(xticks=[], yticks=[])
-            for spine in axes.spines.values():
-                spine.set(visible=True, color=FAINT)
+            _framed(axes)
         for axes in grid[count:]:
             axes.set_axis_off()
     return to_svg(figure, f"frames-{name}", "Events of the recording summed over equal stretches of time")
@@ -157,14 +156,59 @@ def receptive_fields(fields: dict[str, Any] | Any, layout: Layout) -> str:
         for axes in grid:
             axes.set_axis_off()
         for axes, field, neuron, lag in zip(grid, maps, fields["neuron"], fields["lag"], strict=False):
-            axes.set_axis_on()
             colour = np.empty((*field.shape, 4))
             colour[..., :3] = np.where((field > 0)[..., None], to_rgb(MAIN_PIXELS), to_rgb(SECOND_PIXELS))
             colour[..., 3] = np.abs(field) / max(float(np.abs(field).max()), 1e-12)
             axes.imshow(colour, interpolation="none")
             after = f"{lag * layout.bin_us / 1000:g} ms" if layout.bin_us else f"{lag} bins"
             axes.set_title(f"{neuron}, {after}", fontsize=9)
-            axes.set(xticks=[], yticks=[])
-            for spine in axes.spines.values():
-                spine.set(visible=True, color=FAINT)
+            _framed(axes)
     return to_svg(figure, "fields", "Weights from the sensor to some neurons, as pictures")
+
+
+PICTURES_A_ROW = 4
+
+
+def augmented(found: Mapping[str, Any]) -> str:
+    """A recording and its augmentations: pictures ``counts [n, rows, columns, 2]``, ``over_time [n, steps, 2]`` below.
+
+    Pictures share their scale. ON is drawn upwards from a line, OFF downwards; a row of channels is drawn over time.
+    """
+    counts, over_time = found["counts"].astype(float), found["over_time"].astype(float)
+    rows = -(-len(counts) // PICTURES_A_ROW)
+    on_sensor = found["kind"] == "sensor"
+    ratios = [1.0, 0.28] if on_sensor else [1.0]
+    tall = counts.shape[1] / counts.shape[2] if on_sensor else 0.8
+    size = (1.75 * PICTURES_A_ROW, rows * (1.65 * min(max(tall, 0.4), 1.6) * sum(ratios) + 0.5))
+    with styled(**{"axes.grid": False}):
+        figure = Figure(figsize=size, layout="constrained")
+        lines = figure.subplots(
+            rows * len(ratios), PICTURES_A_ROW, squeeze=False, height_ratios=rows * ratios
+        )
+        for axes in lines.ravel():
+            axes.set_axis_off()
+        most, busiest = counts.sum(3).max(), max(over_time.max(), 1.0)
+        for i, (setting, epoch) in enumerate(zip(found["settings"], found["epochs"], strict=True)):
+            row, column = divmod(i, PICTURES_A_ROW)
+            picture = lines[row * len(ratios), column]
+            picture.imshow(
+                _events(counts[i], most), interpolation="none", aspect="equal" if on_sensor else "auto"
+            )
+            picture.set_title(f"{setting}\n{f'epoch {epoch}' if epoch else ''}", fontsize=9)
+            _framed(picture)
+            if on_sensor:
+                below = lines[row * len(ratios) + 1, column]
+                for sign, channel, colour in ((1, 1, MAIN), (-1, 0, SECOND)):
+                    below.stairs(sign * over_time[i, :, channel], fill=True, color=colour, linewidth=0)
+                below.axhline(0, color=MUTED, linewidth=0.6)
+                below.set(xlim=(0, over_time.shape[1]), ylim=(-busiest, busiest))
+                _framed(below)
+    return to_svg(figure, "augmented", "One recording as it is and as it is changed while it is learned")
+
+
+def _framed(axes: Axes) -> None:
+    """A thin frame instead of ticks."""
+    axes.set_axis_on()
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=FAINT)

@@ -10,7 +10,7 @@ from typing import Any
 
 from gemsnn.report.numbers import NBSP, error_percent, is_number, measured, number, plural
 from gemsnn.report.reading import Row, Run
-from gemsnn.report.sections import learning, missing, recordings, section, uncertainty, weights
+from gemsnn.report.sections import augmentation, learning, missing, recordings, section, uncertainty, weights
 from gemsnn.report.words import (
     NO_DIFFERENCE,
     changed_words,
@@ -37,7 +37,17 @@ def render(run: Run) -> str:
         f" · run {escape(run.name)}</p>\n<h1>{escape(data)}</h1>\n"
         f'{_notice(run)}<div class="summary">\n{words}</div>\n</header>\n'
         + "".join(
-            section(run) for section in (_tiles, uncertainty, recordings, learning, weights, _costs, _details)
+            section(run)
+            for section in (
+                _tiles,
+                uncertainty,
+                recordings,
+                learning,
+                augmentation,
+                weights,
+                _costs,
+                _details,
+            )
         )
         + "</main>\n</body>\n</html>\n"
     )

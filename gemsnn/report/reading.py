@@ -34,6 +34,7 @@ class Run:
     scores: Row | None
     examples: Mapping[str, Mapping[str, Any]]
     fields: Mapping[str, Any] | None
+    augmented: Mapping[str, Any] | None
 
     @property
     def status(self) -> str:
@@ -113,6 +114,7 @@ def read_run(run: AnyPath) -> Run:
         scores=scores,
         examples=_examples(run),
         fields=_fields(run / "fields.safetensors"),
+        augmented=_augmented(run / "augment.safetensors"),
     )
 
 
@@ -226,3 +228,31 @@ def _fields(path: Path) -> dict[str, Any] | None:
     if not fits:
         raise InputError(f"{path} holds no receptive fields; remove it or train again")
     return found | {"kind": kind}
+
+
+MOST_PICTURES, MOST_CELLS = 64, 1024
+
+
+def _augmented(path: Path) -> dict[str, Any] | None:
+    """Pictures ``counts [n, rows, columns, 2]`` of a recording and its augmentations, and ``over_time [n, steps, 2]``.
+
+    With them comes what :class:`schema.Pictured` tells.
+    """
+    if not path.is_file():
+        return None
+    found, metadata = _tensors(path, ("counts", "over_time"))
+    told = parsing.conform(
+        parsing.parse_json(metadata.get("pictures", ""), str(path)), schema.Pictured, str(path)
+    )
+    counts, over_time = found["counts"], found["over_time"]
+    fits = (
+        counts.dtype == over_time.dtype == np.uint16
+        and (counts.ndim, over_time.ndim) == (4, 3)
+        and counts.shape[-1] == over_time.shape[-1] == 2
+        and len(counts) == len(over_time) == len(told["settings"]) == len(told["epochs"])
+        and 1 <= len(counts) <= MOST_PICTURES
+        and all(1 <= size <= MOST_CELLS for size in (*counts.shape[1:3], over_time.shape[1]))
+    )
+    if not fits:
+        raise InputError(f"{path} holds no pictures of a recording; remove it or train again")
+    return found | dict(told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from msgspec import Meta
 
@@ -133,3 +133,13 @@ class Config(TypedDict, total=False):
 
     data: dict[str, Any]
     network: ConfigNetwork
+
+
+class Pictured(TypedDict):
+    """What pictures of an augmented recording show: for each of them the setting and the epoch, 0 as it is."""
+
+    settings: list[str]
+    epochs: list[Count]
+    index: Count
+    duration_us: Count
+    kind: Literal["sensor", "channels"]

@@ -264,3 +264,35 @@ def weights(run: Run) -> str:
         figures_recording.receptive_fields(fields, layout), "Weights from the sensor", caption, "fields"
     )
     return section(title, "", f'<div class="grid">\n{figure}</div>\n')
+
+
+def augmentation(run: Run) -> str:
+    """What augmentation made of one recording; nothing where the run had none."""
+    found = run.augmented
+    if found is None:
+        return ""
+    colours = "ON events blue, OFF events orange"
+    lasting = f"the {number(found['duration_us'] / 1000)} ms of a presentation"
+    caption = f"Recording {number(found['index'])}. "
+    if found["kind"] == "sensor":
+        caption += (
+            f"Pictures: its events, summed over {lasting} ({colours}). Below each: how many there are as time passes, "
+            "ON upwards, OFF downwards."
+        )
+    else:
+        caption += f"Pictures: its events by channel, from above, and time, over {lasting} ({colours})."
+    caption += " All of them share one scale."
+    if "all" in found["settings"]:
+        caption += (
+            " After the epochs with all that is on comes each setting alone, in the first epoch in which it changes "
+            "this recording. A value is the most that may happen, and how much does is drawn anew each time; of flip "
+            "and swap polarity it is the share of recordings."
+        )
+    intro = (
+        "In every epoch each recording is learned a little different from what it is, as the settings of its "
+        "augmentation allow. Those it is tested on stay as they are."
+    )
+    figure = _figure(
+        figures_recording.augmented(found), "A recording, as it is and as it is learned", caption, "fields"
+    )
+    return section("What augmentation does", intro, f'<div class="grid">\n{figure}</div>\n')

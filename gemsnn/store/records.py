@@ -12,6 +12,7 @@
     example-unsure.safetensors, example-sure.safetensors
                      the rasters of the test recordings whose votes differ most and least
     fields.safetensors    what some neurons hear of the sensor
+    augment.safetensors   what augmentation makes of a recording, where it is on
     report.html
 
 What a stream saves (``--state``) is a run folder to those who only read its network: config.toml, manifest.json and, in
