@@ -94,7 +94,7 @@ def listing(root: AnyPath) -> Listing:
     return Listing(
         *("NUSkin Braille", path, train, test, _Read(path), TAXELS, 1, LETTERS, notes),
         names=held.letters,
-        validation=validation,
+        validation=validation or None,
     )
 
 
