@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from shared_data import shared
 
 from gemsnn.data.events import check_events
 from gemsnn.data.parts import Item, Listing
-from gemsnn.data.sets import braille, neurons, touch
+from gemsnn.data.sets import braille, catalogue, neurons, touch
 from gemsnn.errors import InputError
 
-KNOWN = "is not the file that is known by this name"
+KNOWN = "is not the file that is known of this data set"
 LETTERS = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "space"]
 
 
@@ -210,6 +211,66 @@ def test_touch(tmp_path: Path) -> None:
     assert touch.BINS.bin_us * touch.STEPS == 5_000_000
 
 
+def published(folder: Path) -> None:
+    """The recordings of :func:`touch_arrays` in the form that is published."""
+    arrays = {name: np.asarray(array) for name, array in touch_arrays().items()}
+    for part in ("train", "test"):
+        offsets, step, taxel, polarity, label = (
+            arrays[f"{part}_{name}"] for name in ("offsets", "bin", "taxel", "polarity", "label")
+        )
+        (folder / part).mkdir(parents=True)
+        for i, number in enumerate(label):
+            sheet, here = np.zeros((39, 2, 250), np.float32), slice(offsets[i], offsets[i + 1])
+            sheet[taxel[here], polarity[here], step[here]] = 1
+            # a text order of numbers would put 10 before 9
+            np.save(folder / part / f"sample_{8 + i}_label_{number}.npy", sheet)
+        (folder / part / "._sample_1_label_2.npy").write_bytes(b"left by another system")
+
+
+def test_touch_as_published(tmp_path: Path) -> None:
+    """The zip, the folder it unpacks to, and the .npz give the same."""
+    (tmp_path / "packed").mkdir()
+    packed = written(tmp_path / "packed", "touch")
+    folder = tmp_path / "Ev-Objects"
+    published(folder)
+    with zipfile.ZipFile(tmp_path / "Ev-Objects.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(tmp_path))
+    unpacked = [touch.listing(root) for root in (tmp_path, folder)]
+    folder.rename(tmp_path / "elsewhere")
+    for listing in [touch.listing(tmp_path), touch.listing(tmp_path / "Ev-Objects.zip")]:
+        assert (listing.train, listing.test) == (packed.train, packed.test)
+        assert sorted(map(sorted, of(listing))) == sorted(map(sorted, of(packed)))
+        assert KNOWN in listing.notes[0]
+    (tmp_path / "elsewhere").rename(folder)
+    for listing in unpacked:
+        assert (listing.train, listing.test) == (packed.train, packed.test)
+        assert [sorted(events) for events in of(listing)] == [sorted(events) for events in of(packed)]
+        assert listing.notes == packed.notes[1:]  # a folder has no digest
+
+    path = folder / "train" / "sample_9_label_0.npy"
+    for content, message in (
+        (np.full((39, 2, 250), 0.5), r"sample_9_label_0\.npy must hold 0 and 1"),
+        (np.zeros((39, 2, 251)), r"must have the shape \[39, 2, 250\], not \[39, 2, 251\]"),
+        (np.full((39, 2, 250), None), "Python objects"),
+    ):
+        np.save(path, content, allow_pickle=True)
+        with pytest.raises(InputError, match=message):
+            touch.listing(tmp_path)
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(InputError, match="damaged header"):
+        touch.listing(tmp_path)
+    np.save(path, np.zeros((39, 2, 250)))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"sample_9_label_0\.npy: the file is damaged"):
+        touch.listing(tmp_path)
+    np.save(path, np.zeros((39, 2, 250)))
+    for path in (folder / "test").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=r"no file test/sample_<n>_label_<c>\.npy is here"):
+        touch.listing(tmp_path)
+
+
 def test_braille_events(tmp_path: Path) -> None:
     listing = written(tmp_path, "braille")
     assert listing.names == tuple(LETTERS)
@@ -329,3 +390,38 @@ def test_real_neurons() -> None:
     (events,) = of(listing, [listing.train[0]])
     assert 500 < len(events) < 3000
     assert max(event[0] for event in events) <= 999_000
+
+
+def test_the_page_is_the_catalogue() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    assert page == catalogue.page(), "write it anew: python -m gemsnn.data.sets.catalogue > docs/data.md"
+
+
+def test_the_catalogue_knows_what_the_sets_are(tmp_path: Path) -> None:
+    for name, entry in catalogue.CATALOGUE.items():
+        crop = entry.bins.window(*entry.sensor)  # it fits the sensor
+        assert crop[2] * crop[3] * entry.bins.channels < 2**16
+        assert (entry.listing is None) == (name not in SETS)
+        for told in (entry.what, entry.obtain, entry.cite, entry.licence, entry.files, entry.splits):
+            assert told
+            assert not told.endswith(".")
+    for name in ("touch", "braille"):
+        listing = written(tmp_path, name)
+        entry = catalogue.CATALOGUE[name]
+        assert (listing.width, listing.height) == entry.sensor
+        assert listing.classes == entry.classes
+
+
+def test_the_catalogue_knows_the_real_files() -> None:
+    for name, place in (("touch", "touch-objects"), ("braille", "braille"), ("neurons", "neurons-7-objects")):
+        entry = catalogue.CATALOGUE[name]
+        assert entry.listing is not None
+        listing = entry.listing(shared(place))
+        assert not any(KNOWN in note for note in listing.notes)
+        assert (listing.width, listing.height) == entry.sensor
+        assert listing.classes == entry.classes
+        counts = [str(len(part or ())) for part in (listing.train, listing.validation, listing.test)]
+        if name != "neurons":
+            assert all(count in entry.splits for count in counts if count != "0")
+        else:
+            assert counts == [str(7 * number) for number in neurons.POPULATIONS.values()]

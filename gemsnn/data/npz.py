@@ -6,10 +6,10 @@ import lzma
 import math
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import IO, Any
 
 from numpy.lib import format as npy
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ def read_npz(path: AnyPath, names: Sequence[str]) -> dict[str, NDArray[Any]]:
                 wanted = " and ".join(filter(None, (", ".join(map(repr, names[:-1])), repr(names[-1]))))
                 held = ", ".join(name.removesuffix(".npy") for name in members) or "none"
                 raise InputError(f"{path}: needs the arrays {wanted}, but holds {held}")
-            return {name: _read_npy(archive, name, path) for name in names}
+            return {name: read_member(archive, f"{name}.npy", path) for name in names}
     except DAMAGED_ZIP as error:
         damage = f"the file is damaged and cannot be read as .npz ({error}); {packing(error)}"
         raise refusal(path, error, damage) from error
@@ -76,10 +76,26 @@ def afford(shape: tuple[int, ...], itemsize: int, at_most: int, path: Path) -> i
     return promised
 
 
-def _read_npy(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:
-    """One array of an archive, after checking that its header does not promise more than there is."""
-    entry = archive.getinfo(f"{name}.npy")
-    with archive.open(entry) as file:
+def read_npy(
+    opened: Callable[[], IO[bytes]],
+    at_most: int,
+    name: str,
+    path: Path,
+    wanted: tuple[int, ...] | None = None,
+) -> NDArray[Any]:
+    """One array, after checking that its header does not promise more than there is.
+
+    Args:
+        opened: opens what holds the array.
+        at_most: the bytes that it can hold.
+        name: of the array, for messages.
+        path: of the file, for messages.
+        wanted: the only shape that is read; by default any.
+
+    Raises:
+        InputError: see :func:`read_npz`, or it has another shape.
+    """
+    with opened() as file:
         try:
             version = npy.read_magic(file)
             read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
@@ -98,6 +114,19 @@ def _read_npy(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:
             raise InputError(f"{path}: the array '{name}' has the impossible shape {shape}")
         if dtype.hasobject:
             raise InputError(f"{path}: the array '{name}' holds Python objects; save plain numbers")
-        afford(shape, dtype.itemsize, min(entry.file_size, entry.compress_size * EXPANSION), path)
-    with archive.open(entry) as file:
+        if wanted is not None and shape != wanted:
+            raise InputError(
+                f"{path}: the array '{name}' must have the shape {list(wanted)}, not {list(shape)}"
+            )
+        afford(shape, dtype.itemsize, at_most, path)
+    with opened() as file:
         return npy.read_array(file, allow_pickle=False)
+
+
+def read_member(
+    archive: zipfile.ZipFile, member: str, path: Path, wanted: tuple[int, ...] | None = None
+) -> NDArray[Any]:
+    """The array of a member of a zip; see :func:`read_npy`."""
+    entry = archive.getinfo(member)
+    at_most = min(entry.file_size, entry.compress_size * EXPANSION)
+    return read_npy(lambda: archive.open(entry), at_most, member.removesuffix(".npy"), path, wanted)

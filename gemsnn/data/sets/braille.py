@@ -22,7 +22,7 @@ from gemsnn.errors import InputError
 from gemsnn.types import AnyPath
 
 FILE = "letters_train.npz"
-SHA256 = "d00c182e88abc67796593967e4d65ea08d42f58df41b29070b85abf38b3abca0"
+SHA256 = {FILE: "d00c182e88abc67796593967e4d65ea08d42f58df41b29070b85abf38b3abca0"}
 TAXELS, LETTERS = 80, 27
 NOISE = -1
 """The taxel of events that belong to none."""

@@ -25,7 +25,7 @@ from gemsnn.errors import InputError
 from gemsnn.types import LARGEST_SIDE, AnyPath
 
 FILE = "zhang_desimone.npz"
-SHA256 = "71c3e2a70625f11d3c811e4cf031cbc102a1b513bad357274a4262398f859d24"
+SHA256 = {FILE: "71c3e2a70625f11d3c811e4cf031cbc102a1b513bad357274a4262398f859d24"}
 TRIAL_MS, PICTURE_MS = 1000, 500
 """A trial's length, and when the picture appears in it: before, nothing can be known of it."""
 

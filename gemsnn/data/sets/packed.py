@@ -6,7 +6,7 @@ The events of all recordings lie end to end; those of recording ``i`` are ``offs
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from gemsnn.errors import InputError
 from gemsnn.types import AnyPath
 
 Stamp = tuple[int, int]
-"""When a file was last written, in nanoseconds, and its bytes: another stamp is another file."""
+"""When it was last written, in nanoseconds, and its bytes: another stamp is another file."""
 
 
 def find(root: AnyPath, name: str) -> Path:
@@ -39,16 +39,16 @@ def find(root: AnyPath, name: str) -> Path:
 
 
 def stamp(path: Path) -> Stamp:
-    """What tells a file from an earlier one at the same place, so that it is read once and never out of date."""
+    """What tells a file or folder from an earlier one at its place, so that it is read once and never out of date."""
     try:
-        held = path.stat()
+        held = [each.stat() for each in ([path, *path.rglob("*")] if path.is_dir() else [path])]
     except OSError as error:
         raise refusal(path, error, "") from error
-    return held.st_mtime_ns, held.st_size
+    return max(each.st_mtime_ns for each in held), sum(each.st_size for each in held)
 
 
-def differs(path: Path, sha256: str) -> tuple[str, ...]:
-    """A sentence where a file is not the one whose SHA-256 is known."""
+def differs(path: Path, known: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence where a file is none of those whose SHA-256 are known."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -56,10 +56,11 @@ def differs(path: Path, sha256: str) -> tuple[str, ...]:
                 digest.update(block)
     except OSError as error:
         raise refusal(path, error, "") from error
-    if (found := digest.hexdigest()) == sha256:
+    if (found := digest.hexdigest()) in known.values():
         return ()
+    wanted = " or ".join(f"{each[:12]} ({name})" for name, each in known.items())
     return (
-        f"{path.name} is not the file that is known by this name: its SHA-256 begins {found[:12]}, not {sha256[:12]}; "
+        f"{path.name} is not the file that is known of this data set: its SHA-256 begins {found[:12]}, not {wanted}; "
         "it is read all the same.",
     )
 
