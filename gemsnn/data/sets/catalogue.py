@@ -244,6 +244,16 @@ def _lines() -> Iterator[str]:
         for file, digest in entry.sha256:
             yield f"- **SHA-256** of `{file}`: `{digest}`."
     yield ""
+    yield "## Sets of the library tonic"
+    yield ""
+    yield (
+        "With the extra `tonic` (`pip install 'gemsnn[tonic]'`) the data sets of https://github.com/neuromorphs/tonic "
+        "are read by the names of its classes, such as `NMNIST`, `SHD`, `SSC`, `DVSGesture`, `CIFAR10DVS`: those of "
+        "labelled recordings. The folder is the one in which tonic keeps its sets, and what is missing there tonic "
+        "downloads. The parts are tonic's; where it has one only, the last 20 % of each class test. tonic is under the "
+        "GPL 3.0, and each set under its own licence."
+    )
+    yield ""
 
 
 def _sensor(entry: Entry) -> str:
