@@ -60,7 +60,7 @@ def packing(error: BaseException) -> str:
     return "download it again"
 
 
-def afford(shape: tuple[int, ...], itemsize: int, at_most: int, path: Path) -> int:
+def afford(shape: tuple[int, ...], itemsize: int, at_most: int, path: AnyPath) -> int:
     """The bytes of an array; one that its file cannot hold, or too large, is refused before memory is asked for."""
     promised = math.prod(shape) * itemsize
     if promised > at_most:
@@ -80,7 +80,7 @@ def read_npy(
     opened: Callable[[], IO[bytes]],
     at_most: int,
     name: str,
-    path: Path,
+    path: AnyPath,
     wanted: tuple[int, ...] | None = None,
 ) -> NDArray[Any]:
     """One array, after checking that its header does not promise more than there is.
@@ -124,7 +124,7 @@ def read_npy(
 
 
 def read_member(
-    archive: zipfile.ZipFile, member: str, path: Path, wanted: tuple[int, ...] | None = None
+    archive: zipfile.ZipFile, member: str, path: AnyPath, wanted: tuple[int, ...] | None = None
 ) -> NDArray[Any]:
     """The array of a member of a zip; see :func:`read_npy`."""
     entry = archive.getinfo(member)

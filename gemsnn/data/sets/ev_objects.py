@@ -56,12 +56,13 @@ def find(root: AnyPath) -> Path:
     return packed.find(root, FILE)
 
 
-def read_parts(path: Path) -> dict[str, Part]:
+def read_parts(path: AnyPath) -> dict[str, Part]:
     """Both parts, checked.
 
     Raises:
         InputError: the file is damaged, or another.
     """
+    path = Path(path)
     if found_at(path) == "folder":
         parts = {part: _of_folder(path / part) for part in PARTS}
     elif path.suffix == ".npz":

@@ -38,8 +38,9 @@ def find(root: AnyPath, name: str) -> Path:
     return root / name
 
 
-def stamp(path: Path) -> Stamp:
+def stamp(path: AnyPath) -> Stamp:
     """What tells a file or folder from an earlier one at its place, so that it is read once and never out of date."""
+    path = Path(path)
     try:
         held = [each.stat() for each in ([path, *path.rglob("*")] if path.is_dir() else [path])]
     except OSError as error:
@@ -47,9 +48,9 @@ def stamp(path: Path) -> Stamp:
     return max(each.st_mtime_ns for each in held), sum(each.st_size for each in held)
 
 
-def differs(path: Path, known: Mapping[str, str]) -> tuple[str, ...]:
+def differs(path: AnyPath, known: Mapping[str, str]) -> tuple[str, ...]:
     """A sentence where a file is none of those whose SHA-256 are known."""
-    digest = hashlib.sha256()
+    path, digest = Path(path), hashlib.sha256()
     try:
         with path.open("rb") as file:
             while block := file.read(2**20):
@@ -65,7 +66,7 @@ def differs(path: Path, known: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
-def read(path: Path, numbers: Sequence[str], texts: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+def read(path: AnyPath, numbers: Sequence[str], texts: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
     """Arrays ``[n]`` of whole numbers and of texts.
 
     Raises:
@@ -82,7 +83,7 @@ def read(path: Path, numbers: Sequence[str], texts: Sequence[str] = ()) -> dict[
     return held
 
 
-def check_ends(offsets: NDArray[Any], count: int, name: str, path: Path) -> None:
+def check_ends(offsets: NDArray[Any], count: int, name: str, path: AnyPath) -> None:
     """Whether recordings end where they should: offsets rise from 0 to the number of events.
 
     Raises:
@@ -94,7 +95,7 @@ def check_ends(offsets: NDArray[Any], count: int, name: str, path: Path) -> None
         )
 
 
-def check_lengths(path: Path, length: int, **arrays: NDArray[Any]) -> None:
+def check_lengths(path: AnyPath, length: int, **arrays: NDArray[Any]) -> None:
     """Whether arrays that belong together are equally long.
 
     Raises:
@@ -107,7 +108,7 @@ def check_lengths(path: Path, length: int, **arrays: NDArray[Any]) -> None:
             )
 
 
-def check_range(array: NDArray[Any], low: int, high: int, name: str, path: Path) -> None:
+def check_range(array: NDArray[Any], low: int, high: int, name: str, path: AnyPath) -> None:
     """Whether all numbers lie in ``low .. high``.
 
     Raises:
@@ -120,7 +121,7 @@ def check_range(array: NDArray[Any], low: int, high: int, name: str, path: Path)
         )
 
 
-def check_order(times: NDArray[Any], offsets: NDArray[Any], name: str, path: Path) -> None:
+def check_order(times: NDArray[Any], offsets: NDArray[Any], name: str, path: AnyPath) -> None:
     """Whether times rise within each recording.
 
     Raises:
