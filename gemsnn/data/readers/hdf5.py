@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gemsnn.data.access import refusal
 from gemsnn.data.events import Recording, check_events, close_gaps, make_events
-from gemsnn.data.images import EXPANSION
+from gemsnn.data.npz import EXPANSION
 from gemsnn.errors import InputError
 from gemsnn.types import AnyPath
 
