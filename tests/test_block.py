@@ -135,11 +135,14 @@ def test_arguments_are_not_changed(always_pending):
     network, params, batch = make(Case(topology="full"))
     spec = OptimiserSpec("sgd", lr=0.05)
     for _ in range(2):  # the second time, weights lie as the kernel likes them
-        before = [leaf.clone() for leaf in (*trees.leaves(params), *batch)]
+        before = [leaf.clone() for leaf in (*trees.leaves(params), batch.dense(), *batch[1:])]
         learned = block.learn(
             network, params, optimisers.init(spec, params), Learning(RuleSpec(), spec, 2, 1), batch, seed=5, lr=0.05
         )  # fmt: skip
-        assert all(torch.equal(a, b) for a, b in zip(before, (*trees.leaves(params), *batch), strict=True))
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(before, (*trees.leaves(params), batch.dense(), *batch[1:]), strict=True)
+        )
         assert not torch.equal(learned.params.weights["joint"], params.weights["joint"])
         params = learned.params
 

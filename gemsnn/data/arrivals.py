@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gemsnn.data.events import EVENT, Events
+from gemsnn.data.grid import Grid
 from gemsnn.errors import InputError
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Range
@@ -55,6 +56,7 @@ class ArrivalSpec:
         counts: numbers of events per bin (at most 255) instead of their binary OR.
         reorder_us: how long a bin waits for events after its end, in microseconds; ``None`` for the width of a bin.
         max_gap_us: the longest step of time that is believed, in microseconds.
+        grid: how the pixels of the window become the layout's; by default each is one.
     """
 
     layout: Layout
@@ -63,16 +65,26 @@ class ArrivalSpec:
     counts: bool = False
     reorder_us: Annotated[int, Range(0, LATEST)] | None = None
     max_gap_us: Annotated[int, Range(1, LATEST)] = 10_000_000
+    grid: Grid | None = None
 
     def __post_init__(self) -> None:
         """Check the fields once."""
         checks.fields(self)
+        if self.cells.cells != (self.layout.width, self.layout.height):
+            raise InputError(
+                f"grid must have the layout's {self.layout.width} x {self.layout.height} cells, not {self.cells.cells}"
+            )
         if not 0 <= self.patience <= 1000 * self.layout.bin_us:
             raise InputError(f"reorder_us must lie between 0 and 1000 bins, not {self.reorder_us}")
         if self.max_gap_us < self.layout.bin_us:
             raise InputError(
                 f"max_gap_us must be at least a bin of {self.layout.bin_us} microseconds, not {self.max_gap_us}"
             )
+
+    @property
+    def cells(self) -> Grid:
+        """How pixels become the layout's."""
+        return self.grid or Grid.whole(self.layout.width, self.layout.height)
 
     @property
     def patience(self) -> int:
@@ -226,7 +238,7 @@ class EventBins:
         newest = np.maximum.accumulate(np.maximum(t, self.clock.newest))
         step, closed = t // width, np.maximum((newest - self.spec.patience) // width, self.clock.closed)
         x, y = events["x"].astype(np.int64) - self.spec.x0, events["y"].astype(np.int64) - self.spec.y0
-        inside = (x >= 0) & (x < layout.width) & (y >= 0) & (y < layout.height)
+        inside, x, y = self.spec.cells.place(x, y)
         late = step < closed
         self._count(late=int(late.sum()), outside=int((~inside & ~late).sum()))
         sender = x * layout.height + y

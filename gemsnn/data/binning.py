@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn.data.events import EVENT, Events
+from gemsnn.data.grid import Grid
 from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
@@ -41,6 +42,8 @@ class BinSpec:
         bin_us: bin width in microseconds.
         steps: number of bins T; longer recordings are cut there. ``None`` keeps every bin up to the last event.
         crop: ``(x0, y0, width, height)`` in pixels; events outside are left out. ``None`` keeps the sensor.
+        pool: pixels a side of the squares that share an input, see :mod:`gemsnn.data.grid`.
+        cells: columns and rows of inputs that the crop is scaled to instead.
         polarity: ``"two"`` channels (OFF, ON), or ``"merged"`` into one.
         counts: numbers of events per bin instead of their binary OR.
         pad: fill recordings shorter than ``steps`` with empty bins, which then are part of the presentation.
@@ -53,10 +56,14 @@ class BinSpec:
     polarity: Polarity = "two"
     counts: bool = False
     pad: bool = True
+    pool: Extent = 1
+    cells: tuple[Extent, Extent] | None = None
 
     def __post_init__(self) -> None:
         """Check the fields once."""
         checks.fields(self)
+        if self.pool > 1 and self.cells is not None:
+            raise InputError("pool and cells both say how pixels become inputs; give one of them")
 
     @property
     def channels(self) -> int:
@@ -73,6 +80,13 @@ class BinSpec:
                 f"the crop {self.crop} does not fit a sensor of {width} x {height} pixels; change the crop"
             )
         return self.crop
+
+    def grid(self, width: int, height: int) -> Grid:
+        """The inputs of a polarity on a sensor of this size."""
+        _, _, window_width, window_height = self.window(width, height)
+        if self.cells is not None:
+            return Grid.scaled(window_width, window_height, *self.cells)
+        return Grid.pooled(window_width, window_height, self.pool)
 
 
 class Binned(NamedTuple):
@@ -113,8 +127,9 @@ def bin_and_tally(events: Events, spec: BinSpec, *, width: int, height: int) -> 
         raise InputError(f"events must be a 1-d array of dtype {EVENT}")
     if len(events) and np.any(np.diff(events["t"]) < 0):
         raise InputError("events must be in order of time; sort them first")
-    x0, y0, crop_width, crop_height = spec.window(width, height)
-    inputs = spec.channels * crop_width * crop_height
+    (x0, y0, _, _), grid = spec.window(width, height), spec.grid(width, height)
+    columns, rows_of_cells = grid.cells
+    inputs = spec.channels * columns * rows_of_cells
     last = max(int(events["t"][-1]), 0) // spec.bin_us + 1 if len(events) else 1
     steps = last if spec.steps is None else (spec.steps if spec.pad else min(last, spec.steps))
 
@@ -123,8 +138,8 @@ def bin_and_tally(events: Events, spec: BinSpec, *, width: int, height: int) -> 
             f"a recording of {steps} bins of {spec.bin_us} microseconds is too long; take wider bins or fewer steps"
         )
 
-    x, y, t = events["x"].astype(np.int64) - x0, events["y"].astype(np.int64) - y0, events["t"]
-    on_pixels = (x >= 0) & (x < crop_width) & (y >= 0) & (y < crop_height)
+    t = events["t"]
+    on_pixels, x, y = grid.place(events["x"].astype(np.int64) - x0, events["y"].astype(np.int64) - y0)
     before, beyond = t < 0, t >= steps * spec.bin_us
     kept = on_pixels & ~before & ~beyond
     count = np.count_nonzero
@@ -133,7 +148,7 @@ def bin_and_tally(events: Events, spec: BinSpec, *, width: int, height: int) -> 
     tally = Tally(shown, outside, early, len(t) - shown - outside - early)
 
     x, y, step = x[kept], y[kept], t[kept] // spec.bin_us
-    pixel = x * crop_height + y
+    pixel = x * rows_of_cells + y
     sender = 2 * pixel + events["on"][kept] if spec.channels == 2 else pixel
     rows = SpikeRows.at(step, sender, (steps, inputs), counts=spec.counts)
     if not spec.counts:

@@ -233,8 +233,8 @@ def look_at(splits: Splits, where: object, name: Callable[[int], str], seen: str
 
 def layout_of(spec: BinSpec, width: int, height: int, classes: int) -> Layout:
     """The inputs that these bins make of a sensor, and the classes."""
-    _, _, crop_width, crop_height = spec.window(width, height)
-    return Layout(spec.channels, crop_height, crop_width, classes, spec.bin_us)
+    columns, rows = spec.grid(width, height).cells
+    return Layout(spec.channels, rows, columns, classes, spec.bin_us)
 
 
 def split_validation(train: SpikeSet, fraction: float) -> tuple[SpikeSet, SpikeSet]:

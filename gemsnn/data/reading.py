@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.data.binning import MOST_STEPS, BinSpec, bin_events
 from gemsnn.data.events import Events, Recording
+from gemsnn.data.grid import Grid
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.specs import checks
@@ -33,6 +34,7 @@ class Reading:
         sensor: the sensor's width and height in pixels.
         corner: ``(x0, y0)``, the first column and row that the layout covers.
         names: the classes' names.
+        grid: how the pixels of the window become the layout's; by default each is one.
     """
 
     layout: Layout
@@ -42,6 +44,7 @@ class Reading:
     sensor: Annotated[tuple[int, int], Range(1, LARGEST_SIDE)]
     corner: Annotated[Corner, Range(0, LARGEST_SIDE)]
     names: tuple[str, ...]
+    grid: Grid | None = None
 
     def __post_init__(self) -> None:
         """Check the fields, and that they fit one another."""
@@ -49,7 +52,12 @@ class Reading:
         if len(self.names) != self.layout.classes or len(set(self.names)) != len(self.names):
             raise InputError(f"{self.layout.classes} classes need as many different names, not {self.names}")
         _ = self.bins, self.arrivals()
-        _check_corner(self.corner, self.layout, self.sensor)
+        _check_corner(self.corner, self.window, self.sensor)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Columns and rows of pixels that are looked at."""
+        return (self.layout.width, self.layout.height) if self.grid is None else self.grid.window
 
     @property
     def bins(self) -> BinSpec:
@@ -57,11 +65,21 @@ class Reading:
         return BinSpec(
             self.layout.bin_us,
             self.steps,
-            (*self.corner, self.layout.width, self.layout.height),
+            (*self.corner, *self.window),
             "two" if self.layout.channels == 2 else "merged",
             self.counts,
             self.pad,
+            **self._cells(),
         )
+
+    def _cells(self) -> dict[str, Any]:
+        """How a :class:`BinSpec` says what the grid is."""
+        if self.grid is None or self.grid.is_whole:
+            return {}
+        pool = self.grid.span[0] // self.grid.cells[0]
+        if Grid.pooled(*self.grid.window, pool) == self.grid:
+            return {"pool": pool}
+        return {"cells": self.grid.cells}
 
     def corner_on(
         self, sensor: tuple[int, int] | None, x0: int | None = None, y0: int | None = None
@@ -81,10 +99,10 @@ class Reading:
             raise InputError(
                 f"the recording is of a sensor of {sensor[0]} x {sensor[1]} pixels where the network was trained on "
                 f"{self.sensor[0]} x {self.sensor[1]}; choose with x0 and y0 (--x0 and --y0) where its window of "
-                f"{self.layout.width} x {self.layout.height} pixels begins, or give a recording of its sensor"
+                f"{self.window[0]} x {self.window[1]} pixels begins, or give a recording of its sensor"
             )
         corner = (self.corner[0] if x0 is None else x0, self.corner[1] if y0 is None else y0)
-        _check_corner(corner, self.layout, sensor)
+        _check_corner(corner, self.window, sensor)
         return corner
 
     def arrivals(
@@ -92,7 +110,7 @@ class Reading:
     ) -> ArrivalSpec:
         """The same for events as they arrive."""
         x0, y0 = self.corner if corner is None else corner
-        return ArrivalSpec(self.layout, x0, y0, self.counts, reorder_us, max_gap_us)
+        return ArrivalSpec(self.layout, x0, y0, self.counts, reorder_us, max_gap_us, self.grid)
 
     def bin(
         self, recording: Recording | Events, *, x0: int | None = None, y0: int | None = None
@@ -112,7 +130,7 @@ class Reading:
         else:
             events, sensor = recording, self._sensor_of(recording, x0, y0)
         corner = self.corner_on(sensor, x0, y0)
-        spec = replace(self.bins, crop=(*corner, self.layout.width, self.layout.height))
+        spec = replace(self.bins, crop=(*corner, *self.window))
         return bin_events(events, spec, width=sensor[0], height=sensor[1])
 
     def _sensor_of(self, events: Events, x0: int | None, y0: int | None) -> tuple[int, int]:
@@ -127,7 +145,7 @@ class Reading:
         if extent[0] <= self.sensor[0] and extent[1] <= self.sensor[1]:
             return self.sensor
         x, y = self.corner if x0 is None or y0 is None else (x0, y0)
-        return max(extent[0], x + self.layout.width), max(extent[1], y + self.layout.height)
+        return max(extent[0], x + self.window[0]), max(extent[1], y + self.window[1])
 
     def presentations(
         self,
@@ -178,13 +196,13 @@ class Reading:
             )
 
 
-def _check_corner(corner: Corner, layout: Layout, sensor: tuple[int, int] | None) -> None:
+def _check_corner(corner: Corner, window: tuple[int, int], sensor: tuple[int, int] | None) -> None:
     if min(corner) < 0:
         raise InputError(f"the window must begin on the sensor, not at {corner}; choose --x0 and --y0")
     if sensor is None:
         return
-    if corner[0] + layout.width > sensor[0] or corner[1] + layout.height > sensor[1]:
+    if corner[0] + window[0] > sensor[0] or corner[1] + window[1] > sensor[1]:
         raise InputError(
-            f"the network sees {layout.width} x {layout.height} pixels, which do not fit on the sensor of "
+            f"the network sees {window[0]} x {window[1]} pixels, which do not fit on the sensor of "
             f"{sensor[0]} x {sensor[1]} from {corner} on; choose --x0 and --y0"
         )

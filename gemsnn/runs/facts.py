@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from gemsnn.data import datasets
+from gemsnn.data.grid import Grid
 from gemsnn.data.reading import Reading
 from gemsnn.errors import InputError
 from gemsnn.runs.config import Settings
@@ -86,6 +87,7 @@ class _Written(msgspec.Struct):
     temperatures: Temperatures
     least_spikes: int
     readouts: Weights = ()
+    grid: dict[str, tuple[int, int]] | None = None
 
 
 def written(facts: Facts) -> dict[str, Any]:
@@ -95,6 +97,7 @@ def written(facts: Facts) -> dict[str, Any]:
         "format": FORMAT,
         "layout": reading.layout._asdict(),
         **{name: getattr(reading, name) for name in ("steps", "counts", "pad", "sensor", "corner", "names")},
+        "grid": None if reading.grid is None else dataclasses.asdict(reading.grid),
         **{
             item.name: getattr(facts, item.name)
             for item in dataclasses.fields(facts)
@@ -114,7 +117,10 @@ def read(told: Mapping[str, Any], where: str) -> Facts:
     except msgspec.ValidationError as error:
         raise InputError(f"{where} holds what it should not ({error}); restore it or train again") from None
     layout = layout_from(found.layout, f"the layout in {where}")
-    reading = Reading(layout, found.steps, found.counts, found.pad, found.sensor, found.corner, found.names)
+    grid = None if found.grid is None else Grid(**found.grid)
+    reading = Reading(
+        layout, found.steps, found.counts, found.pad, found.sensor, found.corner, found.names, grid
+    )
     return Facts(
         reading,
         found.warm_up,

@@ -34,9 +34,9 @@ class Window:
         if not self._looking or seen < FEW_EVENTS:
             return
         if 2 * counts.outside > seen:
-            layout, corner = self._arrivals.layout, (self._arrivals.x0, self._arrivals.y0)
+            corner, (width, height) = (self._arrivals.x0, self._arrivals.y0), self._arrivals.cells.window
             where = (
-                f"outside the window of {layout.width} x {layout.height} pixels from {corner} on that the network "
+                f"outside the window of {width} x {height} pixels from {corner} on that the network "
                 "sees; choose --x0 and --y0"
             )
             if counts.outside == seen >= FIRST_EVENTS:

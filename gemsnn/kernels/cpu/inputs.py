@@ -68,9 +68,12 @@ class Inputs(NamedTuple):
         return self.rows.dense().reshape(self.presentations, -1, self.rows.inputs)
 
     def heard(self, dtype: np.dtype) -> NDArray:
-        """The numbers of those inputs alone that have spiked at all, ``[B, S, m]``: products with the others are 0."""
+        """The numbers of those inputs alone that have spiked at all, ``[B, S, m]``: products with the others are 0.
+
+        Where none has, of one that has not.
+        """
         held = self.rows.held
         column = np.cumsum(np.bincount(held, minlength=self.rows.inputs) > 0) - 1
-        out = np.zeros((len(self.rows), int(column[-1]) + 1), dtype)
+        out = np.zeros((len(self.rows), max(1, int(column[-1]) + 1)), dtype)
         out[self.rows.row, column[held]] = self.rows.sizes
-        return out.reshape(self.presentations, -1, out.shape[1])
+        return out.reshape(self.presentations, self.steps, -1)
