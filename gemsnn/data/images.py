@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import lzma
-import math
 import struct
 import zipfile
 import zlib
 from pathlib import Path
-from tokenize import TokenError
 from typing import IO, NamedTuple
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from gemsnn.data import npy
 from gemsnn.data.access import first_bytes, found_at, refusal
 from gemsnn.errors import InputError
 from gemsnn.types import LARGEST_SIDE, AnyPath
@@ -130,75 +127,11 @@ def _read_npz(path: Path) -> tuple[NDArray, NDArray]:
             if not {"images.npy", "labels.npy"} <= set(names):
                 held = ", ".join(name.removesuffix(".npy") for name in names) or "none"
                 raise InputError(f"{path}: needs the arrays 'images' and 'labels', but holds {held}")
-            images, labels = (_read_npy(archive, name, path) for name in ("images", "labels"))
-    except DAMAGED_ZIP as error:
-        damage = f"the file is damaged and cannot be read as .npz ({error}); {packing(error)}"
+            images, labels = (npy.read_member(archive, name, path) for name in ("images", "labels"))
+    except npy.DAMAGED_ZIP as error:
+        damage = f"the file is damaged and cannot be read as .npz ({error}); {npy.packing(error)}"
         raise refusal(path, error, damage) from error
     return images, labels
-
-
-DAMAGED_ZIP = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
-    *(NotImplementedError, RuntimeError, ValueError),
-)
-"""What opening a damaged zip or reading one of its members raises."""
-
-
-def packing(error: BaseException) -> str:
-    """What to do about a zip after such an error."""
-    if isinstance(error, NotImplementedError) or "password" in str(error):
-        return "pack it without encryption and by the usual method, or unpack it"
-    return "download it again"
-
-
-EXPANSION = 1032
-"""DEFLATE makes data at most this many times smaller, so larger claims are false."""
-
-LARGEST_ARRAY = 2**30
-"""Arrays of more bytes are refused: MNIST has 47 million."""
-
-
-def _read_npy(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray:
-    """One array of an archive, after checking that its header does not promise more than there is."""
-    entry = archive.getinfo(f"{name}.npy")
-    with archive.open(entry) as file:
-        try:
-            version = npy.read_magic(file)
-            read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
-            shape, _, dtype = read_header(file)
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            SyntaxError,
-            TokenError,
-            RecursionError,
-            MemoryError,
-        ) as error:
-            raise InputError(f"{path}: the array '{name}' has a damaged header") from error
-        if min(shape, default=0) < 0:
-            raise InputError(f"{path}: the array '{name}' has the impossible shape {shape}")
-        if dtype.hasobject:
-            raise InputError(f"{path}: the array '{name}' holds Python objects; save plain numbers")
-        _afford(shape, dtype.itemsize, min(entry.file_size, entry.compress_size * EXPANSION), path)
-    with archive.open(entry) as file:
-        return npy.read_array(file, allow_pickle=False)
-
-
-def _afford(shape: tuple[int, ...], itemsize: int, at_most: int, path: Path) -> int:
-    """The bytes of an array; one that its file cannot hold, or too large, is refused before memory is asked for."""
-    promised = math.prod(shape) * itemsize
-    if promised > at_most:
-        raise InputError(
-            f"{path}: the header announces {promised} bytes of data but the file holds at most {at_most}"
-        )
-    claimed = math.prod(max(length, 1) for length in shape) * max(itemsize, 1)  # sides of 0 hide no others
-    if claimed > LARGEST_ARRAY:
-        raise InputError(
-            f"{path}: an array of the shape {list(shape)} is too large, {LARGEST_ARRAY} bytes are the limit; give "
-            "fewer images"
-        )
-    return promised
 
 
 def _labels_beside(path: Path) -> Path:
@@ -223,7 +156,7 @@ def _read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     first_bytes(path)
     try:
         size = path.stat().st_size
-        at_most = size * EXPANSION if path.suffix == ".gz" else size
+        at_most = size * npy.EXPANSION if path.suffix == ".gz" else size
         with path.open("rb") as plain:
             file = gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain
             return _parse_idx(file, dimensions, at_most, path)
@@ -244,7 +177,7 @@ def _parse_idx(
     if len(header) < 4 + 4 * dimensions:
         raise InputError(f"{path}: the file ends within its header")
     shape = struct.unpack(f">{dimensions}I", header[4:])
-    promised = _afford(shape, 1, at_most, path)
+    promised = npy.afford(shape, 1, at_most, path)
     data = file.read(promised + 1)
     if len(data) != promised:
         problem = "more" if len(data) > promised else f"only {len(data)}"

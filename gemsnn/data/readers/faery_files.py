@@ -12,16 +12,42 @@ from typing import Any
 import numpy as np
 
 from gemsnn.data.access import refusal
-from gemsnn.data.events import Events, make_events
+from gemsnn.data.events import Events, Recording, check_events, in_order, make_events
+from gemsnn.data.readers.columns import LARGEST_RECORDING
 from gemsnn.errors import InputError, one_line
 from gemsnn.types import AnyPath
 
-SUFFIXES = (".aedat4", ".raw", ".dat", ".es")
+_TYPES: dict[str, Any] = {"AEDAT 4": "aedat", "EVT": "evt", "DAT": "dat", "ES": "es"}
 
 _FAR = np.iinfo(np.int16).max
 
 
-def read_chunks(path: AnyPath) -> tuple[tuple[int, int], Iterator[Events]]:
+def read_decoded(path: AnyPath, kind: str) -> Recording:
+    """A whole file as a recording.
+
+    Raises:
+        InputError: as :func:`read_chunks`, or it holds no events.
+    """
+    (width, height), chunks = read_chunks(path, kind)
+    pieces, count = [], 0
+    for piece in chunks:
+        pieces.append(piece)
+        count += len(piece)
+        if count > LARGEST_RECORDING:
+            raise InputError(
+                f"{path}: more than {LARGEST_RECORDING} events are too many for one recording; cut it"
+            )
+    if not count:
+        raise InputError(f"{path}: this {kind} file holds no events; leave it out or record it again")
+    events = np.concatenate(pieces)
+    order, t, repairs = in_order(events["t"])
+    events = events[order]
+    events["t"] = t
+    check_events(events, width, height, str(path))
+    return Recording(events, width, height, kind, repairs)
+
+
+def read_chunks(path: AnyPath, kind: str) -> tuple[tuple[int, int], Iterator[Events]]:
     """The sensor's width and height, and the events of a file, some thousands at a time, in its own microseconds.
 
     Raises:
@@ -36,7 +62,7 @@ def read_chunks(path: AnyPath) -> tuple[tuple[int, int], Iterator[Events]]:
             "run pip install 'gemsnn[events]'"
         ) from None
     try:
-        stream = faery.events_stream_from_file(path)
+        stream = faery.events_stream_from_file(path, file_type=_TYPES[kind])
         width, height = stream.dimensions()
     except Exception as error:  # faery's decoders raise exceptions of many kinds
         raise _unreadable(path, error) from error
