@@ -1,4 +1,4 @@
-"""Events as columns: NumPy's files, HDF5 and text, written by independent writers; what is told, assumed and refused."""
+"""Events as columns: NumPy's files, HDF5 and text, from independent writers; what is told, assumed and refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shared_data import shared
 
 from gemsnn.data.events import make_events
-from gemsnn.data.readers import columns, read_recording, units
+from gemsnn.data.readers import read_recording, units
 from gemsnn.data.readers.columns import by_name, by_values
 from gemsnn.data.readers.hdf5_spikes import open_spikes
 from gemsnn.data.readers.recognise import kind_of
@@ -103,6 +103,7 @@ def test_npz_of_an_array_a_column(tmp_path):
         read_recording(written(tmp_path, npz_bytes(offsets=np.arange(3), t_us=T, taxel=X)))
 
 
+FLOATS = [("t_s", "f8"), ("x", "f8"), ("y", "f8"), ("p", "f8")]
 ORDERS = ["t x y p", "x y t p", "x y p t", "p x y t", "t p x y"]
 
 
@@ -147,20 +148,16 @@ def test_columns_without_names_where_they_are_like_each_other():
         (np.zeros(3, [("t", "i8"), ("time", "i8"), ("x", "i8")]), "t and time could both be the column t"),
         (np.array(["a"]), "holds no events"),
         (np.zeros(3, [("t", "i8", (2,)), ("x", "i8"), ("y", "i8")]), "not a number an event"),
-        (np.array([(0.5, 1, 1, 0), (np.nan, 1, 1, 0)], FIELDS[4][:4]), "t of event 1 is nan"),
+        (np.array([(0.5, 1, 1, 0), (np.nan, 1, 1, 0)], FLOATS), "t of event 1 is nan"),
         (np.array([(1, 40_000, 1, 0)], [(n, "i8") for n in "txyp"]), "x of events lies in 40000 .. 40000"),
         (np.array([(1, 1, -1, 0)], [(n, "i8") for n in "txyp"]), "y of events lies in -1 .. -1"),
-        (np.array([(1, 0.5, 1, 0)], [(n, "f8") for n in "txyp"]), "x of events has fractions"),
+        (np.array([(1, 0.5, 1, 0)], FLOATS), "x of events has fractions"),
         (np.array([(1, 1, 1, 2)], [(n, "i8") for n in "txyp"]), "polarities must be 0 and 1, or -1 and 1"),
         (np.array([(2**63, 1, 1, 1)], [(n, "u8") for n in "txyp"]), "beyond 63 bits"),
-        (np.array([(0, 1, 1, 1), (1e30, 1, 1, 1)], [("t_s", "f8"), ("x", "i8"), ("y", "i8"), ("p", "i8")]), "times span"),
+        (np.array([(0, 1, 1, 1), (1e30, 1, 1, 1)], FLOATS), "times span"),
     ],
 )  # fmt: skip
 def test_arrays_that_are_no_events(tmp_path, array, words):
-    if array.dtype.names and "row" in array.dtype.names:
-        array = array.astype([("on", "f8"), ("t_us", "f8"), ("row", "i4"), ("col", "i4")])
-        array["t_us"][1] = np.nan
-        array["on"] = 1
     path = written(tmp_path, npy_bytes(array))
     with pytest.raises(InputError, match=words) as caught:
         read_recording(path)
@@ -175,7 +172,7 @@ def test_headers_that_lie(tmp_path):
         read_recording(written(tmp_path, fixed))
     with pytest.raises(InputError, match="holds Python objects"):
         read_recording(written(tmp_path, npy_bytes_of_objects()))
-    with pytest.raises(InputError, match="is damaged|announces"):
+    with pytest.raises(InputError, match=r"is damaged|announces"):
         read_recording(written(tmp_path, good[:-9]))
     with pytest.raises(InputError, match="damaged header"):
         read_recording(written(tmp_path, good[:20]))
@@ -510,7 +507,7 @@ def test_the_unit_by_the_numbers(t, unit):
 def test_a_unit_that_is_asked_for_and_given(tmp_path):
     path = written(tmp_path, text_bytes("t,x,y,p", *((round(t / 1000), x, y, p) for t, x, y, p in ROWS)))
     with pytest.raises(
-        InputError, match="unit of time cannot be told: the times are 400 whole numbers that span 898"
+        InputError, match="unit of time cannot be told: the times are 400 whole numbers that span 895"
     ):
         read_recording(path)
     recording = read_recording(path, time_unit="ms")
@@ -666,4 +663,3 @@ def test_notes_are_fit_for_a_report(tmp_path):
         assert note[0].isupper()
         assert note.endswith(".")
         json.dumps(note)
-    assert columns.WANTED in str(pytest.raises(InputError, by_values, np.zeros((2, 5)), "").value)
