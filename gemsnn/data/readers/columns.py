@@ -34,6 +34,7 @@ _ROLES: dict[str, Role] = {
     ),
 }
 _WITH_UNIT = re.compile(r"(.*?)[\s_]*[\[(]?\s*([a-zµμ]+)\s*[\])]?")
+_SIDE = re.compile(r"@(\d{1,5})$")
 _WIRE = ("t", "x", "y", "on")
 _MANY = ("offsets", "starts", "trial_ids", "trials")
 WANTED = "t, x, y and p (or t and channel)"
@@ -60,7 +61,9 @@ def by_name(names: Sequence[str], where: object) -> Found | None:
         InputError: two columns have the same role, or rows have no columns.
     """
     found: dict[Role, str] = {}
-    unit: TimeUnit | None = "us" if tuple(names) == _WIRE else None  # the columns of gemsnn.data.wire
+    unit: TimeUnit | None = (
+        "us" if tuple(_SIDE.sub("", name) for name in names) == _WIRE else None
+    )  # the columns of gemsnn.data.wire
     for name in names:
         role, told = _role(name)
         if role is None:
@@ -86,9 +89,17 @@ def by_name(names: Sequence[str], where: object) -> Found | None:
     return Found(cast(dict[Role, Any], found), unit)
 
 
+def sides_in(names: Sequence[str]) -> tuple[int, int] | None:
+    """Width and height, where the names of columns tell them."""
+    sides = {
+        name.partition("@")[0].strip().lower(): side[1] for name in names if (side := _SIDE.search(name))
+    }
+    return (int(sides["x"]), int(sides["y"])) if {"x", "y"} <= set(sides) else None
+
+
 def _role(name: str) -> tuple[Role | None, TimeUnit | None]:
-    """The role that a name means, and the unit of time in it."""
-    name = name.strip().strip("\"'").strip().lower()
+    """The role that a name means, and the unit of time in it; faery adds the sensor's sides (``x@640``)."""
+    name = _SIDE.sub("", name.strip().strip("\"'").strip().lower())
     if name in _ROLES:
         return _ROLES[name], None
     match = _WITH_UNIT.fullmatch(name)
@@ -215,9 +226,14 @@ def recording_of(
     width, height = sensor or (int(x.max()) + 1, int(y.max()) + 1)
     check_events(events, width, height, str(where))
     if sensor is None:
-        extent = f"{width} x {height} pixels" if height > 1 else f"a row of {width}"
-        notes += (f"The file does not tell the sensor's size: {extent} is the extent of its events.",)
+        notes += (size_note(width, height),)
     return Recording(events, width, height, kind, repairs, notes, sensor is None)
+
+
+def size_note(width: int, height: int) -> str:
+    """What is told where the sensor's size is inferred."""
+    extent = f"{width} x {height} pixels" if height > 1 else f"a row of {width}"
+    return f"The file does not tell the sensor's size: {extent} is the extent of its events."
 
 
 def _numbers(column: NDArray[Any], name: str, where: object) -> NDArray[Any]:

@@ -8,16 +8,18 @@ from gemsnn.data.access import first_bytes, refusal
 from gemsnn.data.events import Recording
 from gemsnn.data.readers import hdf5_layouts, numpy_files, text_files, units
 from gemsnn.data.readers.aedat2 import read_aedat2
-from gemsnn.data.readers.faery_files import read_decoded
+from gemsnn.data.readers.decoded import Decoded, whole
+from gemsnn.data.readers.faery_files import open_faery
 from gemsnn.data.readers.nmnist import read_nmnist
-from gemsnn.data.readers.recognise import LARGEST_FILE, MAGIC_HDF5, MAGIC_ZIP, kind_of, other_kind
+from gemsnn.data.readers.prophesee import open_dat, open_evt
+from gemsnn.data.readers.recognise import LARGEST_FILE, MAGIC_HDF5, MAGIC_ZIP, Kind, kind_of, other_kind
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
 from gemsnn.types import AnyPath
 
 __all__ = ["LARGEST_FILE", "MAGIC_HDF5", "MAGIC_ZIP", "read_bytes", "read_recording"]
 
-IN_PIECES = ("AEDAT 4", "EVT", "DAT", "ES")
+IN_PIECES: tuple[Kind, ...] = ("AEDAT 4", "EVT", "DAT", "ES")
 """Kinds of files that can be decoded a piece at a time, in their own microseconds."""
 
 KNOWN = "AEDAT 2 or 4, EVT, DAT, ES, N-MNIST, NumPy, HDF5 or text"
@@ -39,6 +41,20 @@ def read_bytes(path: AnyPath) -> bytes:
     except OSError as error:
         raise refusal(path, error, "it cannot be read; check the drive") from error
     raise InputError(f"{path}: {size} bytes are too many for one recording; cut it into shorter ones")
+
+
+def open_decoded(path: AnyPath, kind: Kind) -> Decoded:
+    """Open a file of one of the kinds of :data:`IN_PIECES`.
+
+    Raises:
+        InputError: it is damaged, of another version, or needs a library that is not installed.
+    """
+    path = Path(path)
+    if kind == "EVT":
+        return open_evt(path)
+    if kind == "DAT":
+        return open_dat(path)
+    return open_faery(path, "ES" if kind == "ES" else "AEDAT 4")
 
 
 def read_recording(path: AnyPath, *, time_unit: TimeUnit | None = None) -> Recording:
@@ -71,7 +87,7 @@ def read_recording(path: AnyPath, *, time_unit: TimeUnit | None = None) -> Recor
     if time_unit not in (None, "us") and kind not in (None, "zip", "IDX"):
         raise InputError(f"{path}: {kind} files count microseconds, not {time_unit}; leave time_unit out")
     if kind in IN_PIECES:
-        return read_decoded(path, kind)
+        return whole(open_decoded(path, kind), path)
     if kind == "AEDAT" or (kind is None and path.suffix.lower() == ".aedat"):
         return read_aedat2(read_bytes(path), str(path))
     if kind == "N-MNIST" or (kind is None and path.suffix.lower() == ".bin"):

@@ -93,11 +93,11 @@ def _read(file: IO[bytes], head: Head, where: str, time_unit: TimeUnit | None) -
         picked: dict[Role, NDArray[np.float64]] = {role: table[:, at] for role, at in found.columns.items()}
     else:
         picked = {role: table[:, at] for at, role in enumerate(found.columns)}
-    notes = found.notes
+    notes, sensor = found.notes, head.sensor or columns.sides_in(head.names or ())
     if labels:
         notes += (f"Lines that tell labels are for streams, and were left out: {labels}.",)
     return columns.recording_of(
-        picked, where, "text", unit=found.unit, time_unit=time_unit, sensor=head.sensor, notes=notes
+        picked, where, "text", unit=found.unit, time_unit=time_unit, sensor=sensor, notes=notes
     )
 
 
