@@ -29,6 +29,8 @@ class Recording(NamedTuple):
         height: sensor height in pixels.
         format: the file format's name, e.g. ``"AEDAT 2.0"``.
         repairs: what the reader mended, counted by kind (e.g. ``{"timestamp resets": 1}``); empty if nothing.
+        notes: sentences about what the file does not tell and the reader assumed, e.g. the unit of time.
+        sensor_inferred: whether width and height are the extent of the events, since the file does not tell them.
     """
 
     events: Events
@@ -36,6 +38,8 @@ class Recording(NamedTuple):
     height: int
     format: str
     repairs: dict[str, int]
+    notes: tuple[str, ...] = ()
+    sensor_inferred: bool = False
 
 
 def mended(repairs: Mapping[str, int]) -> tuple[str, ...]:
@@ -96,3 +100,22 @@ def close_gaps(step: NDArray[np.int64]) -> tuple[NDArray[np.int64], dict[str, in
     ahead = step > LONGEST_GAP_US
     jumps = int(ahead.sum())
     return np.where(ahead, 0, step), {"timestamp jumps ahead": jumps} if jumps else {}
+
+
+def in_order(
+    t: NDArray[np.int64], origin: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+    """Times in order and without jumps ahead, counted from the first one.
+
+    Args:
+        t: int64 ``[n]``, ``n >= 1``, in microseconds.
+        origin: where time is counted from instead, not after the first one.
+
+    Returns:
+        The order in which events must be taken (a stable sort), their times in that order, and the number of repairs
+        by kind: steps back, and jumps ahead (:func:`close_gaps`).
+    """
+    disorder = int((np.diff(t) < 0).sum())
+    order = np.argsort(t, kind="stable") if disorder else np.arange(len(t))
+    step, jumps = close_gaps(np.diff(t[order], prepend=t[order[0]] if origin is None else origin))
+    return order, np.cumsum(step), ({"events out of order": disorder} if disorder else {}) | jumps

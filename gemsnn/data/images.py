@@ -11,8 +11,9 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gemsnn.data import npy
 from gemsnn.data.access import first_bytes, found_at, refusal
-from gemsnn.data.npz import EXPANSION, afford, read_npz
+from gemsnn.data.npz import read_npz
 from gemsnn.errors import InputError
 from gemsnn.types import LARGEST_SIDE, AnyPath
 
@@ -140,7 +141,7 @@ def _read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     first_bytes(path)
     try:
         size = path.stat().st_size
-        at_most = size * EXPANSION if path.suffix == ".gz" else size
+        at_most = size * npy.EXPANSION if path.suffix == ".gz" else size
         with path.open("rb") as plain:
             file = gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain
             return _parse_idx(file, dimensions, at_most, path)
@@ -161,7 +162,7 @@ def _parse_idx(
     if len(header) < 4 + 4 * dimensions:
         raise InputError(f"{path}: the file ends within its header")
     shape = struct.unpack(f">{dimensions}I", header[4:])
-    promised = afford(shape, 1, at_most, path)
+    promised = npy.afford(shape, 1, at_most, path)
     data = file.read(promised + 1)
     if len(data) != promised:
         problem = "more" if len(data) > promised else f"only {len(data)}"

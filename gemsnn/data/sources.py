@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from gemsnn.data import wire
-from gemsnn.data.access import first_bytes
 from gemsnn.data.arrivals import CHUNK
 from gemsnn.data.events import Events
 from gemsnn.data.readers import read_recording
-from gemsnn.data.readers.faery_files import SUFFIXES, read_chunks
+from gemsnn.data.readers.files import IN_PIECES, open_decoded
+from gemsnn.data.readers.recognise import kind_of
 from gemsnn.data.wire import Message
 from gemsnn.errors import InputError
 from gemsnn.types import AnyPath
@@ -125,8 +125,9 @@ class File:
 
     def __init__(self, path: AnyPath, now: Callable[[], float] = time.monotonic) -> None:
         path, self._now, self.repairs = Path(path), now, dict[str, int]()
-        if path.suffix.lower() in SUFFIXES and first_bytes(path):
-            self.sensor, chunks = read_chunks(path)
+        if (kind := kind_of(path)) is not None and kind in IN_PIECES:
+            decoded = open_decoded(path, kind)
+            self.sensor, chunks, self.repairs = decoded.sensor, decoded.chunks, decoded.repairs
         else:
             recording = read_recording(path)
             self.repairs = recording.repairs

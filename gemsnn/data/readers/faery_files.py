@@ -1,4 +1,4 @@
-"""Event files that the library faery decodes, piece by piece: AEDAT 4, EVT 2 and 3 (``.raw``), DAT, ES.
+"""Event files that the library faery decodes, piece by piece: AEDAT 4 and ES (Event Stream).
 
 faery comes with the extra ``events`` (https://github.com/aestream/faery).
 """
@@ -7,40 +7,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from gemsnn.data.access import refusal
+from gemsnn.data.access import first_bytes, refusal
 from gemsnn.data.events import Events, make_events
+from gemsnn.data.readers.decoded import Decoded
 from gemsnn.errors import InputError, one_line
-from gemsnn.types import AnyPath
 
-SUFFIXES = (".aedat4", ".raw", ".dat", ".es")
+_TYPES = {"AEDAT 4": "aedat", "ES": "es"}
+_ES_TYPES = {0: "generic events", 3: "asynchronous events", 4: "colours"}
+_ES_TYPE = 15
+"""The byte of an ES file that tells the type of its events."""
 
 _FAR = np.iinfo(np.int16).max
 
 
-def read_chunks(path: AnyPath) -> tuple[tuple[int, int], Iterator[Events]]:
-    """The sensor's width and height, and the events of a file, some thousands at a time, in its own microseconds.
+def open_faery(path: Path, kind: Literal["AEDAT 4", "ES"]) -> Decoded:
+    """A file of one of these kinds.
 
     Raises:
         InputError: faery is not installed, or it cannot read the file (this may turn out on the way).
     """
-    path = Path(path)
     try:
         import faery
     except ImportError:
         raise InputError(
-            f"{path}: files of this kind are read by faery, which is not installed; "
-            "run pip install 'gemsnn[events]'"
+            f"{path}: {kind} files are read by faery, which is not installed; run pip install 'gemsnn[events]'"
         ) from None
+    start = first_bytes(path)
+    if kind == "ES" and len(start) > _ES_TYPE and (held := _ES_TYPES.get(start[_ES_TYPE])) is not None:
+        raise InputError(f"{path}: this ES file holds {held}, not events of pixels; leave it out")
+    file_type: Any = _TYPES[kind]
     try:
-        stream = faery.events_stream_from_file(path)
+        stream = faery.events_stream_from_file(path, file_type=file_type)
         width, height = stream.dimensions()
-    except Exception as error:  # faery's decoders raise exceptions of many kinds
+    except BaseException as error:  # faery's decoders raise exceptions of many kinds, and panic
         raise _unreadable(path, error) from error
-    return (int(width), int(height)), _decoded(stream, path)
+    return Decoded(kind, (int(width), int(height)), _decoded(stream, path), (), {})
 
 
 def _decoded(stream: Iterable[Any], path: Path) -> Iterator[Events]:
@@ -50,11 +55,15 @@ def _decoded(stream: Iterable[Any], path: Path) -> Iterator[Events]:
             raw = next(pieces)
         except StopIteration:
             return
-        except Exception as error:
+        except BaseException as error:
             raise _unreadable(path, error) from error
         x, y = (np.minimum(raw[name], _FAR) for name in ("x", "y"))
         yield make_events(np.minimum(raw["t"], np.iinfo(np.int64).max), x, y, raw["on"])
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def _unreadable(path: Path, error: BaseException) -> InputError:
+    if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
+        raise error
+    if isinstance(error, Exception) and "no event tracks" in str(error):
+        return InputError(f"{path}: this AEDAT 4 file holds no track of events; give one that does")
     return refusal(path, error, f"faery cannot read this file ({one_line(error)}); copy it again")

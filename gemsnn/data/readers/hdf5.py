@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn.data.access import refusal
-from gemsnn.data.events import Recording, check_events, close_gaps, make_events
-from gemsnn.data.npz import EXPANSION
+from gemsnn.data.events import Recording, check_events, in_order, make_events
+from gemsnn.data.npy import EXPANSION
 from gemsnn.errors import InputError
 from gemsnn.types import AnyPath
 
@@ -65,6 +66,12 @@ def _refuse_links(file: h5py.File, where: str) -> None:
             )
 
 
+def recordings_under(file: h5py.File) -> int:
+    """How many recordings ``/train/<i>`` and ``/test/<i>`` a file has."""
+    groups = [group for name in ("train", "test") if isinstance(group := file.get(name), h5py.Group)]
+    return sum(key.isascii() and key.isdigit() for group in groups for key in map(str, group))
+
+
 def read_part(file: h5py.File, name: str, where: str) -> Part | None:
     """The recordings listed under ``/<name>``; ``None`` if there is no such group.
 
@@ -91,7 +98,7 @@ def read_part(file: h5py.File, name: str, where: str) -> Part | None:
         raise InputError(
             f"{where}: /{name} has {len(names)} recordings but {count} labels; write the file again"
         )
-    return Part(names, tuple(int(label) for label in _stored(labels, where).ravel()))
+    return Part(names, tuple(int(label) for label in stored(labels, where).ravel()))
 
 
 def read_array(file: h5py.File, name: str, where: str) -> NDArray[np.int64]:
@@ -110,13 +117,13 @@ def read_array(file: h5py.File, name: str, where: str) -> NDArray[np.int64]:
         raise InputError(
             f"{where}: /{name} has {data.shape[0]} events, not 1 .. {LARGEST_RECORDING}; leave it out"
         )
-    array = _stored(data, where)
+    array = stored(data, where)
     if array.dtype.kind == "u" and array.max() > np.iinfo(np.int64).max:
         raise InputError(f"{where}: /{name} holds numbers beyond 63 bits, so it is damaged; write it again")
     return array.astype(np.int64)
 
 
-def _stored(data: h5py.Dataset, where: str) -> NDArray:
+def stored(data: h5py.Dataset, where: str) -> NDArray:
     """The numbers of a dataset that lie in the file itself, no more of them than it can hold.
 
     A dataset may name other files of the machine as its storage, and may claim any size without storing anything.
@@ -125,12 +132,30 @@ def _stored(data: h5py.Dataset, where: str) -> NDArray:
         raise InputError(
             f"{where}: {data.name} takes its numbers from other files; write the numbers into the file itself"
         )
+    unknown = [number for number in _filters(data) if not h5py.h5z.filter_avail(number)]
+    if unknown and not _more_filters(unknown):
+        raise InputError(
+            f"{where}: {data.name} is compressed by the HDF5 filter {unknown[0]}, which is not installed; run pip "
+            "install hdf5plugin, or write the file without it (h5repack)"
+        )
     held = data.id.get_storage_size()
     if data.size * data.dtype.itemsize > held * EXPANSION:
         raise InputError(
             f"{where}: {data.name} claims {data.size} numbers but the file holds {held} bytes of them; write it again"
         )
     return np.asarray(data[()])
+
+
+def _filters(data: h5py.Dataset) -> list[int]:
+    kept = data.id.get_create_plist()
+    return [kept.get_filter(at)[0] for at in range(kept.get_nfilters())]
+
+
+def _more_filters(unknown: list[int]) -> bool:
+    """Whether the package hdf5plugin, if it is there, brings these filters."""
+    with suppress(ImportError):
+        importlib.import_module("hdf5plugin")
+    return all(h5py.h5z.filter_avail(number) for number in unknown)
 
 
 def sensor_side(largest: int, where: str) -> int:
@@ -152,10 +177,7 @@ def to_recording(array: NDArray[np.int64], side: int, where: str) -> Recording:
             f"{where}: pixels up to ({x.max()}, {y.max()}) do not fit the {side} x {side} of others; "
             "crop all recordings of a file alike"
         )
-    order = np.argsort(t, kind="stable")
-    disorder = int((np.diff(t) < 0).sum())
-    step, jumps = close_gaps(np.diff(t[order], prepend=t.min()))
-    events = make_events(np.cumsum(step), x[order], y[order], polarity[order])
+    order, t, repairs = in_order(t)
+    events = make_events(t, x[order], y[order], polarity[order])
     check_events(events, side, side, where)
-    repairs = {"events out of order": disorder} if disorder else {}
-    return Recording(events, side, side, "HDF5 events", repairs | jumps)
+    return Recording(events, side, side, "HDF5 events", repairs)

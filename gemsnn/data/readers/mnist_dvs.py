@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gemsnn.data.access import first_bytes, found_at, refusal, walk
 from gemsnn.data.events import Recording
-from gemsnn.data.npz import DAMAGED_ZIP, packing
+from gemsnn.data.npy import DAMAGED_ZIP, packing
 from gemsnn.data.readers.aedat2 import read_aedat2
 from gemsnn.data.readers.files import read_bytes
 from gemsnn.errors import InputError

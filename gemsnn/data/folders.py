@@ -1,0 +1,209 @@
+"""Which event files a folder holds, and the class and part of each; nothing is decoded here.
+
+Where classes come from, the first that applies:
+
+1. ``labels.csv`` in the folder, or another file of that kind: columns ``file`` (relative to it), ``label``, and, if
+   wanted, ``split`` (train, validation or test), ``begin`` and ``end`` (seconds of the recording's time);
+2. ``class_from``, a regular expression that is searched for in the name of each file: its first group, or the whole
+   match, is the class;
+3. folders: each folder with recordings is a class, whatever lies how deep in it;
+4. a class a file, of which windows are to be cut.
+
+With 2 and 3, folders ``train``, ``validation`` (``val``, ``valid``) and ``test`` above tell the part. What is no event
+file by its content is left out, and told. Classes and files are in natural order, in which 10 comes after 9.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from gemsnn.data.access import found_at, walk
+from gemsnn.data.labels import SPLITS, Entry, Split, read_labels
+from gemsnn.data.readers.recognise import Kind, kind_of, other_kind
+from gemsnn.data.tally import NAMED, listed
+from gemsnn.errors import InputError, one_line
+from gemsnn.types import AnyPath
+
+Rule = Literal["labels", "names", "folders", "files"]
+
+LABELS = "labels.csv"
+
+_EVENTS: tuple[Kind, ...] = ("AEDAT", "AEDAT 4", "EVT", "DAT", "ES", "N-MNIST", "npy", "npz", "HDF5", "text")
+_NAMED = (".aedat", ".bin")
+_SYSTEM = ("lost+found", "System Volume Information", "__MACOSX")
+
+
+class Folder(NamedTuple):
+    """What a folder holds.
+
+    Attributes:
+        root: the folder in which classes or parts lie; that which was given, or one below in which everything lies.
+        entries: the recordings, in natural order of their paths (of a labels file: in its order).
+        classes: the names of the classes, in natural order.
+        rule: where classes come from; after ``"files"`` each file is a class, to be cut into windows.
+        notes: what was left out, and what was assumed.
+    """
+
+    root: Path
+    entries: tuple[Entry, ...]
+    classes: tuple[str, ...]
+    rule: Rule
+    notes: tuple[str, ...]
+
+    @property
+    def splits(self) -> dict[Split | None, int]:
+        """How many entries each part has."""
+        return dict(Counter(entry.split for entry in self.entries))
+
+
+def find_recordings(root: AnyPath, *, class_from: str | None = None, labels: AnyPath | None = None) -> Folder:
+    """The recordings of a folder, with their classes and parts.
+
+    Args:
+        root: the folder.
+        class_from: a regular expression on the files' names, see above.
+        labels: a labels file; by default ``labels.csv`` in the folder, if there is one.
+
+    Raises:
+        InputError: there is no such folder, no event file in it, or classes cannot be told.
+    """
+    root = Path(root)
+    if (held := found_at(root)) != "folder":
+        what = "this is a file, not a folder" if held else "there is no such folder"
+        raise InputError(f"{root}: {what}; give the folder that holds the recordings")
+    if labels is None and found_at(root / LABELS) == "file":
+        labels = root / LABELS
+    if labels is not None and class_from is not None:
+        raise InputError(
+            f"{labels}: this file tells the classes; leave class_from out, or move the file away"
+        )
+    files, notes = _event_files(root)
+    if labels is not None:
+        entries, more = read_labels(Path(labels), root, files)
+        return _folder(root, entries, "labels", (*notes, *more))
+    if not files:
+        told = f" ({notes[0]})" if notes else ""
+        raise InputError(
+            f"{root}: no event file is in this folder or below{told}; give the folder of the recordings"
+        )
+    top = _narrowed(root, files)
+    if top != root:
+        notes += (f"All recordings lie in {_shown(top, root)}, which is taken as the folder of classes.",)
+    entries, rule, more = _by_place(top, files, class_from)
+    return _folder(top, entries, rule, (*notes, *more))
+
+
+def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """A key by which names are sorted as people do: numbers by their value, letters whatever their case."""
+    parts = [part for part in re.split(r"([0-9]+)", name.casefold()) if part]
+    return [(0, int(part[:4000]), "") if part[0] in "0123456789" else (1, 0, part) for part in parts], name
+
+
+def _event_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """Event files at any depth, and sentences about others."""
+    found: list[Path] = []
+    left: list[tuple[Path, str | None]] = []
+    for folder, names in walk(root):
+        inside = folder.relative_to(root).parts
+        if any(part.startswith(".") or part in _SYSTEM for part in inside):
+            continue
+        for name in names:
+            path = folder / name
+            if name.startswith(".") or path == root / LABELS or found_at(path) != "file":
+                continue
+            if path.stat().st_size and (kind_of(path) in _EVENTS or path.suffix.lower() in _NAMED):
+                found.append(path)
+            elif not path.stat().st_size and path.suffix:
+                found.append(path) if path.suffix.lower() in _NAMED else left.append((path, "empty"))
+            else:
+                left.append((path, other_kind(path) if path.stat().st_size else "empty"))
+    found.sort(key=lambda path: natural(str(path.relative_to(root))))
+    return found, _left_out(root, left)
+
+
+def _left_out(root: Path, left: list[tuple[Path, str | None]]) -> tuple[str, ...]:
+    if not left:
+        return ()
+    left.sort(key=lambda pair: natural(str(pair[0])))
+    named = [_shown(path, root) + (f" is {what}" if what else "") for path, what in left[:NAMED]]
+    return (f"Files that are no event files by their content were left out: {listed(named, len(left))}.",)
+
+
+def _narrowed(root: Path, files: Sequence[Path]) -> Path:
+    """The folder below in which all recordings lie, as long as the one above it neither is nor holds a part."""
+    while True:
+        first = {path.relative_to(root).parts[0] for path in files}
+        if (
+            len(first) != 1
+            or (name := next(iter(first))).lower() in SPLITS
+            or found_at(root / name) != "folder"
+        ):
+            return root
+        root = root / name
+
+
+def _by_place(
+    root: Path, files: Sequence[Path], class_from: str | None
+) -> tuple[list[Entry], Rule, tuple[str, ...]]:
+    split_of: dict[Path, Split | None] = {path: _part(path.relative_to(root)) for path in files}
+    parts = any(split_of.values())
+    beside = [path for path in files if parts and split_of[path] is None]
+    notes: tuple[str, ...] = ()
+    if beside:
+        notes += (f"Recordings that lie in no part were left out: {_some(beside, root)}.",)
+        files = [path for path in files if split_of[path] is not None]
+    if class_from is not None:
+        return [Entry(p, _class_in(p, class_from), split_of[p]) for p in files], "names", notes
+    below = {path: path.relative_to(root).parts[int(parts) :] for path in files}
+    classed = [path for path in files if len(below[path]) > 1]
+    loose = [path for path in files if len(below[path]) == 1]
+    if classed:
+        if loose:
+            notes += (f"Recordings that lie in no class's folder were left out: {_some(loose, root)}.",)
+        return [Entry(path, below[path][0], split_of[path]) for path in classed], "folders", notes
+    if parts:
+        named = ", ".join(sorted({path.relative_to(root).parts[0] for path in loose}))
+        raise InputError(
+            f"{root}: recordings lie in parts ({named}) but in no folders of classes; put each class into a folder, "
+            f"add {LABELS}, or give class_from"
+        )
+    stems = Counter(path.stem for path in loose)
+    return [Entry(p, p.stem if stems[p.stem] == 1 else p.name) for p in loose], "files", notes
+
+
+def _part(inner: Path) -> Split | None:
+    return SPLITS.get(inner.parts[0].lower()) if len(inner.parts) > 1 else None
+
+
+def _class_in(path: Path, class_from: str) -> str:
+    try:
+        found = re.search(class_from, path.name)
+    except re.error as error:
+        raise InputError(f"class_from {class_from!r} is no regular expression ({error}); mend it") from error
+    name = None if found is None else found[1] if found.re.groups else found[0]
+    if not name:
+        raise InputError(
+            f"{path}: class_from {class_from!r} finds no class in this name; widen it, or move the file away"
+        )
+    return name
+
+
+def _folder(root: Path, entries: Iterable[Entry], rule: Rule, notes: tuple[str, ...]) -> Folder:
+    entries = tuple(entries)
+    classes = tuple(sorted({entry.label for entry in entries}, key=natural))
+    for name in classes:
+        if not name.isprintable() or one_line(name) != name:
+            raise InputError(f"{root}: {name!r} is no name for a class; rename it with letters and digits")
+    return Folder(root, entries, classes, rule, notes)
+
+
+def _some(paths: Sequence[Path], root: Path) -> str:
+    return listed([_shown(path, root) for path in paths[:NAMED]], len(paths))
+
+
+def _shown(path: Path, root: Path) -> str:
+    return one_line(path.relative_to(root))
