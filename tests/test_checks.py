@@ -25,6 +25,7 @@ from gemsnn.data.binning import BinSpec, bin_events
 from gemsnn.data.camera import EmulatorSpec
 from gemsnn.data.events import make_events
 from gemsnn.data.generated import emulate_set
+from gemsnn.data.grid import Grid
 from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.splits import Splits
@@ -55,6 +56,7 @@ NEEDED: dict[type, dict[str, Any]] = {
     Case: {
         "task": "paper", "network": NetworkSpec(2, 2), "compartments": 1, "batch": 1, "steps": 1, "learning": None,
     },
+    Grid: {"window": (4, 4), "cells": (2, 2), "span": (4, 4)},
     Graph: {
         "inputs": (2, 3, 3),
         "populations": (Population("a", (3,)), Population("b", (4,), visible=True)),
@@ -79,8 +81,7 @@ RESULTS = {
     "gemsnn.commands.flags.Plain": "a command's note of a parameter of its own",
     "gemsnn.rows.SpikeRows": "made by its own functions; a set of recordings checks what it is given",
     "gemsnn.data.building.Item": "a note that a loader makes for itself",
-    "gemsnn.data.recordings._Deflickered": "what a loader does to recordings",
-    "gemsnn.data.recordings._Hdf5": "what a loader reads",
+    "gemsnn.data.sets.catalogue.Entry": "what the library says of a data set",
     "gemsnn.data.parts.Listing": "what a loader of the library says of its files",
     "gemsnn.model.links.Link": "what building a network makes",
     "gemsnn.kernels.block.wires.Wire": "made by the kernel, of a network",
@@ -121,7 +122,11 @@ def discovered() -> dict[str, type]:
     return found
 
 
-SPECS = {name: cls for name, cls in discovered().items() if name not in RESULTS}
+SPECS = {
+    name: cls
+    for name, cls in discovered().items()
+    if name not in RESULTS and not cls.__name__.startswith("_")  # a module makes those for itself
+}
 FIELDS = [
     (cls, field, kind)
     for cls in SPECS.values()
@@ -251,6 +256,7 @@ CHANGED_TOGETHER = {
     "EmulatorSpec.swing_x_px", "EmulatorSpec.swing_y_px", "NetworkSpec.inputs", "NetworkSpec.visible", "BasisSpec.taps",
     "NetworkSpec.visible_rate", "DataSpec.data", "SpikeSet.counts", "RuleSpec.average", "RuleSpec.kappa",
     "RuleSpec.gamma", "NetworkSpec.readouts", "NetworkChoice.readouts", "NetworkSpec.topology", "NetworkSpec.sheet",
+    "Grid.window", "Grid.cells", "Grid.span", "BinSpec.pool", "ArrivalSpec.grid",
 }  # fmt: skip
 """Fields that depend on others, so that not every value of their range passes alone."""
 

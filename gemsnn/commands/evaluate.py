@@ -12,7 +12,6 @@ import tyro
 
 from gemsnn.commands import flags
 from gemsnn.data import datasets
-from gemsnn.data.datasets import DataName
 from gemsnn.errors import InputError
 from gemsnn.runs import console, models, scored
 from gemsnn.runs.facts import no_temperature
@@ -31,7 +30,7 @@ def evaluate_run(
     decoder: Decoder | None = None,
     seed: int | None = None,
     json: bool = False,
-    data: DataName | None = None,
+    data: str | None = None,
     root: Path | None = None,
     limit: int | None = None,
 ) -> int:

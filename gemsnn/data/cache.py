@@ -148,7 +148,8 @@ def load(path: AnyPath) -> Kept | None:
         layout = Layout(**facts["layout"])
         indices, indptr, counts = (arrays.pop(name, None) for name in _ROWS)
         rows = SpikeRows(indices, indptr, layout.inputs, counts)
-        return Kept(SpikeSet(rows, **arrays, layout=layout, counts=facts["counts"]), facts["more"])
+        small = {name: array.copy() for name, array in arrays.items()}
+        return Kept(SpikeSet(rows, **small, layout=layout, counts=facts["counts"]), facts["more"])
     except (OSError, KeyError, ValueError, TypeError, RecursionError, InputError):
         return None
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from gemsnn.data.binning import MOST_STEPS, BinSpec, Polarity
-from gemsnn.data.camera import MNIST_DVS_SCALE4
+from gemsnn.data import parts
+from gemsnn.data.binning import MOST_STEPS, BinSpec, Extent, Polarity
 from gemsnn.data.generated import load_digits_events, load_image_events
-from gemsnn.data.readers.nmnist import SIDE as NMNIST_SIDE
+from gemsnn.data.grid import Grid
+from gemsnn.data.readers.units import TimeUnit
 from gemsnn.data.reading import Reading
-from gemsnn.data.recordings import MNIST_DVS_BINS, NMNIST_BINS, load_mnist_dvs, load_nmnist
+from gemsnn.data.recordings import load_mnist_dvs, load_nmnist
+from gemsnn.data.sets import events, tonic_sets
+from gemsnn.data.sets.catalogue import CATALOGUE
 from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
 from gemsnn.specs import checks
-from gemsnn.specs.checks import MOST, Probability, Range, Seed
-from gemsnn.specs.needs import given, needs, one_of
-from gemsnn.types import LONGEST_BIN_US, AnyPath, Layout, Progress
+from gemsnn.specs.checks import MOST, Positive, Probability, Range, Seed
+from gemsnn.specs.needs import given, needs, one_of, other_than
+from gemsnn.types import LARGEST_SIDE, LONGEST_BIN_US, AnyPath, Layout, Progress
 
-DataName = Literal["digits", "mnist-dvs", "nmnist", "images"]
-OF_FILES = needs(one_of("data", "mnist-dvs", "nmnist", "images"))
+DataName = Literal["digits", "mnist-dvs", "nmnist", "images", "events", "touch", "braille", "neurons"]
+NAMES: tuple[DataName, ...] = get_args(DataName)
+TONIC = "tonic:"
+"""What the names of the data sets of tonic begin with."""
+
+OF_FILES = needs(other_than("data", "digits"))
 OF_MNIST_DVS = needs(one_of("data", "mnist-dvs"))
+OF_EVENTS = needs(one_of("data", "events"))
 
 
 @dataclass(frozen=True)
@@ -29,29 +38,42 @@ class DataSpec:
     """Which recordings, and how they become spikes.
 
     Attributes:
-        data: the data set: digits (built in), mnist-dvs, nmnist, or images (npz or IDX files, emulated).
+        data: the data set: digits (built in), mnist-dvs, nmnist, images (npz or IDX files, emulated), events (a folder
+            of your own recordings), touch, braille, neurons, or tonic:NAME for one of tonic's.
         root: folder or file of the data set; digits needs none.
         limit: use only the first N presentations of the training and validation parts, and of the test part in
             proportion.
         polarity: two channels (OFF, ON) a pixel, or merged into one.
-        bin_us: bin width in microseconds; by default the data set's own (nmnist 5000, others 25000).
-        steps: bins of a presentation; by default the data set's own (nmnist 60, others 80).
+        bin_us: bin width in microseconds; by default the data set's own (nmnist 5000, images and mnist-dvs 25000), of
+            events about a sixtieth of a recording.
+        steps: bins of a presentation; by default the data set's own (nmnist 60, images and mnist-dvs 80); auto takes as
+            many as the recordings need.
         counts: numbers of events instead of their binary OR.
         pad: fill short recordings with empty bins instead of leaving them short.
         warm_up: share of each recording that a network may take in before its answer counts, in learning as in
             testing.
-        validation: share of the training part that is held back to choose settings (digits has a split of its own).
+        validation: share of the training part that is held back to choose settings, where the data set has no such
+            part of its own.
         scale: mnist-dvs: the digits' scale, 4, 8 or 16.
         deflicker: mnist-dvs: apply the authors' de-flicker and stabilisation step to raw recordings.
         deflicker_seed: mnist-dvs: the seed of that step's noise.
+        crop: the part of the sensor to look at, X,Y,WxH in pixels.
+        pool: pixels a side of the squares that share an input; of events by default as many as leave 2500 squares.
+        to: inputs that the part is scaled to instead, WxH.
+        sensor: events: the sensor's size, WxH; by default what the files tell, or their events' extent.
+        class_from: events: a regular expression that finds the class in a file's name.
+        labels: events: a table of files, labels, parts and stretches; by default labels.csv in the folder.
+        window_ms: events: where each file is a class, the length of the windows that it is cut into (500 by default).
+        time_unit: events: the unit of times that do not tell it.
+        skip_damaged: leave out damaged recordings; they are named and counted.
     """
 
-    data: DataName = "digits"
+    data: str = "digits"
     root: Annotated[Path | None, OF_FILES] = None
     limit: Annotated[int, Range(2, MOST)] | None = None
     polarity: Polarity = "two"
     bin_us: Annotated[int, Range(1, LONGEST_BIN_US)] | None = None
-    steps: Annotated[int, Range(1, MOST_STEPS)] | None = None
+    steps: Annotated[int, Range(1, MOST_STEPS)] | Literal["auto"] | None = None
     counts: bool = False
     pad: bool = True
     warm_up: Annotated[float, Range(0, below=1)] = 0.0
@@ -59,60 +81,98 @@ class DataSpec:
     scale: Annotated[Literal[4, 8, 16], OF_MNIST_DVS] = 4
     deflicker: Annotated[bool, OF_MNIST_DVS] = False
     deflicker_seed: Annotated[Seed, needs(given("deflicker"))] = 0
+    crop: str | None = None
+    pool: Extent | None = None
+    to: str | None = None
+    sensor: Annotated[str | None, OF_EVENTS] = None
+    class_from: Annotated[str | None, OF_EVENTS] = None
+    labels: Annotated[Path | None, OF_EVENTS] = None
+    window_ms: Annotated[Positive | None, OF_EVENTS] = None
+    time_unit: Annotated[TimeUnit | None, OF_EVENTS] = None
+    skip_damaged: Annotated[bool, needs(other_than("data", "digits"))] = False
 
     def __post_init__(self) -> None:
         """Check the fields once."""
         checks.fields(self)
+        if not self.data.startswith(TONIC):
+            checks.choice(self.data, DataName, "data")
         if self.data != "digits" and self.root is None:
             raise InputError(f"--data {self.data} needs --root, the folder or file where it lies")
+        if self.pool is not None and self.to is not None:
+            raise InputError("--pool and --to both say how pixels become inputs; give one of them")
+        _ = _box(self.crop), _size(self.to, "to"), _size(self.sensor, "sensor")
 
     @property
     def bins(self) -> BinSpec:
-        """The data set's usual bins with what was chosen otherwise."""
-        usual = USUAL[self.data]
+        """The data set's usual bins with what was chosen otherwise; of events what is open stays so."""
+        usual = _usual(self.data)
+        crop, cells = _box(self.crop), _size(self.to, "to")
         return replace(
             usual,
             bin_us=usual.bin_us if self.bin_us is None else self.bin_us,
-            steps=usual.steps if self.steps is None else self.steps,
-            polarity=self.polarity,
+            steps=None if self.steps == "auto" else usual.steps if self.steps is None else self.steps,
+            polarity=usual.polarity if self.polarity == "two" else self.polarity,
             counts=self.counts,
             pad=self.pad,
+            crop=usual.crop if crop is None else crop,
+            pool=usual.pool if self.pool is None else self.pool,
+            cells=cells,
         )
 
 
-USUAL: dict[DataName, BinSpec] = {
-    "digits": BinSpec(),
-    "mnist-dvs": MNIST_DVS_BINS,
-    "nmnist": NMNIST_BINS,
-    "images": BinSpec(),
-}
-"""The bins of each data set; a crop is in pixels of its sensor."""
-
-_EMULATED = (MNIST_DVS_SCALE4.width, MNIST_DVS_SCALE4.height)
-SENSORS: dict[DataName, tuple[int, int]] = {
-    "digits": _EMULATED,
-    "mnist-dvs": (128, 128),
-    "nmnist": (NMNIST_SIDE, NMNIST_SIDE),
-    "images": _EMULATED,
-}
-"""Width and height of each data set's sensor."""
+OPEN = BinSpec(steps=None)
+"""Bins of which everything is still to be chosen, see :func:`gemsnn.data.sets.survey.choose`."""
 
 
-def reading_of(spec: DataSpec, layout: Layout) -> Reading:
-    """How :func:`load` reads with these settings; ``layout`` is that of what it returned.
+def _usual(name: str) -> BinSpec:
+    if name.startswith(TONIC):
+        return tonic_sets.bins(name.removeprefix(TONIC))
+    return OPEN if name == "events" else CATALOGUE[name].bins
 
-    A layout of another size than the data set's window is one whose sensor is not known; it is taken to be all of it.
+
+def _size(text: str | None, name: str) -> tuple[int, int] | None:
+    """Width and height of ``WxH``."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d{1,5})\s*[xX×]\s*(\d{1,5})\s*", text)
+    if found is None:
+        raise InputError(f"{name} must be a width and a height such as 346x260, not {text!r}")
+    width, height = (
+        checks.number(int(side), Annotated[int, Range(1, LARGEST_SIDE)], name) for side in found.groups()
+    )
+    return width, height
+
+
+def _box(text: str | None) -> tuple[int, int, int, int] | None:
+    """Corner and size of ``X,Y,WxH``."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d{1,5})\s*,\s*(\d{1,5})\s*,(.*)", text)
+    if found is None:
+        raise InputError(f"crop must be a corner and a size such as 48,48,26x26, not {text!r}")
+    width, height = _size(found[3], "the size of crop") or (0, 0)
+    return int(found[1]), int(found[2]), width, height
+
+
+def reading_of(
+    bins: BinSpec, sensor: tuple[int, int], layout: Layout, names: tuple[str, ...] = ()
+) -> Reading:
+    """How recordings of a sensor became spikes of this layout with these bins.
+
+    A layout of another size than the bins' window is one whose sensor is not known; it is taken to be all of it.
     """
-    bins, sensor = spec.bins, SENSORS[spec.data]
-    x0, y0, width, height = bins.window(*sensor)
-    if (width, height) != (layout.width, layout.height):
+    (x0, y0, _, _), grid = bins.window(*sensor), bins.grid(*sensor)
+    if grid.cells != (layout.width, layout.height):
         sensor, x0, y0 = (layout.width, layout.height), 0, 0
-    assert bins.steps is not None, "every data set has a number of bins"
-    names = tuple(str(label) for label in range(layout.classes))
-    return Reading(layout, bins.steps, bins.counts, bins.pad, sensor, (x0, y0), names)
+        grid = Grid.whole(*sensor)
+    assert bins.steps is not None, "a data set has a number of bins"
+    names = names or tuple(str(label) for label in range(layout.classes))
+    return Reading(
+        layout, bins.steps, bins.counts, bins.pad, sensor, (x0, y0), names, None if grid.is_whole else grid
+    )
 
 
-def read_alike(reading: Reading, spec: DataSpec, data: DataName | None, root: AnyPath | None) -> DataSpec:
+def read_alike(reading: Reading, spec: DataSpec, data: str | None, root: AnyPath | None) -> DataSpec:
     """The settings that read other data as a network's own data was read.
 
     Args:
@@ -122,14 +182,25 @@ def read_alike(reading: Reading, spec: DataSpec, data: DataName | None, root: An
         root: where it lies.
     """
     root = None if root is None else Path(root)
+    usual = DataSpec()
     other = replace(
         spec, data=data or spec.data, root=root, limit=None, bin_us=reading.layout.bin_us, steps=reading.steps
     )
+    if other.data == "events":
+        (x, y), (width, height), (columns, rows) = (
+            reading.corner,
+            reading.window,
+            reading.bins.grid(*reading.sensor).cells,
+        )
+        sensor = f"{reading.sensor[0]}x{reading.sensor[1]}"
+        other = replace(
+            other, sensor=sensor, crop=f"{x},{y},{width}x{height}", pool=None, to=f"{columns}x{rows}"
+        )
+    else:
+        other = replace(other, sensor=None, class_from=None, labels=None, window_ms=None, time_unit=None)
     if other.data == "mnist-dvs":
         return other
-    return replace(
-        other, scale=DataSpec.scale, deflicker=DataSpec.deflicker, deflicker_seed=DataSpec.deflicker_seed
-    )
+    return replace(other, scale=usual.scale, deflicker=usual.deflicker, deflicker_seed=usual.deflicker_seed)
 
 
 def load(spec: DataSpec, *, progress: Progress | None = None) -> Splits:
@@ -138,27 +209,55 @@ def load(spec: DataSpec, *, progress: Progress | None = None) -> Splits:
     Raises:
         InputError: the files are missing, damaged or not what they should be.
     """
-    splits = _load(spec, progress)
-    return replace(splits, reading=reading_of(spec, splits.train.layout))
-
-
-def _load(spec: DataSpec, progress: Progress | None) -> Splits:
-    root = spec.root or Path()
-    if spec.data == "digits":
-        return load_digits_events(spec.bins, limit=spec.limit, progress=progress)
-    if spec.data == "images":
-        return load_image_events(
-            root, spec.bins, limit=spec.limit, validation=spec.validation, progress=progress
-        )
-    if spec.data == "nmnist":
-        return load_nmnist(root, spec.bins, limit=spec.limit, validation=spec.validation, progress=progress)
-    return load_mnist_dvs(
-        root,
-        spec.bins,
-        scale=spec.scale,
-        deflicker=spec.deflicker,
-        seed=spec.deflicker_seed,
-        limit=spec.limit,
-        validation=spec.validation,
-        progress=progress,
+    root, how = (
+        spec.root or Path(),
+        {"limit": spec.limit, "validation": spec.validation, "progress": progress},
     )
+    if spec.data == "events":
+        return _events(spec, progress)
+    if spec.data.startswith(TONIC) or CATALOGUE[spec.data].listing is not None:
+        name, find = spec.data.removeprefix(TONIC), None
+        find = (
+            CATALOGUE[spec.data].listing
+            if name == spec.data
+            else lambda place: tonic_sets.listing(name, place)
+        )
+        assert find is not None
+        listing = find(root)
+        splits = parts.load(listing, spec.bins, **how, skip_damaged=spec.skip_damaged)
+        return _with_reading(splits, spec.bins, (listing.width, listing.height))
+    if spec.data == "digits":
+        splits = load_digits_events(spec.bins, limit=spec.limit, progress=progress)
+    elif spec.data == "images":
+        splits = load_image_events(root, spec.bins, **how)
+    elif spec.data == "nmnist":
+        splits = load_nmnist(root, spec.bins, **how, skip_damaged=spec.skip_damaged)
+    else:
+        of_mnist_dvs = {"scale": spec.scale, "deflicker": spec.deflicker, "seed": spec.deflicker_seed}
+        splits = load_mnist_dvs(root, spec.bins, **how, **of_mnist_dvs, skip_damaged=spec.skip_damaged)
+    return _with_reading(splits, spec.bins, CATALOGUE[spec.data].sensor)
+
+
+def _with_reading(splits: Splits, bins: BinSpec, sensor: tuple[int, int]) -> Splits:
+    if bins.steps is None:
+        longest = [int((part.starts[1:] - part.starts[:-1]).max(initial=1)) for part in splits.parts.values()]
+        bins = replace(bins, steps=max(longest), pad=False)
+    reading = reading_of(bins, sensor, splits.train.layout, splits.train.names or ())
+    return replace(splits, reading=reading)
+
+
+def _events(spec: DataSpec, progress: Progress | None) -> Splits:
+    found = events.find(
+        spec.root or Path(), spec.bins,
+        bin_us=spec.bin_us,
+        class_from=spec.class_from, labels=spec.labels, window_ms=spec.window_ms,
+        time_unit=spec.time_unit, sensor=_size(spec.sensor, "sensor"), skip_damaged=spec.skip_damaged,
+        progress=progress,
+    )  # fmt: skip
+    listing = found.listing
+    splits = parts.load(
+        listing, found.bins, limit=spec.limit, validation=spec.validation, progress=progress,
+        skip_damaged=spec.skip_damaged,
+    )  # fmt: skip
+    splits = replace(splits, notes=(found.chosen, *splits.notes))
+    return _with_reading(splits, found.bins, (listing.width, listing.height))

@@ -68,6 +68,7 @@ def load_mnist_dvs(
     limit: int | None = None,
     validation: float = 0.1,
     progress: Progress | None = None,
+    skip_damaged: bool = False,
 ) -> Splits:
     """Load MNIST-DVS from folders, from its zip files, or from the group's HDF5 file (:func:`load_hdf5`).
 
@@ -86,13 +87,16 @@ def load_mnist_dvs(
             tells.
         validation: the fraction of the training part cut off for validation, see :func:`split_validation`.
         progress: wraps the files as they are read, to show a bar.
+        skip_damaged: leave out damaged recordings, and name and count them.
 
     Raises:
         InputError: nothing found, a damaged file (it is named), or numbers out of range.
     """
     root = Path(root)
     if found_at(root) == "file" and first_bytes(root).startswith(MAGIC_HDF5):
-        splits = load_hdf5(root, spec, limit=limit, validation=validation, progress=progress)
+        splits = load_hdf5(
+            root, spec, limit=limit, validation=validation, progress=progress, skip_damaged=skip_damaged
+        )
         note = "De-flickering is not applied to an HDF5 file: what was done to its events is not known."
         return replace(splits, notes=(*splits.notes, note)) if deflicker else splits
     if scale not in (4, 8, 16):
@@ -120,7 +124,7 @@ def load_mnist_dvs(
         *("MNIST-DVS", root, train, test, _read_dvs, 128, 128, CLASSES, notes),
         prepare=_Deflickered(seed) if deflicker else None,
     )
-    return load(data, spec, limit=limit, validation=validation, progress=progress)
+    return load(data, spec, limit=limit, validation=validation, progress=progress, skip_damaged=skip_damaged)
 
 
 def load_nmnist(
@@ -130,6 +134,7 @@ def load_nmnist(
     limit: int | None = None,
     validation: float = 0.1,
     progress: Progress | None = None,
+    skip_damaged: bool = False,
 ) -> Splits:
     """Load N-MNIST from ``Train/<digit>/<id>.bin`` and ``Test/<digit>/<id>.bin``.
 
@@ -141,6 +146,7 @@ def load_nmnist(
         limit: as in :func:`load_mnist_dvs`.
         validation: the fraction of the training part cut off for validation, see :func:`split_validation`.
         progress: wraps the files as they are read, to show a bar.
+        skip_damaged: leave out damaged recordings, and name and count them.
 
     Raises:
         InputError: nothing found, a label folder other than 0 .. 9, or a damaged file (it is named).
@@ -168,7 +174,7 @@ def load_nmnist(
     notes += missing_in(train, test, CLASSES)
 
     data = Listing("N-MNIST", root, train, test, _read_nmnist, NMNIST_SIDE, NMNIST_SIDE, CLASSES, notes)
-    return load(data, spec, limit=limit, validation=validation, progress=progress)
+    return load(data, spec, limit=limit, validation=validation, progress=progress, skip_damaged=skip_damaged)
 
 
 def load_hdf5(
@@ -178,6 +184,7 @@ def load_hdf5(
     limit: int | None = None,
     validation: float = 0.1,
     progress: Progress | None = None,
+    skip_damaged: bool = False,
 ) -> Splits:
     """Load events from one HDF5 file of the layout in :mod:`gemsnn.data.readers.hdf5`.
 
@@ -192,6 +199,7 @@ def load_hdf5(
         limit: as in :func:`load_mnist_dvs`.
         validation: the fraction of the training part cut off for validation, see :func:`split_validation`.
         progress: wraps the recordings as they are read, to show a bar.
+        skip_damaged: leave out damaged recordings, and name and count them.
 
     Raises:
         InputError: missing or damaged file, other contents, labels out of range, or a crop beyond the pixels.
@@ -236,7 +244,7 @@ def load_hdf5(
 
     seen = f" (coordinates reach {largest}, and the crop is {spec.crop})" if spec.crop else ""
     data = Listing("HDF5", where, train, test, _Hdf5(path, side), side, side, CLASSES, notes, seen=seen)
-    return load(data, spec, limit=limit, validation=validation, progress=progress)
+    return load(data, spec, limit=limit, validation=validation, progress=progress, skip_damaged=skip_damaged)
 
 
 def _read_dvs(items: Iterable[Item]) -> Iterator[Recording]:

@@ -17,13 +17,14 @@ import msgspec
 from gemsnn.data import datasets
 from gemsnn.data.grid import Grid
 from gemsnn.data.reading import Reading
+from gemsnn.data.sets.catalogue import CATALOGUE
 from gemsnn.errors import InputError
 from gemsnn.runs.config import Settings
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.sampling import Weights
 from gemsnn.store.checkpoints import digest_of
 from gemsnn.store.records import RunFolder
-from gemsnn.types import Layout, first_observed, layout_from
+from gemsnn.types import first_observed, layout_from
 
 FILE = "model.json"
 FORMAT = 1
@@ -157,16 +158,16 @@ def load_facts(run: RunFolder, settings: Settings) -> Facts:
     return read(told, str(path))
 
 
-def facts_of(settings: Settings, layout: Layout) -> Facts:
-    """What settings say of a network that they train, for data of this layout."""
-    reading = datasets.reading_of(settings.data, layout)
+def facts_of(settings: Settings, reading: Reading) -> Facts:
+    """What settings say of a network that they train, for data that was read like this."""
     return Facts(reading, settings.data.warm_up, settings.evaluate.decoder, settings.train.seed)
 
 
 def _facts_of_old(run: RunFolder, settings: Settings) -> Facts:
     manifest = run.read_json("manifest.json")
     layout = layout_from(manifest.get("layout"), f"the layout in {run.path / 'manifest.json'}")
-    facts = facts_of(settings, layout)
+    sensor = CATALOGUE[settings.data.data].sensor
+    facts = facts_of(settings, datasets.reading_of(settings.data.bins, sensor, layout))
     if not (run.path / "metrics.json").is_file():
         return facts
     try:

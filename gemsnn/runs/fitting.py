@@ -11,7 +11,7 @@ from typing import Any
 
 from gemsnn import kernels
 from gemsnn.data import datasets
-from gemsnn.data.datasets import DataName, DataSpec
+from gemsnn.data.datasets import DataSpec
 from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.splits import Splits
@@ -122,7 +122,7 @@ def fit(
 
 
 def dataset(
-    data: DataName = "digits",
+    data: str = "digits",
     root: AnyPath | None = None,
     *,
     progress: Progress | None = None,
@@ -131,7 +131,8 @@ def dataset(
     """A data set by its name, in its three parts: ``train``, ``validation`` and ``test``.
 
     Args:
-        data: ``digits`` (built in), ``nmnist``, ``mnist-dvs`` or ``images``.
+        data: ``digits`` (built in), ``events`` (a folder of recordings), ``nmnist``, ``mnist-dvs``, ``images``,
+            ``touch``, ``braille``, ``neurons``, or ``tonic:NAME``.
         root: the folder or file where it lies.
         progress: shows how far the work is.
         **settings: any setting of recordings, by the name it has in a TOML file: ``limit=100``, ``bin_us=5000``, ..

@@ -128,7 +128,8 @@ def _run_training(
         )
     loaded = time.perf_counter()
 
-    seed, layout = settings.train.seed, splits.train.layout
+    seed, layout, reading = settings.train.seed, splits.train.layout, splits.reading
+    assert reading is not None
     dtype = DTYPES[settings.network.dtype]
     device = settings.network.device
     network = networks.build(settings.network_spec(layout), seed=seed, dtype=dtype, device=device)
@@ -190,7 +191,7 @@ def _run_training(
     if changed:
         run.write("config.toml", config.dump(settings))
     least = evaluate.least_spikes_of(network, splits.train)
-    facts = dataclasses.replace(facts_of(settings, layout), least_spikes=least)
+    facts = dataclasses.replace(facts_of(settings, reading), least_spikes=least)
     save_facts(run, facts)
     model = Model(network, state.learner, facts, settings, kernel, name)
     return _train_in(run, manifest, settings, splits, model, state)

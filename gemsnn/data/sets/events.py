@@ -1,0 +1,265 @@
+"""Recordings of one's own, in a folder: classes, parts, windows, and the bins and inputs that suit them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from gemsnn.data.binning import BinSpec
+from gemsnn.data.events import Recording
+from gemsnn.data.folders import Folder, find_recordings
+from gemsnn.data.labels import Entry
+from gemsnn.data.parts import Item, Listing, hold_out_by_class, missing_in
+from gemsnn.data.readers.files import read_recording
+from gemsnn.data.readers.units import TimeUnit
+from gemsnn.data.sets.survey import Damaged, Seen, choose, survey
+from gemsnn.data.tally import NAMED, listed
+from gemsnn.errors import InputError
+from gemsnn.types import AnyPath, Progress
+
+WINDOW_MS = 500.0
+"""Of a class a file, where nobody says how long its windows are."""
+
+VALIDATED, TESTED = 0.1, 0.2
+"""Of the time of a file that is a class, the shares before the end that validate, and at the end that test."""
+
+
+class Found(NamedTuple):
+    """A folder as it is to be read.
+
+    Attributes:
+        listing: the recordings.
+        bins: the bins that were given, with what they left open chosen.
+        chosen: what was chosen, in a sentence.
+    """
+
+    listing: Listing
+    bins: BinSpec
+    chosen: str
+
+
+class Stretch(NamedTuple):
+    """Where a recording lies: a file, and the microseconds of its time from ``begin_us`` up to ``end_us``."""
+
+    path: Path
+    begin_us: int | None = None
+    end_us: int | None = None
+
+
+def find(
+    root: AnyPath,
+    bins: BinSpec,
+    *,
+    bin_us: int | None = None,
+    class_from: str | None = None,
+    labels: AnyPath | None = None,
+    window_ms: float | None = None,
+    time_unit: TimeUnit | None = None,
+    sensor: tuple[int, int] | None = None,
+    skip_damaged: bool = False,
+    progress: Progress | None = None,
+) -> Found:
+    """The recordings of a folder, see :func:`gemsnn.data.folders.find_recordings` for classes and parts.
+
+    Recordings without a part: the last 20 % of each class, in natural order of their names, test. A file that is a
+    class is cut into windows end to end; the first of them train, then 10 % of its time validates and the last 20 %
+    test, so that no moment is on two sides.
+
+    Args:
+        root: the folder.
+        bins: what was chosen of them; see :func:`gemsnn.data.sets.survey.choose` for what counts as open.
+        bin_us: the width of a bin, which those of ``bins`` do not say; by default it is chosen.
+        class_from: a regular expression on the files' names.
+        labels: a labels file.
+        window_ms: the length of windows, where each file is a class.
+        time_unit: of files that do not tell it.
+        sensor: width and height in pixels; by default those that the files tell, or the events' extent.
+        skip_damaged: leave out damaged files, and name and count them.
+        progress: shows how far the reading is.
+
+    Raises:
+        InputError: there are no recordings, a file is damaged, classes or units cannot be told, or numbers do not fit.
+    """
+    folder = find_recordings(root, class_from=class_from, labels=labels)
+    seen = survey(folder.root, [entry.path for entry in folder.entries], time_unit, progress=progress)
+    entries, notes = _sound(folder, seen, skip=skip_damaged)
+    facts = {entry.path: found for entry in entries if isinstance(found := seen[entry.path], Seen)}
+    if window_ms is not None and folder.rule != "files":
+        raise InputError(
+            f"{root}: window_ms cuts files that are classes, and here classes are {_RULES[folder.rule]}"
+        )
+    width, height = _sensor(facts, sensor)
+    number = {name: label for label, name in enumerate(folder.classes)}
+    if folder.rule == "files":
+        parts, told = _windows(folder.root, entries, facts, number, window_ms or WINDOW_MS)
+        lengths = [
+            found._replace(duration_us=int(1000 * (window_ms or WINDOW_MS)) - 1) for found in facts.values()
+        ]
+    else:
+        parts, told = _parts(folder.root, entries, number)
+        lengths = [_cut(facts[entry.path], entry) for entry in entries]
+    bins = choose(lengths, width, height, bins, bin_us)
+    assumed = [*dict.fromkeys(note for found in facts.values() for note in found.notes)]
+    if len(assumed) > NAMED:
+        assumed = [*assumed[:NAMED], f"And {len(assumed) - NAMED} more notes of that kind."]
+    notes = (*folder.notes, *notes, *assumed, *told)
+    listing = Listing(
+        "events", folder.root, parts["train"], parts["test"], _Read(time_unit, (width, height)), width, height,
+        len(folder.classes), (*notes, *missing_in(parts["train"], parts["test"], len(folder.classes))),
+        names=folder.classes, validation=parts["validation"] or None,
+    )  # fmt: skip
+    return Found(listing, bins, _said(folder, len(entries), bins, width, height))
+
+
+_RULES = {
+    "labels": "those of a labels file",
+    "names": "in the files' names",
+    "folders": "folders",
+    "files": "files",
+}
+
+
+def _sound(
+    folder: Folder, seen: dict[Path, Seen | Damaged], *, skip: bool
+) -> tuple[list[Entry], tuple[str, ...]]:
+    """The entries whose files can be read and hold events."""
+    damaged = {path: found.why for path, found in seen.items() if isinstance(found, Damaged)}
+    if damaged and not skip:
+        more = f" ({len(damaged)} of {len(seen)} files are damaged)" if len(damaged) > 1 else ""
+        raise InputError(
+            f"{next(iter(damaged.values()))}{more}; mend or remove what is damaged, or leave it out with skip_damaged "
+            "(--skip-damaged)"
+        )
+    entries = [entry for entry in folder.entries if entry.path not in damaged]
+    if not entries:
+        first = next(iter(damaged.values()))
+        raise InputError(f"{folder.root}: all {len(damaged)} files are damaged, the first: {first}")
+    if not damaged:
+        return entries, ()
+    named = listed(list(damaged.values())[:NAMED], len(damaged))
+    return entries, (f"Damaged files were left out: {len(damaged)} of {len(seen)} ({named}).",)
+
+
+def _sensor(facts: dict[Path, Seen], given: tuple[int, int] | None) -> tuple[int, int]:
+    """Width and height that all recordings fit."""
+    width, height = (max(getattr(found, side) for found in facts.values()) for side in ("width", "height"))
+    if given is None:
+        return width, height
+    for path, found in facts.items():
+        x, y = found.box[2:]
+        if x >= given[0] or y >= given[1]:
+            raise InputError(
+                f"{path}: an event at ({x}, {y}) lies outside the sensor of {given[0]} x {given[1]} pixels that was "
+                "given; give its true size"
+            )
+    return given
+
+
+def _windows(
+    root: Path, entries: Sequence[Entry], facts: dict[Path, Seen], number: dict[str, int], window_ms: float
+) -> tuple[dict[str, list[Item]], tuple[str, ...]]:
+    """Windows of files that are classes, in the parts of their time."""
+    width_us = int(1000 * window_ms)
+    parts: dict[str, list[Item]] = {"train": [], "validation": [], "test": []}
+    each: list[tuple[str, Entry, int]] = []
+    for entry in entries:
+        count = (facts[entry.path].duration_us + 1) // width_us
+        if count < 3:
+            raise InputError(
+                f"{entry.path}: it lasts {facts[entry.path].duration_us / 1e6:.3g} s, which makes {count} windows of "
+                f"{window_ms:g} ms; three are needed, to train, validate and test: give a shorter window_ms"
+            )
+        tested, validated = max(1, round(TESTED * count)), max(1, round(VALIDATED * count))
+        for at in range(count):
+            part = (
+                "test"
+                if at >= count - tested
+                else "train"
+                if at < count - tested - validated
+                else "validation"
+            )
+            each.append((part, entry, at))
+    order = {part: index for index, part in enumerate(parts)}
+    for index, (part, entry, at) in enumerate(sorted(each, key=lambda row: order[row[0]])):
+        stretch = Stretch(entry.path, at * width_us, (at + 1) * width_us)
+        name = f"{entry.path.relative_to(root)} from {at * window_ms / 1000:g} s"
+        parts[part].append(Item(number[entry.label], index, stretch, name, entry.path))
+    sizes = ", ".join(f"{len(some)} {part}" for part, some in parts.items())
+    return parts, (
+        f"Each file is a class, cut into windows of {window_ms:g} ms: of its time the first part trains, then "
+        f"{VALIDATED:.0%} validate and the last {TESTED:.0%} test ({sizes}).",
+    )
+
+
+def _parts(
+    root: Path, entries: Sequence[Entry], number: dict[str, int]
+) -> tuple[dict[str, list[Item]], tuple[str, ...]]:
+    """Recordings in the parts that the folder gives them, or that they are given here."""
+    parts: dict[str, list[Item]] = {"train": [], "validation": [], "test": []}
+    order = {"train": 0, None: 0, "validation": 1, "test": 2}
+    for index, entry in enumerate(sorted(entries, key=lambda one: order[one.split])):
+        name = str(entry.path.relative_to(root)) if entry.path.is_relative_to(root) else str(entry.path)
+        if entry.begin_us is not None:
+            name += f" from {entry.begin_us / 1e6:g} s"
+        stretch = Stretch(entry.path, entry.begin_us, entry.end_us)
+        parts[entry.split or "train"].append(Item(number[entry.label], index, stretch, name, entry.path))
+    if not parts["train"]:
+        raise InputError(f"{root}: no recordings to train with are here; put some into the part train")
+    if parts["test"]:
+        return parts, ()
+    parts["train"], parts["test"] = hold_out_by_class(parts["train"])
+    if not parts["test"]:
+        raise InputError(
+            f"{root}: each class has one recording, and some must be held out to test; give more"
+        )
+    return parts, (
+        f"There is no test part: the last 20 % of each class ({len(parts['test'])} recordings) are held out as test.",
+    )
+
+
+def _cut(found: Seen, entry: Entry) -> Seen:
+    """What is seen of a stretch."""
+    begin, end = entry.begin_us or 0, found.duration_us if entry.end_us is None else entry.end_us
+    return found._replace(duration_us=max(0, min(end, found.duration_us) - begin))
+
+
+def _said(folder: Folder, count: int, bins: BinSpec, width: int, height: int) -> str:
+    grid = bins.grid(width, height)
+    window = ""
+    if bins.crop is not None:
+        window = f", of which {grid.window[0]} x {grid.window[1]} from ({bins.crop[0]}, {bins.crop[1]})"
+    pooled = "" if grid.is_whole else f", pooled to {grid.cells[0]} x {grid.cells[1]}"
+    sides = f"{width} x {height} pixels" if height > 1 else f"{width} channels in a row"
+    return (
+        f"{count} recordings of {len(folder.classes)} classes, which are {_RULES[folder.rule]}; {sides}{window}"
+        f"{pooled}; {bins.steps} bins of {bins.bin_us / 1000:g} ms."
+    )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Recordings of items, on a sensor of this size; a stretch's time begins where it does."""
+
+    time_unit: TimeUnit | None
+    sensor: tuple[int, int]
+
+    def __call__(self, items: Iterable[Item]) -> Iterator[Recording]:
+        before: tuple[Path, Recording] | None = None
+        for item in items:
+            stretch: Stretch = item.source
+            if before is None or before[0] != stretch.path:
+                before = stretch.path, read_recording(stretch.path, time_unit=self.time_unit)
+            recording = before[1]
+            events = recording.events
+            if stretch.begin_us is not None or stretch.end_us is not None:
+                first = stretch.begin_us or 0
+                low = int(events["t"].searchsorted(first))
+                high = (
+                    len(events) if stretch.end_us is None else int(events["t"].searchsorted(stretch.end_us))
+                )
+                events = events[low:high].copy()
+                events["t"] -= first
+            width, height = self.sensor
+            yield recording._replace(events=events, width=width, height=height)
