@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
@@ -163,6 +163,15 @@ class PresentationSequence(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, position: int, /) -> Presentation: ...
+
+
+@runtime_checkable
+class ChangingSequence(Protocol):
+    """Presentations that are others in every epoch of a training."""
+
+    def at_epoch(self, epoch: int) -> PresentationSequence:
+        """Those of one epoch, counted from 0."""
+        ...
 
 
 class Batch(NamedTuple):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from gemsnn.data import cache, copies, parts
 from gemsnn.data.binning import Binned, BinSpec, bin_and_tally
 from gemsnn.data.camera import MNIST_DVS_SCALE4, EmulatorSpec
 from gemsnn.data.emulator import ALGORITHM, emulate
+from gemsnn.data.events import Recording
 from gemsnn.data.image_sets import ImageSet, numbering, read_images
 from gemsnn.data.images import Images, digits_images, framed
+from gemsnn.data.raw import Source
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.splits import Splits
 from gemsnn.data.tally import Tally
@@ -129,7 +131,8 @@ def load_digits_events(
     whole = _emulated("digits", digits.source, emulator, bins or BinSpec(), seed, progress)
     note = "digits: the 1,797 handwritten digits of scikit-learn, seen by an emulated event camera"
     notes = (note, *_limit_notes(every, positions))
-    return _pick(whole, positions, positions, digits, "digits", notes)
+    splits = _pick(whole, positions, positions, digits, "digits", notes)
+    return replace(splits, source=_source("digits", digits.source, emulator, seed))
 
 
 def load_image_events(
@@ -179,14 +182,9 @@ def load_image_events(
     missing = parts.missing_classes(
         {part: labels.tolist() for part, labels in shown.items()}, np.unique(source.labels).tolist()
     )
-    return _pick(
-        whole,
-        (train, validate, test),
-        positions,
-        images,
-        root,
-        (note, *_limit_notes(every, positions), *images.notes, *numbering(source.labels), *missing),
-    )
+    notes = (note, *_limit_notes(every, positions), *images.notes, *numbering(source.labels), *missing)
+    splits = _pick(whole, (train, validate, test), positions, images, root, notes)
+    return replace(splits, source=_source("images", source, emulator, seed))
 
 
 Parts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
@@ -254,6 +252,29 @@ def _emulated(
         name, ingredients, partial(make, progress=progress, description=f"emulating {name}")
     )
     return spikes.merged() if bins.polarity == "merged" else spikes
+
+
+def _source(name: str, images: Images, emulator: EmulatorSpec, seed: int) -> Source:
+    """Where the events of emulated recordings come from: the camera, once more."""
+    ingredients = {
+        "algorithm": ALGORITHM, "emulator": emulator, "seed": seed, "images": cache.digest(images.images),
+    }  # fmt: skip
+    return Source(name, _Seen(images, emulator, seed), emulator.width, emulator.height, ingredients)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Recordings of images by their numbers."""
+
+    images: Images
+    emulator: EmulatorSpec
+    seed: int
+
+    def __call__(self, indices: Sequence[int]) -> Iterator[Recording]:
+        camera = self.emulator
+        for index in indices:
+            events = emulate(self.images.images[index], camera, seed=self.seed, index=index)
+            yield Recording(events, camera.width, camera.height, "emulated", {})
 
 
 def _limit_notes(every: Parts, kept: Parts) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from gemsnn.data.binning import BinSpec
 from gemsnn.data.building import Binned, Damaged, Item, Job, Prepare, Read
 from gemsnn.data.cache import Kept
 from gemsnn.data.copies import Marked
-from gemsnn.data.events import mended
+from gemsnn.data.events import Recording, mended
+from gemsnn.data.raw import Source
 from gemsnn.data.spikeset import SpikeSet, interleaved
 from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError, one_line
@@ -87,7 +89,8 @@ def load(
     if not 0 <= validation < 1:
         raise InputError(f"the validation fraction must be at least 0 and below 1, not {validation}")
     reader = _Reader(listing, spec, progress, skip=skip_damaged)
-    train = reader.binned(first(listing.train, limit), "training")
+    chosen = first(listing.train, limit)
+    train = reader.binned(chosen, "training")
     if listing.validation is None:
         train, validate = split_validation(train, validation)
     else:
@@ -103,7 +106,21 @@ def load(
     if limit is not None and tested < len(listing.test):
         told = (limit_note(limit, len(listing.train), tested, len(listing.test)),)
     notes = (*listing.notes, *told, *reader.told(), *look_at(splits, listing.where, name, listing.seen))
-    return replace(splits, notes=tuple(map(one_line, (*notes, *copies.between(marked)))))
+    source = Source(listing.name, _Events(listing), listing.width, listing.height, reader.ingredients(chosen))
+    return replace(splits, notes=tuple(map(one_line, (*notes, *copies.between(marked)))), source=source)
+
+
+@dataclass(frozen=True)
+class _Events:
+    """The recordings of a listing's training part, by their indices, as they are before they are binned."""
+
+    listing: Listing
+
+    def __call__(self, indices: Sequence[int]) -> Iterator[Recording]:
+        by_index = {item.index: item for item in self.listing.train}
+        items = [by_index[index] for index in indices]
+        for item, recording in zip(items, self.listing.read(items), strict=True):
+            yield recording if self.listing.prepare is None else self.listing.prepare(item, recording)
 
 
 class _Reader:
@@ -131,25 +148,29 @@ class _Reader:
 
     def _recalled(self, items: Sequence[Item], part: str) -> Kept:
         """From the cache, where the content of all files is known; else read."""
-        listing, files = self.listing, [item.path for item in items]
-        if not items or None in files:
+        known = self.ingredients(items)
+        if known is None:
             return self._read(items, part, 0)
-        paths = [path for path in files if path is not None]
+        size = content.size_of(dict.fromkeys(item.path for item in items if item.path is not None))
+        known |= {"bins": self.job.spec, "skip": self.job.skip}
+        return cache.recalled("recordings", known, lambda: self._read(items, part, size))
+
+    def ingredients(self, items: Sequence[Item]) -> dict[str, Any] | None:
+        """What shapes the events of items; nothing where the content of their files is not known."""
+        listing, paths = self.listing, [item.path for item in items if item.path is not None]
+        if not items or len(paths) < len(items):
+            return None
         known = content.digests(Path(str(listing.where)), paths)
         told = [
             (item.name, item.label, item.index, known[path]) for item, path in zip(items, paths, strict=True)
         ]
-        ingredients = {
+        return {
             "readers": READERS,
             "read": _said(listing.read),
             "prepare": _said(listing.prepare),
-            "bins": self.job.spec,
-            "skip": self.job.skip,
             "sensor": (listing.width, listing.height, listing.classes),
             "items": hashlib.sha256(json.dumps(told).encode()).hexdigest(),
         }
-        size = content.size_of(dict.fromkeys(paths))
-        return cache.recalled("recordings", ingredients, lambda: self._read(items, part, size))
 
     def _read(self, items: Sequence[Item], part: str, size: int) -> Kept:
         listing, spec = self.listing, self.job.spec

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gemsnn.data.augment import AugmentSpec
+from gemsnn.data.raw import Augmented, Source, raw_events
 from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.tally import Tally, total
 from gemsnn.errors import InputError
 from gemsnn.specs import checks
+from gemsnn.types import Progress
 
 
 @dataclass(frozen=True)
 class Splits:
     """The three parts of a data set, sentences a user should know about how they came to be, and how it was read.
+
+    Where its events come from, ``source`` tells.
 
     Raises:
         InputError: at construction, where the parts have different layouts.
@@ -24,6 +29,7 @@ class Splits:
     test: SpikeSet
     notes: tuple[str, ...] = ()
     reading: Reading | None = None
+    source: Source | None = None
 
     def __post_init__(self) -> None:
         """Check that the parts fit one another."""
@@ -33,6 +39,23 @@ class Splits:
                 raise InputError(
                     f"{name} must have the layout of train, {self.train.layout}, not {getattr(self, name).layout}"
                 )
+
+    def augmented(
+        self, augment: AugmentSpec, seed: int, *, progress: Progress | None = None
+    ) -> SpikeSet | Augmented:
+        """The training part as it is learned: changed anew in every epoch, or as it is where nothing is on.
+
+        Raises:
+            InputError: it is to be changed, and its events are not known.
+        """
+        if not augment.is_on:
+            return self.train
+        if self.source is None or self.reading is None:
+            raise InputError(
+                "augmentation needs the events of recordings, and these came as spikes; leave it out"
+            )
+        raw = raw_events(self.source, self.train.address.tolist(), progress=progress)
+        return Augmented(self.train, raw, augment, self.reading.bins, seed)
 
     @property
     def parts(self) -> dict[str, SpikeSet]:

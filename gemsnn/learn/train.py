@@ -26,7 +26,7 @@ from gemsnn.scoring.scores import ValidationScores
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Seed
 from gemsnn.store import trees
-from gemsnn.types import PresentationSequence, Progress
+from gemsnn.types import ChangingSequence, PresentationSequence, Progress
 
 Schedule = Literal["constant", "cosine"]
 
@@ -128,7 +128,8 @@ def updates(
     """Learn batch after batch, from where the learner stands to the last epoch.
 
     The order of presentations is drawn anew for every epoch, from the seed; the noise of a presentation is
-    addressed by the seed, the epoch and the presentation's index.
+    addressed by the seed, the epoch and the presentation's index. So is what a
+    :class:`~gemsnn.types.ChangingSequence` changes.
     """
     check_params(network, learner.params)
     per_epoch = -(-len(presentations) // spec.batch)
@@ -137,12 +138,15 @@ def updates(
         epoch, position = divmod(learner.batches, per_epoch)
         order = rng.generator(spec.seed, "order", epoch).permutation(len(presentations))
         chosen = order[position * spec.batch : (position + 1) * spec.batch]
+        shown = (
+            presentations.at_epoch(epoch) if isinstance(presentations, ChangingSequence) else presentations
+        )
         learned = kernel.learn(
             network,
             learner.params,
             learner.optimiser,
             learning,
-            networks.batch(network, (presentations[int(i)] for i in chosen)),
+            networks.batch(network, (shown[int(i)] for i in chosen)),
             seed=rng.derive(spec.seed, "train", epoch),
             lr=learning.optimiser.lr * rate_factor(spec.schedule, learner.batches / total),
         )

@@ -10,9 +10,25 @@ import torch
 from gemsnn.data.augment import AugmentSpec
 from gemsnn.data.events import Events
 from gemsnn.data.pictures import pictures
+from gemsnn.data.raw import Augmented
+from gemsnn.data.splits import Splits
 from gemsnn.store.records import RunFolder
 
 NAME = "augment.safetensors"
+
+
+def save_example(run: RunFolder, splits: Splits, spec: AugmentSpec, seed: int) -> None:
+    """Keep what becomes of the first recording of the training part; see :func:`save_pictures`."""
+    if not spec.is_on:
+        (run.path / NAME).unlink(missing_ok=True)
+        return
+    shown = splits.augmented(spec, seed)
+    assert isinstance(shown, Augmented)
+    raw, address = shown.raw, int(splits.train.address[0])
+    save_pictures(
+        run, raw.events(0), spec, width=raw.width, height=raw.height, duration_us=shown.duration_us, seed=seed,
+        address=address,
+    )  # fmt: skip
 
 
 def save_pictures(

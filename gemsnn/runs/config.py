@@ -19,6 +19,7 @@ import tomli_w
 import torch
 from tyro.constructors import PrimitiveConstructorSpec
 
+from gemsnn.data.augment import AugmentSpec
 from gemsnn.data.datasets import DataSpec
 from gemsnn.errors import InputError
 from gemsnn.kernels import KernelName, Learning
@@ -201,6 +202,7 @@ class Settings:
     optimiser: OptimiserSpec = field(default_factory=lambda: OptimiserSpec("adam", lr=0.001))
     train: TrainSpec = field(default_factory=TrainSpec)
     evaluate: EvaluateSpec = field(default_factory=EvaluateSpec)
+    augment: AugmentSpec = field(default_factory=AugmentSpec)
 
     def __post_init__(self) -> None:
         """Check the parts' types."""

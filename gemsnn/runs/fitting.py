@@ -29,7 +29,7 @@ from gemsnn.runs.recipes import RecipeName
 from gemsnn.scoring import evaluate, measure
 from gemsnn.scoring.answers import check_decoder
 from gemsnn.specs import fields as specs
-from gemsnn.types import AnyPath, Progress
+from gemsnn.types import AnyPath, PresentationSequence, Progress
 
 OF_DATA = frozenset(specs.declarations(DataSpec)) - {"warm_up"}
 """Settings of recordings; ``warm_up`` is a network's as much as theirs."""
@@ -72,10 +72,17 @@ def fit(
     >>> gemsnn.predict(model, spikes).probabilities.shape
     torch.Size([8, 2])
     """
+    chosen = _resolved(recipe, settings, refused=OF_DATA, why="fit is given its recordings")
+    shown: PresentationSequence | None = None
     if isinstance(recordings, Splits):
         validation = recordings.validation if validation is None else validation
+        shown = recordings.augmented(chosen.augment, chosen.train.seed, progress=progress)
         recordings, reading = recordings.train, reading or recordings.reading
-    chosen = _resolved(recipe, settings, refused=OF_DATA, why="fit is given its recordings")
+    elif chosen.augment.is_on:
+        raise InputError(
+            f"{chosen.augment.on[0]} changes events before they are binned, and these recordings are bins; give a data "
+            "set (gemsnn.dataset), or leave it out"
+        )
     caution = config.caution(chosen)
     if caution is not None:
         warnings.warn(caution, stacklevel=2)
@@ -101,7 +108,7 @@ def fit(
     learner, _ = train.fit(
         network,
         train.start(networks.init(network, seed), learning),
-        recordings,
+        recordings if shown is None else shown,
         held,
         chosen.train,
         learning,

@@ -19,7 +19,7 @@ from gemsnn.model import network as networks
 from gemsnn.model.network import Network
 from gemsnn.rules import optimisers
 from gemsnn.rules.own import Own
-from gemsnn.runs import config, console, continuing, layers, scored
+from gemsnn.runs import augmented, config, console, continuing, layers, scored
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import facts_of, save_facts
 from gemsnn.runs.layers import Layered
@@ -251,10 +251,11 @@ def _train_in(
         _save(run, network, seed, state)
 
     with console.interruptible("batch") as stopped:
+        shown = splits.augmented(settings.augment, seed, progress=console.bar)
         with console.training_display(settings.train, _per_epoch(splits, settings)) as display:
             watcher = Watcher(run.append, display.show, save, stopped)
             learner, finished = train.fit(
-                network, state, splits.train, splits.validation, settings.train, settings.learning,
+                network, state, shown, splits.validation, settings.train, settings.learning,
                 kernel=kernel, decoder=settings.evaluate.decoder, watcher=watcher,
             )  # fmt: skip
         trained = time.perf_counter()
@@ -265,6 +266,7 @@ def _train_in(
         save_facts(run, dataclasses.replace(model.facts, temperatures={model.facts.decoder: found}))
         run.write_json("metrics.json", {"schema": 1, "status": status, **scores.to_json()})
         scored.save_pictures(run, model, splits.test, scores)
+        augmented.save_example(run, splits, settings.augment, seed)
         manifest["seconds"] |= {
             "train": round(state.seconds + trained - started, 3),
             "evaluate": round(time.perf_counter() - trained, 3),
