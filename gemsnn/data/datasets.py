@@ -89,7 +89,7 @@ class DataSpec:
     labels: Annotated[Path | None, OF_EVENTS] = None
     window_ms: Annotated[Positive | None, OF_EVENTS] = None
     time_unit: Annotated[TimeUnit | None, OF_EVENTS] = None
-    skip_damaged: Annotated[bool, needs(other_than("data", "digits"))] = False
+    skip_damaged: Annotated[bool, OF_FILES, needs(other_than("data", "images"))] = False
 
     def __post_init__(self) -> None:
         """Check the fields once."""
