@@ -29,7 +29,11 @@ OF_SETTINGS = {
     **{
         name: (value, [], ["--data", "events", "--root", "/x"])
         for name, value in {
-            "sensor": "346x260", "class_from": "^[a-z]+", "labels": "/x/labels.csv", "window_ms": "250", "time_unit": "ms"
+            "sensor": "346x260",
+            "class_from": "^[a-z]+",
+            "labels": "/x/labels.csv",
+            "window_ms": "250",
+            "time_unit": "ms",
         }.items()
     },
     "skip_damaged": (None, ["--data", "images", "--root", "/x"], ["--data", "nmnist", "--root", "/x"]),
