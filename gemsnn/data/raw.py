@@ -42,6 +42,8 @@ class Source(NamedTuple):
         width: of the sensor, in pixels.
         height: of the sensor.
         ingredients: everything that shapes the events, for the cache; ``None`` where that is not known.
+        crop: the part of the sensor that is looked at, as :class:`~gemsnn.data.binning.BinSpec` has it: in pixels of
+            these recordings, of which a file may hold a part of the sensor alone.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Source(NamedTuple):
     width: int
     height: int
     ingredients: Mapping[str, Any] | None
+    crop: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
