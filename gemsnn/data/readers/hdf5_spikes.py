@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn.data.events import Recording
-from gemsnn.data.readers import columns, units
-from gemsnn.data.readers.columns import LARGEST_RECORDING
+from gemsnn.data.readers import units
+from gemsnn.data.readers.assembled import LARGEST_RECORDING, recording_of
 from gemsnn.data.readers.hdf5 import open_hdf5, stored
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
@@ -69,7 +69,7 @@ class SpikeFile:
         inside = f"{self._where}:/spikes/{index}"
         times = np.asarray(self._times[index])
         seconds: TimeUnit | None = "s" if times.dtype.kind == "f" else None  # by the format's definition
-        return columns.recording_of(
+        return recording_of(
             {"t": times, "channel": np.asarray(self._units[index])},
             inside,
             "HDF5 spikes",

@@ -17,6 +17,7 @@ from gemsnn.data.access import refusal
 from gemsnn.data.events import Recording
 from gemsnn.data.npy import DAMAGED_ZIP, check_header, packing, read_member
 from gemsnn.data.readers import columns
+from gemsnn.data.readers.assembled import recording_of
 from gemsnn.data.readers.columns import WANTED
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
@@ -65,7 +66,7 @@ def read_npz(path: Path, time_unit: TimeUnit | None = None) -> Recording:
                     f"{where}: it holds the arrays {', '.join(names) or 'none'}, which are not those of one "
                     f"recording; save {WANTED}, or one array with these fields"
                 )
-            picked = {
+            picked: dict[columns.Role, NDArray[Any]] = {
                 role: read_member(archive, name, where, LARGEST_EVENTS)
                 for role, name in found.columns.items()
             }
@@ -74,9 +75,18 @@ def read_npz(path: Path, time_unit: TimeUnit | None = None) -> Recording:
         damage = f"the file is damaged and cannot be read as .npz ({error}); {packing(error)}"
         raise refusal(path, error, damage) from error
     picked = {role: _flat(array, role, where) for role, array in picked.items()}
-    return columns.recording_of(
+    return recording_of(
         picked, where, "npz", unit=found.unit, time_unit=time_unit, sensor=sensor, notes=found.notes
     )
+
+
+def is_image_archive(path: Path) -> bool:
+    """Whether an ``.npz`` file holds images and their labels instead of events."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"images.npy", "labels.npy"} <= set(archive.namelist())
+    except DAMAGED_ZIP:
+        return False
 
 
 def from_array(array: NDArray[Any], where: str, kind: str, time_unit: TimeUnit | None = None) -> Recording:
@@ -92,9 +102,7 @@ def from_array(array: NDArray[Any], where: str, kind: str, time_unit: TimeUnit |
                 f"{where}: the fields {', '.join(array.dtype.names)} are not those of events; name them {WANTED}"
             )
         picked: dict[columns.Role, NDArray[Any]] = {role: array[name] for role, name in found.columns.items()}
-        return columns.recording_of(
-            picked, where, kind, unit=found.unit, time_unit=time_unit, notes=found.notes
-        )
+        return recording_of(picked, where, kind, unit=found.unit, time_unit=time_unit, notes=found.notes)
     if array.dtype.kind not in "iuf" or array.ndim != 2 or not len(array):
         raise InputError(
             f"{where}: an array of {array.dtype} {list(array.shape)} holds no events; save a structured array with the "
@@ -104,7 +112,7 @@ def from_array(array: NDArray[Any], where: str, kind: str, time_unit: TimeUnit |
         raise InputError(f"{where}: the array holds numbers that are not finite; leave these events out")
     found = columns.by_values(array, where)
     picked = {role: array[:, at] for role, at in found.columns.items()}
-    return columns.recording_of(picked, where, kind, time_unit=time_unit, notes=found.notes)
+    return recording_of(picked, where, kind, time_unit=time_unit, notes=found.notes)
 
 
 def _flat(array: NDArray[Any], role: str, where: str) -> NDArray[Any]:

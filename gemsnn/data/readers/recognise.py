@@ -39,6 +39,7 @@ _MAGIC: dict[bytes, Kind] = {
     MAGIC_IDX_IMAGES: "IDX",
 }
 _OTHERS = {
+    MAGIC_ZIP: "a zip file; unpack it first",
     b"\x1f\x8b": "a gzip file; unpack it first (gunzip)",
     b"BZh": "a bzip2 file; unpack it first (bunzip2)",
     b"\xfd7zXZ": "an xz file; unpack it first (unxz)",
