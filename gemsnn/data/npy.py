@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import math
+import warnings
 import zipfile
 import zlib
 from tokenize import TokenError
@@ -47,6 +48,13 @@ def read_member(archive: zipfile.ZipFile, name: str, where: object, largest: int
         at_most = min(entry.file_size, entry.compress_size * EXPANSION)
         check_header(file, f"the array '{name}'", at_most, where, largest)
     with archive.open(entry) as file:
+        return read_array(file)
+
+
+def read_array(file: IO[bytes]) -> NDArray:
+    """An array whose header was checked; one that Python 2 wrote is read without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         return npy.read_array(file, allow_pickle=False)
 
 
@@ -68,7 +76,9 @@ def check_header(
     try:
         version = npy.read_magic(file)
         read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
-        shape, _, dtype = read_header(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            shape, _, dtype = read_header(file)
     except _DAMAGED_HEADER as error:
         raise InputError(f"{where}: {what} has a damaged header") from error
     if min(shape, default=0) < 0:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from gemsnn.data.access import refusal
 from gemsnn.data.events import Recording
-from gemsnn.data.npy import DAMAGED_ZIP, check_header, packing, read_member
+from gemsnn.data.npy import DAMAGED_ZIP, check_header, packing, read_array, read_member
 from gemsnn.data.readers import columns
 from gemsnn.data.readers.assembled import recording_of
 from gemsnn.data.readers.columns import WANTED
@@ -40,7 +39,7 @@ def read_npy(path: Path, time_unit: TimeUnit | None = None) -> Recording:
             size = path.stat().st_size
             check_header(file, "the array", size, where, LARGEST_EVENTS)
             file.seek(0)
-            array = npy.read_array(file, allow_pickle=False)
+            array = read_array(file)
     except (OSError, ValueError, EOFError) as error:
         raise refusal(path, error, f"this .npy file is damaged ({error}); copy it again") from error
     return from_array(array, where, "npy", time_unit)
