@@ -18,6 +18,7 @@ from shared_data import shared
 from gemsnn.data.events import make_events
 from gemsnn.data.readers import read_recording, units
 from gemsnn.data.readers.columns import by_name, by_values
+from gemsnn.data.readers.hdf5_heaps import check_heaps
 from gemsnn.data.readers.hdf5_spikes import open_spikes
 from gemsnn.data.readers.recognise import kind_of
 from gemsnn.errors import InputError
@@ -354,6 +355,25 @@ def test_many_spoken_words_in_one_file(tmp_path, kind):
         file["labels"] = np.arange(6)
     with pytest.raises(InputError, match="a whole number for each of the 7"), open_spikes(path):
         pass
+
+
+def test_a_heap_that_the_library_would_look_at_for_ever(tmp_path):
+    path = tmp_path / HIDDEN
+    with h5py.File(path, "w") as file:
+        spoken(file)
+    check_heaps(path)
+    data = path.read_bytes()
+    heap = data.index(b"GCOL\1\0\0\0")
+    size = int.from_bytes(data[heap + 8 : heap + 16], "little")
+    at = heap + 16
+    while data[at : at + 2] != b"\0\0":  # on to the free space
+        at += 16 + (int.from_bytes(data[at + 8 : at + 16], "little") + 7) // 8 * 8
+    for place, number in ((at + 8, 0), (heap + 24, 2**63), (heap + 8, size * 2**20), (heap + 8, 8)):
+        path.write_bytes(data[:place] + number.to_bytes(8, "little") + data[place + 8 :])
+        with pytest.raises(InputError, match="a heap at byte"), open_spikes(path):
+            pass
+        with pytest.raises(InputError, match="a heap at byte"):
+            read_recording(path)
 
 
 # -- text --------------------------------------------------------------------------------------------------
