@@ -579,6 +579,15 @@ def test_a_row_of_channels(tmp_path):
     assert recording.events["on"].tolist() == ON.tolist()
 
 
+def test_labels_around_objects_are_no_events(tmp_path):
+    boxes = np.zeros(
+        9, [("ts", "u8"), ("x", "f4"), ("y", "f4"), ("w", "f4"), ("h", "f4"), ("class_id", "u4")]
+    )
+    with pytest.raises(InputError, match="the fields ts, x, y, w, h, class_id are not those of events"):
+        read_recording(written(tmp_path, npy_bytes(boxes)))
+    assert kind_of(written(tmp_path, text_bytes("t,x,y,w,h", *[(1, 2, 3, 4, 5)] * 9))) is None
+
+
 # -- recognition -------------------------------------------------------------------------------------------
 
 
@@ -630,6 +639,31 @@ def test_what_is_no_event_file_is_told_in_a_sentence(tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             read_recording(written(tmp_path, data))
+
+
+def five_bytes(events) -> bytes:
+    t, on = events["t"], events["on"].astype(np.int64)
+    columns = [events["x"], events["y"], on << 7 | t >> 16, t >> 8 & 0xFF, t & 0xFF]
+    return np.stack(columns, axis=1).astype(np.uint8).tobytes()
+
+
+def test_five_bytes_an_event(tmp_path):
+    """N-MNIST by its pixels, N-Caltech101 by the order of its times and many pixels beyond, of which damage has few."""
+    big = random_events(np.random.default_rng(4), 500, 200, 300_000)
+    recording = read_recording(written(tmp_path, five_bytes(big)))
+    assert recording[1:4] == (big["x"].max() + 1, big["y"].max() + 1, "N-Caltech101")
+    np.testing.assert_array_equal(recording.events, big)
+    assert recording.sensor_inferred
+    small = bytearray(nmnist(random_events(np.random.default_rng(5), 500, 34, 300_000)))
+    assert read_recording(written(tmp_path, bytes(small))).format == "N-MNIST"
+    small[5] = 200
+    (tmp_path / "x.bin").write_bytes(small)
+    with pytest.raises(InputError, match="lie outside N-MNIST's 34 x 34"):
+        read_recording(tmp_path / "x.bin")
+    rng = np.random.default_rng(6)
+    for size in (5, 500, 5000):
+        assert kind_of(written(tmp_path, b"\xff" + rng.bytes(size - 1))) is None
+    assert kind_of(written(tmp_path, bytes(500))) is None
 
 
 @settings(max_examples=300, deadline=None)

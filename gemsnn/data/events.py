@@ -18,6 +18,9 @@ Events = NDArray[np.void]
 LONGEST_GAP_US = 10_000_000
 """A longer step of time between two events is a jump of the clock: a sensor of pixels is never silent for so long."""
 
+SIZE_INFERRED = "The file does not tell the sensor's size: the extent of its events is taken for it."
+"""What is told where width and height are those of the events."""
+
 
 class Recording(NamedTuple):
     """What one file holds.

@@ -24,6 +24,7 @@ from typing import Literal, NamedTuple
 
 from gemsnn.data.access import found_at, walk
 from gemsnn.data.labels import SPLITS, Entry, Split, read_labels
+from gemsnn.data.readers.numpy_files import has_events
 from gemsnn.data.readers.recognise import Kind, kind_of, other_kind
 from gemsnn.data.tally import NAMED, listed
 from gemsnn.errors import InputError, one_line
@@ -33,7 +34,7 @@ Rule = Literal["labels", "names", "folders", "files"]
 
 LABELS = "labels.csv"
 
-_EVENTS: tuple[Kind, ...] = ("AEDAT", "AEDAT 4", "EVT", "DAT", "ES", "N-MNIST", "npy", "npz", "HDF5", "text")
+_OTHERS: tuple[Kind | None, ...] = (None, "zip", "IDX")
 _NAMED = (".aedat", ".bin")
 _SYSTEM = ("lost+found", "System Volume Information", "__MACOSX")
 
@@ -116,7 +117,7 @@ def _event_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
             path = folder / name
             if name.startswith(".") or path == root / LABELS or found_at(path) != "file":
                 continue
-            if path.stat().st_size and (kind_of(path) in _EVENTS or path.suffix.lower() in _NAMED):
+            if path.stat().st_size and (_holds_events(path) or path.suffix.lower() in _NAMED):
                 found.append(path)
             elif not path.stat().st_size and path.suffix:
                 found.append(path) if path.suffix.lower() in _NAMED else left.append((path, "empty"))
@@ -124,6 +125,13 @@ def _event_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
                 left.append((path, other_kind(path) if path.stat().st_size else "empty"))
     found.sort(key=lambda path: natural(str(path.relative_to(root))))
     return found, _left_out(root, left)
+
+
+def _holds_events(path: Path) -> bool:
+    kind = kind_of(path)
+    if kind in ("npy", "npz"):
+        return has_events(path, kind)
+    return kind not in _OTHERS
 
 
 def _left_out(root: Path, left: list[tuple[Path, str | None]]) -> tuple[str, ...]:

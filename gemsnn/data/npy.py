@@ -10,6 +10,7 @@ import zlib
 from tokenize import TokenError
 from typing import IO
 
+import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
@@ -52,15 +53,15 @@ def read_member(archive: zipfile.ZipFile, name: str, where: object, largest: int
 
 
 def read_array(file: IO[bytes]) -> NDArray:
-    """An array whose header was checked; one that Python 2 wrote is read without a warning."""
+    """An array whose header was checked; of one that Python 2 or an old NumPy wrote nothing is said."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore")
         return npy.read_array(file, allow_pickle=False)
 
 
 def check_header(
     file: IO[bytes], what: str, at_most: int, where: object, largest: int = LARGEST_ARRAY
-) -> None:
+) -> tuple[tuple[int, ...], np.dtype]:
     """Read an array's header, and refuse one that promises more than there is.
 
     Args:
@@ -70,6 +71,9 @@ def check_header(
         where: the file, for messages.
         largest: bytes of an array that is still read.
 
+    Returns:
+        Its shape and type.
+
     Raises:
         InputError: the header is damaged, holds Python objects, or announces more than there is or than is read.
     """
@@ -77,7 +81,7 @@ def check_header(
         version = npy.read_magic(file)
         read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore")
             shape, _, dtype = read_header(file)
     except _DAMAGED_HEADER as error:
         raise InputError(f"{where}: {what} has a damaged header") from error
@@ -86,6 +90,7 @@ def check_header(
     if dtype.hasobject:
         raise InputError(f"{where}: {what} holds Python objects; save plain numbers")
     afford(shape, dtype.itemsize, at_most, where, largest)
+    return shape, dtype
 
 
 def afford(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn.data.events import EVENT, Recording, check_events, in_order, make_events
+from gemsnn.data.events import EVENT, SIZE_INFERRED, Recording, check_events, in_order, make_events
 from gemsnn.data.readers import units
 from gemsnn.data.readers.columns import Role, is_polarity
 from gemsnn.data.readers.units import TimeUnit
@@ -16,9 +16,6 @@ from gemsnn.errors import InputError
 
 LARGEST_RECORDING = 100_000_000
 """Recordings that claim more events are refused: they would not fit a common machine's memory."""
-
-SIZE_INFERRED = "The file does not tell the sensor's size: the extent of its events is taken for it."
-"""What is told where width and height are those of the events."""
 
 FAR_BACK_US = 100_000
 """A step back in time that is longer is no small disorder, and told."""
@@ -70,7 +67,7 @@ def recording_of(
     if own_clock and since.min() < 0:
         raise InputError(f"{where}: times begin at {t.min()}, before the recording's own 0; check the file")
     x = _places(columns["x"] if "x" in columns else columns["channel"], "x", where)
-    y = _places(columns["y"], "y", where) if "y" in columns else np.zeros(count, np.int64)
+    y = _places(columns["y"], "y", where) if "y" in columns else np.zeros(count, np.int16)
     on = _polarity(columns["p"], where) if "p" in columns else np.ones(count, bool)
     if "p" not in columns and "x" in columns:
         notes += ("The file has no polarities: all events are taken as ON.",)
@@ -105,7 +102,7 @@ def _numbers(column: NDArray[Any], name: str, where: object) -> NDArray[Any]:
     return column
 
 
-def _places(column: NDArray[Any], name: str, where: object) -> NDArray[np.int64]:
+def _places(column: NDArray[Any], name: str, where: object) -> NDArray[np.int16]:
     column = _numbers(column, name, where)
     farthest = np.iinfo(EVENT[name]).max
     if column.min() < 0 or column.max() > farthest:
@@ -117,7 +114,7 @@ def _places(column: NDArray[Any], name: str, where: object) -> NDArray[np.int64]
         raise InputError(
             f"{where}: {name} of events has fractions, and pixels have none; check which column is which"
         )
-    return column.astype(np.int64)
+    return column.astype(EVENT[name])
 
 
 def _polarity(column: NDArray[Any], where: object) -> NDArray[np.bool_]:

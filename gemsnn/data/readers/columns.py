@@ -30,6 +30,9 @@ _WITH_UNIT = re.compile(r"(.*?)[\s_]*[\[(]?\s*([a-zµμ]+)\s*[\])]?")
 _SIDE = re.compile(r"@(\d{1,5})$")
 _WIRE = ("t", "x", "y", "on")
 _MANY = ("offsets", "starts", "trial_ids", "trials")
+_BOXES = {"w", "h"}
+"""Columns that make positions and times those of labels around objects, not of events."""
+
 WANTED = "t, x, y and p (or t and channel)"
 
 
@@ -69,6 +72,8 @@ def by_name(names: Sequence[str], where: object) -> Found | None:
         unit = told or unit
     if "x" in found:
         found.pop("channel", None)
+    if {name.lower() for name in names} >= _BOXES:
+        return None
     if "t" not in found or not ("x" in found or "channel" in found):
         return None
     if "channel" in found:

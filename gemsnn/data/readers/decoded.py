@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gemsnn.data.events import Events, Recording, check_events, in_order
-from gemsnn.data.readers.assembled import LARGEST_RECORDING, SIZE_INFERRED
+from gemsnn.data.events import SIZE_INFERRED, Events, Recording, check_events, in_order
+from gemsnn.data.readers.assembled import LARGEST_RECORDING
 from gemsnn.errors import InputError
 
 

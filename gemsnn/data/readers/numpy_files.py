@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,22 @@ def read_npz(path: Path, time_unit: TimeUnit | None = None) -> Recording:
     return recording_of(
         picked, where, "npz", unit=found.unit, time_unit=time_unit, sensor=sensor, notes=found.notes
     )
+
+
+def has_events(path: Path, kind: Literal["npy", "npz"]) -> bool:
+    """Whether the header of an array, or the names in an archive, may be those of events; so may damaged ones."""
+    try:
+        if kind == "npz":
+            with zipfile.ZipFile(path) as archive:
+                names = [name.removesuffix(".npy") for name in archive.namelist()]
+            return len(names) == 1 or columns.by_name(names, path) is not None
+        with path.open("rb") as file:
+            shape, dtype = check_header(file, "the array", path.stat().st_size, path, LARGEST_EVENTS)
+    except (*DAMAGED_ZIP, InputError):
+        return True
+    if dtype.names is not None:
+        return columns.by_name(dtype.names, path) is not None
+    return dtype.kind in "iuf" and len(shape) == 2 and 2 <= shape[1] <= 4
 
 
 def is_image_archive(path: Path) -> bool:
