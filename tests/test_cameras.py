@@ -205,6 +205,7 @@ def test_dat_of_a_clock_that_wraps_around(tmp_path):
         (raw(1, 2, 3, head=b"% evt 2.0\n"), "this EVT 2 file holds no events"),
         (raw(1, 2, head=b"% evt 4.0\n"), "of the format '4.0', and EVT 2, 2.1 and 3 are read"),
         (raw(8 << 28, 1 << 28 | 7 << 11, head=b"% evt 2.0\n% geometry 7x7\n"), "outside the 7 x 7 sensor"),
+        (raw(8 << 28, 1 << 28, head=b"% evt 2.0\n% geometry 99999x9\n"), "a sensor of 99999 x 9 pixels is none"),
         (b"% Version 2\n" + bytes([14, 8, 0, 0, 0]), "holds events of type 14 and 8 bytes"),
         (b"% Version 2\n\0", "holds no events"),
         (b"% Version 2\n\0\x08" + bytes(5), "this DAT 2 file holds no events"),

@@ -21,6 +21,7 @@ from gemsnn.data.readers.columns import by_name, by_values
 from gemsnn.data.readers.hdf5_heaps import check_heaps
 from gemsnn.data.readers.hdf5_spikes import open_spikes
 from gemsnn.data.readers.recognise import kind_of
+from gemsnn.data.sources import File
 from gemsnn.errors import InputError
 
 EVENTS = random_events(np.random.default_rng(0), 400, 30, 900_000)
@@ -586,6 +587,18 @@ def test_labels_around_objects_are_no_events(tmp_path):
     with pytest.raises(InputError, match="the fields ts, x, y, w, h, class_id are not those of events"):
         read_recording(written(tmp_path, npy_bytes(boxes)))
     assert kind_of(written(tmp_path, text_bytes("t,x,y,w,h", *[(1, 2, 3, 4, 5)] * 9))) is None
+
+
+def test_a_stream_of_a_file_knows_it_by_its_content_too(tmp_path):
+    source = File(
+        written(
+            tmp_path,
+            text_bytes("% geometry 64x48", "p,t_ms,x,y", *((p, t / 1000, x, y) for t, x, y, p in ROWS)),
+        )
+    )
+    assert (source.sensor, source.origin, source.repairs) == ((64, 48), 0, {})
+    events = source.poll(0).message.events
+    np.testing.assert_array_equal(events, make_events(T - T[0], X, Y, ON))
 
 
 # -- recognition -------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def test_info_of_a_file_says_what_was_assumed(tmp_path, capsys):
     assert shown[-1].startswith("note: The file does not tell")
     assert "leave class_from and labels out" in refused(capsys, str(tmp_path / "x"), "--class-from", "x")
     np.savetxt(tmp_path / "x", [(n, 1, 2, 1) for n in range(3000)], fmt="%d", header="t x y p")
-    assert "give time_unit (--time-unit)" in refused(capsys, str(tmp_path / "x"))
+    assert "give time_unit (--time-unit, where a command has it)" in refused(capsys, str(tmp_path / "x"))
     assert told(capsys, str(tmp_path / "x"), "--time-unit", "ms")["seconds"] == 2.999
 
 

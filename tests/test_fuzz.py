@@ -39,8 +39,29 @@ from gemsnn.report import read_run
 from gemsnn.runs import config
 from gemsnn.store.records import RunFolder
 
-FEW = {"report": 4, "state": 60, "hdf5": 150, "zip": 200, "words": 200}
-RAW = ("datagram", "line", "aedat2", "nmnist", "settings", "npz", "idx", "describe")
+FEW = {
+    "report": 4,
+    "state": 60,
+    "hdf5": 150,
+    "zip": 200,
+    "words": 200,
+    "layouts": 100,
+    "folder": 200,
+    "faery": 200,
+}
+RAW = (
+    "datagram",
+    "line",
+    "aedat2",
+    "nmnist",
+    "settings",
+    "npz",
+    "idx",
+    "describe",
+    "text",
+    "raw",
+    "npy-events",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -235,6 +235,11 @@ _NAMES = (
 
 def _recording(data: bytes) -> None:
     """A file of any kind, under a name that tells nothing."""
+    _whole(read_recording(_file("x", data)))
+
+
+def _columns(data: bytes) -> None:
+    """A file whose times may have any unit, which is told or not."""
     _whole(read_recording(_file("x", data), time_unit=UNITS[sum(data[-4:]) % len(UNITS)]))
 
 
@@ -307,9 +312,9 @@ TARGETS: dict[str, Target] = {
     "sweep": Target(_sweep, seeds.part_files, (mutations.parts,), 3),
     "zip": Target(_zip, seeds.zip_files, (mutations.dvs_zip,), 2),
     "hdf5": Target(_hdf5, seeds.hdf5_files, (mutations.hdf5,), 1),
-    "text": Target(_recording, event_seeds.text_files, (event_mutations.text,), 10),
-    "npy-events": Target(_recording, event_seeds.npy_files, (event_mutations.npy_events,), 10),
-    "npz-events": Target(_recording, event_seeds.npz_files, (event_mutations.npz_events,), 4),
+    "text": Target(_columns, event_seeds.text_files, (event_mutations.text,), 10),
+    "npy-events": Target(_columns, event_seeds.npy_files, (event_mutations.npy_events,), 10),
+    "npz-events": Target(_columns, event_seeds.npz_files, (event_mutations.npz_events,), 4),
     "layouts": Target(_layouts, event_seeds.hdf5_files, (event_mutations.hdf5_events,), 2),
     "raw": Target(_recording, event_seeds.raw_files, (event_mutations.raw,), 10),
     "faery": Target(_recording, event_seeds.faery_files, (), 4),

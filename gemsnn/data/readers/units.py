@@ -144,6 +144,6 @@ def _told(why: str, unit: TimeUnit) -> tuple[str, ...]:
 
 def _asked(where: object, seen: str) -> InputError:
     return InputError(
-        f"{where}: the unit of time cannot be told: the times {seen}; give time_unit (--time-unit), one of us, ms, s "
-        "and ns, or put it into the column's name, for example t_ms"
+        f"{where}: the unit of time cannot be told: the times {seen}; give time_unit (--time-unit, where a command "
+        "has it), one of us, ms, s and ns, or put it into the column's name, for example t_ms"
     )
