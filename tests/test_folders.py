@@ -126,6 +126,23 @@ def test_damaged_files_are_listed_for_whoever_reads_them(tmp_path):
     ]
 
 
+def test_arrays_that_are_no_events_are_left_out(tmp_path):
+    table = np.stack([np.arange(9) * 9000, *np.ones((3, 9), int)], axis=1)
+    (tmp_path / "a").mkdir()
+    np.save(tmp_path / "a" / "1.npy", table)
+    np.save(tmp_path / "a" / "weights.npy", np.zeros((9, 8, 7)))
+    np.save(
+        tmp_path / "a" / "boxes.npy",
+        np.zeros(3, [("ts", "i8"), ("x", "i8"), ("y", "i8"), ("w", "i8"), ("h", "i8")]),
+    )
+    np.savez(tmp_path / "a" / "images.npz", images=np.zeros((3, 2, 2)), labels=np.zeros(3))
+    np.savez(tmp_path / "a" / "2.npz", t=table[:, 0], x=table[:, 1], y=table[:, 2])
+    (tmp_path / "a" / "3.npy").write_bytes((tmp_path / "a" / "1.npy").read_bytes()[:-9])
+    folder = find_recordings(tmp_path / "a")
+    assert [entry.path.name for entry in folder.entries] == ["1.npy", "2.npz", "3.npy"]
+    assert "boxes.npy, images.npz, weights.npy" in folder.notes[0]
+
+
 def test_labels(tmp_path):
     fill(tmp_path, "x/1.aedat", "x/2.aedat", "3.aedat", "4.aedat")
     lines = [

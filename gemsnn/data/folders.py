@@ -16,6 +16,7 @@ file by its content is left out, and told. Classes and files are in natural orde
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Literal, NamedTuple
 
 from gemsnn.data.access import found_at, walk
 from gemsnn.data.labels import SPLITS, Entry, Split, read_labels
+from gemsnn.data.readers.numpy_files import has_events
 from gemsnn.data.readers.recognise import Kind, kind_of, other_kind
 from gemsnn.data.tally import NAMED, listed
 from gemsnn.errors import InputError, one_line
@@ -32,7 +34,7 @@ Rule = Literal["labels", "names", "folders", "files"]
 
 LABELS = "labels.csv"
 
-_EVENTS: tuple[Kind, ...] = ("AEDAT", "AEDAT 4", "EVT", "DAT", "ES", "N-MNIST", "npy", "npz", "HDF5", "text")
+_OTHERS: tuple[Kind | None, ...] = (None, "zip", "IDX")
 _NAMED = (".aedat", ".bin")
 _SYSTEM = ("lost+found", "System Volume Information", "__MACOSX")
 
@@ -115,7 +117,7 @@ def _event_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
             path = folder / name
             if name.startswith(".") or path == root / LABELS or found_at(path) != "file":
                 continue
-            if path.stat().st_size and (kind_of(path) in _EVENTS or path.suffix.lower() in _NAMED):
+            if path.stat().st_size and (_holds_events(path) or path.suffix.lower() in _NAMED):
                 found.append(path)
             elif not path.stat().st_size and path.suffix:
                 found.append(path) if path.suffix.lower() in _NAMED else left.append((path, "empty"))
@@ -123,6 +125,13 @@ def _event_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
                 left.append((path, other_kind(path) if path.stat().st_size else "empty"))
     found.sort(key=lambda path: natural(str(path.relative_to(root))))
     return found, _left_out(root, left)
+
+
+def _holds_events(path: Path) -> bool:
+    kind = kind_of(path)
+    if kind in ("npy", "npz"):
+        return has_events(path, kind)
+    return kind not in _OTHERS
 
 
 def _left_out(root: Path, left: list[tuple[Path, str | None]]) -> tuple[str, ...]:
@@ -157,7 +166,8 @@ def _by_place(
         notes += (f"Recordings that lie in no part were left out: {_some(beside, root)}.",)
         files = [path for path in files if split_of[path] is not None]
     if class_from is not None:
-        return [Entry(p, _class_in(p, class_from), split_of[p]) for p in files], "names", notes
+        pattern = _pattern(class_from)
+        return [Entry(path, _class_in(path, pattern), split_of[path]) for path in files], "names", notes
     below = {path: path.relative_to(root).parts[int(parts) :] for path in files}
     classed = [path for path in files if len(below[path]) > 1]
     loose = [path for path in files if len(below[path]) == 1]
@@ -179,15 +189,21 @@ def _part(inner: Path) -> Split | None:
     return SPLITS.get(inner.parts[0].lower()) if len(inner.parts) > 1 else None
 
 
-def _class_in(path: Path, class_from: str) -> str:
+def _pattern(class_from: str) -> re.Pattern[str]:
     try:
-        found = re.search(class_from, path.name)
-    except re.error as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of expressions that will mean something else in a later Python
+            return re.compile(class_from)
+    except (re.error, RecursionError, OverflowError) as error:
         raise InputError(f"class_from {class_from!r} is no regular expression ({error}); mend it") from error
-    name = None if found is None else found[1] if found.re.groups else found[0]
+
+
+def _class_in(path: Path, pattern: re.Pattern[str]) -> str:
+    found = pattern.search(path.name)
+    name = None if found is None else found[1] if pattern.groups else found[0]
     if not name:
         raise InputError(
-            f"{path}: class_from {class_from!r} finds no class in this name; widen it, or move the file away"
+            f"{path}: class_from {pattern.pattern!r} finds no class in this name; widen it, or move the file away"
         )
     return name
 

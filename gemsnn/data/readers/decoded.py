@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gemsnn.data.events import Events, Recording, check_events, in_order
-from gemsnn.data.readers.columns import LARGEST_RECORDING, size_note
+from gemsnn.data.events import SIZE_INFERRED, Events, Recording, check_events, in_order
+from gemsnn.data.readers.assembled import LARGEST_RECORDING
 from gemsnn.errors import InputError
 
 
@@ -58,7 +58,7 @@ def whole(decoded: Decoded, path: Path) -> Recording:
     sensor, notes = decoded.sensor, decoded.notes
     if sensor is None:
         sensor = (int(events["x"].max()) + 1, int(events["y"].max()) + 1)
-        notes += (size_note(*sensor),)
+        notes += (SIZE_INFERRED,)
     check_events(events, *sensor, str(path))
     return Recording(
         events, *sensor, decoded.format, decoded.repairs | repairs, notes, decoded.sensor is None

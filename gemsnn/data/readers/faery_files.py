@@ -13,6 +13,7 @@ import numpy as np
 
 from gemsnn.data.access import first_bytes, refusal
 from gemsnn.data.events import Events, make_events
+from gemsnn.data.readers.aedat4 import check_container
 from gemsnn.data.readers.decoded import Decoded
 from gemsnn.errors import InputError, one_line
 
@@ -39,6 +40,8 @@ def open_faery(path: Path, kind: Literal["AEDAT 4", "ES"]) -> Decoded:
     start = first_bytes(path)
     if kind == "ES" and len(start) > _ES_TYPE and (held := _ES_TYPES.get(start[_ES_TYPE])) is not None:
         raise InputError(f"{path}: this ES file holds {held}, not events of pixels; leave it out")
+    if kind == "AEDAT 4":
+        check_container(path)
     file_type: Any = _TYPES[kind]
     try:
         stream = faery.events_stream_from_file(path, file_type=file_type)

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from gemsnn.data.events import Recording, check_events
 from gemsnn.data.readers import columns, numpy_files, units
-from gemsnn.data.readers.columns import LARGEST_RECORDING, WANTED, Found, Role
+from gemsnn.data.readers.assembled import LARGEST_RECORDING, recording_of
+from gemsnn.data.readers.columns import WANTED, Found, Role
 from gemsnn.data.readers.hdf5 import open_hdf5, recordings_under, stored
+from gemsnn.data.readers.hdf5_heaps import check_heaps
 from gemsnn.data.readers.hdf5_spikes import is_spikes
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError, one_line
@@ -52,6 +54,7 @@ def read_hdf5(path: Path, time_unit: TimeUnit | None = None) -> Recording:
         InputError: it is damaged, holds none, or holds several.
     """
     where = str(path)
+    check_heaps(path)
     with open_hdf5(path) as file:
         if (count := recordings_under(file)) or is_spikes(file):
             held = f"{count} recordings" if count else "many recordings (spikes/times)"
@@ -72,7 +75,7 @@ def read_hdf5(path: Path, time_unit: TimeUnit | None = None) -> Recording:
             picked = {role: array[name] for role, name in place.found.columns.items()}
         else:
             picked = {role: _read(held[name], inside) for role, name in place.found.columns.items()}
-        return columns.recording_of(
+        return recording_of(
             picked,
             inside,
             "HDF5",
