@@ -19,7 +19,7 @@ def index_type(inputs: int) -> type[np.unsignedinteger]:
     return np.uint16 if inputs <= 2**16 else np.uint32
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SpikeRows:
     """Rows of ``M`` inputs, of which few are not zero; a row is a step of a recording.
 
@@ -40,6 +40,10 @@ class SpikeRows:
     def __len__(self) -> int:
         """The number of rows R."""
         return len(self.indptr) - 1
+
+    def __repr__(self) -> str:
+        """For messages: arrays by their size."""
+        return f"rows [{len(self)}, {self.inputs}]"
 
     @property
     def nbytes(self) -> int:

@@ -161,7 +161,7 @@ def test_a_config_that_was_written_is_read_as_it_was(recipe, file, flags):
         ("train --pad --no-pad", "--pad is given twice"),
         ("train --recipe worst", "there is no recipe 'worst'; choose from paper, best"),
         ("train --hidden x", "a hidden group must be a number of neurons or a convolution"),
-        ("train --data foo", "invalid choice 'foo'"),
+        ("train --data nmist", "not 'nmist'; the nearest is 'nmnist'"),
         ("train --lr", "missing value for argument '--lr'"),
         ("train x", "unrecognized options: x"),
         ("evaluate", "missing from gemsnn evaluate: PATH the run folder"),

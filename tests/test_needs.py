@@ -26,6 +26,18 @@ OF_SETTINGS = {
     "scale": ("8", [], ["--data", "mnist-dvs", "--root", "/x"]),
     "deflicker": (None, [], ["--data", "mnist-dvs", "--root", "/x"]),
     "deflicker_seed": ("3", [], ["--data", "mnist-dvs", "--root", "/x", "--deflicker"]),
+    **{
+        name: (value, [], ["--data", "events", "--root", "/x"])
+        for name, value in {
+            "sensor": "346x260",
+            "class_from": "^[a-z]+",
+            "labels": "/x/labels.csv",
+            "window_ms": "250",
+            "time_unit": "ms",
+        }.items()
+    },
+    "skip_damaged": (None, ["--data", "images", "--root", "/x"], ["--data", "nmnist", "--root", "/x"]),
+    "swap_polarity": ("0.5", ["--polarity", "merged"], []),
     "answer": ("all", [], ["--hidden", "4,3", "--readouts", "each-layer"]),
     "density": ("0.5", [], ["--topology", "sparse"]),
     "feedback_count": ("3", ["--feedback", "none"], []),

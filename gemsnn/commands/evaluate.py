@@ -59,11 +59,12 @@ def evaluate_run(
         raise InputError(f"{run} is a model without data; give --data and --root")
     if other:
         spec = datasets.read_alike(model.reading, spec, data, root)
-    splits = datasets.load(spec, progress=console.bar)
+    splits = datasets.load(spec, like=model.reading, progress=console.bar)
     for note in splits.notes if other else ():
         console.say(f"note: {note}")
     part = scored.part_of(splits, split)
-    model.reading.check(part)
+    assert splits.reading is not None, "a data set by its name tells how it was read"
+    model.reading.check(dataclasses.replace(part, names=splits.reading.names))
     if limit is not None:
         part = part.first(limit)
         splits = dataclasses.replace(splits, **{split: part})

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +13,7 @@ from gemsnn.data.binning import BinSpec, bin_and_tally
 from gemsnn.data.events import Recording
 from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError
+from gemsnn.machine import workers
 from gemsnn.rows import SpikeRows
 
 PARALLEL_BYTES = 100_000_000
@@ -22,8 +21,6 @@ PARALLEL_BYTES = 100_000_000
 
 AT_A_TIME = 32
 """Recordings that a process takes at a time."""
-
-MOST_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -55,16 +52,14 @@ class Binned(NamedTuple):
     Attributes:
         rows: its bins.
         tally: what became of its events.
-        content: the digest of its events.
+        content: the digest of its events; ``None`` where there are none.
         repairs: what was mended, counted by kind.
-        notes: what its reader has assumed.
     """
 
     rows: SpikeRows
     tally: Tally
-    content: str
+    content: str | None
     repairs: dict[str, int]
-    notes: tuple[str, ...] = ()
 
 
 class Damaged(NamedTuple):
@@ -102,14 +97,16 @@ def build(job: Job, items: Sequence[Item], *, size: int = 0) -> Iterator[Binned 
     Raises:
         InputError: a recording is damaged, and damaged ones are not to be left out.
     """
-    workers = min(MOST_WORKERS, os.cpu_count() or 1, -(-len(items) // AT_A_TIME))
-    if size < PARALLEL_BYTES or workers < 2:
+    if size < PARALLEL_BYTES or len(items) <= AT_A_TIME:
         yield from _work(job, items)
         return
-    some = [items[start : start + AT_A_TIME] for start in range(0, len(items), AT_A_TIME)]
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        for done in pool.map(_listed, [job] * len(some), some):
-            yield from done
+    for done in workers.mapped(partial(_listed, job), in_portions(items)):
+        yield from done
+
+
+def in_portions(items: Sequence[Any]) -> list[Sequence[Any]]:
+    """What processes take at a time."""
+    return [items[start : start + AT_A_TIME] for start in range(0, len(items), AT_A_TIME)]
 
 
 def _listed(job: Job, items: Sequence[Item]) -> list[Binned | Damaged]:
@@ -130,7 +127,8 @@ def _work(job: Job, items: Sequence[Item]) -> Iterator[Binned | Damaged]:
 
 
 def _binned(job: Job, item: Item, recording: Recording) -> Binned:
-    content, events = cache.digest(recording.events), len(recording.events)
+    events = len(recording.events)
+    content = cache.digest(recording.events) if events else None
     if job.prepare is not None:
         recording = job.prepare(item, recording)
     rows, tally = bin_and_tally(recording.events, job.spec, width=recording.width, height=recording.height)

@@ -50,11 +50,11 @@ def key(ingredients: Mapping[str, Any]) -> str:
         ingredients: by name: numbers, strings, sequences, mappings, and dataclasses, which count field by
             field and with their type's name. Give arrays as their :func:`digest`.
     """
-    text = json.dumps({"format": FORMAT, **ingredients}, sort_keys=True, default=_plain, allow_nan=False)
+    text = json.dumps({"format": FORMAT, **ingredients}, sort_keys=True, default=plain, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """What JSON cannot write by itself."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {

@@ -1,8 +1,9 @@
 """What files hold, by SHA-256, without reading those again that have not changed since.
 
-The cache folder keeps, for each folder of data, the digests of its files beside their size and the time of their last
-change, as version control does. A file that changed no earlier than its digest was taken is read again: a second
-change within the clock's resolution would leave no trace.
+The cache folder keeps, for each folder of data, the digests of its files beside their size and the times of their last
+change, as version control does: that of their content, which programs may set as they like, and that of their entry,
+which they may not. A file that changed no earlier than its digest was taken is read again: a second change within the
+clock's resolution would leave no trace.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from gemsnn.data import cache
 from gemsnn.data.access import refusal
 from gemsnn.machine import places
@@ -23,6 +26,9 @@ SETTLED_NS = 2_000_000_000
 """How much older than its digest a change must be."""
 
 BLOCK = 2**20
+
+_Row = tuple[int, int, int, int, str]
+"""Of a file: its bytes, the times of its last change, its number on the drive, and its digest."""
 
 
 def digest_of_file(path: AnyPath) -> str:
@@ -49,24 +55,23 @@ def digests(root: AnyPath, files: Iterable[Path]) -> dict[Path, str]:
     """
     root = Path(root)
     known = _known(root)
-    found, fresh = {}, {}
+    found, fresh = {}, known.copy()
     for path in dict.fromkeys(files):
         try:
             state = path.stat()
         except OSError as error:
             raise refusal(path, error, "it cannot be read; check the drive") from error
-        stamp = [state.st_size, state.st_mtime_ns, state.st_ino]
+        stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
         before = known.get(str(path))
-        if before is not None and before[:3] == stamp:
-            found[path] = before[3]
-        else:
-            taken = time.time_ns()
-            found[path] = digest_of_file(path)
-            if taken - state.st_mtime_ns < SETTLED_NS:
-                continue
-        fresh[str(path)] = [*stamp, found[path]]
+        if before is not None and before[:4] == stamp:
+            found[path] = before[4]
+            continue
+        taken = time.time_ns()
+        found[path] = digest_of_file(path)
+        if taken - max(state.st_mtime_ns, state.st_ctime_ns) >= SETTLED_NS:
+            fresh[str(path)] = (*stamp, found[path])
     if fresh != known:
-        _keep(root, {**known, **fresh})
+        _keep(root, fresh)
     return found
 
 
@@ -80,16 +85,14 @@ def _place(root: Path) -> Path:
     return places.cache_folder() / "files" / f"{name}.json"
 
 
-def _known(root: Path) -> dict[str, list]:
+def _known(root: Path) -> dict[str, _Row]:
     try:
-        held = json.loads(_place(root).read_bytes())
+        return msgspec.convert(json.loads(_place(root).read_bytes()), dict[str, _Row])
     except (OSError, ValueError, RecursionError):
         return {}
-    fits = isinstance(held, dict) and all(isinstance(row, list) and len(row) == 4 for row in held.values())
-    return held if fits else {}
 
 
-def _keep(root: Path, known: dict[str, list]) -> None:
+def _keep(root: Path, known: dict[str, _Row]) -> None:
     place = _place(root)
     if places.opened(places.cache_folder(), "files", tell=False) == place.parent:
         with contextlib.suppress(OSError):  # next time they are read again

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+import numpy as np
 
 from gemsnn.data import parts
+from gemsnn.data.access import found_at
 from gemsnn.data.binning import MOST_STEPS, BinSpec, Extent, Polarity
+from gemsnn.data.folders import LABELS
 from gemsnn.data.generated import load_digits_events, load_image_events
 from gemsnn.data.grid import Grid
 from gemsnn.data.readers.units import TimeUnit
@@ -89,7 +93,7 @@ class DataSpec:
     labels: Annotated[Path | None, OF_EVENTS] = None
     window_ms: Annotated[Positive | None, OF_EVENTS] = None
     time_unit: Annotated[TimeUnit | None, OF_EVENTS] = None
-    skip_damaged: Annotated[bool, needs(other_than("data", "digits"))] = False
+    skip_damaged: Annotated[bool, OF_FILES, needs(other_than("data", "images"))] = False
 
     def __post_init__(self) -> None:
         """Check the fields once."""
@@ -173,7 +177,7 @@ def reading_of(
 
 
 def read_alike(reading: Reading, spec: DataSpec, data: str | None, root: AnyPath | None) -> DataSpec:
-    """The settings that read other data as a network's own data was read.
+    """The settings that read other data as a network's own data was read; see also ``like`` of :func:`load`.
 
     Args:
         reading: how that was.
@@ -182,50 +186,40 @@ def read_alike(reading: Reading, spec: DataSpec, data: str | None, root: AnyPath
         root: where it lies.
     """
     root = None if root is None else Path(root)
-    usual = DataSpec()
+    usual, name = DataSpec(), data or spec.data
     other = replace(
-        spec, data=data or spec.data, root=root, limit=None, bin_us=reading.layout.bin_us, steps=reading.steps
-    )
-    if other.data == "events":
-        (x, y), (width, height), (columns, rows) = (
-            reading.corner,
-            reading.window,
-            reading.bins.grid(*reading.sensor).cells,
-        )
-        sensor = f"{reading.sensor[0]}x{reading.sensor[1]}"
-        other = replace(
-            other, sensor=sensor, crop=f"{x},{y},{width}x{height}", pool=None, to=f"{columns}x{rows}"
-        )
-    else:
-        other = replace(other, sensor=None, class_from=None, labels=None, window_ms=None, time_unit=None)
-    if other.data == "mnist-dvs":
+        spec, data=name, root=root, limit=None, bin_us=reading.layout.bin_us, steps=reading.steps, pad=reading.pad,
+        sensor=None, labels=None,
+    )  # fmt: skip
+    if name != "events":
+        other = replace(other, class_from=None, window_ms=None, time_unit=None)
+    elif root is not None and found_at(root / LABELS) == "file":
+        other = replace(other, class_from=None)
+    if name == "mnist-dvs":
         return other
     return replace(other, scale=usual.scale, deflicker=usual.deflicker, deflicker_seed=usual.deflicker_seed)
 
 
-def load(spec: DataSpec, *, progress: Progress | None = None) -> Splits:
+def load(spec: DataSpec, *, like: Reading | None = None, progress: Progress | None = None) -> Splits:
     """Load (or generate, at first use) a data set.
+
+    Args:
+        spec: which.
+        like: how a network's own recordings were read: of events, what ``spec`` leaves open, the pixels and the
+            classes are then the network's.
+        progress: shows how far the work is.
 
     Raises:
         InputError: the files are missing, damaged or not what they should be.
     """
-    root, how = (
-        spec.root or Path(),
-        {"limit": spec.limit, "validation": spec.validation, "progress": progress},
-    )
+    root = spec.root or Path()
+    how = {"limit": spec.limit, "validation": spec.validation, "progress": progress}
     if spec.data == "events":
-        return _events(spec, progress)
-    if spec.data.startswith(TONIC) or CATALOGUE[spec.data].listing is not None:
-        name, find = spec.data.removeprefix(TONIC), None
-        find = (
-            CATALOGUE[spec.data].listing
-            if name == spec.data
-            else lambda place: tonic_sets.listing(name, place)
-        )
-        assert find is not None
-        listing = find(root)
-        splits = parts.load(listing, spec.bins, **how, skip_damaged=spec.skip_damaged)
-        return _with_reading(splits, spec.bins, (listing.width, listing.height))
+        return _events(spec, like, progress)
+    if spec.data.startswith(TONIC):
+        return _listed(tonic_sets.listing(spec.data.removeprefix(TONIC), root), spec, spec.bins, progress)
+    if (find := CATALOGUE[spec.data].listing) is not None:
+        return _listed(find(root), spec, spec.bins, progress)
     if spec.data == "digits":
         splits = load_digits_events(spec.bins, limit=spec.limit, progress=progress)
     elif spec.data == "images":
@@ -238,26 +232,36 @@ def load(spec: DataSpec, *, progress: Progress | None = None) -> Splits:
     return _with_reading(splits, spec.bins, CATALOGUE[spec.data].sensor)
 
 
-def _with_reading(splits: Splits, bins: BinSpec, sensor: tuple[int, int]) -> Splits:
-    if bins.steps is None:
-        longest = [int((part.starts[1:] - part.starts[:-1]).max(initial=1)) for part in splits.parts.values()]
-        bins = replace(bins, steps=max(longest), pad=False)
-    reading = reading_of(bins, sensor, splits.train.layout, splits.train.names or ())
-    return replace(splits, reading=reading)
-
-
-def _events(spec: DataSpec, progress: Progress | None) -> Splits:
+def _events(spec: DataSpec, like: Reading | None, progress: Progress | None) -> Splits:
+    given: dict[str, Any] = (
+        {"bin_us": spec.bin_us, "pool": spec.pool, "sensor": _size(spec.sensor, "sensor")}
+        if like is None
+        else {"bin_us": like.bins.bin_us, "pool": like.bins.pool, "sensor": like.sensor, "names": like.names}
+    )
     found = events.find(
-        spec.root or Path(), spec.bins,
-        bin_us=spec.bin_us,
+        spec.root or Path(), spec.bins if like is None else like.bins, **given,
         class_from=spec.class_from, labels=spec.labels, window_ms=spec.window_ms,
-        time_unit=spec.time_unit, sensor=_size(spec.sensor, "sensor"), skip_damaged=spec.skip_damaged,
-        progress=progress,
+        time_unit=spec.time_unit, skip_damaged=spec.skip_damaged, progress=progress,
     )  # fmt: skip
-    listing = found.listing
+    # what is damaged was looked for already
+    splits = _listed(found.listing, replace(spec, skip_damaged=False), found.bins, progress)
+    return replace(splits, notes=(found.chosen, *splits.notes))
+
+
+def _listed(listing: parts.Listing, spec: DataSpec, bins: BinSpec, progress: Progress | None) -> Splits:
     splits = parts.load(
-        listing, found.bins, limit=spec.limit, validation=spec.validation, progress=progress,
+        listing, bins, limit=spec.limit, validation=spec.validation, progress=progress,
         skip_damaged=spec.skip_damaged,
     )  # fmt: skip
-    splits = replace(splits, notes=(found.chosen, *splits.notes))
-    return _with_reading(splits, found.bins, (listing.width, listing.height))
+    return _with_reading(splits, bins, (listing.width, listing.height))
+
+
+def _with_reading(splits: Splits, bins: BinSpec, sensor: tuple[int, int]) -> Splits:
+    if bins.steps is None:
+        parts_of = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+        longest = max(int(np.diff(part.starts).max(initial=1)) for part in parts_of.values())
+        bins = replace(bins, steps=longest)
+        if bins.pad:
+            splits = replace(splits, **{name: part.padded(longest) for name, part in parts_of.items()})
+    reading = reading_of(bins, sensor, splits.train.layout, splits.train.names or ())
+    return replace(splits, reading=reading)

@@ -179,9 +179,8 @@ def load_image_events(
     train, validate, test = (np.searchsorted(wanted, part) for part in positions)
     note = f"images: {len(wanted)} of {total} images, seen by an emulated event camera"
     shown = {"training": source.labels[positions[0]], "test": source.labels[positions[2]]}
-    missing = parts.missing_classes(
-        {part: labels.tolist() for part, labels in shown.items()}, np.unique(source.labels).tolist()
-    )
+    names = {label: str(label) for label in np.unique(source.labels).tolist()}
+    missing = parts.missing_classes({part: found.tolist() for part, found in shown.items()}, names)
     notes = (note, *_limit_notes(every, positions), *images.notes, *numbering(source.labels), *missing)
     splits = _pick(whole, (train, validate, test), positions, images, root, notes)
     return replace(splits, source=_source("images", source, emulator, seed))
@@ -221,7 +220,7 @@ def limited(every: Parts, limit: int | None) -> Parts:
             f"limit must be at least 2, one recording for training and one for validation, not {limit}"
         )
     kept = min(max(round(limit * len(validation) / total), 1), limit - 1)
-    return train[: limit - kept], validation[:kept], test[: parts.share_of_test(len(test), limit, total)]
+    return train[: limit - kept], validation[:kept], test[: parts.share_of(len(test), limit, total)]
 
 
 def _emulated(

@@ -22,6 +22,7 @@ from gemsnn.specs.checks import Range
 from gemsnn.types import LARGEST_SIDE
 
 Sides = Annotated[tuple[int, int], Range(1, LARGEST_SIDE)]
+Span = Annotated[tuple[int, int], Range(1, 2 * LARGEST_SIDE)]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Grid:
 
     window: Sides
     cells: Sides
-    span: Sides
+    span: Span
 
     def __post_init__(self) -> None:
         """Check the fields once."""

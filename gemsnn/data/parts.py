@@ -25,7 +25,7 @@ from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError, one_line
 from gemsnn.types import Layout, Progress
 
-READERS = 1
+READERS = 2
 """Version of what reading and binning do: raised whenever they give other spikes for the same files."""
 
 HELD_OUT = 0.2
@@ -89,14 +89,16 @@ def load(
     if not 0 <= validation < 1:
         raise InputError(f"the validation fraction must be at least 0 and below 1, not {validation}")
     reader = _Reader(listing, spec, progress, skip=skip_damaged)
-    chosen = first(listing.train, limit)
+    own = listing.validation or ()
+    total = len(listing.train) + len(own)
+    held = share_of(len(own), limit, total)
+    chosen = first(listing.train, limit if limit is None or not held else max(limit - held, 1))
     train = reader.binned(chosen, "training")
     if listing.validation is None:
         train, validate = split_validation(train, validation)
     else:
-        held = share_of_test(len(listing.validation), limit, len(listing.train))
-        validate = reader.binned(first(listing.validation, held), "validation")
-    tested = share_of_test(len(listing.test), limit, len(listing.train))
+        validate = reader.binned(first(own, held), "validation")
+    tested = share_of(len(listing.test), limit, total)
     test = listing.test if tested == len(listing.test) else first(listing.test, tested)
     splits = Splits(train, validate, reader.binned(test, "test"))
     every = (*listing.train, *(listing.validation or ()), *listing.test)
@@ -104,7 +106,7 @@ def load(
     marked = {part: reader.marks(spikes, name) for part, spikes in splits.parts.items()}
     told = ()
     if limit is not None and tested < len(listing.test):
-        told = (limit_note(limit, len(listing.train), tested, len(listing.test)),)
+        told = (limit_note(limit, total, tested, len(listing.test)),)
     notes = (*listing.notes, *told, *reader.told(), *look_at(splits, listing.where, name, listing.seen))
     source = Source(listing.name, _Events(listing), listing.width, listing.height, reader.ingredients(chosen))
     return replace(splits, notes=tuple(map(one_line, (*notes, *copies.between(marked)))), source=source)
@@ -152,7 +154,8 @@ class _Reader:
         if known is None:
             return self._read(items, part, 0)
         size = content.size_of(dict.fromkeys(item.path for item in items if item.path is not None))
-        known |= {"bins": self.job.spec, "skip": self.job.skip}
+        # where recordings may be left out, a note names them with their places
+        known |= {"bins": self.job.spec, "skip": str(self.listing.where) if self.job.skip else None}
         return cache.recalled("recordings", known, lambda: self._read(items, part, size))
 
     def ingredients(self, items: Sequence[Item]) -> dict[str, Any] | None:
@@ -161,15 +164,21 @@ class _Reader:
         if not items or len(paths) < len(items):
             return None
         known = content.digests(Path(str(listing.where)), paths)
+
+        def plain(value: object) -> object:
+            # of a place counts what lies there
+            return known.get(value, value.name) if isinstance(value, Path) else cache.plain(value)
+
         told = [
-            (item.name, item.label, item.index, known[path]) for item, path in zip(items, paths, strict=True)
+            (item.name, item.label, item.index, known[path], item.source)
+            for item, path in zip(items, paths, strict=True)
         ]
         return {
             "readers": READERS,
             "read": _said(listing.read),
             "prepare": _said(listing.prepare),
             "sensor": (listing.width, listing.height, listing.classes),
-            "items": hashlib.sha256(json.dumps(told).encode()).hexdigest(),
+            "items": hashlib.sha256(json.dumps(told, default=plain).encode()).hexdigest(),
         }
 
     def _read(self, items: Sequence[Item], part: str, size: int) -> Kept:
@@ -202,8 +211,7 @@ class _Reader:
         repairs: Counter[str] = Counter()
         for _, each in whole:
             repairs.update(each.repairs)
-        notes = [*dict.fromkeys(note for _, each in whole for note in each.notes)][: tally.NAMED]
-        notes += [*copies.notes("recordings", found), *_damaged(damaged, len(items))]
+        notes = [*copies.notes("recordings", found), *_damaged(damaged, len(items))]
         return Kept(spikes, {"repairs": dict(repairs), "notes": notes, "content": marks})
 
     def marks(self, spikes: SpikeSet, name: Callable[[int], str]) -> list[Marked]:
@@ -295,9 +303,9 @@ def first(items: Sequence[Item], limit: int | None) -> list[Item]:
     return [items[position] for position in interleaved([item.label for item in items])[:limit]]
 
 
-def share_of_test(tested: int, limit: int | None, total: int) -> int:
-    """How many of ``tested`` test recordings go with the first ``limit`` of ``total`` others; at least one."""
-    return tested if limit is None or limit >= total else min(max(round(tested * limit / total), 1), tested)
+def share_of(count: int, limit: int | None, total: int) -> int:
+    """How many of ``count`` recordings of a part go with ``limit`` of ``total``; at least one, where there are any."""
+    return count if limit is None or limit >= total else min(max(round(count * limit / total), 1), count)
 
 
 def limit_note(kept: int, total: int, tested: int, of: int) -> str:
@@ -329,19 +337,24 @@ def held_out_note(absent: str, taken: str, count: int) -> str:
     )
 
 
-def missing_classes(labels: Mapping[str, Iterable[int]], classes: Iterable[int]) -> tuple[str, ...]:
-    """A sentence for each part in which some of the classes never occur, by the labels of each part."""
+def missing_classes(labels: Mapping[str, Iterable[int]], names: Mapping[int, str]) -> tuple[str, ...]:
+    """A sentence for each part in which some of the classes never occur.
+
+    Args:
+        labels: of the recordings of each part, by its name.
+        names: of the classes, by their labels.
+    """
     notes = []
-    for name, found in labels.items():
-        missing = sorted(set(classes) - set(found))
+    for part, found in labels.items():
+        missing = sorted(set(names) - set(found))
         if missing:
-            named = tally.listed([str(label) for label in missing[: tally.MOST_NAMED]], len(missing))
-            notes.append(f"The {name} part has no recordings of class {named}.")
+            named = tally.listed([names[label] for label in missing[: tally.MOST_NAMED]], len(missing))
+            notes.append(f"The {part} part has no recordings of class {named}.")
     return tuple(notes)
 
 
-def missing_in(train: Sequence[Item], test: Sequence[Item], classes: int) -> tuple[str, ...]:
-    """:func:`missing_classes` of lists of items."""
-    return missing_classes(
-        {"training": (item.label for item in train), "test": (item.label for item in test)}, range(classes)
-    )
+def missing_in(train: Sequence[Item], test: Sequence[Item], classes: int | Sequence[str]) -> tuple[str, ...]:
+    """:func:`missing_classes` of lists of items; classes by their names, or how many there are."""
+    names = [str(label) for label in range(classes)] if isinstance(classes, int) else classes
+    labels = {"training": (item.label for item in train), "test": (item.label for item in test)}
+    return missing_classes(labels, dict(enumerate(names)))

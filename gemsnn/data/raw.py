@@ -7,7 +7,6 @@ the polarity in the highest bit.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import tempfile
 import warnings
@@ -31,7 +30,7 @@ from gemsnn.types import Presentation, Progress, class_target
 PACKED = np.dtype([("t", "<u4"), ("x", "<u2"), ("y", "<u2")])
 ON = np.uint16(1 << 15)
 LATEST_US = 2**32
-FORMAT = 1
+FORMAT = 2
 
 
 class Source(NamedTuple):
@@ -137,8 +136,10 @@ def _write(place: Path, each: Iterator[NDArray[np.void]]) -> None:
                 found.update(content)
                 lengths.append(len(packed))
                 file.write(content)
-        np.save(temporary / "starts.npy", _starts(lengths))
-        (temporary / "facts.json").write_text(json.dumps({"sha256": found.hexdigest()}))
+        starts = _starts(lengths)
+        (temporary / "starts").write_bytes(starts.tobytes())
+        found.update(starts.tobytes())
+        (temporary / "sha256").write_text(found.hexdigest())
         if place.exists():
             shutil.rmtree(place)
         temporary.replace(place)
@@ -149,15 +150,13 @@ def _write(place: Path, each: Iterator[NDArray[np.void]]) -> None:
 def _mapped(place: Path, source: Source, count: int) -> RawEvents | None:
     """What a folder of the cache holds; nothing if it is missing or damaged."""
     try:
-        starts = np.load(place / "starts.npy", allow_pickle=False)
-        file = place / "events"
+        starts, file = np.fromfile(place / "starts", np.int64), place / "events"
         packed = np.memmap(file, PACKED, "r") if file.stat().st_size else np.empty(0, PACKED)
-        facts = json.loads((place / "facts.json").read_text())
-        sound = len(starts) == count + 1 and starts[-1] == len(packed)
-        if not sound or facts["sha256"] != hashlib.sha256(packed.data).hexdigest():
-            return None
-        return RawEvents(packed, starts, source.width, source.height)
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        found = hashlib.sha256(packed.data)
+        found.update(starts.data)
+        sound = len(starts) == count + 1 and (place / "sha256").read_text() == found.hexdigest()
+        return RawEvents(packed, starts, source.width, source.height) if sound else None
+    except (OSError, ValueError):
         return None
 
 

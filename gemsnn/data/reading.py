@@ -53,6 +53,8 @@ class Reading:
             raise InputError(f"{self.layout.classes} classes need as many different names, not {self.names}")
         _ = self.bins, self.arrivals()
         _check_corner(self.corner, self.window, self.sensor)
+        if self.grid is not None and self.bins.grid(*self.sensor) != self.grid:
+            raise InputError(f"grid must be one that pooling or scaling makes, not {self.grid}")
 
     @property
     def window(self) -> tuple[int, int]:

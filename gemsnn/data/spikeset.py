@@ -246,6 +246,14 @@ class SpikeSet:
             tallies=None if self.tallies is None else self.tallies[chosen],
         )
 
+    def padded(self, steps: int) -> SpikeSet:
+        """The same recordings with empty steps after the last of each, so that none is shorter than ``steps``."""
+        lengths = np.maximum(self.starts[1:] - self.starts[:-1], steps)
+        rows = [self.recording(i).padded(length) for i, length in enumerate(lengths.tolist())]
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        joined = SpikeRows.join(rows, self.layout.inputs, counts=self.counts)
+        return replace(self, rows=joined, starts=starts)
+
     def first(self, count: int) -> SpikeSet:
         """The first recording of every class, then the second, .., so many in all."""
         return self.select(interleaved(self.labels.tolist())[:count])

@@ -77,6 +77,25 @@ class Children:
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
 
+    def begin(
+        self, words: Sequence[str], given: bytes = b"", *, output: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes] | None:  # fmt: skip
+        """Start a command; ``None`` where no more are to be started. The arguments are those of :meth:`run`."""
+        with self._lock:
+            if not self._open:
+                return None
+            process = subprocess.Popen(
+                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE if output else None,
+                env={**os.environ, **(environment or {})},
+            )  # fmt: skip
+            self._running.add(process)
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it may have ended before it was given anything
+            process.stdin.write(given + b"\n")
+            process.stdin.flush()
+        return process
+
     def run(
         self, words: Sequence[str], given: bytes = b"", *, output: bool = False,
         environment: Mapping[str, str] | None = None,
@@ -92,28 +111,22 @@ class Children:
         Returns:
             Its exit code, and its output.
         """
-        with self._lock:
-            if not self._open:
-                return -signal.SIGTERM, b""
-            process = subprocess.Popen(
-                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE if output else None,
-                env={**os.environ, **(environment or {})},
-            )  # fmt: skip
-            self._running.add(process)
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it may have ended before it was given anything
-            process.stdin.write(given + b"\n")
-            process.stdin.flush()
-        told = b""
-        if process.stdout:
-            with process.stdout:
-                told = process.stdout.read()
+        process = self.begin(words, given, output=output, environment=environment)
+        if process is None:
+            return -signal.SIGTERM, b""
+        told = process.stdout.read() if process.stdout else b""
+        return self.end(process), told
+
+    def end(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for the end of a child; its exit code."""
         process.wait()
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
         with self._lock:
             self._running.discard(process)
-        return process.returncode, told
+        return process.returncode
 
     def stop(self) -> None:
         """Stop all that run, and start no more."""

@@ -19,7 +19,7 @@ def check_presentation(row: Presentation, inputs: int, classes: int) -> None:
     spikes, target, label, address = row
     for name, value, width in (("spikes", spikes, inputs), ("target", target, classes)):
         if isinstance(value, SpikeRows):
-            fits = value.inputs == width
+            fits = name == "spikes" and value.inputs == width
         else:
             fits = checks.is_tensor(value) and str(value.dtype) == "torch.uint8" and value.ndim == 2
             fits = fits and value.shape[1] == width

@@ -71,6 +71,14 @@ class Facts:
         return self.reading.steps - first_observed(self.warm_up, self.reading.steps)
 
 
+class _Cells(msgspec.Struct):
+    """A :class:`gemsnn.data.grid.Grid`."""
+
+    window: tuple[int, int]
+    cells: tuple[int, int]
+    span: tuple[int, int]
+
+
 class _Written(msgspec.Struct):
     """The content of ``model.json``, but for the layout."""
 
@@ -88,7 +96,7 @@ class _Written(msgspec.Struct):
     temperatures: Temperatures
     least_spikes: int
     readouts: Weights = ()
-    grid: dict[str, tuple[int, int]] | None = None
+    grid: _Cells | None = None
 
 
 def written(facts: Facts) -> dict[str, Any]:
@@ -118,7 +126,7 @@ def read(told: Mapping[str, Any], where: str) -> Facts:
     except msgspec.ValidationError as error:
         raise InputError(f"{where} holds what it should not ({error}); restore it or train again") from None
     layout = layout_from(found.layout, f"the layout in {where}")
-    grid = None if found.grid is None else Grid(**found.grid)
+    grid = None if found.grid is None else Grid(found.grid.window, found.grid.cells, found.grid.span)
     reading = Reading(
         layout, found.steps, found.counts, found.pad, found.sensor, found.corner, found.names, grid
     )

@@ -89,7 +89,7 @@ def listing(root: AnyPath) -> Listing:
         "The official test repetitions are not in this file: of the others, those that end in 2 or 7 are the test "
         f"part here ({len(test)} recordings), those that end in 8 the validation part ({len(validation)}).",
         *_left_out(held),
-        *missing_in(train, test, LETTERS),
+        *missing_in(train, test, held.letters),
     )
     return Listing(
         *("NUSkin Braille", path, train, test, _Read(path), TAXELS, 1, LETTERS, notes),

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from gemsnn.data.binning import BinSpec
-from gemsnn.data.events import Recording
+from gemsnn.data.events import Recording, mended
 from gemsnn.data.folders import Folder, find_recordings
 from gemsnn.data.labels import Entry
 from gemsnn.data.parts import Item, Listing, hold_out_by_class, missing_in
 from gemsnn.data.readers.files import read_recording
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.data.sets.survey import Damaged, Seen, choose, survey
-from gemsnn.data.tally import NAMED, listed
+from gemsnn.data.tally import MOST_NAMED, NAMED, listed
 from gemsnn.errors import InputError
 from gemsnn.types import AnyPath, Progress
 
 WINDOW_MS = 500.0
 """Of a class a file, where nobody says how long its windows are."""
+
+HELD = 2**23
+"""Files stay in memory while stretches are cut from them, until they hold so many events."""
 
 VALIDATED, TESTED = 0.1, 0.2
 """Of the time of a file that is a class, the shares before the end that validate, and at the end that test."""
@@ -53,11 +57,13 @@ def find(
     bins: BinSpec,
     *,
     bin_us: int | None = None,
+    pool: int | None = None,
     class_from: str | None = None,
     labels: AnyPath | None = None,
     window_ms: float | None = None,
     time_unit: TimeUnit | None = None,
     sensor: tuple[int, int] | None = None,
+    names: tuple[str, ...] = (),
     skip_damaged: bool = False,
     progress: Progress | None = None,
 ) -> Found:
@@ -70,12 +76,15 @@ def find(
     Args:
         root: the folder.
         bins: what was chosen of them; see :func:`gemsnn.data.sets.survey.choose` for what counts as open.
-        bin_us: the width of a bin, which those of ``bins`` do not say; by default it is chosen.
+        bin_us: the width of a bin, which that of ``bins`` does not say; by default it is chosen.
+        pool: pixels a side of the squares that share an input, likewise.
         class_from: a regular expression on the files' names.
         labels: a labels file.
-        window_ms: the length of windows, where each file is a class.
+        window_ms: the length of windows, where each file is a class; :data:`WINDOW_MS` by default.
         time_unit: of files that do not tell it.
         sensor: width and height in pixels; by default those that the files tell, or the events' extent.
+        names: of all classes, in the order of their labels, of which some may be missing here; by default those that
+            are here. Where they are given, ``window_ms`` holds only if files are classes.
         skip_damaged: leave out damaged files, and name and count them.
         progress: shows how far the reading is.
 
@@ -86,29 +95,30 @@ def find(
     seen = survey(folder.root, [entry.path for entry in folder.entries], time_unit, progress=progress)
     entries, notes = _sound(folder, seen, skip=skip_damaged)
     facts = {entry.path: found for entry in entries if isinstance(found := seen[entry.path], Seen)}
-    if window_ms is not None and folder.rule != "files":
+    if window_ms is not None and folder.rule != "files" and not names:
         raise InputError(
             f"{root}: window_ms cuts files that are classes, and here classes are {_RULES[folder.rule]}"
         )
     width, height = _sensor(facts, sensor)
-    number = {name: label for label, name in enumerate(folder.classes)}
+    names = _names(folder, names)
+    number = {name: label for label, name in enumerate(names)}
     if folder.rule == "files":
-        parts, told = _windows(folder.root, entries, facts, number, window_ms or WINDOW_MS)
-        lengths = [
-            found._replace(duration_us=int(1000 * (window_ms or WINDOW_MS)) - 1) for found in facts.values()
-        ]
+        window_us = round(1000 * (WINDOW_MS if window_ms is None else window_ms))
+        parts, told = _windows(folder.root, entries, facts, number, window_us)
+        lengths = [found._replace(duration_us=window_us - 1) for found in facts.values()]
     else:
         parts, told = _parts(folder.root, entries, number)
         lengths = [_cut(facts[entry.path], entry) for entry in entries]
-    bins = choose(lengths, width, height, bins, bin_us)
+    bins = choose(lengths, width, height, bins, bin_us=bin_us, pool=pool)
     assumed = [*dict.fromkeys(note for found in facts.values() for note in found.notes)]
     if len(assumed) > NAMED:
         assumed = [*assumed[:NAMED], f"And {len(assumed) - NAMED} more notes of that kind."]
-    notes = (*folder.notes, *notes, *assumed, *told)
+    repairs = sum((Counter(found.repairs) for found in facts.values()), Counter[str]())
+    notes = (*folder.notes, *notes, *mended(repairs), *assumed, *told)
     listing = Listing(
         "events", folder.root, parts["train"], parts["test"], _Read(time_unit, (width, height)), width, height,
-        len(folder.classes), (*notes, *missing_in(parts["train"], parts["test"], len(folder.classes))),
-        names=folder.classes, validation=parts["validation"] or None,
+        len(names), (*notes, *missing_in(parts["train"], parts["test"], names)),
+        names=names, validation=parts["validation"] or None,
     )  # fmt: skip
     return Found(listing, bins, _said(folder, len(entries), bins, width, height))
 
@@ -142,34 +152,64 @@ def _sound(
     return entries, (f"Damaged files were left out: {len(damaged)} of {len(seen)} ({named}).",)
 
 
+def _names(folder: Folder, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The classes' names, in the order of their labels."""
+    if not known:
+        if len(folder.classes) < 2:
+            raise InputError(
+                f"{folder.root}: all recordings are of one class, {listed(folder.classes, 1)}, so there is nothing to "
+                "tell apart; give the folder that holds several"
+            )
+        return folder.classes
+    other = [name for name in folder.classes if name not in known]
+    if other:
+        raise InputError(
+            f"{folder.root}: the network knows no class {listed(other[:MOST_NAMED], len(other))}, but "
+            f"{listed(known[:MOST_NAMED], len(known))}; name classes as in its training"
+        )
+    return known
+
+
 def _sensor(facts: dict[Path, Seen], given: tuple[int, int] | None) -> tuple[int, int]:
-    """Width and height that all recordings fit."""
+    """Width and height of the one sensor of all recordings."""
+    told: dict[tuple[int, int], Path] = {}
+    for path, found in facts.items():
+        if not found.inferred:
+            told.setdefault((found.width, found.height), path)
     width, height = (max(getattr(found, side) for found in facts.values()) for side in ("width", "height"))
-    if given is None:
+    if given is None and len(told) > 1:
+        (one, here), (two, there) = list(told.items())[:2]
+        raise InputError(
+            f"{there}: its sensor has {two[0]} x {two[1]} pixels and that of {here} {one[0]} x {one[1]}; give "
+            f"recordings of one sensor, or, if their pixels mean the same, sensor {width}x{height} (--sensor)"
+        )
+    size, whence = (given, "was given") if given else (next(iter(told), None), "other files tell")
+    if size is None:
         return width, height
     for path, found in facts.items():
         x, y = found.box[2:]
-        if x >= given[0] or y >= given[1]:
+        if x >= size[0] or y >= size[1]:
             raise InputError(
-                f"{path}: an event at ({x}, {y}) lies outside the sensor of {given[0]} x {given[1]} pixels that was "
-                "given; give its true size"
+                f"{path}: an event at ({x}, {y}) lies outside the sensor of {size[0]} x {size[1]} pixels that "
+                f"{whence}; give its true size with sensor (--sensor), or leave the file out"
             )
-    return given
+    return size
 
 
 def _windows(
-    root: Path, entries: Sequence[Entry], facts: dict[Path, Seen], number: dict[str, int], window_ms: float
+    root: Path, entries: Sequence[Entry], facts: dict[Path, Seen], number: dict[str, int], window_us: int
 ) -> tuple[dict[str, list[Item]], tuple[str, ...]]:
     """Windows of files that are classes, in the parts of their time."""
-    width_us = int(1000 * window_ms)
+    if window_us < 1:
+        raise InputError(f"window_ms must be at least 0.001, not {window_us / 1000:g}")
     parts: dict[str, list[Item]] = {"train": [], "validation": [], "test": []}
     each: list[tuple[str, Entry, int]] = []
     for entry in entries:
-        count = (facts[entry.path].duration_us + 1) // width_us
+        count = (facts[entry.path].duration_us + 1) // window_us
         if count < 3:
             raise InputError(
                 f"{entry.path}: it lasts {facts[entry.path].duration_us / 1e6:.3g} s, which makes {count} windows of "
-                f"{window_ms:g} ms; three are needed, to train, validate and test: give a shorter window_ms"
+                f"{window_us / 1000:g} ms; three are needed, to train, validate and test: give a shorter window_ms"
             )
         tested, validated = max(1, round(TESTED * count)), max(1, round(VALIDATED * count))
         for at in range(count):
@@ -183,12 +223,12 @@ def _windows(
             each.append((part, entry, at))
     order = {part: index for index, part in enumerate(parts)}
     for index, (part, entry, at) in enumerate(sorted(each, key=lambda row: order[row[0]])):
-        stretch = Stretch(entry.path, at * width_us, (at + 1) * width_us)
-        name = f"{entry.path.relative_to(root)} from {at * window_ms / 1000:g} s"
+        stretch = Stretch(entry.path, at * window_us, (at + 1) * window_us)
+        name = f"{entry.path.relative_to(root)} from {at * window_us / 1e6:g} s"
         parts[part].append(Item(number[entry.label], index, stretch, name, entry.path))
     sizes = ", ".join(f"{len(some)} {part}" for part, some in parts.items())
     return parts, (
-        f"Each file is a class, cut into windows of {window_ms:g} ms: of its time the first part trains, then "
+        f"Each file is a class, cut into windows of {window_us / 1000:g} ms: of its time the first part trains, then "
         f"{VALIDATED:.0%} validate and the last {TESTED:.0%} test ({sizes}).",
     )
 
@@ -205,14 +245,13 @@ def _parts(
             name += f" from {entry.begin_us / 1e6:g} s"
         stretch = Stretch(entry.path, entry.begin_us, entry.end_us)
         parts[entry.split or "train"].append(Item(number[entry.label], index, stretch, name, entry.path))
-    if not parts["train"]:
-        raise InputError(f"{root}: no recordings to train with are here; put some into the part train")
     if parts["test"]:
         return parts, ()
     parts["train"], parts["test"] = hold_out_by_class(parts["train"])
     if not parts["test"]:
         raise InputError(
-            f"{root}: each class has one recording, and some must be held out to test; give more"
+            f"{root}: no class has a second recording, and some must be held out to test; give more, or put them into "
+            "the part test"
         )
     return parts, (
         f"There is no test part: the last 20 % of each class ({len(parts['test'])} recordings) are held out as test.",
@@ -246,20 +285,22 @@ class _Read:
     sensor: tuple[int, int]
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Recording]:
-        before: tuple[Path, Recording] | None = None
+        held: dict[Path, Recording] = {}
         for item in items:
             stretch: Stretch = item.source
-            if before is None or before[0] != stretch.path:
-                before = stretch.path, read_recording(stretch.path, time_unit=self.time_unit)
-            recording = before[1]
+            recording = held.get(stretch.path)
+            if recording is None:
+                recording = read_recording(stretch.path, time_unit=self.time_unit)
             events = recording.events
             if stretch.begin_us is not None or stretch.end_us is not None:
-                first = stretch.begin_us or 0
-                low = int(events["t"].searchsorted(first))
-                high = (
-                    len(events) if stretch.end_us is None else int(events["t"].searchsorted(stretch.end_us))
-                )
+                held[stretch.path] = recording
+                while len(held) > 1 and sum(len(each.events) for each in held.values()) > HELD:
+                    del held[next(iter(held))]
+                first, t = stretch.begin_us or 0, events["t"]
+                low = int(t.searchsorted(first))
+                high = len(events) if stretch.end_us is None else int(t.searchsorted(stretch.end_us))
                 events = events[low:high].copy()
                 events["t"] -= first
             width, height = self.sensor
-            yield recording._replace(events=events, width=width, height=height)
+            # what was mended is told of each file, not of each stretch
+            yield recording._replace(events=events, width=width, height=height, repairs={})

@@ -9,25 +9,25 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from gemsnn.data import cache, content
 from gemsnn.data.binning import BinSpec
-from gemsnn.data.building import AT_A_TIME, MOST_WORKERS, PARALLEL_BYTES
+from gemsnn.data.building import AT_A_TIME, PARALLEL_BYTES, in_portions
 from gemsnn.data.readers.files import read_recording
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
-from gemsnn.machine import places
+from gemsnn.machine import places, workers
 from gemsnn.types import Progress
 
-VERSION = 1
+VERSION = 2
 """Raised whenever files are seen otherwise."""
 
 BINS = 60
@@ -57,6 +57,7 @@ class Seen(NamedTuple):
         inferred: whether that is the events' extent, for want of another.
         box: the first and last column and row with events, ``(x0, y0, x1, y1)``.
         notes: what its reader assumed.
+        repairs: what its reader mended, counted by kind.
     """
 
     events: int
@@ -65,7 +66,8 @@ class Seen(NamedTuple):
     height: int
     inferred: bool
     box: tuple[int, int, int, int]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    repairs: dict[str, int]
 
 
 class Damaged(NamedTuple):
@@ -98,7 +100,13 @@ def survey(
 
 
 def choose(
-    seen: Sequence[Seen], width: int, height: int, given: BinSpec, bin_us: int | None = None
+    seen: Sequence[Seen],
+    width: int,
+    height: int,
+    given: BinSpec,
+    *,
+    bin_us: int | None = None,
+    pool: int | None = None,
 ) -> BinSpec:
     """The given bins, with what they leave open chosen from what was seen.
 
@@ -106,9 +114,9 @@ def choose(
         seen: all recordings.
         width: of the sensor.
         height: of the sensor.
-        given: open are the steps and the crop where they are ``None``, and the pooling where it is 1 and no cells are
-            given.
+        given: open are the steps and the crop where they are ``None``; its width of bins and its pooling do not count.
         bin_us: the width of a bin; ``None`` where it is open.
+        pool: pixels a side of the squares that share an input; ``None`` where it is open and no cells are given.
     """
     times = np.array([max(each.duration_us, 1) for each in seen])
     if bin_us is None:
@@ -116,14 +124,19 @@ def choose(
     steps = given.steps
     if steps is None:
         steps = min(MOST_BINS, int(np.quantile(times, LONG, method="higher")) // bin_us + 1)
-    crop, pool = given.crop, given.pool
-    if crop is None:
-        crop = _box(seen, width, height)
-    if pool == 1 and given.cells is None:
+    crop = _box(seen, width, height) if given.crop is None else given.crop
+    if pool is None:
         columns, rows = (width, height) if crop is None else crop[2:]
-        while min(columns, rows) > 1 and -(-columns // pool) * -(-rows // pool) > MOST_CELLS:
-            pool *= 2
-    return BinSpec(bin_us, steps, crop, given.polarity, given.counts, given.pad, pool, given.cells)
+        pool = 1 if given.cells is not None else _pool(columns, rows)
+    return replace(given, bin_us=bin_us, steps=steps, crop=crop, pool=pool)
+
+
+def _pool(columns: int, rows: int) -> int:
+    """The smallest power of two by which no more than :data:`MOST_CELLS` are left of a window; of a row, 1."""
+    pool = 1
+    while min(columns, rows) > 1 and -(-columns // pool) * -(-rows // pool) > MOST_CELLS:
+        pool *= 2
+    return pool
 
 
 def _rounded(bin_us: float) -> int:
@@ -146,25 +159,28 @@ def _box(seen: Sequence[Seen], width: int, height: int) -> tuple[int, int, int, 
 
 
 def _see(files: Sequence[Path], time_unit: TimeUnit | None, size: int) -> Iterator[Seen | Damaged]:
-    workers = min(MOST_WORKERS, os.cpu_count() or 1, -(-len(files) // AT_A_TIME))
-    if size < PARALLEL_BYTES or workers < 2:
+    if size < PARALLEL_BYTES or len(files) <= AT_A_TIME:
         for path in files:
             yield _look(path, time_unit)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        yield from pool.map(_look, files, [time_unit] * len(files), chunksize=AT_A_TIME)
+    for seen in workers.mapped(partial(_look_at, time_unit=time_unit), in_portions(files)):
+        yield from seen
+
+
+def _look_at(files: Sequence[Path], time_unit: TimeUnit | None) -> list[Seen | Damaged]:
+    return [_look(path, time_unit) for path in files]
 
 
 def _look(path: Path, time_unit: TimeUnit | None) -> Seen | Damaged:
     try:
-        events, width, height, _, _, notes, inferred = read_recording(path, time_unit=time_unit)
+        events, width, height, _, repairs, notes, inferred = read_recording(path, time_unit=time_unit)
     except InputError as error:
         return Damaged(str(error))
     if not len(events):
-        return Seen(0, 0, width, height, inferred, (0, 0, 0, 0), notes)
+        return Seen(0, 0, width, height, inferred, (0, 0, 0, 0), notes, repairs)
     x, y = events["x"], events["y"]
     box = (int(x.min()), int(y.min()), int(x.max()), int(y.max()))
-    return Seen(len(events), int(events["t"][-1]), width, height, inferred, box, notes)
+    return Seen(len(events), int(events["t"][-1]), width, height, inferred, box, notes, repairs)
 
 
 def _place(root: Path, time_unit: TimeUnit | None) -> Path:
@@ -174,12 +190,8 @@ def _place(root: Path, time_unit: TimeUnit | None) -> Path:
 
 def _kept(place: Path) -> dict[str, Seen]:
     try:
-        held = json.loads(place.read_bytes())
-        return {
-            name: Seen(events, length, width, height, inferred, (x0, y0, x1, y1), tuple(notes))
-            for name, (events, length, width, height, inferred, (x0, y0, x1, y1), notes) in held.items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError, IndexError, RecursionError):
+        return msgspec.convert(json.loads(place.read_bytes()), dict[str, Seen])
+    except (OSError, ValueError, RecursionError):
         return {}
 
 

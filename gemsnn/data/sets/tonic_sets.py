@@ -102,7 +102,7 @@ def listing(name: str, root: AnyPath) -> Listing:
     width, height = _sensor(name, first)
     return Listing(
         *(name, root / name, train, test, _Read(name, root, width, height), width, height, len(names)),
-        (*notes, *missing_in(train, test, len(names))),
+        (*notes, *missing_in(train, test, names)),
         names=names,
         validation=items.get("validation"),
     )
