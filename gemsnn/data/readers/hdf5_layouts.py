@@ -25,6 +25,7 @@ from gemsnn.data.readers.hdf5_heaps import check_heaps
 from gemsnn.data.readers.hdf5_spikes import is_spikes
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError, one_line
+from gemsnn.types import AnyPath
 
 DEEPEST = 6
 MOST_OBJECTS = 10_000
@@ -47,12 +48,13 @@ class Place(NamedTuple):
     found: Found | None
 
 
-def read_hdf5(path: Path, time_unit: TimeUnit | None = None) -> Recording:
+def read_hdf5(path: AnyPath, time_unit: TimeUnit | None = None) -> Recording:
     """Read the one recording of an HDF5 file.
 
     Raises:
         InputError: it is damaged, holds none, or holds several.
     """
+    path = Path(path)
     where = str(path)
     check_heaps(path)
     with open_hdf5(path) as file:

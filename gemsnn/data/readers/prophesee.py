@@ -20,6 +20,7 @@ from gemsnn.data.readers import evt
 from gemsnn.data.readers.decoded import Decoded
 from gemsnn.data.readers.recognise import START, header_length
 from gemsnn.errors import InputError, one_line
+from gemsnn.types import AnyPath
 
 BLOCK = 2**20
 """Bytes that are decoded at a time."""
@@ -72,12 +73,13 @@ class Header(NamedTuple):
         return next((sensor for name, sensor in _CAMERAS.items() if name in plugin), None)
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: AnyPath) -> Header:
     """The header of a file.
 
     Raises:
         InputError: the file cannot be read.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             start = file.read(16 * START)
@@ -91,12 +93,13 @@ def read_header(path: Path) -> Header:
     return Header(fields, length)
 
 
-def open_evt(path: Path) -> Decoded:
+def open_evt(path: AnyPath) -> Decoded:
     """A raw recording.
 
     Raises:
         InputError: it is of another version.
     """
+    path = Path(path)
     header = read_header(path)
     told = header.fields.get("format", header.fields.get("evt", ""))
     name = re.match(r"(?:evt)?\s*(\d)[.]?(\d?)", told.lower())
@@ -131,12 +134,13 @@ def _halves_swapped(path: Path, header: Header) -> bool:
     return bool(lower > upper)
 
 
-def open_dat(path: Path) -> Decoded:
+def open_dat(path: AnyPath) -> Decoded:
     """A DAT file.
 
     Raises:
         InputError: its events are of another type.
     """
+    path = Path(path)
     header = read_header(path)
     try:
         with path.open("rb") as file:
