@@ -179,6 +179,7 @@ def test_labels(tmp_path):
         ("file,label\na,\n", "line 2: file and label must not be empty"),
         ("file,label\n../a,x\n", "line 2: ../a lies outside the folder"),
         ("file,label\n/etc/passwd,x\n", "lies outside the folder"),
+        ("file,label\n.,x\n", "lies outside the folder"),
         ("file,label\nC:\\a,x\n", "lies outside the folder"),
         ("file,label\na\0,x\n", "lies outside the folder|no table of text"),
         ("file,label,split\na,x,later\n", "split must be train, validation or test, not later"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
@@ -138,7 +139,8 @@ def _entry(row: dict[str, str], root: Path, where: str) -> Entry:
     if not row["file"] or not row["label"]:
         raise InputError(f"{where}: file and label must not be empty; add them or remove the line")
     inner = PurePosixPath(row["file"].replace("\\", "/"))
-    if inner.is_absolute() or ".." in inner.parts or "\0" in row["file"] or ":" in inner.parts[0]:
+    drive = re.match("[a-zA-Z]:", row["file"])
+    if inner.is_absolute() or drive or not inner.parts or ".." in inner.parts or "\0" in row["file"]:
         raise InputError(
             f"{where}: {one_line(inner)} lies outside the folder; list files in it, relative to it"
         )
