@@ -109,30 +109,49 @@ def is_image_archive(path: AnyPath) -> bool:
         return False
 
 
-def from_array(array: NDArray[Any], where: str, kind: str, time_unit: TimeUnit | None = None) -> Recording:
+def from_array(
+    array: NDArray[Any],
+    where: str,
+    kind: str,
+    time_unit: TimeUnit | None = None,
+    *,
+    unit: TimeUnit | None = None,
+    sensor: tuple[int, int] | None = None,
+) -> Recording:
     """A recording from one array: structured, or ``[n, c]`` of columns without names.
+
+    Args:
+        array: the array.
+        where: the file, for messages.
+        kind: the format's name.
+        time_unit: of its times, where the user tells it.
+        unit: likewise, where the file does.
+        sensor: width and height, where the file tells them.
 
     Raises:
         InputError: it is another array.
     """
+    picked: dict[columns.Role, NDArray[Any]]
     if array.dtype.names is not None and array.ndim == 1:
         found = columns.by_name(array.dtype.names, where)
         if found is None:
             raise InputError(
                 f"{where}: the fields {', '.join(array.dtype.names)} are not those of events; name them {WANTED}"
             )
-        picked: dict[columns.Role, NDArray[Any]] = {role: array[name] for role, name in found.columns.items()}
-        return recording_of(picked, where, kind, unit=found.unit, time_unit=time_unit, notes=found.notes)
-    if array.dtype.kind not in "iuf" or array.ndim != 2 or not len(array):
-        raise InputError(
-            f"{where}: an array of {array.dtype} {list(array.shape)} holds no events; save a structured array with the "
-            f"fields {WANTED}"
-        )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"{where}: the array holds numbers that are not finite; leave these events out")
-    found = columns.by_values(array, where)
-    picked = {role: array[:, at] for role, at in found.columns.items()}
-    return recording_of(picked, where, kind, time_unit=time_unit, notes=found.notes)
+        picked = {role: array[name] for role, name in found.columns.items()}
+    else:
+        if array.dtype.kind not in "iuf" or array.ndim != 2 or not len(array):
+            raise InputError(
+                f"{where}: an array of {array.dtype} {list(array.shape)} holds no events; save a structured array with "
+                f"the fields {WANTED}"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(f"{where}: the array holds numbers that are not finite; leave these events out")
+        found = columns.by_values(array, where)
+        picked = {role: array[:, at] for role, at in found.columns.items()}
+    return recording_of(
+        picked, where, kind, unit=found.unit or unit, time_unit=time_unit, sensor=sensor, notes=found.notes
+    )
 
 
 def _flat(array: NDArray[Any], role: str, where: str) -> NDArray[Any]:
