@@ -25,6 +25,9 @@ from gemsnn.types import AnyPath
 BLOCK = 2**20
 """Bytes that are decoded at a time."""
 
+LONGEST_CLOCK = 18
+"""Digits of a clock's microseconds that are believed."""
+
 _FORMATS: dict[str, tuple[type[np.unsignedinteger], evt.Decoder]] = {
     "2": (np.uint32, evt.decode2),
     "2.1": (np.uint64, evt.decode21),
@@ -63,6 +66,12 @@ class Header(NamedTuple):
         if sides:
             return int(sides[1]), int(sides[2])
         return (int(width[1]), int(height[1])) if width and height else None
+
+    @property
+    def origin(self) -> int:
+        """Microseconds of the camera's clock at time 0, which faery writes; 0 where it is not told."""
+        told = self.fields.get("t0", "")
+        return int(told) if told.isascii() and told.isdigit() and len(told) <= LONGEST_CLOCK else 0
 
     @property
     def camera(self) -> tuple[int, int] | None:
@@ -119,7 +128,7 @@ def open_evt(path: AnyPath) -> Decoded:
             f"The sensor's size, {sensor[0]} x {sensor[1]} pixels, is that of the camera that the file names.",
         )
     repairs: dict[str, int] = {}
-    chunks = _evt_chunks(path, header.length, np.dtype(word).newbyteorder("<"), decode, repairs)
+    chunks = _evt_chunks(path, header, np.dtype(word).newbyteorder("<"), decode, repairs)
     return Decoded(f"EVT {version}", sensor, chunks, notes, repairs)
 
 
@@ -156,24 +165,25 @@ def open_dat(path: AnyPath) -> Decoded:
     version = re.match(r"\d+", header.fields.get("version", ""))
     repairs: dict[str, int] = {}
     newer = version is not None and int(version[0]) >= 2
-    chunks = _dat_chunks(path, header.length + 2, newer, repairs)
+    chunks = _dat_chunks(path, header, newer, repairs)
     return Decoded(f"DAT {2 if newer else 1}", header.sensor, chunks, (), repairs)
 
 
 def _evt_chunks(
-    path: Path, start: int, word: np.dtype, decode: evt.Decoder, repairs: dict[str, int]
+    path: Path, header: Header, word: np.dtype, decode: evt.Decoder, repairs: dict[str, int]
 ) -> Iterator[Events]:
     held = evt.Held()
-    for data in _blocks(path, start, word.itemsize, repairs):
+    for data in _blocks(path, header.length, word.itemsize, repairs):
         events, held = decode(np.frombuffer(data, word), held)
         if held.left:
             repairs["events without a time or row"] = held.left
+        events["t"] += header.origin
         yield events
 
 
-def _dat_chunks(path: Path, start: int, newer: bool, repairs: dict[str, int]) -> Iterator[Events]:
+def _dat_chunks(path: Path, header: Header, newer: bool, repairs: dict[str, int]) -> Iterator[Events]:
     turns, before = 0, None
-    for data in _blocks(path, start, 8, repairs):
+    for data in _blocks(path, header.length + 2, 8, repairs):
         words = np.frombuffer(data, "<u4").reshape(-1, 2).astype(np.int64)
         t, place = words.T
         step = np.diff(t, prepend=t[0] if before is None else before)
@@ -185,7 +195,7 @@ def _dat_chunks(path: Path, start: int, newer: bool, repairs: dict[str, int]) ->
             x, y, on = place & 0x3FFF, place >> 14 & 0x3FFF, place >> 28 & 1
         else:
             x, y, on = place & 0x1FF, place >> 9 & 0xFF, place >> 17 & 1
-        yield make_events(t + _WRAP_US * wraps, x, y, on == 1)
+        yield make_events(t + _WRAP_US * wraps + header.origin, x, y, on == 1)
 
 
 def _blocks(path: Path, start: int, size: int, repairs: dict[str, int]) -> Iterator[bytes]:
