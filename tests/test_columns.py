@@ -256,6 +256,13 @@ def test_hdf5_of_a_table_or_an_array(tmp_path, filters):
         file["davis/left/imu"], file["davis/left/other"] = np.zeros((9, 6)), np.zeros((9, 4))
         file["davis"].attrs["width"], file["davis"].attrs["height"] = 346, 260
 
+    def in_milliseconds(file):
+        file["events"] = np.stack([T / 1000, X, Y, ON], axis=1)
+        file["events"].attrs["time_unit"] = "ms"
+
+    recording = read_recording(hdf5_at(tmp_path, in_milliseconds))
+    same(recording)
+    assert not any("Times" in note for note in recording.notes)
     recording = read_recording(hdf5_at(tmp_path, of_one_eye))
     np.testing.assert_allclose(recording.events["t"], T - T[0], atol=1)
     assert recording[1:3] == (346, 260)

@@ -35,7 +35,10 @@ Rule = Literal["labels", "names", "folders", "files"]
 LABELS = "labels.csv"
 
 _OTHERS: tuple[Kind | None, ...] = (None, "zip", "IDX")
-_NAMED = (".aedat", ".bin")
+_OF_DAMAGED = (".aedat", ".aedat4", ".bin")
+_OF_EMPTY = (*_OF_DAMAGED, ".raw", ".dat", ".es", ".npy", ".npz", ".h5", ".hdf5")
+"""Names of what is no file to be left out, but a recording that cannot be read, where the content tells nothing."""
+
 _SYSTEM = ("lost+found", "System Volume Information", "__MACOSX")
 
 
@@ -117,12 +120,11 @@ def _event_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
             path = folder / name
             if name.startswith(".") or path == root / LABELS or found_at(path) != "file":
                 continue
-            if path.stat().st_size and (_holds_events(path) or path.suffix.lower() in _NAMED):
+            empty, suffix = not path.stat().st_size, path.suffix.lower()
+            if suffix in (_OF_EMPTY if empty else _OF_DAMAGED) or (not empty and _holds_events(path)):
                 found.append(path)
-            elif not path.stat().st_size and path.suffix:
-                found.append(path) if path.suffix.lower() in _NAMED else left.append((path, "empty"))
             else:
-                left.append((path, other_kind(path) if path.stat().st_size else "empty"))
+                left.append((path, "empty" if empty else other_kind(path)))
     found.sort(key=lambda path: natural(str(path.relative_to(root))))
     return found, _left_out(root, left)
 
@@ -143,14 +145,11 @@ def _left_out(root: Path, left: list[tuple[Path, str | None]]) -> tuple[str, ...
 
 
 def _narrowed(root: Path, files: Sequence[Path]) -> Path:
-    """The folder below in which all recordings lie, as long as the one above it neither is nor holds a part."""
+    """The folder below in which all recordings lie, as long as those above hold it alone and it is no class or part."""
     while True:
-        first = {path.relative_to(root).parts[0] for path in files}
-        if (
-            len(first) != 1
-            or (name := next(iter(first))).lower() in SPLITS
-            or found_at(root / name) != "folder"
-        ):
+        inner = [path.relative_to(root).parts for path in files]
+        name = inner[0][0]
+        if name.lower() in SPLITS or any(parts[0] != name or len(parts) <= 2 for parts in inner):
             return root
         root = root / name
 
@@ -174,6 +173,12 @@ def _by_place(
     if classed:
         if loose:
             notes += (f"Recordings that lie in no class's folder were left out: {_some(loose, root)}.",)
+        names = {below[path][0] for path in classed}
+        if len(names) == 1:
+            notes += (
+                f"All recordings lie in one folder, {one_line(*names)}, and so in one class; give this folder itself if "
+                "each file is a class.",
+            )
         return [Entry(path, below[path][0], split_of[path]) for path in classed], "folders", notes
     if parts:
         named = ", ".join(sorted({path.relative_to(root).parts[0] for path in loose}))

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 from gemsnn.data.access import refusal
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 FIRST_LINE = 14
 """Bytes of the line at the top."""
@@ -38,12 +39,13 @@ class Container(NamedTuple):
     end: int
 
 
-def check_container(path: Path) -> None:
+def check_container(path: AnyPath) -> None:
     """Refuse a file whose lengths do not fit one another.
 
     Raises:
         InputError: they do not; or the header is damaged, or a packet unpacks to more than any camera writes.
     """
+    path = Path(path)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

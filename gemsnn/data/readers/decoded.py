@@ -11,6 +11,7 @@ import numpy as np
 from gemsnn.data.events import SIZE_INFERRED, Events, Recording, check_events, in_order
 from gemsnn.data.readers.assembled import LARGEST_RECORDING
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 
 class Decoded(NamedTuple):
@@ -31,12 +32,13 @@ class Decoded(NamedTuple):
     repairs: dict[str, int]
 
 
-def whole(decoded: Decoded, path: Path) -> Recording:
+def whole(decoded: Decoded, path: AnyPath) -> Recording:
     """All events of a file, in order and counted from the first one.
 
     Raises:
         InputError: it holds no events, too many, or some outside its sensor; or it is damaged.
     """
+    path = Path(path)
     pieces: list[Events] = []
     count = 0
     for piece in decoded.chunks:

@@ -13,18 +13,20 @@ from pathlib import Path
 
 from gemsnn.data.access import refusal
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 _HEAP = b"GCOL\x01\0\0\0"
 _HEAD = 16
 """Bytes before the first object, and of an object's own head."""
 
 
-def check_heaps(path: Path) -> None:
+def check_heaps(path: AnyPath) -> None:
     """Refuse a file with a heap whose sizes do not fit one another.
 
     Raises:
         InputError: it has one, or cannot be read.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             at = -1

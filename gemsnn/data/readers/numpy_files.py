@@ -20,6 +20,7 @@ from gemsnn.data.readers.assembled import recording_of
 from gemsnn.data.readers.columns import WANTED
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 LARGEST_EVENTS = 2**32
 """Bytes of an array of events that is still read."""
@@ -27,12 +28,13 @@ LARGEST_EVENTS = 2**32
 _SIDES = ("width", "height")
 
 
-def read_npy(path: Path, time_unit: TimeUnit | None = None) -> Recording:
+def read_npy(path: AnyPath, time_unit: TimeUnit | None = None) -> Recording:
     """Read a ``.npy`` file of events.
 
     Raises:
         InputError: it is damaged, announces more than it holds, or holds something else.
     """
+    path = Path(path)
     where = str(path)
     try:
         with path.open("rb") as file:
@@ -45,12 +47,13 @@ def read_npy(path: Path, time_unit: TimeUnit | None = None) -> Recording:
     return from_array(array, where, "npy", time_unit)
 
 
-def read_npz(path: Path, time_unit: TimeUnit | None = None) -> Recording:
+def read_npz(path: AnyPath, time_unit: TimeUnit | None = None) -> Recording:
     """Read an ``.npz`` file of one recording: an array a column, or one array of all columns.
 
     Raises:
         InputError: as :func:`read_npy`.
     """
+    path = Path(path)
     where = str(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -79,8 +82,9 @@ def read_npz(path: Path, time_unit: TimeUnit | None = None) -> Recording:
     )
 
 
-def has_events(path: Path, kind: Literal["npy", "npz"]) -> bool:
+def has_events(path: AnyPath, kind: Literal["npy", "npz"]) -> bool:
     """Whether the header of an array, or the names in an archive, may be those of events; so may damaged ones."""
+    path = Path(path)
     try:
         if kind == "npz":
             with zipfile.ZipFile(path) as archive:
@@ -95,8 +99,9 @@ def has_events(path: Path, kind: Literal["npy", "npz"]) -> bool:
     return dtype.kind in "iuf" and len(shape) == 2 and 2 <= shape[1] <= 4
 
 
-def is_image_archive(path: Path) -> bool:
+def is_image_archive(path: AnyPath) -> bool:
     """Whether an ``.npz`` file holds images and their labels instead of events."""
+    path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
             return {"images.npy", "labels.npy"} <= set(archive.namelist())
@@ -104,30 +109,49 @@ def is_image_archive(path: Path) -> bool:
         return False
 
 
-def from_array(array: NDArray[Any], where: str, kind: str, time_unit: TimeUnit | None = None) -> Recording:
+def from_array(
+    array: NDArray[Any],
+    where: str,
+    kind: str,
+    time_unit: TimeUnit | None = None,
+    *,
+    unit: TimeUnit | None = None,
+    sensor: tuple[int, int] | None = None,
+) -> Recording:
     """A recording from one array: structured, or ``[n, c]`` of columns without names.
+
+    Args:
+        array: the array.
+        where: the file, for messages.
+        kind: the format's name.
+        time_unit: of its times, where the user tells it.
+        unit: likewise, where the file does.
+        sensor: width and height, where the file tells them.
 
     Raises:
         InputError: it is another array.
     """
+    picked: dict[columns.Role, NDArray[Any]]
     if array.dtype.names is not None and array.ndim == 1:
         found = columns.by_name(array.dtype.names, where)
         if found is None:
             raise InputError(
                 f"{where}: the fields {', '.join(array.dtype.names)} are not those of events; name them {WANTED}"
             )
-        picked: dict[columns.Role, NDArray[Any]] = {role: array[name] for role, name in found.columns.items()}
-        return recording_of(picked, where, kind, unit=found.unit, time_unit=time_unit, notes=found.notes)
-    if array.dtype.kind not in "iuf" or array.ndim != 2 or not len(array):
-        raise InputError(
-            f"{where}: an array of {array.dtype} {list(array.shape)} holds no events; save a structured array with the "
-            f"fields {WANTED}"
-        )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"{where}: the array holds numbers that are not finite; leave these events out")
-    found = columns.by_values(array, where)
-    picked = {role: array[:, at] for role, at in found.columns.items()}
-    return recording_of(picked, where, kind, time_unit=time_unit, notes=found.notes)
+        picked = {role: array[name] for role, name in found.columns.items()}
+    else:
+        if array.dtype.kind not in "iuf" or array.ndim != 2 or not len(array):
+            raise InputError(
+                f"{where}: an array of {array.dtype} {list(array.shape)} holds no events; save a structured array with "
+                f"the fields {WANTED}"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(f"{where}: the array holds numbers that are not finite; leave these events out")
+        found = columns.by_values(array, where)
+        picked = {role: array[:, at] for role, at in found.columns.items()}
+    return recording_of(
+        picked, where, kind, unit=found.unit or unit, time_unit=time_unit, sensor=sensor, notes=found.notes
+    )
 
 
 def _flat(array: NDArray[Any], role: str, where: str) -> NDArray[Any]:

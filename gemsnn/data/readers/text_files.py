@@ -26,6 +26,7 @@ from gemsnn.data.readers.columns import Role
 from gemsnn.data.readers.text_head import COMMENTS, Head, count_columns, numeric, read_head, split
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError, one_line
+from gemsnn.types import AnyPath
 
 HEAD = 2**16
 """Bytes at the beginning in which comments and names must end."""
@@ -37,7 +38,7 @@ LONGEST_LINE = 10_000
 SHOWN = 60
 
 
-def read_text(path: Path, time_unit: TimeUnit | None = None) -> Recording:
+def read_text(path: AnyPath, time_unit: TimeUnit | None = None) -> Recording:
     """Read a table of events.
 
     Args:
@@ -47,6 +48,7 @@ def read_text(path: Path, time_unit: TimeUnit | None = None) -> Recording:
     Raises:
         InputError: a line holds something else (it is named), or columns or times cannot be told.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             head = read_head(file.read(HEAD))
