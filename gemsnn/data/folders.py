@@ -176,8 +176,8 @@ def _by_place(
         names = {below[path][0] for path in classed}
         if len(names) == 1:
             notes += (
-                f"All recordings lie in one folder, {one_line(*names)}, and so in one class; give this folder itself if "
-                "each file is a class.",
+                f"All recordings lie in one folder, {one_line(*names)}, and so in one class; give this folder itself "
+                "if each file is a class.",
             )
         return [Entry(path, below[path][0], split_of[path]) for path in classed], "folders", notes
     if parts:
