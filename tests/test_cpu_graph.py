@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from graphs import GRAPHS, make_graph
-from test_block_graph import CLASSES, RULES, Case, make
 from test_block_graph import GRAPHS as LAYERED
+from test_block_graph import RULES, Case, make
 
 from gemsnn.kernels import Learning, reference
-from gemsnn.kernels.cpu import graph, layers
+from gemsnn.kernels.cpu import graph
 from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec

@@ -1,5 +1,5 @@
 # pyright: reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
-"""Compiled steps of the neurons of a graph, a population and a run at a time, place by place (:mod:`.patches`).
+"""Compiled steps of the neurons of a graph, a population and some runs at a time, place by place (:mod:`.patches`).
 
 Compiled at first use.
 """
@@ -37,54 +37,63 @@ class Neurons(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What a run meets in a block of steps.
+    """What runs meet in a block of steps.
 
     Attributes:
-        noise: float32 ``[places, steps, C]``, uniform numbers of the population's neurons.
-        target: uint8 ``[steps, classes]``, the same for every visible population.
-        alive: bool ``[steps]``.
-        observed: bool ``[steps]``.
+        noise: float32 ``[R, places, steps, C]``, uniform numbers of the population's neurons.
+        presentation: int64 ``[R]``, which each run belongs to.
+        target: uint8 ``[B, steps, classes]``, the same for every visible population.
+        alive: bool ``[B, steps]``.
+        observed: bool ``[B, steps]``.
     """
 
     noise: NDArray
+    presentation: NDArray
     target: NDArray
     alive: NDArray
     observed: NDArray
 
 
 @njit(nogil=True)
-def make_noise(presentation, clock, compartment, key, sizes, buffer, out):  # pragma: no cover (compiled)
-    """The uniform numbers of a run from step ``clock`` on, population by population and place by place.
+def make_noise(
+    address, presentation, compartment, clock, key, sizes, buffer, out
+):  # pragma: no cover (compiled)
+    """The uniform numbers of runs from step ``clock`` on, population by population, run by run and place by place.
 
     Args:
-        presentation: its address.
+        address: ``[B]``, of the presentations.
+        presentation: int64 ``[R]``, which each run belongs to.
+        compartment: int64 ``[R]``.
         clock: the number of the first step.
-        compartment: k.
         key: the seed's.
         sizes: int64 ``[.., 2]``, places and channels of each population.
         buffer: float32 ``[.., N]``: numbers of some steps, neuron after neuron. Where they are few, a cache holds them.
-        out: float32 ``[N * steps]``: for every population ``[places, steps, C]``.
+        out: float32 ``[N * R * steps]``: for every population ``[R, places, steps, C]``.
     """
-    neurons = buffer.shape[1]
-    steps = len(out) // neurons
-    for begin in range(0, steps, len(buffer)):
-        end = min(begin + len(buffer), steps)
-        for t in range(begin, end):
-            step = np.uint64(clock + t)
-            rng.fill_row(buffer[t - begin], presentation, step, np.uint64(compartment), key[0], key[1])
-        first = 0
-        for n in range(len(sizes)):
-            places, channels = sizes[n]
-            size = places * channels
-            own = out[first * steps : (first + size) * steps].reshape(places, steps, channels)
-            for low in range(0, places, TILE):
-                for t in range(begin, end):
-                    for place in range(low, min(low + TILE, places)):
-                        # neuron (c, y, x) has the number (c * height + y) * width + x
-                        _spaced(
-                            buffer[t - begin, first + place : first + size], np.uint64(places), own[place, t]
-                        )
-            first += size
+    runs, neurons = len(presentation), buffer.shape[1]
+    steps = len(out) // (neurons * runs)
+    for r in range(runs):
+        who, k = address[presentation[r]], np.uint64(compartment[r])
+        for begin in range(0, steps, len(buffer)):
+            end = min(begin + len(buffer), steps)
+            for t in range(begin, end):
+                rng.fill_row(buffer[t - begin], who, np.uint64(clock + t), k, key[0], key[1])
+            first = 0
+            for n in range(len(sizes)):
+                places, channels = sizes[n]
+                size = places * channels
+                at = (first * runs + r * size) * steps
+                own = out[at : at + size * steps].reshape(places, steps, channels)
+                for low in range(0, places, TILE):
+                    for t in range(begin, end):
+                        for place in range(low, min(low + TILE, places)):
+                            # neuron (c, y, x) has the number (c * height + y) * width + x
+                            _spaced(
+                                buffer[t - begin, first + place : first + size],
+                                np.uint64(places),
+                                own[place, t],
+                            )
+                first += size
 
 
 @njit(nogil=True)
@@ -98,67 +107,80 @@ def _spaced(row, apart, out):  # pragma: no cover (compiled)
 
 @njit(nogil=True)
 def recall(neurons: Neurons, spikes, row, potential):  # pragma: no cover (compiled)
-    """Add bias, and what neurons still feel of their spikes before a block, to its potentials ``[places, C, c]``."""
-    memory, steps = len(neurons.feedback), potential.shape[1]
-    for place in range(len(potential)):
-        for s in range(row - memory, row):
-            own = spikes[place, s]
-            for d in range(row - s - 1, min(memory, row - s - 1 + steps)):
-                u, lag = potential[place, s + 1 + d - row], neurons.feedback[d]
-                for c in range(len(own)):
-                    u[c] += lag[c] * own[c]
+    """Add what neurons still feel of their spikes before a row of the history to runs' potentials from there on.
+
+    Args:
+        neurons: the population's parameters.
+        spikes: uint8 ``[R, places, rows, C]``, the history.
+        row: the row.
+        potential: ``[R, places, steps, C]``.
+    """
+    memory, (runs, places, steps, _) = len(neurons.feedback), potential.shape
+    for r in range(runs):
+        for place in range(places):
+            for s in range(row - memory, row):
+                own = spikes[r, place, s]
+                for d in range(row - s - 1, min(memory, row - s - 1 + steps)):
+                    u, lag = potential[r, place, s + 1 + d - row], neurons.feedback[d]
+                    for c in range(len(own)):
+                        u[c] += lag[c] * own[c]
 
 
 # without fastmath, which numba passes on to what is compiled for the caller: sigmoids rely on the order of their sums
 @njit(nogil=True)
 def fire(
-    neurons: Neurons, given: Given, low, high, potential, spikes, error, row, bits, evidence
+    neurons: Neurons, given: Given, low, high, potential, spikes, error, row, bits, evidence, fired
 ):  # pragma: no cover (compiled)
-    """Steps ``low .. high`` of a block: potentials become spikes, errors and evidence; returns how many spikes.
+    """Steps ``low .. high`` of a block: runs' potentials become spikes, errors and evidence.
 
     Args:
         neurons: the population's parameters.
-        given: what the run meets.
+        given: what the runs meet.
         low: the first step.
         high: one past the last.
-        potential: ``[places, steps, C]``, all there is but for what neurons feel of their own spikes of this block.
-        spikes: uint8 ``[places, rows, C]``, the history.
-        error: ``[places, rows, C]``, likewise.
+        potential: ``[R, places, .., C]``, all there is but for what neurons feel of their own spikes of this block,
+            which is added here, as far as there are rows: there may be more of them than steps.
+        spikes: uint8 ``[R, places, rows, C]``, the history.
+        error: ``[R, places, rows, C]``, likewise.
         row: the row of step 0 in both.
-        bits: the same spikes, see :mod:`.stretches`.
-        evidence: ``[steps]``, to which that of the visible neurons is added.
+        bits: ``[R, words, n]``, the same spikes, see :mod:`.stretches`.
+        evidence: ``[R, steps]``, to which that of the visible neurons is added.
+        fired: int64 ``[R]``, to which the number of spikes of hidden neurons is added.
     """
-    places, steps, channels = potential.shape
-    fired, nothing = 0, potential.dtype.type(0)
-    for place in range(places):
-        for t in range(low, high):
-            u, s, e = potential[place, t], spikes[place, row + t], error[place, row + t]
-            if not given.alive[t]:
-                s[:] = 0
-                e[:] = nothing
-                continue
-            noise = given.noise[place, t]
-            if neurons.visible:
-                target = given.target[t, place::places]
-                evidence[t] += _answer(neurons.circuit, u, noise, target, given.observed[t], s, e)
-            elif neurons.circuit:
-                elementary.softmax(u, e)
-                choose(noise[0], e, s)
-            else:
-                elementary.sigmoid(u, e)
+    runs, places, rows, channels = potential.shape
+    nothing, memory = potential.dtype.type(0), len(neurons.feedback)
+    for r in range(runs):
+        b, found = given.presentation[r], 0
+        for place in range(places):
+            for t in range(low, high):
+                s, e = spikes[r, place, row + t], error[r, place, row + t]
+                if not given.alive[b, t]:
+                    s[:] = 0
+                    e[:] = nothing
+                    continue
+                u, noise, observed = potential[r, place, t], given.noise[r, place, t], given.observed[b, t]
+                if neurons.visible:
+                    target = given.target[b, t, place::places]
+                    evidence[r, t] += _answer(neurons.circuit, u, noise, target, observed, s, e)
+                elif neurons.circuit:
+                    elementary.softmax(u, e)
+                    choose(noise[0], e, s)
+                else:
+                    elementary.sigmoid(u, e)
+                    for c in range(channels):
+                        s[c] = noise[c] < e[c]
+                if not neurons.visible or observed:
+                    for c in range(channels):
+                        e[c] = s[c] - e[c]
+                word, bit = bits[r, (row + t) // 64], stretches.ONE << np.uint64((row + t) % 64)
                 for c in range(channels):
-                    s[c] = noise[c] < e[c]
-            if not neurons.visible or given.observed[t]:
-                for c in range(channels):
-                    e[c] = s[c] - e[c]
-            word, bit = bits[(row + t) // 64], stretches.ONE << np.uint64((row + t) % 64)
-            for c in range(channels):
-                if s[c] != 0:
-                    fired += 1
-                    word[place * channels + c] |= bit
-                    for d in range(min(len(neurons.feedback), steps - 1 - t)):
-                        potential[place, t + 1 + d, c] += neurons.feedback[d, c]
-    return fired
+                    if s[c] != 0:
+                        found += 1
+                        word[place * channels + c] |= bit
+                        for d in range(min(memory, rows - 1 - t)):
+                            potential[r, place, t + 1 + d, c] += neurons.feedback[d, c]
+        if not neurons.visible:
+            fired[r] += found
 
 
 @njit(nogil=True)
@@ -203,14 +225,15 @@ def add_small(factor, pad, bits, first, bias, feedback):  # pragma: no cover (co
     ``factor [places, pad + steps + pad, C]``; its step 0 is row ``first`` of the history, whose spikes are ``bits``.
     """
     (memory, channels), (_, rows, _) = feedback.shape, factor.shape
-    chosen = stretches.between(max(0, first - memory), first + rows - 2 * pad - 1, len(bits))
-    at = np.empty(64 * len(bits), np.int64)
+    begin = max(0, first - memory)
+    word, chosen = begin // 64, stretches.between(begin, first + rows - 2 * pad - 1)
+    at = np.empty(64 * len(chosen), np.int64)
     for place in range(len(factor)):
         for t in range(pad, rows - pad):
             stretches.add(factor[place, t], bias)
         if memory > 0:
             for c in range(channels):
-                for i in range(stretches.when(bits, place * channels + c, chosen, at)):
+                for i in range(stretches.when(bits, place * channels + c, word, chosen, at)):
                     after = pad + 1 + at[i] - first
                     for d in range(memory):
                         feedback[d, c] += factor[place, after + d, c]

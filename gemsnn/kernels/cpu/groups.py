@@ -1,0 +1,175 @@
+"""Presentations whose runs are worked through together: what they did, and what they are still to learn from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gemsnn.errors import InputError
+from gemsnn.kernels.cpu import firing
+from gemsnn.kernels.cpu.histories import History
+from gemsnn.kernels.cpu.layers import Learned
+from gemsnn.kernels.cpu.layout import Plan
+from gemsnn.kernels.cpu.memory import aligned
+from gemsnn.rules import base as rules
+from gemsnn.rules.base import RuleSpec
+from gemsnn.store import trees
+
+
+class Group:
+    """Presentations whose runs are worked through together.
+
+    Args:
+        plan: the network.
+        presentations: B.
+        compartments: K.
+        history: what they have done, with room for so many runs.
+        capacity: the steps that it has room for.
+        rule: how they learn; ``None`` if they do not.
+
+    Attributes:
+        index: steps that the history holds.
+        clock: steps that have been shifted out of it.
+        coming: for each population ``[P, places, silence, c]``, the potentials of the next steps, as far as is known.
+        known: whether anything is.
+        log_weights: ``[B, K]``.
+        log_likelihood: ``[B, K]``.
+        fired: int64 ``[P]``, hidden spikes.
+    """
+
+    def __init__(
+        self, plan: Plan, presentations: int, compartments: int, history: History, capacity: int,
+        rule: RuleSpec | None,
+    ) -> None:  # fmt: skip
+        self._plan, self.history, self._capacity, self._rule = plan, history, capacity, rule
+        self.index = self.clock = 0
+        self.coming: tuple[NDArray, ...] = ()
+        self.known = False
+        self._dtype = plan.network.taps.numpy().dtype
+        self.log_weights = np.zeros((presentations, compartments), self._dtype)
+        self.log_likelihood = np.zeros((presentations, compartments), self._dtype)
+        self.fired = np.zeros(presentations * compartments, np.int64)
+        self._open = [self._steps(0)]
+        self._window = 0 if rule is None else rules.memory_of(rule, plan.network.taps.dtype)
+
+    @property
+    def runs(self) -> int:
+        """P."""
+        return len(self.fired)
+
+    @property
+    def waiting(self) -> int:
+        """Steps that nothing was learned from yet."""
+        return sum(len(read) for _, read in self._open)
+
+    def _steps(self, count: int) -> tuple[NDArray, NDArray]:
+        """Of so many steps the log-weights ``[C, B, K]``, and whether directions are read, bool ``[C, B]``."""
+        presentations, compartments = self.log_weights.shape
+        return np.zeros((count, presentations, compartments), self._dtype), np.zeros(
+            (count, presentations), bool
+        )
+
+    def potentials(self, count: int, steps: int) -> tuple[NDArray, ...]:
+        """Memory for the potentials of all populations, ``[count, places, steps, c]``."""
+        sizes = [self._plan.size(n) for n in range(len(self._plan.populations))]
+        return tuple(aligned((count, places, steps, width), self._dtype) for places, width in sizes)
+
+    def make_room(self, steps: int) -> None:
+        """Forget what no longer matters where there is no room for so many new steps."""
+        if self.index + steps > self._capacity:
+            gone = self.index - self._kept
+            self.history.shift(gone, self._plan.silence + self.index)
+            self.index, self.clock = self.index - gone, self.clock + gone
+
+    @property
+    def _kept(self) -> int:
+        """How many of the last steps still matter."""
+        return min(self.index, self._window + self.waiting)
+
+    def weigh(self, evidence: NDArray, alive: NDArray, read: NDArray) -> None:
+        """Take note of the evidence ``[B, K, C]`` of the last steps, and of which are read, bool ``[B, C]``."""
+        self.log_likelihood += evidence.sum(2)
+        if self._rule is None:
+            return
+        kind, log_weights = self._dtype.type, self._steps(evidence.shape[2])[0]
+        fresh = kind(1 - self._rule.kappa if self._rule.average else 1.0)
+        firing.weigh_runs(self.log_weights, evidence, alive, kind(self._rule.kappa), fresh, log_weights)
+        self._open.append((log_weights, read.T))
+
+    def _all_open(self) -> tuple[NDArray, NDArray]:
+        log_weights, read = zip(*self._open, strict=True)
+        return np.concatenate(log_weights), np.concatenate(read)
+
+    def learned(self, batch: int) -> Learned:
+        """What the open steps are to be blamed for, in coefficients; ``batch`` presentations share an update."""
+        assert self._rule is not None
+        (log_weights, read), rule, kind = self._all_open(), self._rule, self._dtype
+        self._open = self._open[:1]
+        steps, signal = len(read), rule.value.signal(torch.from_numpy(log_weights))
+        weight = (read[:, :, None] / batch).astype(kind)
+        hidden, visible = (
+            (leaf.numpy() * weight).reshape(steps, -1) for leaf in (signal.hidden, signal.visible)
+        )
+        window, found = min(self._window, self.index - steps), []
+        for each in (hidden, visible):
+            credit, out = np.zeros_like(each[0]), np.zeros((window + steps, each.shape[1]), kind)
+            for t in reversed(range(steps)):
+                credit = out[window + t] = each[t] + kind.type(rule.gamma) * credit
+            age = np.arange(window, 0, -1)[:, None]
+            out[:window] = (rule.gamma**age).astype(kind) * credit
+            counts = out.any(1)
+            first = int(counts.argmax()) if counts.any() else len(out)
+            found.append(out[first:] * kind.type(1 - rule.gamma if rule.average else 1.0))
+        return Learned(found[0], found[1], visible if "credit" in rule.value.needs else visible[:0])
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of all that goes on; what no longer matters is left out."""
+        kept, end = self._kept, self._plan.silence + self.index
+        tree = {
+            "past_steps": self.clock + self.index - kept,
+            "index": kept,
+            "waiting": self.waiting,
+            "known": int(self.known),
+            "planes": len(self.history.inputs),
+            "log_weights": self.log_weights,
+            "open": self._all_open(),
+            "coming": self.coming if self.known else (),
+            **self.history.kept(self.index - kept, end, errors=self._rule is not None),
+        }
+        return {path: leaf for name, part in tree.items() for path, leaf in trees.flat(name, part).items()}
+
+    def restore(self, leaves: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state` has returned.
+
+        Raises:
+            InputError: it is the state of something else.
+        """
+
+        def number(name: str, least: int, most: int) -> int:
+            found = trees.filled(name, 0, leaves)
+            if not least <= found <= most:
+                raise InputError(
+                    f"the saved state's {name} is {found}, where {least} to {most} can be; it is damaged, or was "
+                    "written by a stream with other settings"
+                )
+            return found
+
+        clock, index = number("past_steps", 0, 2**63 - 1), number("index", 0, self._capacity)
+        waiting, known, planes = number("waiting", 0, index), number("known", 0, 1), number("planes", 1, 8)
+        rows = self._plan.silence + index
+        like: dict[str, Any] = {
+            "log_weights": self.log_weights.copy(),
+            "open": self._steps(waiting),
+            "coming": self.potentials(self.runs, self._plan.silence) if known else (),
+            **self.history.blank(rows, planes, errors=self._rule is not None),
+        }
+        found = {name: trees.filled(name, part, leaves) for name, part in like.items()}
+        self.history.take(found, rows)
+        self.clock, self.index, self.known = clock, index, bool(known)
+        self.log_weights, self._open = found["log_weights"], [self._steps(0), found["open"]]
+        if known:
+            self.coming = found["coming"]
