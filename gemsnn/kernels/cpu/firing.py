@@ -19,6 +19,9 @@ from gemsnn.machine.compiled import njit
 TILE = 16
 """Places whose numbers share a cache line."""
 
+TOGETHER = 128
+"""Neurons whose probabilities are computed at once."""
+
 
 class Neurons(NamedTuple):
     """A population's parameters.
@@ -129,7 +132,7 @@ def recall(neurons: Neurons, spikes, row, potential):  # pragma: no cover (compi
 # without fastmath, which numba passes on to what is compiled for the caller: sigmoids rely on the order of their sums
 @njit(nogil=True)
 def fire(
-    neurons: Neurons, given: Given, low, high, potential, spikes, error, row, bits, evidence, fired
+    neurons: Neurons, given: Given, low, high, potential, at, spikes, error, row, bits, evidence, fired
 ):  # pragma: no cover (compiled)
     """Steps ``low .. high`` of a block: runs' potentials become spikes, errors and evidence.
 
@@ -139,48 +142,137 @@ def fire(
         low: the first step.
         high: one past the last.
         potential: ``[R, places, .., C]``, all there is but for what neurons feel of their own spikes of this block,
-            which is added here, as far as there are rows: there may be more of them than steps.
+            which is added here, as far as there are rows.
+        at: the row of step 0 in it.
         spikes: uint8 ``[R, places, rows, C]``, the history.
         error: ``[R, places, rows, C]``, likewise.
-        row: the row of step 0 in both.
+        row: the row of step 0 in these two.
         bits: ``[R, words, n]``, the same spikes, see :mod:`.stretches`.
         evidence: ``[R, steps]``, to which that of the visible neurons is added.
         fired: int64 ``[R]``, to which the number of spikes of hidden neurons is added.
     """
-    runs, places, rows, channels = potential.shape
-    nothing, memory = potential.dtype.type(0), len(neurons.feedback)
-    for r in range(runs):
-        b, found = given.presentation[r], 0
-        for place in range(places):
-            for t in range(low, high):
-                s, e = spikes[r, place, row + t], error[r, place, row + t]
-                if not given.alive[b, t]:
-                    s[:] = 0
-                    e[:] = nothing
-                    continue
-                u, noise, observed = potential[r, place, t], given.noise[r, place, t], given.observed[b, t]
-                if neurons.visible:
-                    target = given.target[b, t, place::places]
-                    evidence[r, t] += _answer(neurons.circuit, u, noise, target, observed, s, e)
-                elif neurons.circuit:
-                    elementary.softmax(u, e)
-                    choose(noise[0], e, s)
-                else:
-                    elementary.sigmoid(u, e)
-                    for c in range(channels):
-                        s[c] = noise[c] < e[c]
-                if not neurons.visible or observed:
-                    for c in range(channels):
-                        e[c] = s[c] - e[c]
-                word, bit = bits[r, (row + t) // 64], stretches.ONE << np.uint64((row + t) % 64)
-                for c in range(channels):
-                    if s[c] != 0:
-                        found += 1
-                        word[place * channels + c] |= bit
-                        for d in range(min(memory, rows - 1 - t)):
-                            potential[r, place, t + 1 + d, c] += neurons.feedback[d, c]
+    for r in range(len(potential)):
+        b, words = given.presentation[r], bits[r]
+        if neurons.visible or neurons.circuit:
+            found = _by_place(
+                neurons,
+                given,
+                b,
+                low,
+                high,
+                potential[r],
+                at,
+                given.noise[r],
+                spikes[r],
+                error[r],
+                row,
+                words,
+                evidence[r],
+            )
+        else:
+            found = _by_tile(
+                neurons,
+                given.alive[b],
+                low,
+                high,
+                potential[r],
+                at,
+                given.noise[r],
+                spikes[r],
+                error[r],
+                row,
+                words,
+            )
         if not neurons.visible:
             fired[r] += found
+
+
+@njit(nogil=True)
+def _by_place(
+    neurons, given, b, low, high, potential, at, noise, spikes, error, row, bits, evidence
+):  # pragma: no cover (compiled)
+    """The steps of a run's visible neurons, or of circuits; returns how many spikes."""
+    (places, _, channels), fired = potential.shape, 0
+    for place in range(places):
+        for t in range(low, high):
+            s, e = spikes[place, row + t], error[place, row + t]
+            if not given.alive[b, t]:
+                s[:] = 0
+                e[:] = 0
+                continue
+            u, observed = potential[place, at + t], given.observed[b, t]
+            if neurons.visible:
+                target = given.target[b, t, place::places]
+                evidence[t] += _answer(neurons.circuit, u, noise[place, t], target, observed, s, e)
+            else:
+                elementary.softmax(u, e)
+                choose(noise[place, t, 0], e, s)
+            for c in range(channels):
+                if not neurons.visible or observed:
+                    e[c] = s[c] - e[c]
+                if s[c] != 0:
+                    fired += 1
+                    _spike(neurons.feedback, place, c, at + t, row + t, potential, bits)
+    return fired
+
+
+@njit(nogil=True)
+def _by_tile(
+    neurons, alive, low, high, potential, at, noise, spikes, error, row, bits
+):  # pragma: no cover (compiled)
+    """The steps of a run's independent hidden neurons, some places at a time; returns how many spikes."""
+    (places, _, channels), fired = potential.shape, 0
+    tile = max(1, TOGETHER // channels)
+    u, p = np.empty(tile * channels, potential.dtype), np.empty(tile * channels, potential.dtype)
+    for first in range(0, places, tile):
+        last = min(first + tile, places)
+        for t in range(low, high):
+            if not alive[t]:
+                spikes[first:last, row + t] = 0
+                error[first:last, row + t] = 0
+                continue
+            n = 0
+            for place in range(first, last):
+                for c in range(channels):
+                    u[n + c] = potential[place, at + t, c]
+                n += channels
+            elementary.sigmoid(u[:n], p[:n])
+            n = 0
+            for place in range(first, last):
+                for c in range(channels):
+                    spike = noise[place, t, c] < p[n + c]
+                    spikes[place, row + t, c] = spike
+                    error[place, row + t, c] = spike - p[n + c]
+                    if spike:
+                        fired += 1
+                        _spike(neurons.feedback, place, c, at + t, row + t, potential, bits)
+                n += channels
+    return fired
+
+
+@njit(nogil=True, inline="always")
+def _spike(feedback, place, c, at, row, potential, bits):  # pragma: no cover (compiled)
+    """Set the bit of a neuron that spiked, and let it feel that."""
+    channels = potential.shape[2]
+    bits[row // 64, place * channels + c] |= stretches.ONE << np.uint64(row % 64)
+    for d in range(min(len(feedback), potential.shape[1] - 1 - at)):
+        potential[place, at + 1 + d, c] += feedback[d, c]
+
+
+@njit(nogil=True)
+def show(
+    spikes, row, potential, at, to_spikes, to_potential, run, step, neuron, steps
+):  # pragma: no cover (compiled)
+    """Copy what runs did, from these rows on, to ``[P, T, N]``, from this run, step and neuron on."""
+    runs, places, _, channels = spikes.shape
+    for r in range(runs):
+        for t in range(steps):
+            s, u = to_spikes[run + r, step + t], to_potential[run + r, step + t]
+            for place in range(places):
+                for c in range(channels):
+                    n = neuron + c * places + place
+                    s[n] = spikes[r, place, row + t, c]
+                    u[n] = potential[r, place, at + t, c]
 
 
 @njit(nogil=True)

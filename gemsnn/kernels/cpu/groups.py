@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from torch import Tensor
 
 from gemsnn.errors import InputError
 from gemsnn.kernels.cpu import firing
+from gemsnn.kernels.cpu.coming import Coming
 from gemsnn.kernels.cpu.histories import History
 from gemsnn.kernels.cpu.layers import Learned
 from gemsnn.kernels.cpu.layout import Plan
-from gemsnn.kernels.cpu.memory import aligned
 from gemsnn.rules import base as rules
 from gemsnn.rules.base import RuleSpec
 from gemsnn.store import trees
@@ -30,12 +31,12 @@ class Group:
         history: what they have done, with room for so many runs.
         capacity: the steps that it has room for.
         rule: how they learn; ``None`` if they do not.
+        endless: whether there is always a next block.
 
     Attributes:
         index: steps that the history holds.
         clock: steps that have been shifted out of it.
-        coming: for each population ``[P, places, silence, c]``, the potentials of the next steps, as far as is known.
-        known: whether anything is.
+        coming: the potentials of its next steps; ``None`` where weights never rest from one block to the next.
         log_weights: ``[B, K]``.
         log_likelihood: ``[B, K]``.
         fired: int64 ``[P]``, hidden spikes.
@@ -43,18 +44,22 @@ class Group:
 
     def __init__(
         self, plan: Plan, presentations: int, compartments: int, history: History, capacity: int,
-        rule: RuleSpec | None,
+        rule: RuleSpec | None, *, endless: bool,
     ) -> None:  # fmt: skip
         self._plan, self.history, self._capacity, self._rule = plan, history, capacity, rule
         self.index = self.clock = 0
-        self.coming: tuple[NDArray, ...] = ()
-        self.known = False
+        self.coming = Coming(plan, presentations, compartments) if endless else None
         self._dtype = plan.network.taps.numpy().dtype
         self.log_weights = np.zeros((presentations, compartments), self._dtype)
         self.log_likelihood = np.zeros((presentations, compartments), self._dtype)
         self.fired = np.zeros(presentations * compartments, np.int64)
         self._open = [self._steps(0)]
         self._window = 0 if rule is None else rules.memory_of(rule, plan.network.taps.dtype)
+
+    @property
+    def compartments(self) -> int:
+        """K."""
+        return self.log_weights.shape[1]
 
     @property
     def runs(self) -> int:
@@ -72,11 +77,6 @@ class Group:
         return np.zeros((count, presentations, compartments), self._dtype), np.zeros(
             (count, presentations), bool
         )
-
-    def potentials(self, count: int, steps: int) -> tuple[NDArray, ...]:
-        """Memory for the potentials of all populations, ``[count, places, steps, c]``."""
-        sizes = [self._plan.size(n) for n in range(len(self._plan.populations))]
-        return tuple(aligned((count, places, steps, width), self._dtype) for places, width in sizes)
 
     def make_room(self, steps: int) -> None:
         """Forget what no longer matters where there is no room for so many new steps."""
@@ -128,22 +128,24 @@ class Group:
 
     def state(self) -> dict[str, Tensor]:
         """A copy of all that goes on; what no longer matters is left out."""
-        kept, end = self._kept, self._plan.silence + self.index
+        kept, silence, coming = self._kept, self._plan.silence, self.coming
+        assert coming is not None
+        end = silence + self.index
         tree = {
             "past_steps": self.clock + self.index - kept,
             "index": kept,
             "waiting": self.waiting,
-            "known": int(self.known),
+            "known": int(coming.known),
             "planes": len(self.history.inputs),
             "log_weights": self.log_weights,
             "open": self._all_open(),
-            "coming": self.coming if self.known else (),
+            "coming": coming.tails(),
             **self.history.kept(self.index - kept, end, errors=self._rule is not None),
         }
         return {path: leaf for name, part in tree.items() for path, leaf in trees.flat(name, part).items()}
 
-    def restore(self, leaves: dict[str, Tensor]) -> None:
-        """Go on from what :meth:`state` has returned.
+    def restore(self, leaves: dict[str, Tensor], biases: Sequence[NDArray]) -> None:
+        """Go on, with these biases, from what :meth:`state` has returned.
 
         Raises:
             InputError: it is the state of something else.
@@ -160,16 +162,18 @@ class Group:
 
         clock, index = number("past_steps", 0, 2**63 - 1), number("index", 0, self._capacity)
         waiting, known, planes = number("waiting", 0, index), number("known", 0, 1), number("planes", 1, 8)
-        rows = self._plan.silence + index
+        rows, coming = self._plan.silence + index, Coming(self._plan, *self.log_weights.shape)
+        coming.known = bool(known)
         like: dict[str, Any] = {
             "log_weights": self.log_weights.copy(),
             "open": self._steps(waiting),
-            "coming": self.potentials(self.runs, self._plan.silence) if known else (),
+            "coming": coming.tails(),
             **self.history.blank(rows, planes, errors=self._rule is not None),
         }
         found = {name: trees.filled(name, part, leaves) for name, part in like.items()}
         self.history.take(found, rows)
-        self.clock, self.index, self.known = clock, index, bool(known)
+        self.clock, self.index = clock, index
         self.log_weights, self._open = found["log_weights"], [self._steps(0), found["open"]]
         if known:
-            self.coming = found["coming"]
+            coming.carry(found["coming"], biases)
+        self.coming = coming

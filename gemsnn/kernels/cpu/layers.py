@@ -20,6 +20,9 @@ from gemsnn.kernels.cpu.memory import Scratch
 NOISE_STEPS = 8
 """Steps for which random numbers are made at a time, in another order than they are used in."""
 
+FEW = 4
+"""Steps up to which spikes are sent step by step, sender by sender; those of more are gathered place by place."""
+
 
 class Block(NamedTuple):
     """What comes next, C steps of it.
@@ -42,52 +45,48 @@ class Block(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Where a block lies in the history, and how far its potentials reach.
+    """Where a block lies.
 
     Attributes:
-        row: the row of its first step.
+        row: the row of its first step in the history.
         steps: C.
-        ahead: steps after these to whose potentials its spikes are added too.
-        known: of how many steps the potentials have, from the block before, all that was sent until then; otherwise it
-            is looked for in the history.
+        at: the row of its first step in the potentials.
+        known: whether these have all that was sent before the block; else it is looked for in the history.
     """
 
     row: int
     steps: int
-    ahead: int = 0
-    known: int = 0
-
-    @property
-    def first(self) -> int:
-        """The first row whose spikes are still to be added."""
-        return self.row if self.known else 0
+    at: int = 0
+    known: bool = False
 
     @property
     def last(self) -> int:
-        """One past the block's last row."""
+        """One past the block's last row in the history."""
         return self.row + self.steps
-
-    @property
-    def width(self) -> int:
-        """Steps with potentials."""
-        return self.steps + self.ahead
 
 
 def hear_inputs(
     plan: Plan, weights: Weights, history: History, number: int, presentations: slice, span: Span, out: NDArray
 ) -> None:  # fmt: skip
-    """What biases and presentations' inputs add to a population's potentials, into ``out [B, places, .., C]``."""
-    known = span.known
-    out[:, :, :known] = 0
-    out[:, :, known:] = weights.neurons[number].bias
+    """Add what presentations' inputs send to a population's potentials ``[B, places, .., c]``."""
     for w in plan.heard[number]:
-        wire, rows = plan.wires[w], weights.rows[w]
-        if wire.source < 0:
+        if plan.wires[w].source < 0:
             for plane, bits in enumerate(history.inputs[:, presentations]):
+                rows = weights.rows[w]
                 scaled = rows if plane == 0 else rows * rows.dtype.type(2**plane)
-                stretches.add_spikes(
-                    scaled, wire.patch, wire.channels, bits, span.first, span.last, span.row, out
-                )
+                _hear(plan, w, scaled, bits, span, span.last, out)
+
+
+def _hear(plan: Plan, w: int, rows: NDArray, bits: NDArray, span: Span, last: int, out: NDArray) -> None:
+    """Add what a wire's senders send until a row of the history."""
+    wire, start = plan.wires[w], span.row - span.at
+    if not span.known:
+        stretches.add_spikes(rows, wire.patch, wire.channels, bits, 0, last, start, out)
+    elif span.steps > FEW:
+        stretches.add_spikes(rows, wire.patch, wire.channels, bits, span.row, last, start, out)
+    else:
+        for row in range(span.row, last):
+            stretches.send(rows, plan.turned[w], wire.channels, bits, row, start, out)
 
 
 def forward(
@@ -103,42 +102,43 @@ def forward(
         runs: which.
         span: the steps.
         given: for each population what the runs meet.
-        potential: for each population ``[R, places, steps and those ahead, c]``, all there is but for what neurons of
-            the steps ``span.first .. span.last`` send, which is added here.
+        potential: for each population ``[R, places, .., c]``, with biases and what the inputs send; what neurons send
+            is added here, as far as there are rows.
         evidence: ``[R, steps]``, to which the visible neurons' is added.
         fired: int64 ``[R]``, to which the number of hidden spikes is added.
     """
-    row, steps = span.row, span.steps
+    row = span.row
 
     def fire(n: int, low: int, high: int) -> None:
         spikes, error, bits = history.spikes[n][runs], history.error[n][runs], history.bits[n][runs]
         firing.fire(
-            weights.neurons[n], given[n], low, high, potential[n], spikes, error, row, bits, evidence, fired
-        )
+            weights.neurons[n], given[n], low, high, potential[n], span.at, spikes, error, row, bits, evidence,
+            fired,
+        )  # fmt: skip
 
     for stage in plan.stages:
-        inner = [w for w in plan.turned if plan.wires[w].target in stage]
+        inner = [w for n in stage for w in plan.heard[n] if plan.wires[w].source in stage]
         for n in stage:
-            if span.first < row:
+            if not span.known:
                 firing.recall(weights.neurons[n], history.spikes[n][runs], row, potential[n])
             for w in plan.heard[n]:
-                wire = plan.wires[w]
-                if wire.source >= 0:
-                    stretches.add_spikes(
-                        weights.rows[w], wire.patch, wire.channels, history.bits[wire.source][runs], span.first,
-                        row if w in inner else span.last, row, potential[n],
-                    )  # fmt: skip
+                source = plan.wires[w].source
+                if source >= 0:
+                    last = row if w in inner else span.last
+                    _hear(plan, w, weights.rows[w], history.bits[source][runs], span, last, potential[n])
         if not inner:
             for n in stage:
-                fire(n, 0, steps)
+                fire(n, 0, span.steps)
             continue
-        for t in range(steps):
+        for t in range(span.steps):
             for n in stage:
                 fire(n, t, t + 1)
             for w in inner:
-                wire = plan.wires[w]
-                spikes = history.spikes[wire.source][runs]
-                stretches.send(weights.rows[w], plan.turned[w], spikes, row + t, row, potential[wire.target])
+                wire, bits = plan.wires[w], history.bits[plan.wires[w].source][runs]
+                stretches.send(
+                    weights.rows[w], plan.turned[w], wire.channels, bits, row + t, row - span.at,
+                    potential[wire.target],
+                )  # fmt: skip
 
 
 class Learned(NamedTuple):

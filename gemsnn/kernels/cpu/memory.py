@@ -35,3 +35,19 @@ class Scratch:
         if held is None or len(held) < size:
             held = self._held[name] = aligned((size,), dtype or self._dtype)
         return held[:size].reshape(shape)
+
+
+class Pool:
+    """Scratch memory for any number of threads: each takes some and gives it back."""
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self._spare: list[Scratch] = []
+        self._dtype = dtype
+
+    def take(self) -> Scratch:
+        """Memory that nobody uses."""
+        return self._spare.pop() if self._spare else Scratch(self._dtype)
+
+    def give(self, scratch: Scratch) -> None:
+        """It is no longer used."""
+        self._spare.append(scratch)

@@ -88,19 +88,18 @@ def add_spikes(weight, patch, channels, bits, first, last, start, out):  # pragm
 
 
 @njit(nogil=True)
-def send(weight, back, spikes, row, start, out):  # pragma: no cover (compiled)
-    """What spikes of one row of runs' histories ``[R, places, rows, c]`` add to the potentials that hear them."""
+def send(weight, back, channels, bits, row, start, out):  # pragma: no cover (compiled)
+    """The same for spikes of a single row, sender by sender (``back``): for few spikes, most senders being silent."""
     (_, memory, width), steps = weight.shape, out.shape[2]
-    values = weight.reshape(-1)
+    values, word, shift = weight.reshape(-1), row // 64, np.uint64(row % 64)
     high = min(memory, start + steps - 1 - row)
     if high <= 0:
         return
     for r in range(len(out)):
-        sums = out[r].reshape(-1)
+        own, sums = bits[r, word], out[r].reshape(-1)
         for sender in range(len(back.begin) - 1):
-            now = spikes[r, sender, row]
-            for c in range(len(now)):
-                if now[c] == 0:
+            for c in range(channels):
+                if (own[sender * channels + c] >> shift) & ONE == 0:
                     continue
                 for g in range(back.begin[sender], back.begin[sender + 1]):
                     base = (back.row[g] + c) * memory * width
