@@ -99,7 +99,7 @@ class Course:
         return {
             **trees.flat("params", self._params),
             **trees.flat("optimiser", self.optimiser),
-            **trees.flat("blame", self._early),
+            **trees.flat("blame", self._blames[0] if self._learns_early else None),
             **group.state(),
         }
 
@@ -112,16 +112,18 @@ class Course:
         (group,) = self.groups
         params = trees.filled("params", self._params, leaves)
         optimiser = trees.filled("optimiser", self.optimiser, leaves)
-        trees.filled("blame", self._early, leaves)
         weights = layout.laid_out(self.plan, params)
+        blames = [layout.no_blame(self.plan, weights) for _ in self._blames]
+        if self._learns_early:
+            trees.filled("blame", blames[0], leaves)
         group.restore(leaves, weights.biases)
-        self._params, self.optimiser, self._weights = params, optimiser, weights
+        self._params, self.optimiser, self._weights, self._blames = params, optimiser, weights, blames
 
     @property
-    def _early(self) -> Blame | None:
-        """What was learned since the last update, where runs learn before the next one is due."""
+    def _learns_early(self) -> bool:
+        """Whether runs learn from what they did before an update is due."""
         every = None if self.learning is None else self.learning.update_every
-        return self._blames[0] if self._endless and every and every > self._longest else None
+        return self._endless and every is not None and every > self._longest
 
     def advance(
         self, pieces: list[Batch], reads: list[Tensor], updates: Tensor, *, clamp: bool
