@@ -22,7 +22,7 @@ from torch import Tensor
 from gemsnn import rng
 from gemsnn.kernels import threads
 from gemsnn.kernels.contract import Learning, Rollout
-from gemsnn.kernels.cpu import layers, layout, slabs
+from gemsnn.kernels.cpu import eligibility, layers, layout, slabs
 from gemsnn.kernels.cpu.coming import AHEAD
 from gemsnn.kernels.cpu.groups import Group
 from gemsnn.kernels.cpu.histories import History
@@ -70,14 +70,20 @@ class Course:
         self.seed, self.lr, self._potentials = seed, lr, potentials
         self._params, self._weights = params, layout.laid_out(self.plan, params)
         self._batch, self._endless = sum(presentations), steps is None
-        rule = None if learning is None else learning.rule
+        kept = None
+        if learning is not None and len(presentations) == 1:
+            kept = eligibility.carried(self.plan, self._weights, learning, presentations[0], steps)
         self._most, self._longest = (AHEAD, CHUNK) if steps is None else (steps, steps)
         capacity = self._most
-        if steps is None and rule is not None:
-            capacity = self._longest + rules.memory_of(rule, network.taps.dtype)
-        history = History(self.plan, presentations[0], compartments, capacity)
+        if steps is None and learning is not None:
+            remembered = 0 if kept is not None else rules.memory_of(learning.rule, network.taps.dtype)
+            capacity = remembered + max(self._longest, self._most)
+        history, rule = (
+            History(self.plan, presentations[0], compartments, capacity),
+            learning and learning.rule,
+        )
         self.groups = [
-            Group(self.plan, size, compartments, history, capacity, rule, endless=self._endless)
+            Group(self.plan, size, compartments, history, capacity, rule, kept, endless=self._endless)
             for size in presentations
         ]
         parts = 0 if learning is None else min(PARTS, self.groups[0].runs)
@@ -205,6 +211,10 @@ class Course:
             layers.backward(
                 self.plan, self._weights, group.history, (b, p), end, learned, scratch, blame, shared
             )
+            if group.eligibility is not None:
+                eligibility.advance(
+                    self.plan, group.history, (b, p), end, learned, scratch, group.eligibility, blame
+                )
             if shared is not None and (p + 1 == high or (p + 1) // self.compartments != b):
                 for n, factor in shared.items():
                     layers.blame_inputs(self.plan, group.history, b, n, end, factor, blame)

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gemsnn.errors import InputError
-from gemsnn.kernels.cpu import firing
+from gemsnn.kernels.cpu import coefficients, firing
 from gemsnn.kernels.cpu.coming import Coming
 from gemsnn.kernels.cpu.histories import History
 from gemsnn.kernels.cpu.layers import Learned
-from gemsnn.kernels.cpu.layout import Plan
+from gemsnn.kernels.cpu.layout import Blame, Plan
 from gemsnn.rules import base as rules
 from gemsnn.rules.base import RuleSpec
 from gemsnn.store import trees
@@ -31,12 +30,14 @@ class Group:
         history: what they have done, with room for so many runs.
         capacity: the steps that it has room for.
         rule: how they learn; ``None`` if they do not.
+        eligibility: see below.
         endless: whether there is always a next block.
 
     Attributes:
         index: steps that the history holds.
         clock: steps that have been shifted out of it.
         coming: the potentials of its next steps; ``None`` where weights never rest from one block to the next.
+        eligibility: of all its runs, ``[P, ..]`` each, where these are carried; else they are sums over the history.
         log_weights: ``[B, K]``.
         log_likelihood: ``[B, K]``.
         fired: int64 ``[P]``, hidden spikes.
@@ -44,7 +45,7 @@ class Group:
 
     def __init__(
         self, plan: Plan, presentations: int, compartments: int, history: History, capacity: int,
-        rule: RuleSpec | None, *, endless: bool,
+        rule: RuleSpec | None, eligibility: Blame | None, *, endless: bool,
     ) -> None:  # fmt: skip
         self._plan, self.history, self._capacity, self._rule = plan, history, capacity, rule
         self.index = self.clock = 0
@@ -54,7 +55,10 @@ class Group:
         self.log_likelihood = np.zeros((presentations, compartments), self._dtype)
         self.fired = np.zeros(presentations * compartments, np.int64)
         self._open = [self._steps(0)]
-        self._window = 0 if rule is None else rules.memory_of(rule, plan.network.taps.dtype)
+        self.eligibility = eligibility
+        self._window = 0
+        if rule is not None and eligibility is None:
+            self._window = rules.memory_of(rule, plan.network.taps.dtype)
 
     @property
     def compartments(self) -> int:
@@ -107,24 +111,11 @@ class Group:
     def learned(self, batch: int) -> Learned:
         """What the open steps are to be blamed for, in coefficients; ``batch`` presentations share an update."""
         assert self._rule is not None
-        (log_weights, read), rule, kind = self._all_open(), self._rule, self._dtype
-        self._open = self._open[:1]
-        steps, signal = len(read), rule.value.signal(torch.from_numpy(log_weights))
-        weight = (read[:, :, None] / batch).astype(kind)
-        hidden, visible = (
-            (leaf.numpy() * weight).reshape(steps, -1) for leaf in (signal.hidden, signal.visible)
+        (log_weights, read), self._open = self._all_open(), self._open[:1]
+        window = min(self._window, self.index - len(read))
+        return coefficients.learned(
+            self._rule, log_weights, read, batch, window, carried=self.eligibility is not None
         )
-        window, found = min(self._window, self.index - steps), []
-        for each in (hidden, visible):
-            credit, out = np.zeros_like(each[0]), np.zeros((window + steps, each.shape[1]), kind)
-            for t in reversed(range(steps)):
-                credit = out[window + t] = each[t] + kind.type(rule.gamma) * credit
-            age = np.arange(window, 0, -1)[:, None]
-            out[:window] = (rule.gamma**age).astype(kind) * credit
-            counts = out.any(1)
-            first = int(counts.argmax()) if counts.any() else len(out)
-            found.append(out[first:] * kind.type(1 - rule.gamma if rule.average else 1.0))
-        return Learned(found[0], found[1], visible if "credit" in rule.value.needs else visible[:0])
 
     def state(self) -> dict[str, Tensor]:
         """A copy of all that goes on; what no longer matters is left out."""
@@ -140,6 +131,7 @@ class Group:
             "log_weights": self.log_weights,
             "open": self._all_open(),
             "coming": coming.tails(),
+            "eligibility": self.eligibility,
             **self.history.kept(self.index - kept, end, errors=self._rule is not None),
         }
         return {path: leaf for name, part in tree.items() for path, leaf in trees.flat(name, part).items()}
@@ -168,6 +160,7 @@ class Group:
             "log_weights": self.log_weights.copy(),
             "open": self._steps(waiting),
             "coming": coming.tails(),
+            "eligibility": trees.map(np.zeros_like, self.eligibility),
             **self.history.blank(rows, planes, errors=self._rule is not None),
         }
         found = {name: trees.filled(name, part, leaves) for name, part in like.items()}
@@ -176,4 +169,4 @@ class Group:
         self.log_weights, self._open = found["log_weights"], [self._steps(0), found["open"]]
         if known:
             coming.carry(found["coming"], biases)
-        self.coming = coming
+        self.coming, self.eligibility = coming, found["eligibility"]

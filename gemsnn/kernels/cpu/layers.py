@@ -148,11 +148,17 @@ class Learned(NamedTuple):
         hidden: ``[rows, P]``, of the hidden errors of so many rows up to the block's end; of none where none counts.
         visible: likewise.
         reach: ``[C, P]``, the visible errors' of the block's steps in the one-hop signal; of no rows without it.
+        before: ``[2, P]``, how much is read of hidden and of visible eligibilities as they were before the block.
+        after: likewise, as they are after it.
+        fading: ``[1 + C]``, what is left of these, and of the errors of the block's steps, at its end.
     """
 
     hidden: NDArray
     visible: NDArray
     reach: NDArray
+    before: NDArray
+    after: NDArray
+    fading: NDArray
 
 
 def backward(
@@ -203,12 +209,7 @@ def backward(
                 weights.rows[w], wire.patch, errors[wire.target], pad, history.spikes[n][p], history.error[n][p], row,
                 pad + row - first, factor,
             )  # fmt: skip
-        firing.add_small(factor, pad, history.bits[n][p], first, blame.bias[n], blame.feedback[n])
-        for w in plan.heard[n]:
-            wire = plan.wires[w]
-            if wire.source >= 0 and wire.learns:
-                bits = history.bits[wire.source][p]
-                stretches.add_blame(factor, pad, first, wire.patch, wire.channels, bits, blame.rows[w])
+        blame_neurons(plan, history, p, n, end, factor, blame)
         if not plan.hears_inputs(n):
             continue
         if shared is None:
@@ -220,10 +221,27 @@ def backward(
             shared[n][:] = factor
 
 
+def blame_neurons(
+    plan: Plan, history: History, p: int, n: int, end: int, factor: NDArray, blame: Blame
+) -> None:
+    """Add what a population, and the synapses to it from neurons, are to be blamed for, of a run's steps until ``end``.
+
+    The ``factor [places, pad + steps + pad, c]`` is what their errors count.
+    """
+    pad = plan.silence
+    first = end - (factor.shape[1] - 2 * pad)
+    firing.add_small(factor, pad, history.bits[n][p], first, blame.bias[n], blame.feedback[n])
+    for w in plan.heard[n]:
+        wire = plan.wires[w]
+        if wire.source >= 0 and wire.learns:
+            bits = history.bits[wire.source][p]
+            stretches.add_blame(factor, pad, first, wire.patch, wire.channels, bits, blame.rows[w])
+
+
 def blame_inputs(
     plan: Plan, history: History, b: int, n: int, end: int, factor: NDArray, blame: Blame
 ) -> None:
-    """Add what the synapses from a presentation's inputs are to be blamed for."""
+    """The same of the synapses from a presentation's inputs."""
     pad = plan.silence
     first = end - (factor.shape[1] - 2 * pad)
     for w in plan.heard[n]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -112,13 +111,15 @@ class Blame(NamedTuple):
     feedback: tuple[NDArray, ...]
 
 
-def no_blame(plan: Plan, weights: Weights) -> Blame:
-    """Zeros."""
+def no_blame(plan: Plan, weights: Weights, *runs: int) -> Blame:
+    """Zeros; of so many runs, if any, ``[runs, ..]`` each."""
     pairs = zip(weights.rows, plan.wires, strict=True)
     return Blame(
-        tuple(zeros(rows.shape if wire.learns else (0, 0, 0), rows.dtype) for rows, wire in pairs),
-        tuple(np.zeros_like(each.bias) for each in weights.neurons),
-        tuple(np.zeros_like(each.feedback) for each in weights.neurons),
+        tuple(
+            zeros((*runs, *(rows.shape if wire.learns else (0, 0, 0))), rows.dtype) for rows, wire in pairs
+        ),
+        tuple(zeros((*runs, *each.bias.shape), each.bias.dtype) for each in weights.neurons),
+        tuple(zeros((*runs, *each.feedback.shape), each.bias.dtype) for each in weights.neurons),
     )
 
 

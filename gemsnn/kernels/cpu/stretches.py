@@ -117,9 +117,10 @@ def add_blame(factor, pad, first, patch, channels, bits, direction):  # pragma: 
     (_, memory, width), (places, rows, _) = direction.shape, factor.shape
     values, sums = factor.reshape(-1), direction.reshape(-1)
     size = memory * width
-    begin = max(0, first - memory)
-    word, chosen = begin // 64, between(begin, first + rows - 2 * pad - 1)
+    begin, last = max(0, first - memory), first + rows - 2 * pad
+    word, chosen = begin // 64, between(begin, last - 1)
     at = np.empty(64 * len(chosen), np.int64)
+    whole_at_once = last - first >= memory  # else most of what a spike would add is zero
     for place in range(places):
         origin = (place * rows + pad + 1 - first) * width
         for g in range(patch.begin[place], patch.begin[place + 1]):
@@ -129,7 +130,7 @@ def add_blame(factor, pad, first, patch, channels, bits, direction):  # pragma: 
                     continue
                 base = (patch.row[g] + c) * size
                 out = sums[base : base + size]
-                whole = found // 4 * 4
+                whole = found // 4 * 4 if whole_at_once else 0
                 for i in range(0, whole, 4):
                     p, q = origin + at[i] * width, origin + at[i + 1] * width
                     r, s = origin + at[i + 2] * width, origin + at[i + 3] * width
@@ -141,8 +142,16 @@ def add_blame(factor, pad, first, patch, channels, bits, direction):  # pragma: 
                         out,
                     )
                 for i in range(whole, found):
+                    low, high = max(0, first - at[i] - 1) * width, min(memory, last - at[i] - 1) * width
                     p = origin + at[i] * width
-                    add(values[p : p + size], out)
+                    add(values[p + low : p + high], out[low:high])
+
+
+@njit(nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def read(kept, share, out):  # pragma: no cover (compiled)
+    """``out += share kept`` for vectors."""
+    for n in range(len(kept)):
+        out[n] += share * kept[n]
 
 
 @njit(nogil=True)
