@@ -1,10 +1,12 @@
-"""What a graph's runs carry from block to block: ``e = gamma e + r phi^T`` of every weight, in the weights' layout.
+"""Eligibilities ``e = gamma e + r phi^T`` of a graph's weights, in their layout, carried from block to block.
 
-Where a rule remembers far more steps than lie between two updates, this costs less than to go through all that it
-remembers at every update. Without it, eligibilities are sums over the histories.
+They are sums over histories, and mostly made so, for what is read alone. But where a rule remembers far more steps than
+lie between two updates, and weights are shared by many synapses, it costs less to carry them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from numpy.typing import NDArray
 
@@ -27,7 +29,9 @@ MOST_BYTES = 2**28
 def carried(
     plan: Plan, weights: Weights, learning: Learning, presentations: int, steps: int | None
 ) -> Blame | None:
-    """Eligibilities of so many presentations' runs, of zeros, where it pays to carry them.
+    """Eligibilities of so many presentations' runs, of zeros, ``[P, ..]`` each, where it pays to carry them.
+
+    Of no runs in populations that never learn by them.
 
     Args:
         plan: the network.
@@ -36,33 +40,39 @@ def carried(
         presentations: B.
         steps: how many there will be; ``None`` without an end.
     """
-    runs, every = presentations * learning.compartments, learning.update_every or steps
+    by_credit = learning.rule.value.signal is importance.one_hop
+    kept = [population.visible or not by_credit for population in plan.populations]
+    if not pays(plan, weights, learning, presentations, steps, kept):
+        return None
+
+    def some(leaves: tuple[NDArray, ...], targets: Iterable[int]) -> tuple[NDArray, ...]:
+        return tuple(leaf[: len(leaf) * kept[n]] for leaf, n in zip(leaves, targets, strict=True))
+
+    found, numbers = layout.no_blame(plan, weights, presentations * learning.compartments), range(len(kept))
+    rows = some(found.rows, [wire.target for wire in plan.wires])
+    return Blame(rows, some(found.bias, numbers), some(found.feedback, numbers))
+
+
+def pays(
+    plan: Plan, weights: Weights, learning: Learning, presentations: int, steps: int | None, kept: list[bool]
+) -> bool:
+    """Whether it costs less to carry eligibilities than to go through all that is remembered at every update."""
+    every, compartments = learning.update_every or steps, learning.compartments
     if every is None or (steps is not None and every >= steps) or learning.rule.gamma == 0:
-        return None
-    kept = [
-        population.visible or learning.rule.value.signal is not importance.one_hop
-        for population in plan.populations
-    ]
-    reach = rules.memory_of(learning.rule, plan.network.taps.dtype)
-    window = reach if steps is None else min(reach, steps)
-    searched = carrying = size = 0.0
+        return False
+    window = rules.memory_of(learning.rule, plan.network.taps.dtype)
+    window = window if steps is None else min(window, steps)
+    searching = carrying = size = 0.0
     for wire, rows in zip(plan.wires, weights.rows, strict=True):
-        if not (wire.learns and kept[wire.target]):
-            continue
-        met = SHARE * len(wire.patch.sender) * wire.channels * rows.shape[2]
-        searched += met * window * rows.shape[1] * (1 if wire.source < 0 else learning.compartments)
-        carrying += (2 * rows.size + met * every * min(every, rows.shape[1])) * learning.compartments
-        size += rows.nbytes * runs
-    if carrying >= searched or size > MOST_BYTES:
-        return None
-    found = layout.no_blame(plan, weights, runs)
-    return Blame(
-        tuple(
-            leaf if kept[wire.target] else leaf[:0] for leaf, wire in zip(found.rows, plan.wires, strict=True)
-        ),
-        tuple(leaf if each else leaf[:0] for leaf, each in zip(found.bias, kept, strict=True)),
-        tuple(leaf if each else leaf[:0] for leaf, each in zip(found.feedback, kept, strict=True)),
-    )
+        if wire.learns and kept[wire.target]:
+            memory = rows.shape[1]
+            met = (
+                SHARE * len(wire.patch.sender) * wire.channels * rows.shape[2]
+            )  # numbers that a step's spikes meet
+            searching += met * window * memory * (1 if wire.source < 0 else compartments)
+            carrying += (2 * rows.size + met * every * min(every, memory)) * compartments
+            size += rows.nbytes * presentations * compartments
+    return carrying < searching and size <= MOST_BYTES
 
 
 def advance(
