@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from gemsnn.kernels.cpu.layers import Learned
+from gemsnn.rules import base as rules
 from gemsnn.rules.base import RuleSpec
 
 
@@ -20,11 +21,12 @@ def learned(
         log_weights: ``[C, B, K]``, after each of its steps.
         read: bool ``[C, B]``, whether directions are read.
         batch: presentations that share an update.
-        window: steps before it that still count, where eligibilities are not carried.
-        carried: whether they are.
+        window: steps before it whose errors are known, and count as long as the rule remembers them.
+        carried: whether eligibilities hold these instead.
     """
     steps, kind = len(read), log_weights.dtype
-    signal = rule.value.signal(torch.from_numpy(log_weights))
+    weights = torch.from_numpy(log_weights)
+    signal = rule.value.signal(weights)
     weight = (read[:, :, None] / batch).astype(kind)
     signals = [(leaf.numpy() * weight).reshape(steps, -1) for leaf in (signal.hidden, signal.visible)]
     fresh = kind.type(1 - rule.gamma if rule.average else 1.0)
@@ -36,7 +38,8 @@ def learned(
         found = [each[:0] for each in signals]
     else:
         credits = [_credited(each, rule.gamma) for each in signals]
-        found = [_counted(each, rule.gamma, 0 if carried else window) * fresh for each in credits]
+        window = 0 if carried else min(window, rules.memory_of(rule, weights.dtype))
+        found = [_counted(each, rule.gamma, window) * fresh for each in credits]
         before[:] = [kind.type(rule.gamma) * each[0] for each in credits]
     reach = signals[1] if "credit" in rule.value.needs else signals[1][:0]
     return Learned(found[0], found[1], reach, before, after, fading.astype(kind))

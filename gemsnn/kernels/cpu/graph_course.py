@@ -24,14 +24,13 @@ from gemsnn.kernels import threads
 from gemsnn.kernels.contract import Learning, Rollout
 from gemsnn.kernels.cpu import eligibility, layers, layout, slabs
 from gemsnn.kernels.cpu.coming import AHEAD
-from gemsnn.kernels.cpu.groups import Group
+from gemsnn.kernels.cpu.groups import Group, remembered
 from gemsnn.kernels.cpu.histories import History
 from gemsnn.kernels.cpu.layers import Block
 from gemsnn.kernels.cpu.layout import Blame
 from gemsnn.kernels.cpu.memory import Pool
 from gemsnn.kernels.cpu.slabs import Shown
 from gemsnn.model.network import Network, Params
-from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.store import trees
@@ -70,18 +69,18 @@ class Course:
         self.seed, self.lr, self._potentials = seed, lr, potentials
         self._params, self._weights = params, layout.laid_out(self.plan, params)
         self._batch, self._endless = sum(presentations), steps is None
-        kept = None
+        rule, kept = learning and learning.rule, None
         if learning is not None and len(presentations) == 1:
             kept = eligibility.carried(self.plan, self._weights, learning, presentations[0], steps)
-        self._most, self._longest = (AHEAD, CHUNK) if steps is None else (steps, steps)
-        capacity = self._most
-        if steps is None and learning is not None:
-            remembered = 0 if kept is not None else rules.memory_of(learning.rule, network.taps.dtype)
-            capacity = remembered + max(self._longest, self._most)
-        history, rule = (
-            History(self.plan, presentations[0], compartments, capacity),
-            learning and learning.rule,
-        )
+        if steps is None:
+            self._most = AHEAD
+            self._longest = AHEAD if learning is None else min(learning.update_every or CHUNK, CHUNK)
+            kept_steps = remembered(self.plan, rule, carried=kept is not None)
+            # as many again, so that a step is moved but a few times until it is forgotten
+            capacity = kept_steps + max(self._most, self._longest, kept_steps)
+        else:
+            self._most = self._longest = capacity = steps
+        history = History(self.plan, presentations[0], compartments, capacity)
         self.groups = [
             Group(self.plan, size, compartments, history, capacity, rule, kept, endless=self._endless)
             for size in presentations

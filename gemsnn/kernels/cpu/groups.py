@@ -20,6 +20,18 @@ from gemsnn.rules.base import RuleSpec
 from gemsnn.store import trees
 
 
+def remembered(plan: Plan, rule: RuleSpec | None, *, carried: bool) -> int:
+    """How many steps before a block still matter beside the last ones that are heard.
+
+    Those whose errors still count, unless eligibilities are ``carried``; and those whose spikes are credited with the
+    errors of a block.
+    """
+    if rule is None:
+        return 0
+    window = 0 if carried else rules.memory_of(rule, plan.network.taps.dtype)
+    return max(window, plan.silence if "credit" in rule.value.needs else 0)
+
+
 class Group:
     """Presentations whose runs are worked through together.
 
@@ -56,9 +68,7 @@ class Group:
         self.fired = np.zeros(presentations * compartments, np.int64)
         self._open = [self._steps(0)]
         self.eligibility = eligibility
-        self._window = 0
-        if rule is not None and eligibility is None:
-            self._window = rules.memory_of(rule, plan.network.taps.dtype)
+        self._remembered = remembered(plan, rule, carried=eligibility is not None)
 
     @property
     def compartments(self) -> int:
@@ -92,7 +102,7 @@ class Group:
     @property
     def _kept(self) -> int:
         """How many of the last steps still matter."""
-        return min(self.index, self._window + self.waiting)
+        return min(self.index, self._remembered + self.waiting)
 
     def weigh(self, evidence: NDArray, alive: NDArray, read: NDArray) -> None:
         """Take note of the evidence ``[B, K, C]`` of the last steps, and of which are read, bool ``[B, C]``."""
@@ -112,10 +122,8 @@ class Group:
         """What the open steps are to be blamed for, in coefficients; ``batch`` presentations share an update."""
         assert self._rule is not None
         (log_weights, read), self._open = self._all_open(), self._open[:1]
-        window = min(self._window, self.index - len(read))
-        return coefficients.learned(
-            self._rule, log_weights, read, batch, window, carried=self.eligibility is not None
-        )
+        carried, before = self.eligibility is not None, self.index - len(read)
+        return coefficients.learned(self._rule, log_weights, read, batch, before, carried=carried)
 
     def state(self) -> dict[str, Tensor]:
         """A copy of all that goes on; what no longer matters is left out."""
