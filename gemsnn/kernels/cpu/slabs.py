@@ -40,15 +40,8 @@ class Shown(NamedTuple):
 
 
 def advance(
-    plan: Plan,
-    weights: Weights,
-    group: Group,
-    block: Block,
-    shown: Shown | None,
-    pool: Pool,
-    *,
-    goes_on: bool,
-) -> NDArray:
+    plan: Plan, weights: Weights, group: Group, block: Block, shown: Shown | None, pool: Pool, *, goes_on: bool
+) -> NDArray:  # fmt: skip
     """Run a group for a block of steps.
 
     Args:
@@ -82,12 +75,18 @@ def advance(
                 own = coming.own[n][some]
             else:
                 own = scratch.get(("potential", n), high - low, plan.size(n)[0], steps, plan.size(n)[1])
-            if not span.known:
-                own[:] = 0 if n in heard else bias
             if n not in heard:  # runs are presentations here, or it does not hear them
+                if not span.known:
+                    own[:] = bias
                 layers.hear_inputs(plan, weights, group.history, n, some, span, own)
-            for r, b in enumerate(presentation if n in heard else ()):
-                own[r, :, inside] += heard[n][b, :, inside]
+            elif kept:
+                if not span.known:
+                    own[:] = 0
+                for r, b in enumerate(presentation):
+                    own[r, :, inside] += heard[n][b, :, inside]
+            else:
+                for r, b in enumerate(presentation):
+                    own[r] = heard[n][b]
             potential.append(own)
         given = layers.given_of(plan, block, group.clock + group.index, presentation, compartment, scratch)
         layers.forward(
@@ -131,17 +130,10 @@ def _show(
     plan: Plan, group: Group, runs: slice, span: Span, potential: list[NDArray], shown: Shown
 ) -> None:  # fmt: skip
     """Copy what some runs did, in the order of neurons."""
-    to = tuple(leaf.numpy() for leaf in shown.all)
+    spikes, potentials = (leaf.numpy() for leaf in shown.all)
     for n, population in enumerate(plan.populations):
-        neuron, spikes = plan.network.graph.span(population.name).start, group.history.spikes[n][runs]
+        neuron, found = plan.network.graph.span(population.name).start, group.history.spikes[n][runs]
         firing.show(
-            spikes,
-            span.row,
-            potential[n],
-            span.at,
-            *to,
-            shown.run + runs.start,
-            shown.step,
-            neuron,
+            found, span.row, potential[n], span.at, spikes, potentials, shown.run + runs.start, shown.step, neuron,
             span.steps,
-        )
+        )  # fmt: skip
