@@ -10,9 +10,8 @@ from typing import Annotated, Literal, get_args
 from gemsnn.data import parts
 from gemsnn.data.binning import MOST_STEPS, BinSpec, Extent, Polarity
 from gemsnn.data.generated import load_digits_events, load_image_events
-from gemsnn.data.grid import Grid
 from gemsnn.data.readers.units import TimeUnit
-from gemsnn.data.reading import Reading
+from gemsnn.data.reading import Reading, reading_of
 from gemsnn.data.recordings import load_mnist_dvs, load_nmnist
 from gemsnn.data.sets import events, tonic_sets
 from gemsnn.data.sets.catalogue import CATALOGUE
@@ -21,7 +20,7 @@ from gemsnn.errors import InputError
 from gemsnn.specs import checks
 from gemsnn.specs.checks import MOST, Positive, Probability, Range, Seed
 from gemsnn.specs.needs import given, needs, one_of, other_than
-from gemsnn.types import LARGEST_SIDE, LONGEST_BIN_US, AnyPath, Layout, Progress
+from gemsnn.types import LARGEST_SIDE, LONGEST_BIN_US, AnyPath, Progress
 
 DataName = Literal["digits", "mnist-dvs", "nmnist", "images", "events", "touch", "braille", "neurons"]
 NAMES: tuple[DataName, ...] = get_args(DataName)
@@ -154,24 +153,6 @@ def _box(text: str | None) -> tuple[int, int, int, int] | None:
     return int(found[1]), int(found[2]), width, height
 
 
-def reading_of(
-    bins: BinSpec, sensor: tuple[int, int], layout: Layout, names: tuple[str, ...] = ()
-) -> Reading:
-    """How recordings of a sensor became spikes of this layout with these bins.
-
-    A layout of another size than the bins' window is one whose sensor is not known; it is taken to be all of it.
-    """
-    (x0, y0, _, _), grid = bins.window(*sensor), bins.grid(*sensor)
-    if grid.cells != (layout.width, layout.height):
-        sensor, x0, y0 = (layout.width, layout.height), 0, 0
-        grid = Grid.whole(*sensor)
-    assert bins.steps is not None, "a data set has a number of bins"
-    names = names or tuple(str(label) for label in range(layout.classes))
-    return Reading(
-        layout, bins.steps, bins.counts, bins.pad, sensor, (x0, y0), names, None if grid.is_whole else grid
-    )
-
-
 def read_alike(reading: Reading, spec: DataSpec, data: str | None, root: AnyPath | None) -> DataSpec:
     """The settings that read other data as a network's own data was read.
 
@@ -239,11 +220,10 @@ def load(spec: DataSpec, *, progress: Progress | None = None) -> Splits:
 
 
 def _with_reading(splits: Splits, bins: BinSpec, sensor: tuple[int, int]) -> Splits:
-    if bins.steps is None:
-        longest = [int((part.starts[1:] - part.starts[:-1]).max(initial=1)) for part in splits.parts.values()]
-        bins = replace(bins, steps=max(longest), pad=False)
+    bins = bins.settled(max(part.longest for part in splits.parts.values()))
     reading = reading_of(bins, sensor, splits.train.layout, splits.train.names or ())
-    return replace(splits, reading=reading)
+    train, validation, test = (replace(part, reading=reading) for part in splits.parts.values())
+    return replace(splits, train=train, validation=validation, test=test)
 
 
 def _events(spec: DataSpec, progress: Progress | None) -> Splits:

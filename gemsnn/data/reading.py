@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gemsnn.data import arrays, memory
 from gemsnn.data.arrivals import ArrivalSpec
-from gemsnn.data.binning import MOST_STEPS, BinSpec, bin_events
+from gemsnn.data.binning import MOST_STEPS, BinSpec, bin_and_tally, bin_events
 from gemsnn.data.events import Events, Recording
 from gemsnn.data.grid import Grid
-from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
+from gemsnn.rows import SpikeRows
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Range
 from gemsnn.types import LARGEST_SIDE, Layout
+
+if TYPE_CHECKING:
+    from gemsnn.data.spikeset import SpikeSet
 
 Corner = tuple[int, int]
 
@@ -35,6 +40,7 @@ class Reading:
         corner: ``(x0, y0)``, the first column and row that the layout covers.
         names: the classes' names.
         grid: how the pixels of the window become the layout's; by default each is one.
+        time_unit: of times in arrays of events that do not tell it.
     """
 
     layout: Layout
@@ -45,6 +51,7 @@ class Reading:
     corner: Annotated[Corner, Range(0, LARGEST_SIDE)]
     names: tuple[str, ...]
     grid: Grid | None = None
+    time_unit: TimeUnit = "us"
 
     def __post_init__(self) -> None:
         """Check the fields, and that they fit one another."""
@@ -118,30 +125,43 @@ class Reading:
         """The bins of a recording, uint8 ``[T, M]``.
 
         Args:
-            recording: from a reader, or its events alone, which then must lie on the sensor of the training.
+            recording: from a reader, or its events alone, as an array with named fields (see
+                :mod:`gemsnn.data.memory`), which then must lie on the sensor of the training.
             x0: the first column of the window, where it is another sensor or part.
             y0: the first row.
 
         Raises:
-            InputError: see :meth:`corner_on`; or events lie outside the sensor.
+            InputError: see :meth:`corner_on`; or these are no events, or they lie outside the sensor.
         """
-        if isinstance(recording, Recording):
-            events, sensor = recording.events, (recording.width, recording.height)
-        else:
-            events, sensor = recording, self._sensor_of(recording, x0, y0)
-        corner = self.corner_on(sensor, x0, y0)
-        spec = replace(self.bins, crop=(*corner, *self.window))
+        events, spec, sensor = self._placed(recording, "the recording", x0, y0)
         return bin_events(events, spec, width=sensor[0], height=sensor[1])
 
-    def _sensor_of(self, events: Events, x0: int | None, y0: int | None) -> tuple[int, int]:
+    def rows(
+        self, recording: Any, where: str = "the recording", *, x0: int | None = None, y0: int | None = None
+    ) -> SpikeRows:
+        """The spikes of a recording in memory, of events (see :meth:`bin`) or of bins (see :mod:`gemsnn.data.arrays`).
+
+        Raises:
+            InputError: as :meth:`bin`, or bins are of other inputs.
+        """
+        if not arrays.is_events(recording):
+            return SpikeRows.of(arrays.fitting(recording, self.layout, where))
+        events, spec, sensor = self._placed(recording, where, x0, y0)
+        return bin_and_tally(events, spec, width=sensor[0], height=sensor[1]).rows
+
+    def _placed(
+        self, given: Recording | Events, where: str, x0: int | None, y0: int | None
+    ) -> tuple[Events, BinSpec, tuple[int, int]]:
+        """Events, and how they are binned on a sensor of this size."""
+        recording = memory.recording_of(given, where, self.time_unit)
+        sensor = recording.width, recording.height
+        if recording is not given:
+            sensor = self._sensor_of(sensor, x0, y0)
+        corner = self.corner_on(sensor, x0, y0)
+        return recording.events, replace(self.bins, crop=(*corner, *self.window)), sensor
+
+    def _sensor_of(self, extent: tuple[int, int], x0: int | None, y0: int | None) -> tuple[int, int]:
         """That of the training, or a larger one that these events need."""
-        if not len(events):
-            return self.sensor
-        if min(events["x"].min(), events["y"].min()) < 0:
-            raise InputError(
-                "an event lies outside every sensor: its column or row is negative; check the events"
-            )
-        extent = (int(events["x"].max()) + 1, int(events["y"].max()) + 1)
         if extent[0] <= self.sensor[0] and extent[1] <= self.sensor[1]:
             return self.sensor
         x, y = self.corner if x0 is None or y0 is None else (x0, y0)
@@ -149,15 +169,30 @@ class Reading:
 
     def presentations(
         self,
-        recordings: Iterable[Recording | Events],
-        labels: Sequence[int],
+        recordings: Iterable[Any],
+        labels: Any = None,
         *,
         x0: int | None = None,
         y0: int | None = None,
     ) -> SpikeSet:
-        """Labelled recordings, binned; see :meth:`bin`."""
-        rows = (self.bin(recording, x0=x0, y0=y0) for recording in recordings)
-        return SpikeSet.from_bins(rows, labels, self.layout, counts=self.counts)
+        """Labelled recordings in memory, read like this; see :meth:`rows`.
+
+        Args:
+            recordings: of events or bins, or pairs of one and its label; taken one at a time.
+            labels: of each, the number or the name of its class, where they do not come as pairs.
+            x0: the first column of the window, where it is another sensor or part.
+            y0: the first row.
+
+        Raises:
+            InputError: as :meth:`rows`; or a label is none.
+        """
+        from gemsnn.data.spikeset import SpikeSet  # which imports this module
+
+        each, labels = arrays.apart(recordings, labels)
+        rows = [self.rows(one, f"recording {n}", x0=x0, y0=y0) for n, one in enumerate(each)]
+        found, _ = arrays.classes_of(labels, self.names)
+        made = SpikeSet.from_bins(rows, found, self.layout, counts=self.counts)
+        return replace(made, names=self.names, reading=self)
 
     def check(self, spikes: SpikeSet) -> None:
         """Whether binned recordings can have been read like this.
@@ -194,6 +229,36 @@ class Reading:
                 f"the recordings do not fit the network: they have {', and '.join(differing)}; read them as its run "
                 "did (Model.reading, gemsnn evaluate RUN --data NAME --root FOLDER)"
             )
+
+
+def reading_of(
+    bins: BinSpec,
+    sensor: tuple[int, int],
+    layout: Layout,
+    names: tuple[str, ...] = (),
+    time_unit: TimeUnit = "us",
+) -> Reading:
+    """How recordings of a sensor became spikes of this layout with these bins, times in this unit.
+
+    A layout of another size than the bins' window is one whose sensor is not known; it is taken to be all of it.
+    """
+    (x0, y0, _, _), grid = bins.window(*sensor), bins.grid(*sensor)
+    if grid.cells != (layout.width, layout.height):
+        sensor, x0, y0 = (layout.width, layout.height), 0, 0
+        grid = Grid.whole(*sensor)
+    assert bins.steps is not None, "a data set has a number of bins"
+    names = names or tuple(str(label) for label in range(layout.classes))
+    return Reading(
+        layout,
+        bins.steps,
+        bins.counts,
+        bins.pad,
+        sensor,
+        (x0, y0),
+        names,
+        None if grid.is_whole else grid,
+        time_unit,
+    )
 
 
 def _check_corner(corner: Corner, window: tuple[int, int], sensor: tuple[int, int] | None) -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn.data import arrays as given
+from gemsnn.data import memory
+from gemsnn.data.binning import BinSpec, Polarity
+from gemsnn.data.packing import RawEvents, Source
+from gemsnn.data.readers.units import TimeUnit
+from gemsnn.data.reading import Reading, reading_of
 from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
@@ -40,6 +47,9 @@ class SpikeSet:
         tallies: int64 ``[n, 6]``, what became of each recording's events (the fields of
             :class:`gemsnn.data.tally.Tally`); ``None`` where it was not counted.
         names: the classes' names, ``C`` of them; ``None`` where they have none but their numbers.
+        reading: how they became bins, so that others can be read alike; ``None`` where they came as bins.
+        source: where their events come from, by their addresses, for what is done to those before they are binned
+            (:mod:`gemsnn.data.raw`); ``None`` where that is not known.
     """
 
     rows: SpikeRows
@@ -50,6 +60,8 @@ class SpikeSet:
     counts: bool = False
     tallies: NDArray[np.int64] | None = None
     names: tuple[str, ...] | None = None
+    reading: Reading | None = None
+    source: Source | RawEvents | None = None
 
     def __post_init__(self) -> None:
         """Check that the arrays fit one another, the classes and the inputs."""
@@ -84,11 +96,18 @@ class SpikeSet:
             raise InputError(f"tallies must have the shape {list(shape)}, not {list(self.tallies.shape)}")
         if self.names is not None and len(set(self.names)) != self.layout.classes:
             raise InputError(f"{self.layout.classes} classes need as many different names, not {self.names}")
+        if self.reading is not None and (self.reading.layout, self.reading.counts) != (
+            self.layout,
+            self.counts,
+        ):
+            raise InputError(
+                f"reading must be of the layout {self.layout} and its counts, not {self.reading}"
+            )
 
     @staticmethod
     def from_arrays(
         arrays: given.Arrays,
-        labels: Sequence[int] | Sequence[str] | NDArray[np.generic],
+        labels: given.Labels = None,
         *,
         bin_us: int,
         counts: bool = False,
@@ -97,10 +116,13 @@ class SpikeSet:
     ) -> SpikeSet:
         """Recordings from arrays of spikes, bin by bin.
 
+        They are taken one at a time, once, so they may come from a generator; what is kept of each are its spikes, two
+        bytes each.
+
         Args:
             arrays: ``[n, T, M]`` or ``[n, T, channels, height, width]``, or n recordings ``[T, M]`` or ``[T, channels,
-                height, width]`` of any lengths: 0 or 1 in each bin.
-            labels: the class of each, whole numbers from 0 on or texts.
+                height, width]`` of any lengths: 0 or 1 in each bin; or pairs of a recording and its label.
+            labels: the class of each, whole numbers from 0 on or texts; ``None`` where pairs have it.
             bin_us: the width of a bin in microseconds.
             counts: bins hold numbers of events, up to 255.
             names: of the classes, in their order, so that several sets have the same; by default, of texts, those
@@ -116,17 +138,74 @@ class SpikeSet:
         >>> len(some), some.names, some.layout.inputs
         (2, ('left', 'right'), 3)
         """
-        bins = given.bins_of(arrays)
-        channels, height, width = given.sheet_of(bins)
-        found, known = given.classes_of(labels, names)
-        if known is not None and classes not in (None, len(known)):
-            raise InputError(f"classes must be {len(known)}, one a name, or left out, not {classes}")
-        number = classes if known is None else len(known)
-        layout = Layout(
-            channels, height, width, max(found, default=0) + 1 if number is None else number, bin_us
-        )
-        made = SpikeSet.from_bins(given.in_order(bins), found, layout, counts=counts)
+        each, labels = given.apart(arrays, labels)
+        rows, sheet = given.rows_of(each)
+        found, known, number = given.numbered(labels, names, classes)
+        made = SpikeSet.from_bins(rows, found, Layout(*sheet, number, bin_us), counts=counts)
         return replace(made, names=known)
+
+    @staticmethod
+    def from_events(
+        events: Iterable[Any],
+        labels: given.Labels = None,
+        *,
+        bin_us: int,
+        sensor: tuple[int, int] | None = None,
+        steps: int | None = None,
+        crop: tuple[int, int, int, int] | None = None,
+        pool: int = 1,
+        polarity: Polarity = "two",
+        counts: bool = False,
+        pad: bool = True,
+        time_unit: TimeUnit = "us",
+        names: Sequence[str] | None = None,
+        classes: int | None = None,
+    ) -> SpikeSet:
+        """Recordings from events in memory, as tonic and others give them; a network that learns them reads others so.
+
+        Each is an array of events with named fields, in any order and type: ``x``, ``y``, ``t`` and ``p`` (other names
+        are known, see :mod:`gemsnn.data.memory`), 0 and 1, -1 and 1 or truth values for OFF and ON; a row of channels
+        needs no ``y``. Its time begins at its first event. A :class:`~gemsnn.data.events.Recording` of a
+        reader's, and an array of the dtype :data:`~gemsnn.data.events.EVENT`, keep their own.
+
+        They are taken one at a time, once. What is kept of each are its spikes, two bytes each, and its events, eight
+        bytes each, for augmentation; where ``sensor`` is not given, all events are held until the last has come.
+
+        Args:
+            events: the recordings; or pairs of a recording and its label.
+            labels: as in :meth:`from_arrays`.
+            bin_us: the width of a bin in microseconds.
+            sensor: width and height in pixels; by default what the recordings tell, or the extent of their events.
+            steps: bins of a presentation, longer recordings are cut; by default each is as long as its events last.
+            crop: the part to look at, ``(x0, y0, width, height)`` in pixels.
+            pool: pixels a side of the squares that share an input.
+            polarity: two channels (OFF, ON) a pixel, or ``"merged"`` into one.
+            counts: numbers of events, up to 255, instead of whether there was one.
+            pad: fill recordings that are shorter than ``steps`` with empty bins.
+            time_unit: of times whose field's name does not tell it, as ``t_ms`` does: ``us``, ``ms``, ``s`` or ``ns``.
+            names: see :meth:`from_arrays`.
+            classes: see :meth:`from_arrays`.
+
+        Raises:
+            InputError: a recording's fields or values are none of events, its times cannot be in this unit, it does not
+                fit the sensor, or the bins make nothing of the recordings.
+
+        >>> import numpy as np
+        >>> one = np.array([(7, 3, 0, 1), (2, 3, 1900, 0)], [("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", "i1")])
+        >>> some = SpikeSet.from_events([one, one[:1]], ["turn", "stop"], bin_us=1000, sensor=(8, 4))
+        >>> some.layout.inputs, [len(some.recording(i)) for i in range(2)]
+        (64, [2, 1])
+        """
+        spec = BinSpec(bin_us, steps, crop, polarity, counts, pad, pool)
+        each, labels = given.apart(events, labels)
+        held = memory.binned(each, spec, sensor=sensor, time_unit=time_unit)
+        for note in held.notes:
+            warnings.warn(note, stacklevel=2)
+        found, known, number = given.numbered(labels, names, classes)
+        size = held.raw.width, held.raw.height
+        made = SpikeSet.from_bins(held.rows, found, spec.layout(*size, number), counts=counts)
+        reading = reading_of(spec.settled(made.longest), size, made.layout, known or (), time_unit)
+        return replace(made, names=known, tallies=held.tallies, reading=reading, source=held.raw)
 
     @staticmethod
     def from_bins(
@@ -206,6 +285,11 @@ class SpikeSet:
             raise IndexError(f"position {position} of {len(self)} recordings")
         return position % len(self)
 
+    @property
+    def longest(self) -> int:
+        """Steps of the longest recording; of none, 1."""
+        return int(np.diff(self.starts).max(initial=1))
+
     def digest(self) -> str:
         """SHA-256 of all spikes and labels: equal where two sets hold the same recordings in the same order."""
         found = hashlib.sha256(self.rows.digest().encode())
@@ -269,7 +353,15 @@ class SpikeSet:
             lost = self.counts_per_input().sum(axis=1) - merged.counts_per_input().sum(axis=1)
             moved = np.array([[-(name == "kept") + (name == "capped") for name in Tally._fields]])
             tallies = tallies + lost[:, None] * moved
-        return replace(merged, address=self.address, tallies=tallies)
+        reading = None if self.reading is None else replace(self.reading, layout=layout)
+        return replace(
+            merged,
+            address=self.address,
+            tallies=tallies,
+            names=self.names,
+            reading=reading,
+            source=self.source,
+        )
 
 
 def interleaved(labels: Sequence[int]) -> list[int]:

@@ -23,7 +23,8 @@ def predict(
 
     Args:
         model: from :func:`gemsnn.fit` or :func:`gemsnn.load`.
-        recordings: :class:`gemsnn.Recordings`, or bare arrays ``[n, T, M]`` or ``[n, T, channels, height, width]``.
+        recordings: :class:`gemsnn.Recordings`, or bare arrays ``[n, T, M]`` or ``[n, T, channels, height, width]``; or
+            any iterable of such recordings or of arrays of events, taken one at a time, with or without labels.
         compartments: K, that vote.
         decoder: how they answer, ``votes`` or ``likelihood``; by default as they did in training.
         seed: of their noise; by default the training's.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gemsnn import kernels
-from gemsnn.data import datasets
+from gemsnn.data import datasets, raw
 from gemsnn.data.datasets import DataSpec
 from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet
@@ -29,7 +29,7 @@ from gemsnn.runs.recipes import RecipeName
 from gemsnn.scoring import evaluate, measure
 from gemsnn.scoring.answers import check_decoder
 from gemsnn.specs import fields as specs
-from gemsnn.types import AnyPath, PresentationSequence, Progress
+from gemsnn.types import AnyPath, Progress
 
 OF_DATA = frozenset(specs.declarations(DataSpec)) - {"warm_up"}
 """Settings of recordings; ``warm_up`` is a network's as much as theirs."""
@@ -52,7 +52,7 @@ def fit(
         validation: recordings on which the temperatures of the answers are fitted; without any, probabilities are the
             bare shares of the votes.
         recipe: the settings to begin with: ``best``, what has been measured to learn best, or ``paper``.
-        reading: how recordings of a sensor became bins, for a model that is to read others of it.
+        reading: how recordings of a sensor became bins, for a model that is to read others of it; by default theirs.
         progress: shows how far the training is: wraps an iterable, given its length and what its items are.
         **settings: any setting of ``gemsnn train``, by the name it has in a TOML file: ``epochs=10``, ``hidden=[256]``,
             ``compartments=1``, ``rule="gem"`` or a function or :class:`gemsnn.Rule` of your own, ``lr=0.001``,
@@ -73,20 +73,14 @@ def fit(
     torch.Size([8, 2])
     """
     chosen = _resolved(recipe, settings, refused=OF_DATA, why="fit is given its recordings")
-    shown: PresentationSequence | None = None
     if isinstance(recordings, Splits):
         validation = recordings.validation if validation is None else validation
-        shown = recordings.augmented(chosen.augment, chosen.train.seed, progress=progress)
-        recordings, reading = recordings.train, reading or recordings.reading
-    elif chosen.augment.is_on:
-        raise InputError(
-            f"{chosen.augment.on[0]} changes events before they are binned, and these recordings are bins; give a data "
-            "set (gemsnn.dataset), or leave it out"
-        )
+        recordings = recordings.train
+    shown = raw.learned(recordings, chosen.augment, chosen.train.seed, progress=progress)
     caution = config.caution(chosen)
     if caution is not None:
         warnings.warn(caution, stacklevel=2)
-    reading = reading or _reading_of(recordings)
+    reading = reading or recordings.reading or _reading_of(recordings)
     reading.check(recordings)
     held = recordings.select([]) if validation is None else validation
     if len(held):
@@ -108,7 +102,7 @@ def fit(
     learner, _ = train.fit(
         network,
         train.start(networks.init(network, seed), learning),
-        recordings if shown is None else shown,
+        shown,
         held,
         chosen.train,
         learning,
@@ -179,6 +173,5 @@ def _reading_of(recordings: SpikeSet) -> Reading:
     """How recordings were read of which nothing else is known: their own pixels are all there are."""
     layout = recordings.layout
     names = recordings.names or tuple(str(label) for label in range(layout.classes))
-    steps = int((recordings.starts[1:] - recordings.starts[:-1]).max()) if len(recordings) else 1
     sensor = (layout.width, layout.height)
-    return Reading(layout, steps, recordings.counts, False, sensor, (0, 0), names)
+    return Reading(layout, recordings.longest, recordings.counts, False, sensor, (0, 0), names)

@@ -156,7 +156,8 @@ class Model:
         """Answers to recordings that were read as the training read its own.
 
         Args:
-            recordings: :class:`gemsnn.Recordings`, or bare arrays as :meth:`gemsnn.Recordings.from_arrays` takes them.
+            recordings: :class:`gemsnn.Recordings`, or bare ones as :meth:`gemsnn.Recordings.from_arrays` and
+                :meth:`gemsnn.Recordings.from_events` take them; of pairs of a recording and its label, the recordings.
             compartments: K, that answer.
             decoder: how they answer; by default as they did in training.
             seed: of their noise; by default the training's.
@@ -267,9 +268,10 @@ class Model:
     def _read(self, recordings: SpikeSet | Arrays) -> SpikeSet:
         """Recordings that fit, of arrays with labels that mean nothing."""
         if not isinstance(recordings, SpikeSet):
-            layout, counts = self.reading.layout, self.reading.counts
-            bins = list(arrays.fitting(recordings, layout))
-            recordings = SpikeSet.from_bins(bins, [0] * len(bins), layout, counts=counts)
+            rows = [self.reading.rows(one, f"recording {n}") for n, one in enumerate(arrays.bare(recordings))]
+            recordings = SpikeSet.from_bins(
+                rows, [0] * len(rows), self.reading.layout, counts=self.reading.counts
+            )
         self.reading.check(recordings)
         return recordings
 

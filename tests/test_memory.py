@@ -1,0 +1,280 @@
+"""Recordings that lie in memory: events of any dtype, pairs and generators, against what files of the same give."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import gemsnn
+from gemsnn.data import datasets, memory
+from gemsnn.data.binning import BinSpec, bin_events
+from gemsnn.data.events import EVENT, Recording, make_events
+from gemsnn.data.packing import RawEvents
+
+SMALL = {"hidden": [4], "epochs": 2}
+TONIC = {
+    "NMNIST": [("x", "<i8"), ("y", "<i8"), ("t", "<i8"), ("p", "<i8")],
+    "DVSGesture": [("x", "<i2"), ("y", "<i2"), ("p", "?"), ("t", "<i8")],
+    "CIFAR10DVS": [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("p", "?")],
+    "prophesee": [("ts", "<u4"), ("x", "<u2"), ("y", "<u2"), ("pol", "<i2")],
+    "float": [("timestamp", "<f8"), ("x", "<u1"), ("y", "<f4"), ("polarity", "<i1")],
+}
+"""Fields as tonic's classes and others have them."""
+
+
+def columns(seed: int, count: int = 300, last: int = 40_000):
+    """Events in order, the first at a time that is not zero."""
+    draw = np.random.default_rng(seed)
+    t = np.sort(draw.integers(last // 60, last, count))
+    return {
+        "t": t,
+        "x": draw.integers(0, 12, count),
+        "y": draw.integers(0, 9, count),
+        "p": draw.integers(0, 2, count),
+    }
+
+
+def array(fields, dtype, *, signed: bool = False):
+    """The same events with the fields of another library."""
+    found = np.zeros(len(fields["t"]), dtype)
+    for name in found.dtype.names:
+        column = fields[name[0] if name[0] in "xyp" else "t"]
+        found[name] = 2 * column - 1 if name[0] == "p" and signed else column
+    return found
+
+
+def rebased(fields):
+    return make_events(fields["t"] - fields["t"][0], fields["x"], fields["y"], fields["p"])
+
+
+# -- events ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TONIC)
+def test_fields_of_any_order_and_type(name):
+    each = [columns(seed) for seed in range(4)]
+    signed = name in ("prophesee", "float")
+    given = [array(fields, TONIC[name], signed=signed) for fields in each]
+    found = gemsnn.Recordings.from_events(given, [0, 1, 0, 1], bin_us=1000, sensor=(13, 10), steps=35)
+    assert found.layout == (2, 10, 13, 2, 1000)
+    for position, fields in enumerate(each):
+        wanted = bin_events(rebased(fields), BinSpec(1000, 35), width=13, height=10)
+        np.testing.assert_array_equal(found.bins(position), wanted)
+
+
+def test_a_file_of_the_same_events_gives_the_same_bins(tmp_path):
+    """Whole, cropped and pooled, counted, with times in milliseconds, and each as long as it is."""
+    each = [columns(seed, last=30_000 + 3000 * seed) for seed in range(8)]
+    names = ["left", "right"] * 4
+    given = [array(fields, TONIC["NMNIST"]) for fields in each]
+    for number, (one, name) in enumerate(zip(given, names, strict=True)):
+        (tmp_path / "train" / name).mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / "train" / name / f"{number}.npy", one)
+    for how, settings in (
+        ({"steps": 30}, {"steps": 30}),
+        ({"steps": 45, "pad": False, "counts": True}, {"steps": 45, "pad": False, "counts": True}),
+        ({"steps": 9, "crop": (1, 2, 7, 5), "pool": 2}, {"steps": 9, "crop": "1,2,7x5", "pool": 2}),
+        ({"steps": 30, "polarity": "merged"}, {"steps": 30, "polarity": "merged"}),
+    ):
+        spec = datasets.DataSpec("events", tmp_path, bin_us=1500, sensor="12x9", validation=0.001, **settings)
+        splits = datasets.load(spec)
+        found = gemsnn.Recordings.from_events(given, names, bin_us=1500, sensor=(12, 9), **how)
+        assert found.names == splits.train.names
+        seen = 0
+        for part in splits.parts.values():  # in the order of classes
+            for position in range(len(part)):
+                wanted = part.bins(position)
+                same = [i for i in range(8) if np.array_equal(found.bins(i), wanted)]
+                assert [found.labels[i] for i in same] == [part.labels[position]]
+                seen += 1
+        assert seen == 8
+        assert found.reading == splits.reading
+
+
+def test_a_model_of_events_reads_others_alike():
+    each = [array(columns(seed), TONIC["NMNIST"]) for seed in range(6)]
+    recordings = gemsnn.Recordings.from_events(
+        each, [0, 1] * 3, bin_us=1000, sensor=(12, 9), steps=40, crop=(2, 1, 8, 6), pool=2
+    )
+    model = gemsnn.fit(recordings, **SMALL)
+    assert model.reading == recordings.reading
+    assert (model.reading.corner, model.reading.sensor, model.reading.steps) == ((2, 1), (12, 9), 40)
+    for position, one in enumerate(each):
+        np.testing.assert_array_equal(model.bin(one), recordings.bins(position))
+    bare = gemsnn.predict(model, (one for one in each), 5)
+    assert torch.equal(bare.probabilities, gemsnn.predict(model, recordings, 5).probabilities)
+    pairs = model.reading.presentations((one, label) for one, label in zip(each, ["0", "1"] * 3, strict=True))
+    assert pairs.digest() == recordings.digest()
+    assert gemsnn.score(model, pairs, 5) == gemsnn.score(model, recordings, 5)
+
+    online = gemsnn.OnlineLearner(
+        model.network, model.params, model.online(5), arrivals=model.reading.arrivals()
+    )
+    assert online.bins is not None
+    online.bins.begin(0)
+    answers = [answer for piece in np.array_split(rebased(columns(0)), 7) for answer in online.step(piece)]
+    for block in online.bins.finish(40):
+        answers += online.step(torch.from_numpy(block))
+    assert len(answers) == 40
+    assert torch.equal(answers[-1].votes, model.poll(each[:1], 5).votes[0, :, -1])
+
+
+def test_what_has_a_clock_keeps_it():
+    fields = columns(0)
+    events = make_events(*(fields[name] for name in "txyp"))
+    recording = Recording(events, 20, 10, "another", {})
+    for given, size in ((events, (12, 9)), (recording, (20, 10))):
+        found = gemsnn.Recordings.from_events([given], ["one"], bin_us=1000)
+        assert found.reading is not None
+        assert found.reading.sensor == size
+        wanted = bin_events(events, BinSpec(1000, None), width=size[0], height=size[1])
+        np.testing.assert_array_equal(found.bins(0), wanted)
+        np.testing.assert_array_equal(found.reading.bin(given), wanted)
+
+
+def test_the_sensor_is_what_all_events_need():
+    each = [array(columns(seed, count=5), TONIC["NMNIST"]) for seed in range(5)]
+    found = gemsnn.Recordings.from_events(iter(each), [0, 1, 0, 1, 0], bin_us=1000)
+    assert found.reading is not None
+    assert found.reading.sensor == (max(e["x"].max() for e in each) + 1, max(e["y"].max() for e in each) + 1)
+    assert found.tallies is not None
+    assert found.tallies.sum() == 25
+    row = np.array(
+        [(3, 0, 1), (6, 2000, 1)], [("x", "u2"), ("t", "i8"), ("p", "?")]
+    )  # a row of channels, as SHD's
+    of_row = gemsnn.Recordings.from_events([row], [0], bin_us=1000, polarity="merged")
+    assert of_row.layout == (1, 1, 7, 1, 1000)
+    assert np.argwhere(of_row.bins(0)).tolist() == [[0, 3], [2, 6]]
+
+
+def test_units_are_told_by_names_or_by_the_caller():
+    t = np.array([0, 5, 12])
+    one = {"x": [0, 1, 2], "y": [0, 0, 0], "p": [1, 1, 1]}
+
+    def bins(name, times, **how):
+        dtype = [(name, times.dtype), ("x", "i2"), ("y", "i2"), ("p", "i2")]
+        given = np.zeros(3, dtype)
+        given[name] = times
+        for field, column in one.items():
+            given[field] = column
+        found = gemsnn.Recordings.from_events([given], [0], bin_us=1000, **how)
+        assert found.reading is not None
+        np.testing.assert_array_equal(found.reading.bin(given), found.bins(0))  # whose unit travels with it
+        return found.bins(0).nonzero()[0].tolist()
+
+    assert bins("t_ms", t) == [0, 5, 12]
+    assert bins("t", t, time_unit="ms") == [0, 5, 12]
+    assert bins("t", 1000 * t) == [0, 5, 12]
+    assert bins("t", t / 1000, time_unit="s") == [0, 5, 12]
+    assert bins("t", 10**18 + 10**6 * t, time_unit="ns") == [0, 5, 12]
+    assert bins("t_ms", t, time_unit="s") == [0, 5, 12]
+    for times, said in (
+        (t / 1000, "recording 0: times have fractions, so they are no microseconds; give time_unit"),
+        (10**18 + t, "those of a clock in nanoseconds; give time_unit='ns'"),
+        (t, "all events lie in the first bin: the last comes after 12 microseconds, and a bin lasts 1000"),
+    ):
+        with pytest.raises(gemsnn.InputError, match=said):
+            bins("t", times)
+
+
+def test_disorder_is_mended_and_told():
+    fields = columns(0)
+    order = np.random.default_rng(0).permutation(300)
+    mixed = array(fields, TONIC["NMNIST"])[order]
+    with pytest.warns(
+        UserWarning, match=r"Recordings were mended while they were read: \d+ events out of order"
+    ):
+        found = gemsnn.Recordings.from_events([mixed], [0], bin_us=1000)
+    in_order = gemsnn.Recordings.from_events([array(fields, TONIC["NMNIST"])], [0], bin_us=1000)
+    np.testing.assert_array_equal(found.bins(0), in_order.bins(0))
+    bare = array(fields, [("x", "i2"), ("y", "i2"), ("t", "i8")])
+    with pytest.warns(UserWarning, match="There are no polarities: all events are taken as ON"):
+        gemsnn.Recordings.from_events([bare], [0], bin_us=1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gemsnn.Recordings.from_events([bare], [0], bin_us=1000, polarity="merged")
+
+
+ONE = array(columns(0), TONIC["NMNIST"])
+BACK = make_events(np.array([5000, 1]), *np.ones((3, 2), int))
+
+
+@pytest.mark.parametrize(
+    ("given", "labels", "more", "said"),
+    [
+        ([np.zeros((3, 4))], [0], {}, r"recording 0 must be an array of named fields, .* not an array of float64"),
+        (ONE, [0], {}, "recordings must be several, and this is one of events; give it in a list"),
+        ([ONE, ONE[["x", "y"]]], [0, 1], {}, "recording 1: the fields x, y are not those of events; name them t, x, y"),
+        ([ONE], [0], {"sensor": (5, 9)}, r"recording 0: an event at \(\d+, \d\) lies outside the sensor of 5 x 9"),
+        ([ONE], [0], {"crop": (0, 0, 99, 1)}, "does not fit a sensor of 12 x 9"),
+        ([ONE], [0], {"bin_us": 0}, "bin_us must be at least 1"),
+        ([ONE], [0], {"time_unit": "min"}, "time_unit must be us, ms, s or ns, not 'min'"),
+        ([ONE], [0, 1], {}, "labels must be as many as the 1 recordings"),
+        ([ONE], None, {}, "recording 0 comes without a label; give labels, or pairs"),
+        ([(ONE, 0), ONE], None, {}, "recording 1 comes without a label"),
+        ([], [], {}, "there are none"),
+        (7, [0], {}, "must be arrays or events, several of them, not int"),
+        ([BACK], [0], {}, "recording 0: times go backwards; sort the events by time first"),
+        ([ONE[:0]], [0], {}, "recordings have no spikes: 0 events in all"),
+        ([ONE], [0], {"crop": (11, 8, 1, 1), "steps": 1, "bin_us": 1}, "have no spikes: 300 events in all, 300 out"),
+        ([np.array([(1, 2, 3, 9), (1, 2, 9, 0)], TONIC["NMNIST"])], [0], {}, "recording 0: polarities must be 0 and 1"),
+        ([np.array([(-1, 2, 3, 1)], TONIC["NMNIST"])], [0], {}, "recording 0: x of events lies in -1 .. -1"),
+        ([np.array([(5, -1, 0, 1)], EVENT)], [0], {}, "recording 0: an event lies outside every sensor"),
+    ],
+)  # fmt: skip
+def test_events_that_are_none(given, labels, more, said):
+    with pytest.raises(gemsnn.InputError, match=said) as told:
+        gemsnn.Recordings.from_events(given, labels, **{"bin_us": 1000, **more})
+    assert "\n" not in str(told.value)
+
+
+def test_silence_among_others_is_a_recording():
+    found = gemsnn.Recordings.from_events([ONE, ONE[:0]], [0, 1], bin_us=1000, steps=30)
+    assert not found.bins(1).any()
+    model = gemsnn.fit(found, **SMALL)
+    assert gemsnn.predict(model, [ONE[:0]], 3).labels == (None,)
+
+
+def test_events_are_augmented():
+    """Learned with events moved before they are binned, as those of a data set are."""
+    each = [array(columns(seed), TONIC["NMNIST"]) for seed in range(6)]
+    recordings = gemsnn.Recordings.from_events(iter(each), [0, 1] * 3, bin_us=1000, sensor=(12, 9), steps=40)
+    source = recordings.source
+    assert isinstance(source, RawEvents)
+    for position in range(6):
+        np.testing.assert_array_equal(source.events(position), rebased(columns(position)))
+    some = recordings.select([4, 1])
+    still, moved = gemsnn.fit(some, **SMALL), gemsnn.fit(some, shift=3, **SMALL)
+    assert not torch.equal(still.params.bias, moved.params.bias)
+    again = gemsnn.Recordings.from_events(each, [0, 1] * 3, bin_us=1000, sensor=(12, 9), steps=40)
+    again = gemsnn.fit(again.select([4, 1]), shift=3, **SMALL)
+    assert torch.equal(again.params.bias, moved.params.bias)
+    merged = recordings.merged()
+    assert merged.reading is not None
+    np.testing.assert_array_equal(merged.reading.bin(each[2]), merged.bins(2))
+    gemsnn.fit(merged, flip=0.5, **SMALL)
+    with pytest.raises(gemsnn.InputError, match="swap_polarity has no effect where polarities are merged"):
+        gemsnn.fit(merged, swap_polarity=0.5, **SMALL)
+    bins = gemsnn.Recordings.from_arrays([recordings.bins(0)], [0], bin_us=1000)
+    with pytest.raises(gemsnn.InputError, match=r"shift changes events before they are binned.*from_events"):
+        gemsnn.fit(bins, shift=3, **SMALL)
+
+
+def test_a_model_of_events_is_one_file(tmp_path):
+    given = array(columns(0, last=40), [("t", "i4"), ("x", "i2"), ("y", "i2"), ("p", "?")])
+    recordings = gemsnn.Recordings.from_events([given], ["a"], bin_us=2000, time_unit="ms", pool=3)
+    model = gemsnn.fit(recordings, **SMALL)
+    model.save(tmp_path / "model")
+    loaded = gemsnn.load(tmp_path / "model")
+    assert loaded.reading == recordings.reading
+    np.testing.assert_array_equal(loaded.bin(given), recordings.bins(0))
+
+
+def test_an_event_of_nan_is_told_by_its_recording():
+    given = array(columns(0), TONIC["float"])
+    given["timestamp"][3] = np.nan
+    with pytest.raises(gemsnn.InputError, match="recording 7: t of event 3 is nan"):
+        memory.recording_of(given, "recording 7")
