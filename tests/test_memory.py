@@ -191,7 +191,7 @@ def test_disorder_is_mended_and_told():
     in_order = gemsnn.Recordings.from_events([array(fields, TONIC["NMNIST"])], [0], bin_us=1000)
     np.testing.assert_array_equal(found.bins(0), in_order.bins(0))
     bare = array(fields, [("x", "i2"), ("y", "i2"), ("t", "i8")])
-    with pytest.warns(UserWarning, match="There are no polarities: all events are taken as ON"):
+    with pytest.warns(UserWarning, match="Events have no polarities: all are taken as ON"):
         gemsnn.Recordings.from_events([bare], [0], bin_us=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -21,11 +21,14 @@ from gemsnn.data.events import EVENT, Events, Recording, mended
 from gemsnn.data.packing import RawEvents, pack
 from gemsnn.data.readers import columns, units
 from gemsnn.data.readers.columns import WANTED
+from gemsnn.data.readers.numpy_files import from_array
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.data.tally import Tally, total
 from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
+from gemsnn.specs import checks
 
+ALL_ON = "Events have no polarities: all are taken as ON."
 OWN_EVENTS = "an array of named fields, a Recording, or an array of the dtype EVENT"
 
 
@@ -59,11 +62,10 @@ def recording_of(given: Any, where: str, time_unit: TimeUnit = "us") -> Recordin
     units.check(time_unit, where)
     if isinstance(given, Recording):
         return given
-    array = np.asarray(given)
-    if array.dtype.names is None or array.ndim != 1:
-        raise InputError(
-            f"{where} must be {OWN_EVENTS}, not an array of {array.dtype} {list(array.shape)}; name the fields {WANTED}"
-        )
+    if not isinstance(given, np.ndarray) or given.dtype.names is None or given.ndim != 1:
+        found = checks.told(given) if isinstance(given, np.ndarray) else type(given).__name__
+        raise InputError(f"{where} must be {OWN_EVENTS}, not {found}; name the fields {WANTED}")
+    array: NDArray[Any] = given
     if array.dtype == EVENT:
         if np.any(np.diff(array["t"]) < 0):
             raise InputError(f"{where}: times go backwards; sort the events by time first")
@@ -75,11 +77,11 @@ def recording_of(given: Any, where: str, time_unit: TimeUnit = "us") -> Recordin
         )
     if not len(array):
         return Recording(np.empty(0, EVENT), 1, 1, "memory", {}, sensor_inferred=True)
-    picked: dict[columns.Role, NDArray[Any]] = {role: array[name] for role, name in found.columns.items()}
     unit = found.unit or time_unit
     if unit == "us":
-        _check_microseconds(picked["t"], where)
-    return columns.recording_of(picked, where, "memory", time_unit=unit)
+        _check_microseconds(array[found.columns["t"]], where)
+    recording = from_array(array, where, "memory", unit)
+    return recording._replace(notes=() if {"p", "channel"} & set(found.columns) else (ALL_ON,))
 
 
 def _check_microseconds(t: NDArray[Any], where: str) -> None:
@@ -164,9 +166,8 @@ def binned(
 
 
 def _notes(recording: Recording, spec: BinSpec) -> tuple[str, ...]:
-    """What its reading assumed; that the sensor is the events' extent is what was asked for."""
-    told = recording.notes[:-1]
-    return told if spec.channels == 2 else tuple(note for note in told if note != columns.ALL_ON)
+    """What its reading assumed, as far as it matters to these bins."""
+    return tuple(note for note in recording.notes if note != ALL_ON or spec.channels == 2)
 
 
 def _check_within(events: Events, sensor: tuple[int, int], where: str) -> None:

@@ -38,7 +38,6 @@ _SIDE = re.compile(r"@(\d{1,5})$")
 _WIRE = ("t", "x", "y", "on")
 _MANY = ("offsets", "starts", "trial_ids", "trials")
 WANTED = "t, x, y and p (or t and channel)"
-ALL_ON = "There are no polarities: all events are taken as ON."
 
 
 class Found(NamedTuple):
@@ -217,7 +216,7 @@ def recording_of(
     y = _places(columns["y"], "y", where) if "y" in columns else np.zeros(count, np.int64)
     on = _polarity(columns["p"], where) if "p" in columns else np.ones(count, bool)
     if "p" not in columns and "x" in columns:
-        notes += (ALL_ON,)
+        notes += ("The file has no polarities: all events are taken as ON.",)
     if (back := _far_back(since)) is not None:
         notes += (
             f"Events were sorted by time, some over {back / 1e6:.3g} s: check that the file holds one recording.",
