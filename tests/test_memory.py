@@ -5,14 +5,19 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import oracles
 import pytest
 import torch
 
 import gemsnn
+from gemsnn.commands.cli import main
 from gemsnn.data import datasets, memory
 from gemsnn.data.binning import BinSpec, bin_events
 from gemsnn.data.events import EVENT, Recording, make_events
 from gemsnn.data.packing import RawEvents
+from gemsnn.model import basis
+from gemsnn.model import network as networks
+from gemsnn.model.basis import BasisSpec
 
 SMALL = {"hidden": [4], "epochs": 2}
 TONIC = {
@@ -278,3 +283,192 @@ def test_an_event_of_nan_is_told_by_its_recording():
     given["timestamp"][3] = np.nan
     with pytest.raises(gemsnn.InputError, match="recording 7: t of event 3 is nan"):
         memory.recording_of(given, "recording 7")
+
+
+# -- spike trains ------------------------------------------------------------------------------------------
+
+
+def echoes(lengths=(6, 4, 9), seed=0):
+    """Two neurons that are to repeat two of three inputs, a bin later."""
+    draw = np.random.default_rng(seed)
+    spikes = [draw.random((n, 3)) < 0.4 for n in lengths]
+    return spikes, [np.vstack([np.zeros((1, 2), bool), each[:-1, :2]]) for each in spikes]
+
+
+def test_targets_are_held_beside_the_spikes():
+    spikes, targets = echoes()
+    found = gemsnn.Recordings.from_arrays(spikes, targets=targets, bin_us=1000)
+    assert (found.layout.classes, found.names, found.labels.tolist()) == (2, None, [0, 0, 0])
+    pairs = gemsnn.Recordings.from_arrays(zip(spikes, targets, strict=True), bin_us=1000)
+    assert pairs.digest() == found.digest()
+    others = gemsnn.Recordings.from_arrays(spikes, targets=[*targets[:2], ~targets[2]], bin_us=1000)
+    assert others.digest() != found.digest()
+    for position, (one, target) in enumerate(zip(spikes, targets, strict=True)):
+        np.testing.assert_array_equal(found[position].spikes.numpy(), one)
+        np.testing.assert_array_equal(found[position].target.numpy(), target)
+    assert found[-1].target.shape == (9, 2)
+    some = found.select([2, 0])
+    assert [len(some.target(n)) for n in range(2)] == [9, 6]
+    np.testing.assert_array_equal(some[0].target.numpy(), targets[2])
+    targets = np.eye(3, dtype=int)[[0, 1]][:, None].repeat(3, 1)  # [n, T, V]
+    whole = gemsnn.Recordings.from_arrays(np.ones((2, 3, 2, 4, 5), bool), targets=targets, bin_us=5)
+    assert whole.merged().target(1).tolist() == [[0, 1, 0]] * 3
+
+
+TINY = {"topology": "layered", "epochs": 30, "lr": 0.1, "memory": 3, "basis_count": 2, "dtype": "float64"}
+
+
+def test_spike_trains_are_as_likely_as_they_are_by_hand():
+    """Without hidden neurons nothing is drawn: ``u = bias + sum_m sum_d sum_l w f_l(d) s[t - d]``."""
+    spikes, targets = echoes((6, 4))
+    recordings = gemsnn.Recordings.from_arrays(spikes, targets=targets, bin_us=1000)
+    model = gemsnn.fit(recordings, hidden=[], **TINY)
+    leaves = {name: leaf.numpy() for name, leaf in networks.named(model.network, model.params).items()}
+    weight, taps = leaves["weights.inputs->output"], basis.bank(BasisSpec(count=2, taps=3)).numpy()
+    assert (weight.shape, taps.shape) == ((2, 3, 2), (2, 3))
+    wanted = []
+    for one, target in zip(spikes, targets, strict=True):
+        total = 0.0
+        for t in range(len(one)):
+            u = leaves["bias.output"].copy()
+            for lag in range(1, min(t, 3) + 1):
+                u += np.einsum("vml,m,l->v", weight, one[t - lag].astype(float), taps[:, lag - 1])
+            chance = 1 / (1 + np.exp(-u))
+            total += np.log(np.where(target[t], chance, 1 - chance)).sum()
+        wanted.append(total)
+    assert model.log_likelihood(recordings, 1)[:, 0].tolist() == pytest.approx(wanted, rel=1e-9)
+
+
+def test_spike_trains_are_as_likely_as_enumeration_says():
+    spikes, targets = echoes((4, 3))
+    recordings = gemsnn.Recordings.from_arrays(spikes, targets=targets, bin_us=1000)
+    model = gemsnn.fit(recordings, hidden=[1], feedback_count=1, **TINY)
+    wanted = torch.stack([oracles.log_likelihood(model.network, model.params, row) for row in recordings])
+    weights = model.log_likelihood(recordings, 4000)
+    ratio = (weights - wanted.detach()[:, None]).exp()  # of mean 1
+    error = ratio.std(1) / 4000**0.5
+    assert ((ratio.mean(1) - 1).abs() < 5 * error).all()  # fails by chance once in a million
+    assert (error < 0.05).all()
+
+
+def test_spike_trains_are_learned_and_generated():
+    """A repetition is learned nearly whole: what is drawn spikes where the target does."""
+    draw = np.random.default_rng(1)
+    spikes = draw.random((6, 25, 3)) < 0.3
+    targets = np.concatenate([np.zeros((6, 1, 2), bool), spikes[:, :-1, :2]], 1)
+    recordings = gemsnn.Recordings.from_arrays(spikes, targets=targets, bin_us=1000)
+    how = {"hidden": [], "topology": "layered", "lr": 0.5, "memory": 3, "basis_count": 3}
+    model = gemsnn.fit(recordings, epochs=60, **how)
+    chosen = model.settings
+    assert (chosen.network.output, chosen.data.warm_up) == ("independent", 0.0)
+    assert chosen.network.visible_rate == targets.mean()
+    bias = gemsnn.fit(recordings, epochs=1, **{**how, "lr": 1e-12}).params.bias
+    torch.testing.assert_close(bias, torch.logit(torch.full_like(bias, targets.mean())), atol=1e-5, rtol=0)
+
+    before = gemsnn.fit(recordings, epochs=1, **how).log_likelihood(recordings, 1).mean()
+    after = model.log_likelihood(recordings, 1).mean()
+    assert after > -2 > -20 > before
+    found = model.generate(recordings, 7)
+    assert found.spikes.shape == (6, 7, 25, 2)
+    assert found.spikes.dtype == torch.uint8
+    torch.testing.assert_close(found.rate, found.spikes.double().mean(1).float())
+    assert np.abs(found.rate.numpy() - targets).mean() < 0.03
+    assert torch.equal(model.generate(spikes, 7).spikes, found.spikes)  # which targets do not matter to
+    assert torch.equal(model.generate(recordings, 3).spikes, found.spikes[:, :3])
+
+
+def test_recordings_of_unequal_length_are_generated_to_their_ends():
+    spikes, targets = echoes()
+    model = gemsnn.fit(gemsnn.Recordings.from_arrays(spikes, targets=targets, bin_us=1000), **SMALL)
+    found = model.generate(iter(spikes), 40)
+    assert found.spikes.shape == (3, 40, 9, 2)
+    assert found.length.tolist() == [6, 4, 9]
+    for one, length in zip(found.spikes, (6, 4, 9), strict=True):
+        assert not one[:, length:].any()
+        assert one[:, :length].any()
+    alone = model.generate([spikes[0]], 40)
+    assert torch.equal(alone.spikes[0], found.spikes[0, :, :6])
+
+
+def test_a_model_of_spike_trains_is_one_file_and_gives_no_answers(tmp_path, capsys):
+    spikes, targets = echoes()
+    recordings = gemsnn.Recordings.from_arrays(spikes, targets=targets, bin_us=1000)
+    model = gemsnn.fit(recordings, **SMALL)
+    model.save(tmp_path / "model")
+    loaded = gemsnn.load(tmp_path / "model")
+    assert loaded.facts == model.facts
+    assert loaded.reading.outputs == "spike trains"
+    assert torch.equal(loaded.generate(spikes, 3).spikes, model.generate(spikes, 3).spikes)
+    assert torch.equal(loaded.log_likelihood(recordings, 3), model.log_likelihood(recordings, 3))
+    pairs = list(zip(spikes, targets, strict=True))
+    assert torch.equal(loaded.log_likelihood(pairs, 3), model.log_likelihood(recordings, 3))
+    for ask in (
+        lambda: gemsnn.predict(loaded, recordings),
+        lambda: gemsnn.predict(loaded, spikes),
+        lambda: gemsnn.score(loaded, recordings),
+        lambda: loaded.poll(spikes),
+        lambda: loaded.online(),
+    ):
+        with pytest.raises(
+            gemsnn.InputError, match="was taught spike trains and no classes, so it has no answers"
+        ):
+            ask()
+    for words in (["evaluate", str(tmp_path / "model"), "--data", "nmnist", "--root", str(tmp_path)],
+                  ["stream", "--model", str(tmp_path / "model"), "--input", "-"]):  # fmt: skip
+        assert main(words) == 2
+        assert "taught spike trains and no classes" in capsys.readouterr().err
+    classed = gemsnn.Recordings.from_arrays(spikes, [0, 1, 0], bin_us=1000)
+    with pytest.raises(
+        gemsnn.InputError, match="have classes to learn where the network was trained on spike trains"
+    ):
+        loaded.log_likelihood(classed)
+    of_classes = gemsnn.fit(classed, **SMALL)
+    with pytest.raises(
+        gemsnn.InputError, match="have spike trains to learn where the network was trained on classes"
+    ):
+        gemsnn.predict(of_classes, recordings)
+    assert of_classes.generate(classed, 3).spikes.shape == (3, 3, 9, 2)
+
+
+SPIKES, TARGETS = echoes()
+
+
+@pytest.mark.parametrize(
+    ("given", "more", "said"),
+    [
+        (SPIKES, {"targets": TARGETS[:2]}, "targets must be as many as the 3 recordings, not 2"),
+        (SPIKES, {"targets": TARGETS[::-1]}, r"target 0 must be \[6, 2\], a row for each bin"),
+        (SPIKES, {"targets": [*TARGETS[:2], TARGETS[2][:, :1]]}, r"target 2 must be \[9, 2\].*not \[9, 1\]"),
+        (SPIKES, {"targets": [each + each.astype(int) for each in TARGETS]}, r"target 0 must be an array \[T, V\]"),
+        (SPIKES, {"targets": TARGETS, "labels": [0, 1, 2]}, "targets say what is learned, and so do labels"),
+        (SPIKES, {"targets": TARGETS, "classes": 2}, "names and classes have no effect with targets"),
+        ([(SPIKES[0], TARGETS[0]), (SPIKES[1], 1)], {}, "target 1 must be an array"),
+        ([(SPIKES[0], 1), (SPIKES[1], TARGETS[1])], {}, "target 0 must be an array"),
+    ],
+)  # fmt: skip
+def test_targets_that_are_none(given, more, said):
+    with pytest.raises(gemsnn.InputError, match=said):
+        gemsnn.Recordings.from_arrays(given, bin_us=1000, **more)
+    events = [(ONE, np.zeros((3, 2), int))]
+    with pytest.raises(
+        gemsnn.InputError, match=r"labels must be whole numbers or texts.*and some are arrays"
+    ):
+        gemsnn.Recordings.from_events(events, bin_us=1000)
+
+
+def test_settings_that_spike_trains_do_not_take():
+    recordings = gemsnn.Recordings.from_arrays(SPIKES, targets=[each[:, :2] for each in SPIKES], bin_us=1000)
+    for settings, said in (
+        ({"votes": 3}, "votes has no effect here: a network of spike trains gives no answers; leave it out"),
+        ({"decoder": "likelihood"}, "decoder has no effect here"),
+        ({"validation": recordings}, "validation has no effect with targets"),
+        ({"output": "winner-take-all"}, "targets have up to 2 spikes in a bin, and neurons that compete"),
+        ({"shift": 1}, "shift changes events before they are binned"),
+    ):
+        with pytest.raises(gemsnn.InputError, match=said):
+            gemsnn.fit(recordings, **SMALL, **settings)
+    one = [target & (np.arange(2) == 0) for target in TARGETS]
+    alone = gemsnn.Recordings.from_arrays(SPIKES, targets=one, bin_us=1000)
+    model = gemsnn.fit(alone, output="winner-take-all", warm_up=0.25, **SMALL)
+    assert model.settings.data.warm_up == 0.25
+    assert model.settings.network.visible_rate == pytest.approx(np.concatenate(one).mean())

@@ -49,8 +49,8 @@ def bare(recordings: Any) -> Iterator[Any]:
 
 
 def is_pair(given: Any) -> bool:
-    """Whether this is a recording with its label."""
-    return type(given) in (tuple, list) and len(given) == 2 and dimensions(given[1]) == 0
+    """Whether this is a recording with its label, or with its target ``[T, V]``."""
+    return type(given) in (tuple, list) and len(given) == 2 and dimensions(given[1]) in (0, 2)
 
 
 def dimensions(given: Any) -> int:
@@ -58,14 +58,21 @@ def dimensions(given: Any) -> int:
     return getattr(given, "ndim", 1 if isinstance(given, Sequence) and not isinstance(given, str) else 0)
 
 
-def apart(recordings: Any, labels: Any) -> tuple[Iterator[Any], Any]:
-    """Recordings one by one, and their labels: those that are given, or what pairs hold, known once they are through.
+def apart(recordings: Any, taught: Any) -> tuple[Iterator[Any], Any]:
+    """Recordings one by one, and what they are taught: what is given, or what pairs hold, once they are through.
+
+    Args:
+        recordings: or pairs of a recording and its label or target.
+        taught: labels; ``None`` where they come in pairs.
+
+    Returns:
+        The recordings, and the labels, or as :class:`~gemsnn.rows.SpikeRows` the targets.
 
     Raises:
-        InputError: there are no labels, and a recording comes without one.
+        InputError: nothing is given, and a recording comes alone.
     """
-    if labels is not None:
-        return items(recordings), labels if hasattr(labels, "__len__") else list(labels)
+    if taught is not None:
+        return items(recordings), taught if hasattr(taught, "__len__") else list(taught)
     found: list[Any] = []
 
     def each() -> Iterator[Any]:
@@ -74,10 +81,39 @@ def apart(recordings: Any, labels: Any) -> tuple[Iterator[Any], Any]:
                 raise InputError(
                     f"recording {position} comes without a label; give labels, or pairs of a recording and its label"
                 )
-            found.append(np.asarray(item[1])[()])
+            label = item[1]
+            trained = dimensions(label) == 2
+            found.append(train_of(label, f"target {position}") if trained else np.asarray(label)[()])
             yield item[0]
 
     return each(), found
+
+
+def trains_of(targets: Any) -> list[SpikeRows]:
+    """Targets held sparsely, ``[T, V]`` each, taken one at a time; those that are already stay.
+
+    Raises:
+        InputError: see :func:`train_of`.
+    """
+    return [
+        each if isinstance(each, SpikeRows) else train_of(each, f"target {position}")
+        for position, each in enumerate(items(targets))
+    ]
+
+
+def train_of(given: Any, where: str) -> SpikeRows:
+    """What output neurons are to spike, ``[T, V]``.
+
+    Raises:
+        InputError: it has another number of dimensions, or holds what is neither 0 nor 1.
+    """
+    bins = bins_of(given, where)
+    if bins.ndim != 2 or bins.max() > 1:
+        raise InputError(
+            f"{where} must be an array [T, V] of 0 and 1, what each output neuron is to do in each bin, not "
+            f"{list(bins.shape)} of numbers up to {bins.max()}"
+        )
+    return SpikeRows.of(bins)
 
 
 def rows_of(recordings: Iterable[Any]) -> tuple[list[SpikeRows], Sheet]:
@@ -173,6 +209,8 @@ def classes_of(labels: Any, names: Sequence[str] | None) -> tuple[list[int], tup
     Raises:
         InputError: they are neither, or a text is no name.
     """
+    if any(isinstance(label, SpikeRows) for label in labels):
+        raise InputError("labels must be whole numbers or texts, one a recording, and some are arrays")
     given = np.asarray(labels)
     if given.ndim != 1:
         raise InputError(f"labels must be one a recording, [n], not {list(given.shape)}")

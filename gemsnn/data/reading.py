@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gemsnn.data.spikeset import SpikeSet
 
 Corner = tuple[int, int]
+Outputs = Literal["classes", "spike trains"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Reading:
         names: the classes' names.
         grid: how the pixels of the window become the layout's; by default each is one.
         time_unit: of times in arrays of events that do not tell it.
+        outputs: what the visible neurons are taught: the class of a recording, or each a spike train of its own; then
+            the layout's classes are these neurons.
     """
 
     layout: Layout
@@ -52,6 +55,7 @@ class Reading:
     names: tuple[str, ...]
     grid: Grid | None = None
     time_unit: TimeUnit = "us"
+    outputs: Outputs = "classes"
 
     def __post_init__(self) -> None:
         """Check the fields, and that they fit one another."""
@@ -170,7 +174,7 @@ class Reading:
     def presentations(
         self,
         recordings: Iterable[Any],
-        labels: Any = None,
+        labels: arrays.Labels = None,
         *,
         x0: int | None = None,
         y0: int | None = None,
@@ -178,8 +182,9 @@ class Reading:
         """Labelled recordings in memory, read like this; see :meth:`rows`.
 
         Args:
-            recordings: of events or bins, or pairs of one and its label; taken one at a time.
-            labels: of each, the number or the name of its class, where they do not come as pairs.
+            recordings: of events or bins, or pairs of one and its label (or target, where spike trains are learned);
+                taken one at a time.
+            labels: of each, the number or the name of its class, where they do not come as pairs; or the targets.
             x0: the first column of the window, where it is another sensor or part.
             y0: the first row.
 
@@ -188,9 +193,12 @@ class Reading:
         """
         from gemsnn.data.spikeset import SpikeSet  # which imports this module
 
-        each, labels = arrays.apart(recordings, labels)
+        each, taught = arrays.apart(recordings, labels)
         rows = [self.rows(one, f"recording {n}", x0=x0, y0=y0) for n, one in enumerate(each)]
-        found, _ = arrays.classes_of(labels, self.names)
+        if self.outputs == "spike trains":
+            trains = arrays.trains_of(taught)
+            return SpikeSet.from_bins(rows, None, self.layout, counts=self.counts, targets=trains)
+        found, _ = arrays.classes_of(taught, self.names)
         made = SpikeSet.from_bins(rows, found, self.layout, counts=self.counts)
         return replace(made, names=self.names, reading=self)
 
@@ -213,6 +221,9 @@ class Reading:
                 else ("numbers of events", "binary bins")
             )
             differing.append(f"{has} where the network was trained on {wants}")
+        taught = "classes" if spikes.targets is None else "spike trains"
+        if taught != self.outputs:
+            differing.append(f"{taught} to learn where the network was trained on {self.outputs}")
         lengths = np.diff(spikes.starts)
         if len(lengths) and lengths.max() > self.steps:
             differing.append(f"up to {lengths.max()} bins where the network was trained on {self.steps}")

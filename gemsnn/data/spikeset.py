@@ -7,13 +7,13 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn.data import arrays as given
-from gemsnn.data import memory
+from gemsnn.data import memory, set_checks
 from gemsnn.data.binning import BinSpec, Polarity
 from gemsnn.data.packing import RawEvents, Source
 from gemsnn.data.readers.units import TimeUnit
@@ -23,6 +23,9 @@ from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
 from gemsnn.specs import checks
 from gemsnn.types import Layout, Presentation, class_target
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SPARSE = "rows:"
 """What digests of recordings begin with that are held sparsely."""
@@ -40,7 +43,7 @@ class SpikeSet:
     Attributes:
         rows: the inputs that spiked at each step, of all recordings one after the other.
         starts: int64 ``[n + 1]``; recording ``i`` is rows ``starts[i] .. starts[i + 1]``.
-        labels: int64 ``[n]``.
+        labels: int64 ``[n]``; 0 where there are ``targets``.
         address: int64 ``[n]``, each presentation's own number, which addresses its noise.
         layout: the inputs and classes.
         counts: whether bins hold numbers of events.
@@ -50,6 +53,9 @@ class SpikeSet:
         reading: how they became bins, so that others can be read alike; ``None`` where they came as bins.
         source: where their events come from, by their addresses, for what is done to those before they are binned
             (:mod:`gemsnn.data.raw`); ``None`` where that is not known.
+        targets: what each of the V output neurons is to do at each step of ``rows``, where they are to learn spike
+            trains; the classes of the layout are then those neurons. ``None`` where they are to learn the labels, by
+            :func:`~gemsnn.types.class_target`.
     """
 
     rows: SpikeRows
@@ -62,47 +68,12 @@ class SpikeSet:
     names: tuple[str, ...] | None = None
     reading: Reading | None = None
     source: Source | RawEvents | None = None
+    targets: SpikeRows | None = None
 
     def __post_init__(self) -> None:
         """Check that the arrays fit one another, the classes and the inputs."""
         checks.fields(self)
-        count = len(self.labels)
-        for name, shape in (("labels", (count,)), ("address", (count,)), ("starts", (count + 1,))):
-            found = getattr(self, name).shape
-            if found != shape:
-                raise InputError(
-                    f"{name} must have the shape {list(shape)} for {count} labels, not {list(found)}"
-                )
-        if self.rows.inputs != self.layout.inputs:
-            raise InputError(
-                f"rows must be of the {self.layout.inputs} inputs of the layout, not of {self.rows.inputs}"
-            )
-        if not self.counts and self.rows.counts is not None:
-            raise InputError("rows must not hold numbers of events unless counts is set")
-        if self.starts[0] != 0 or self.starts[-1] != len(self.rows) or np.any(np.diff(self.starts) < 1):
-            raise InputError(
-                f"starts must rise from 0 to the {len(self.rows)} steps of rows, a step or more a recording"
-            )
-        if count and not (self.labels.min() >= 0 and self.labels.max() < self.layout.classes):
-            worst = self.labels.max() if self.labels.max() >= self.layout.classes else self.labels.min()
-            raise InputError(
-                f"labels must lie in 0 .. {self.layout.classes - 1}: the label {worst} is out of range"
-            )
-        if count and self.address.min() < 0:
-            raise InputError(f"address must not be negative, and {self.address.min()} is")
-
-        shape = (len(self.labels), len(Tally._fields))
-        if self.tallies is not None and self.tallies.shape != shape:
-            raise InputError(f"tallies must have the shape {list(shape)}, not {list(self.tallies.shape)}")
-        if self.names is not None and len(set(self.names)) != self.layout.classes:
-            raise InputError(f"{self.layout.classes} classes need as many different names, not {self.names}")
-        if self.reading is not None and (self.reading.layout, self.reading.counts) != (
-            self.layout,
-            self.counts,
-        ):
-            raise InputError(
-                f"reading must be of the layout {self.layout} and its counts, not {self.reading}"
-            )
+        set_checks.check(self)
 
     @staticmethod
     def from_arrays(
@@ -110,6 +81,7 @@ class SpikeSet:
         labels: given.Labels = None,
         *,
         bin_us: int,
+        targets: given.Arrays = None,
         counts: bool = False,
         names: Sequence[str] | None = None,
         classes: int | None = None,
@@ -121,9 +93,11 @@ class SpikeSet:
 
         Args:
             arrays: ``[n, T, M]`` or ``[n, T, channels, height, width]``, or n recordings ``[T, M]`` or ``[T, channels,
-                height, width]`` of any lengths: 0 or 1 in each bin; or pairs of a recording and its label.
-            labels: the class of each, whole numbers from 0 on or texts; ``None`` where pairs have it.
+                height, width]`` of any lengths: 0 or 1 in each bin; or pairs of a recording and its label or target.
+            labels: the class of each, whole numbers from 0 on or texts.
             bin_us: the width of a bin in microseconds.
+            targets: in place of labels, what V output neurons are to spike while they are shown each: ``[n, T, V]``, or
+                n arrays ``[T, V]`` of 0 and 1, each as long as its recording.
             counts: bins hold numbers of events, up to 255.
             names: of the classes, in their order, so that several sets have the same; by default, of texts, those
                 that occur, sorted.
@@ -137,9 +111,23 @@ class SpikeSet:
         >>> some = SpikeSet.from_arrays(spikes, ["left", "right"], bin_us=1000)
         >>> len(some), some.names, some.layout.inputs
         (2, ('left', 'right'), 3)
+        >>> echo = SpikeSet.from_arrays(spikes, targets=spikes[:, :, :2], bin_us=1000)
+        >>> echo[0].target.shape
+        torch.Size([5, 2])
         """
-        each, labels = given.apart(arrays, labels)
+        if targets is not None and labels is not None:
+            raise InputError("targets say what is learned, and so do labels; give one of them")
+        each, taught = given.apart(arrays, labels if targets is None else targets)
         rows, sheet = given.rows_of(each)
+        if targets is not None or any(isinstance(one, SpikeRows) for one in taught):
+            if names is not None or classes is not None:
+                raise InputError(
+                    "names and classes have no effect with targets, which are of no class; leave them out"
+                )
+            trains = given.trains_of(taught)
+            layout = Layout(*sheet, trains[0].inputs if trains else 1, bin_us)
+            return SpikeSet.from_bins(rows, None, layout, counts=counts, targets=trains)
+        labels = taught
         found, known, number = given.numbered(labels, names, classes)
         made = SpikeSet.from_bins(rows, found, Layout(*sheet, number, bin_us), counts=counts)
         return replace(made, names=known)
@@ -209,37 +197,32 @@ class SpikeSet:
 
     @staticmethod
     def from_bins(
-        bins: Iterable[NDArray[np.uint8] | SpikeRows], labels: Sequence[int], layout: Layout, *, counts: bool
+        bins: Iterable[NDArray[np.uint8] | SpikeRows],
+        labels: Sequence[int] | None,
+        layout: Layout,
+        *,
+        counts: bool,
+        targets: Sequence[SpikeRows] | None = None,
     ) -> SpikeSet:
         """Recordings, densely uint8 ``[T, M]`` or as rows, taken one at a time, so that dense they never coexist.
 
         Args:
             bins: the recordings; 0 or 1 in each bin, but with ``counts`` any number up to 255.
-            labels: their classes, as many.
+            labels: their classes, as many; ``None`` with targets.
             layout: the inputs and classes.
             counts: whether bins hold numbers of events.
+            targets: what output neurons are to spike, as many, each as long as its recording.
 
         Raises:
-            InputError: a recording has the wrong type, shape or range, or the labels do not fit.
+            InputError: a recording has the wrong type, shape or range, or the labels or targets do not fit.
         """
-        rows: list[SpikeRows] = []
-        for spikes in bins:
-            if isinstance(spikes, SpikeRows):
-                found = spikes
-            elif isinstance(spikes, np.ndarray) and spikes.dtype == np.uint8 and spikes.ndim == 2:
-                found = SpikeRows.of(spikes)
-            else:
-                raise InputError(f"recording {len(rows)} of bins must be an array of uint8 [T, M]")
-            if found.inputs != layout.inputs:
-                raise InputError(
-                    f"recording {len(rows)} of bins has {found.inputs} inputs where {layout.inputs} are expected"
-                )
-            if not counts and found.counts is not None:
-                raise InputError(
-                    f"recording {len(rows)} of bins holds {found.sizes.max()} in a bin; "
-                    "bins are 0 or 1 unless counts is set"
-                )
-            rows.append(found)
+        rows = [
+            set_checks.rows_of(spikes, position, layout, counts=counts)
+            for position, spikes in enumerate(bins)
+        ]
+        if targets is not None:
+            set_checks.check_targets(targets, rows, layout.classes)
+        labels = [0] * len(rows) if labels is None else labels
         if len(labels) != len(rows):
             raise InputError(
                 f"labels must be as many as the {len(rows)} recordings of bins, not {len(labels)}"
@@ -253,6 +236,7 @@ class SpikeSet:
             address=np.arange(len(rows), dtype=np.int64),
             layout=layout,
             counts=counts,
+            targets=None if targets is None else SpikeRows.join(targets, layout.classes),
         )
 
     def __len__(self) -> int:
@@ -269,11 +253,19 @@ class SpikeSet:
         return self.rows.part(int(self.starts[position]), int(self.starts[position + 1]))
 
     def __getitem__(self, position: int) -> Presentation:
-        """One presentation, with the target :func:`~gemsnn.types.class_target`."""
+        """One presentation."""
         position = self._place(position)
-        spikes, label = self.recording(position), int(self.labels[position])
-        target = class_target(label, len(spikes), self.layout.classes)
-        return Presentation(spikes, target, label, int(self.address[position]))
+        label, address = int(self.labels[position]), int(self.address[position])
+        return Presentation(self.recording(position), self.target(position), label, address)
+
+    def target(self, position: int) -> Tensor:
+        """What the visible neurons should do in one recording, uint8 ``[T, V]``."""
+        import torch
+
+        low, high = (int(self.starts[self._place(position) + end]) for end in (0, 1))
+        if self.targets is not None:
+            return torch.from_numpy(self.targets.part(low, high).dense())
+        return class_target(int(self.labels[position]), high - low, self.layout.classes)
 
     def _place(self, position: int) -> int:
         """A position from 0 on; negative ones count from the end.
@@ -293,6 +285,8 @@ class SpikeSet:
     def digest(self) -> str:
         """SHA-256 of all spikes and labels: equal where two sets hold the same recordings in the same order."""
         found = hashlib.sha256(self.rows.digest().encode())
+        if self.targets is not None:
+            found.update(self.targets.digest().encode())
         for part in (self.starts, self.labels, self.address):
             found.update(np.ascontiguousarray(part).data)
         return f"{SPARSE}{found.hexdigest()}"
@@ -321,6 +315,10 @@ class SpikeSet:
             raise InputError(f"positions must be those of {len(self)} recordings ({error})") from None
         lengths = self.starts[chosen + 1] - self.starts[chosen]
         rows = [self.recording(i) for i in chosen.tolist()]
+        targets = self.targets
+        if targets is not None:
+            trains = [targets.part(int(self.starts[i]), int(self.starts[i + 1])) for i in chosen.tolist()]
+            targets = SpikeRows.join(trains, self.layout.classes)
         return replace(
             self,
             rows=SpikeRows.join(rows, self.layout.inputs, counts=self.counts),
@@ -328,6 +326,7 @@ class SpikeSet:
             labels=self.labels[chosen],
             address=self.address[chosen],
             tallies=None if self.tallies is None else self.tallies[chosen],
+            targets=targets,
         )
 
     def first(self, count: int) -> SpikeSet:
@@ -354,14 +353,7 @@ class SpikeSet:
             moved = np.array([[-(name == "kept") + (name == "capped") for name in Tally._fields]])
             tallies = tallies + lost[:, None] * moved
         reading = None if self.reading is None else replace(self.reading, layout=layout)
-        return replace(
-            merged,
-            address=self.address,
-            tallies=tallies,
-            names=self.names,
-            reading=reading,
-            source=self.source,
-        )
+        return replace(self, rows=merged.rows, layout=layout, tallies=tallies, reading=reading)
 
 
 def interleaved(labels: Sequence[int]) -> list[int]:

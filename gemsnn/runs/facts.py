@@ -16,7 +16,7 @@ import msgspec
 
 from gemsnn.data.grid import Grid
 from gemsnn.data.readers.units import TimeUnit
-from gemsnn.data.reading import Reading, reading_of
+from gemsnn.data.reading import Outputs, Reading, reading_of
 from gemsnn.data.sets.catalogue import CATALOGUE
 from gemsnn.errors import InputError
 from gemsnn.runs.config import Settings
@@ -90,9 +90,10 @@ class _Written(msgspec.Struct):
     readouts: Weights = ()
     grid: dict[str, tuple[int, int]] | None = None
     time_unit: TimeUnit = "us"
+    outputs: Outputs = "classes"
 
 
-_OF_READING = ("steps", "counts", "pad", "sensor", "corner", "names", "time_unit")
+_OF_READING = ("steps", "counts", "pad", "sensor", "corner", "names", "time_unit", "outputs")
 
 
 def written(facts: Facts) -> dict[str, Any]:

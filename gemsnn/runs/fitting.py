@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from gemsnn.learn import train
 from gemsnn.learn.train import Watcher
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
+from gemsnn.model.network import Network
+from gemsnn.rows import SpikeRows
 from gemsnn.runs import config, drawing, layers, scored
-from gemsnn.runs.config import Settings
+from gemsnn.runs.config import EvaluateSpec, Settings
 from gemsnn.runs.facts import Facts
 from gemsnn.runs.layers import CALL, Layer
 from gemsnn.runs.models import DTYPES, Model
@@ -31,8 +33,10 @@ from gemsnn.scoring.answers import check_decoder
 from gemsnn.specs import fields as specs
 from gemsnn.types import AnyPath, Progress
 
-OF_DATA = frozenset(specs.declarations(DataSpec)) - {"warm_up"}
-"""Settings of recordings; ``warm_up`` is a network's as much as theirs."""
+OF_DATA = dict.fromkeys(set(specs.declarations(DataSpec)) - {"warm_up"}, "fit is given its recordings")
+"""Settings of recordings, and why they have no effect here; ``warm_up`` is a network's as much as theirs."""
+
+OF_ANSWERS = dict.fromkeys(specs.declarations(EvaluateSpec), "a network of spike trains gives no answers")
 
 
 def fit(
@@ -45,6 +49,9 @@ def fit(
     **settings: Any,
 ) -> Model:
     """Train a network on recordings.
+
+    Those with ``targets`` teach their spike trains: with independent output neurons from the mean rate of the targets
+    on, and without a warm-up, where the call says nothing else. :meth:`gemsnn.Model.generate` gives what was learned.
 
     Args:
         recordings: to learn from; of a :func:`gemsnn.dataset` its training part, with the validation part where no
@@ -72,10 +79,16 @@ def fit(
     >>> gemsnn.predict(model, spikes).probabilities.shape
     torch.Size([8, 2])
     """
-    chosen = _resolved(recipe, settings, refused=OF_DATA, why="fit is given its recordings")
     if isinstance(recordings, Splits):
         validation = recordings.validation if validation is None else validation
         recordings = recordings.train
+    targets = recordings.targets
+    chosen = _resolved(
+        recipe,
+        settings,
+        refused=OF_DATA if targets is None else OF_DATA | OF_ANSWERS,
+        usual=() if targets is None else (_of_spike_trains(targets),),
+    )
     shown = raw.learned(recordings, chosen.augment, chosen.train.seed, progress=progress)
     caution = config.caution(chosen)
     if caution is not None:
@@ -83,6 +96,11 @@ def fit(
     reading = reading or recordings.reading or _reading_of(recordings)
     reading.check(recordings)
     held = recordings.select([]) if validation is None else validation
+    if len(held) and targets is not None:
+        raise InputError(
+            "validation has no effect with targets: it is there to fit the temperatures of answers; leave it out, and "
+            "ask Model.log_likelihood"
+        )
     if len(held):
         reading.check(held)
     elif chosen.evaluate.answer == "all":
@@ -98,6 +116,8 @@ def fit(
         device=chosen.network.device,
     )
     check_decoder(chosen.evaluate.decoder, network)
+    if targets is not None:
+        _check_output(network, targets)
     name, kernel = kernels.choose(chosen.network.kernel, network, learning)
     learner, _ = train.fit(
         network,
@@ -147,26 +167,48 @@ def dataset(
     (40, 10)
     """
     given = {"data": data, **({} if root is None else {"root": Path(root)}), **settings}
-    others = frozenset(specs.declarations(Settings)) - OF_DATA
-    chosen = _resolved("best", given, refused=others, why="a data set is not yet learned")
+    others = set(specs.declarations(Settings)) - set(OF_DATA)
+    chosen = _resolved("best", given, refused=dict.fromkeys(others, "a data set is not yet learned"))
     return datasets.load(chosen.data, progress=progress)
 
 
-def _resolved(recipe: str, given: Mapping[str, Any], *, refused: frozenset[str], why: str) -> Settings:
-    """The settings that a recipe and a call's keywords come to."""
+def _of_spike_trains(targets: SpikeRows) -> Layer:
+    """What is usual where spike trains are learned: all of them are evidence, and neurons that spike together may."""
+    rate = float(targets.per_row().mean() / targets.inputs)
+    values = {"output": "independent", "warm_up": 0.0, "visible_rate": rate if 0 < rate < 1 else None}
+    return Layer("targets", values)
+
+
+def _check_output(network: Network, targets: SpikeRows) -> None:
+    """Raise :class:`InputError` where targets ask more of an output than one spike at a time, and it gives no more."""
+    most = int(targets.per_row().max(initial=0))
+    if most > 1 and any(not population.neuron.elementwise for population in network.graph.visible):
+        raise InputError(
+            f"targets have up to {most} spikes in a bin, and neurons that compete (winner-take-all) spike one at a "
+            "time; take the output independent"
+        )
+
+
+def _resolved(
+    recipe: str, given: Mapping[str, Any], *, refused: Mapping[str, str], usual: Sequence[Layer] = ()
+) -> Settings:
+    """The settings that a recipe, what is usual with such recordings, and a call's keywords come to.
+
+    ``refused`` says of settings why they have no effect.
+    """
     known = specs.declarations(Settings)
     for name in given:
         if name not in known:
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise InputError(f"there is no setting {name!r}; the nearest is {nearest!r}")
         if name in refused:
-            raise InputError(f"{name} has no effect here: {why}; leave it out")
+            raise InputError(f"{name} has no effect here: {refused[name]}; leave it out")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     graph = values.get("graph")
     if isinstance(graph, (str, Path)):
         values["graph"] = drawing.read(graph)
     below = [] if recipe == "best" else [layers.of_recipe(recipe)]
-    return layers.resolve(Settings(), [*below, Layer(CALL, values)]).settings
+    return layers.resolve(Settings(), [*below, *usual, Layer(CALL, values)]).settings
 
 
 def _reading_of(recordings: SpikeSet) -> Reading:
@@ -174,4 +216,7 @@ def _reading_of(recordings: SpikeSet) -> Reading:
     layout = recordings.layout
     names = recordings.names or tuple(str(label) for label in range(layout.classes))
     sensor = (layout.width, layout.height)
-    return Reading(layout, recordings.longest, recordings.counts, False, sensor, (0, 0), names)
+    outputs = "classes" if recordings.targets is None else "spike trains"
+    return Reading(
+        layout, recordings.longest, recordings.counts, False, sensor, (0, 0), names, outputs=outputs
+    )
