@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 
 import numpy as np
 import oracles
@@ -18,6 +19,7 @@ from gemsnn.data.packing import RawEvents
 from gemsnn.model import basis
 from gemsnn.model import network as networks
 from gemsnn.model.basis import BasisSpec
+from gemsnn.store import trees
 
 SMALL = {"hidden": [4], "epochs": 2}
 TONIC = {
@@ -472,3 +474,162 @@ def test_settings_that_spike_trains_do_not_take():
     model = gemsnn.fit(alone, output="winner-take-all", warm_up=0.25, **SMALL)
     assert model.settings.data.warm_up == 0.25
     assert model.settings.network.visible_rate == pytest.approx(np.concatenate(one).mean())
+
+
+# -- pairs, generators, sequences --------------------------------------------------------------------------
+
+
+def livelier(count=8, steps=20):
+    """Recordings of two classes, of which the second is livelier on the left."""
+    draw = np.random.default_rng(3)
+    spikes = draw.random((count, steps, 6)) < 0.15
+    spikes[1::2, :, :3] |= draw.random((count // 2, steps, 3)) < 0.4
+    return list(spikes), ["calm", "lively"] * (count // 2)
+
+
+class Counted:
+    """A sequence that makes its pairs when they are asked for, and counts how often that is."""
+
+    def __init__(self, recordings, taught):
+        self.pairs, self.asked = list(zip(recordings, taught, strict=True)), [0] * len(recordings)
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, position):
+        self.asked[position] += 1
+        recording, taught = self.pairs[position]
+        return recording.copy(), taught
+
+
+def same(one, other):
+    """Whether two models are the same to the bit."""
+    assert one.reading == other.reading
+    for ours, theirs in zip(trees.leaves(one.params), trees.leaves(other.params), strict=True):
+        assert torch.equal(ours, theirs)
+    return one.facts == other.facts
+
+
+def test_a_generator_is_gone_through_once_and_one_at_a_time():
+    spikes, labels = livelier()
+    alive = weakref.WeakSet()
+    most = []
+
+    class Array(np.ndarray):
+        """One that a set can hold weakly."""
+
+        __hash__ = object.__hash__
+
+    def each():
+        for one, label in zip(spikes, labels, strict=True):
+            made = one.copy().view(Array)
+            alive.add(made)
+            most.append(len(alive))
+            yield made, label
+
+    wanted = gemsnn.Recordings.from_arrays(spikes, labels, bin_us=1000)
+    assert gemsnn.Recordings.from_arrays(each(), bin_us=1000).digest() == wanted.digest()
+    assert len(most) == 8
+    assert max(most) <= 2  # the next is made before the last is let go
+    model = gemsnn.fit(each(), bin_us=1000, **SMALL)
+    assert same(model, gemsnn.fit(wanted, **SMALL))
+    assert len(most) == 16
+    found = gemsnn.predict(model, each(), 5)
+    assert found.labels == gemsnn.predict(model, wanted, 5).labels
+    assert max(most) <= 2
+    assert gemsnn.score(model, each(), 5) == gemsnn.score(model, wanted, 5)
+    both = gemsnn.fit(each(), validation=each(), bin_us=1000, votes=3, **SMALL)
+    assert same(both, gemsnn.fit(wanted, validation=wanted, votes=3, **SMALL))
+
+
+@pytest.mark.parametrize("kind", ["plain", "torch"])
+def test_a_sequence_is_learned_from_without_being_held(kind):
+    spikes, labels = livelier()
+    given = Counted(spikes, labels)
+    shown = given
+    if kind == "torch":
+
+        class Tensors(torch.utils.data.Dataset):
+            def __len__(self):
+                return len(given)
+
+            def __getitem__(self, position):
+                one, label = given[position]
+                return torch.from_numpy(one), torch.tensor(int(label == "lively"))
+
+        shown = Tensors()
+    names = None if kind == "plain" else ["0", "1"]
+    wanted = gemsnn.Recordings.from_arrays(spikes, labels if names is None else [0, 1] * 4, bin_us=1000)
+    model = gemsnn.fit(shown, bin_us=1000, epochs=3, batch=3, hidden=[4])
+    assert given.asked == [1 + 3 + 1] * 8
+    assert same(model, gemsnn.fit(wanted, epochs=3, batch=3, hidden=[4]))
+    found = gemsnn.predict(model, shown, 5)
+    assert given.asked == [6] * 8
+    assert torch.equal(found.probabilities, gemsnn.predict(model, wanted, 5).probabilities)
+
+
+def test_a_sequence_of_events_is_read_as_others_were():
+    each = [array(columns(seed), TONIC["NMNIST"]) for seed in range(6)]
+    recordings = gemsnn.Recordings.from_events(each, ["a", "b"] * 3, bin_us=1000, sensor=(12, 9), pool=3)
+    given = Counted(each, ["a", "b"] * 3)
+    model = gemsnn.fit(given, reading=recordings.reading, **SMALL)
+    assert same(model, gemsnn.fit(recordings, **SMALL))
+    assert given.asked == [4] * 6
+    held = gemsnn.fit(zip(each, [0, 1] * 3, strict=True), reading=recordings.reading, **SMALL)
+    assert same(model, held)
+
+
+def test_a_sequence_of_spike_trains_is_learned():
+    given = Counted(SPIKES, TARGETS)
+    model = gemsnn.fit(given, bin_us=1000, **SMALL)
+    assert same(
+        model, gemsnn.fit(gemsnn.Recordings.from_arrays(SPIKES, targets=TARGETS, bin_us=1000), **SMALL)
+    )
+    assert given.asked == [4] * 3
+
+
+class Changing(Counted):
+    """One whose pairs are others when they are asked for again."""
+
+    def __init__(self, recordings, taught, then):
+        super().__init__(recordings, taught)
+        self.then = then
+
+    def __getitem__(self, position):
+        found = super().__getitem__(position)
+        return self.then(*found) if self.asked[position] > 1 else found
+
+
+@pytest.mark.parametrize(
+    ("given", "more", "said"),
+    [
+        (Counted(*livelier()), {}, "pairs of bins need bin_us, the width of a bin in microseconds"),
+        (Counted([], []), {"bin_us": 1}, "recordings must be one or more"),
+        (livelier()[0], {"bin_us": 1}, "recording 0 comes without a label"),
+        (Counted(SPIKES, [0, 1, TARGETS[2]]), {"bin_us": 1}, "all have labels or all have targets"),
+        (Counted(SPIKES, [TARGETS[0], TARGETS[1], TARGETS[0]]), {"bin_us": 1}, r"target 2 must be \[9, 2\]"),
+        (Counted([SPIKES[0], SPIKES[1][:, :2]], [0, 1]), {"bin_us": 1}, r"recording 1 has \[2\] where those before"),
+        (Counted([SPIKES[0], 2 * SPIKES[1].astype(int)], [0, 1]), {"bin_us": 1}, "recording 1 holds 2 in a bin"),
+        (Counted(*livelier()), {"bin_us": 1, "shift": 1}, "of these recordings none are held"),
+        (Counted(*livelier()), {"bin_us": 1, "epoch": 1}, "there is no setting 'epoch'"),
+        (Counted(*livelier()), {"bin_us": 1, "limit": 3}, "limit has no effect here"),
+        (Counted(*livelier()), {"bin_us": 0}, "bin_us must be at least 1"),
+        (Changing(*livelier(), lambda one, _: (one, "other")), {"bin_us": 1}, "'other' is not"),
+        (Changing(*livelier(), lambda one, label: (one[:, :4], label)), {"bin_us": 1}, r"has the inputs \[4\] and"),
+        (Changing(*livelier(), lambda one, _: one), {"bin_us": 1}, "comes without a label"),
+        (Changing(SPIKES, [0, 1, 2], lambda one, _: (one, 7)), {"bin_us": 1}, "the label 7 of recording . is none of"),
+        (Changing(SPIKES, TARGETS, lambda one, _: (one, 1)), {"bin_us": 1}, "has a label where others have targets"),
+    ],
+)  # fmt: skip
+def test_sequences_that_cannot_be(given, more, said):
+    with pytest.raises(gemsnn.InputError, match=said) as told:
+        gemsnn.fit(given, **SMALL, **more)
+    assert "\n" not in str(told.value)
+
+
+def test_counts_of_pairs():
+    spikes, labels = livelier()
+    counted = [3 * one.astype(np.uint8) for one in spikes]
+    model = gemsnn.fit(Counted(counted, labels), bin_us=1000, counts=True, **SMALL)
+    assert model.reading.counts
+    assert same(model, gemsnn.fit(zip(counted, labels, strict=True), bin_us=1000, counts=True, **SMALL))

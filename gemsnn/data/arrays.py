@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from gemsnn.data.events import Recording
 from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
-from gemsnn.types import Layout
 
 Arrays = Any
 """An array ``[n, T, M]`` or ``[n, T, channels, height, width]``, or an iterable of such recordings of any lengths."""
@@ -43,99 +42,45 @@ def items(given: Any) -> Iterator[Any]:
     raise InputError(f"recordings must be arrays or events, several of them, not {type(given).__name__}")
 
 
-def bare(recordings: Any) -> Iterator[Any]:
-    """Recordings one by one, without the labels that they may come with."""
-    return (item[0] if is_pair(item) else item for item in items(recordings))
-
-
-def is_pair(given: Any) -> bool:
-    """Whether this is a recording with its label, or with its target ``[T, V]``."""
-    return type(given) in (tuple, list) and len(given) == 2 and dimensions(given[1]) in (0, 2)
-
-
-def dimensions(given: Any) -> int:
-    """Those of an array or a tensor; of a list, one, for its entries are not looked at; of a scalar none."""
-    return getattr(given, "ndim", 1 if isinstance(given, Sequence) and not isinstance(given, str) else 0)
-
-
-def apart(recordings: Any, taught: Any) -> tuple[Iterator[Any], Any]:
-    """Recordings one by one, and what they are taught: what is given, or what pairs hold, once they are through.
-
-    Args:
-        recordings: or pairs of a recording and its label or target.
-        taught: labels; ``None`` where they come in pairs.
-
-    Returns:
-        The recordings, and the labels, or as :class:`~gemsnn.rows.SpikeRows` the targets.
+def rows_of(recordings: Iterable[Any], *, counts: bool) -> tuple[list[SpikeRows], Sheet]:
+    """Recordings held sparsely, taken one at a time, and how their inputs lie; see :func:`sparse`.
 
     Raises:
-        InputError: nothing is given, and a recording comes alone.
-    """
-    if taught is not None:
-        return items(recordings), taught if hasattr(taught, "__len__") else list(taught)
-    found: list[Any] = []
-
-    def each() -> Iterator[Any]:
-        for position, item in enumerate(items(recordings)):
-            if not is_pair(item):
-                raise InputError(
-                    f"recording {position} comes without a label; give labels, or pairs of a recording and its label"
-                )
-            label = item[1]
-            trained = dimensions(label) == 2
-            found.append(train_of(label, f"target {position}") if trained else np.asarray(label)[()])
-            yield item[0]
-
-    return each(), found
-
-
-def trains_of(targets: Any) -> list[SpikeRows]:
-    """Targets held sparsely, ``[T, V]`` each, taken one at a time; those that are already stay.
-
-    Raises:
-        InputError: see :func:`train_of`.
-    """
-    return [
-        each if isinstance(each, SpikeRows) else train_of(each, f"target {position}")
-        for position, each in enumerate(items(targets))
-    ]
-
-
-def train_of(given: Any, where: str) -> SpikeRows:
-    """What output neurons are to spike, ``[T, V]``.
-
-    Raises:
-        InputError: it has another number of dimensions, or holds what is neither 0 nor 1.
-    """
-    bins = bins_of(given, where)
-    if bins.ndim != 2 or bins.max() > 1:
-        raise InputError(
-            f"{where} must be an array [T, V] of 0 and 1, what each output neuron is to do in each bin, not "
-            f"{list(bins.shape)} of numbers up to {bins.max()}"
-        )
-    return SpikeRows.of(bins)
-
-
-def rows_of(recordings: Iterable[Any]) -> tuple[list[SpikeRows], Sheet]:
-    """Recordings held sparsely, taken one at a time, and how their inputs lie: in a row where they are ``[T, M]``.
-
-    Raises:
-        InputError: see :func:`bins_of`; or there are none, or their inputs differ.
+        InputError: see :func:`sparse`; or there are none.
     """
     rows: list[SpikeRows] = []
-    shape = ()
+    sheet: Sheet | None = None
     for position, given in enumerate(recordings):
-        bins = bins_of(given, f"recording {position}")
-        if rows and bins.shape[1:] != shape:
-            raise InputError(
-                f"recordings must have the same inputs, and recording {position} has {list(bins.shape[1:])} where "
-                f"those before it have {list(shape)}"
-            )
-        shape = bins.shape[1:]
-        rows.append(SpikeRows.of(_flat(bins)))
-    if not rows:
+        found, sheet = sparse(given, f"recording {position}", sheet, counts=counts)
+        rows.append(found)
+    if sheet is None:
         raise InputError("recordings must be one or more, but there are none")
-    channels, height, width = shape if len(shape) == 3 else (1, 1, *shape)
+    return rows, sheet
+
+
+def sparse(given: Any, where: str, sheet: Sheet | None, *, counts: bool) -> tuple[SpikeRows, Sheet]:
+    """A recording of bins, sparsely, and how its inputs lie: in a row where it is ``[T, M]``.
+
+    Args:
+        given: the recording.
+        where: names it, for messages.
+        sheet: how those of others lie; ``None`` for the first.
+        counts: whether bins hold numbers of events.
+
+    Raises:
+        InputError: see :func:`bins_of`; or it has other inputs, or a bin holds more than 1 where they do not count.
+    """
+    bins = bins_of(given, where)
+    channels, height, width = bins.shape[1:] if bins.ndim == 4 else (1, 1, bins.shape[1])
+    if sheet is not None and (channels, height, width) != sheet:
+        raise InputError(
+            f"recordings must have the same inputs, and {where} has {list(bins.shape[1:])} where those before it have "
+            f"{list(sheet if sheet[:2] != (1, 1) else sheet[2:])}"
+        )
+    flat = bins if bins.ndim == 2 else bins.transpose(0, 3, 2, 1).reshape(len(bins), -1)
+    rows = SpikeRows.of(flat)
+    if not counts and rows.counts is not None:
+        raise InputError(f"{where} holds {rows.sizes.max()} in a bin; bins are 0 or 1 unless counts is set")
     return rows, (channels, height, width)
 
 
@@ -163,27 +108,6 @@ def bins_of(given: Any, where: str) -> NDArray[np.uint8]:
     return array.astype(np.uint8)
 
 
-def _flat(bins: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A recording as ``[T, M]``, inputs in the order of :class:`gemsnn.types.Layout`."""
-    return bins if bins.ndim == 2 else bins.transpose(0, 3, 2, 1).reshape(len(bins), -1)
-
-
-def fitting(given: Any, layout: Layout, where: str) -> NDArray[np.uint8]:
-    """A recording as ``[T, M]``, of inputs that lie like this.
-
-    Raises:
-        InputError: see :func:`bins_of`, or it has other inputs.
-    """
-    bins = bins_of(given, where)
-    wanted = (layout.inputs,) if bins.ndim == 2 else (layout.channels, layout.height, layout.width)
-    if bins.shape[1:] != wanted:
-        raise InputError(
-            f"{where} has the inputs {list(bins.shape[1:])} and the network {list(wanted)}; give the data it was made "
-            "for"
-        )
-    return _flat(bins)
-
-
 def numbered(
     labels: Any, names: Sequence[str] | None, classes: int | None
 ) -> tuple[list[int], tuple[str, ...] | None, int]:
@@ -209,6 +133,7 @@ def classes_of(labels: Any, names: Sequence[str] | None) -> tuple[list[int], tup
     Raises:
         InputError: they are neither, or a text is no name.
     """
+    labels = labels if hasattr(labels, "__len__") else list(labels)
     if any(isinstance(label, SpikeRows) for label in labels):
         raise InputError("labels must be whole numbers or texts, one a recording, and some are arrays")
     given = np.asarray(labels)

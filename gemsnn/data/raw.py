@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +23,17 @@ from gemsnn.data.packing import LATEST_US, PACKED, RawEvents, Source, pack, star
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.machine import places
-from gemsnn.types import Presentation, Progress, class_target
+from gemsnn.types import Presentation, PresentationSequence, Progress, class_target
 
 FORMAT = 1
 
 
+Recorded = TypeVar("Recorded", bound=PresentationSequence)
+
+
 def learned(
-    spikes: SpikeSet, augment: AugmentSpec, seed: int, *, progress: Progress | None = None
-) -> SpikeSet | Augmented:
+    spikes: Recorded, augment: AugmentSpec, seed: int, *, progress: Progress | None = None
+) -> Recorded | Augmented:
     """Recordings as they are learned: changed anew in every epoch, or as they are where nothing is on.
 
     Raises:
@@ -37,10 +41,10 @@ def learned(
     """
     if not augment.is_on:
         return spikes
-    if spikes.source is None or spikes.reading is None:
+    if not isinstance(spikes, SpikeSet) or spikes.source is None or spikes.reading is None:
         raise InputError(
-            f"{augment.on[0]} changes events before they are binned, and these recordings came as bins; give a data "
-            "set (gemsnn.dataset) or events (gemsnn.Recordings.from_events), or leave it out"
+            f"{augment.on[0]} changes events before they are binned, and of these recordings none are held; give a "
+            "data set (gemsnn.dataset) or events (gemsnn.Recordings.from_events), or leave it out"
         )
     if augment.swap_polarity and spikes.layout.channels == 1:
         raise InputError("swap_polarity has no effect where polarities are merged; leave it out")

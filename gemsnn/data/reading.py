@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn.data import arrays, memory
+from gemsnn.data import arrays, memory, pairs, trains
 from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.data.binning import MOST_STEPS, BinSpec, bin_and_tally, bin_events
 from gemsnn.data.events import Events, Recording
@@ -149,9 +149,20 @@ class Reading:
             InputError: as :meth:`bin`, or bins are of other inputs.
         """
         if not arrays.is_events(recording):
-            return SpikeRows.of(arrays.fitting(recording, self.layout, where))
+            return self._fitting(recording, where)
         events, spec, sensor = self._placed(recording, where, x0, y0)
         return bin_and_tally(events, spec, width=sensor[0], height=sensor[1]).rows
+
+    def _fitting(self, given: Any, where: str) -> SpikeRows:
+        """A recording of bins, whose inputs lie as the layout's, or in a row of as many."""
+        rows, sheet = arrays.sparse(given, where, None, counts=self.counts)
+        ours = self.layout.channels, self.layout.height, self.layout.width
+        if sheet not in (ours, (1, 1, self.layout.inputs)):
+            has, wants = [[each[2]] if each[:2] == (1, 1) else list(each) for each in (sheet, ours)]
+            raise InputError(
+                f"{where} has the inputs {has} and the network {wants}; give the data it was made for"
+            )
+        return rows
 
     def _placed(
         self, given: Recording | Events, where: str, x0: int | None, y0: int | None
@@ -193,11 +204,11 @@ class Reading:
         """
         from gemsnn.data.spikeset import SpikeSet  # which imports this module
 
-        each, taught = arrays.apart(recordings, labels)
+        each, taught = pairs.with_taught(recordings, labels)
         rows = [self.rows(one, f"recording {n}", x0=x0, y0=y0) for n, one in enumerate(each)]
         if self.outputs == "spike trains":
-            trains = arrays.trains_of(taught)
-            return SpikeSet.from_bins(rows, None, self.layout, counts=self.counts, targets=trains)
+            targets = trains.trains_of(taught)
+            return SpikeSet.from_bins(rows, None, self.layout, counts=self.counts, targets=targets)
         found, _ = arrays.classes_of(taught, self.names)
         made = SpikeSet.from_bins(rows, found, self.layout, counts=self.counts)
         return replace(made, names=self.names, reading=self)
@@ -270,6 +281,15 @@ def reading_of(
         None if grid.is_whole else grid,
         time_unit,
     )
+
+
+def reading_of_bins(
+    layout: Layout, steps: int, names: tuple[str, ...] | None, *, counts: bool, outputs: Outputs
+) -> Reading:
+    """How recordings were read that came as bins, up to so many: their own pixels are all there are."""
+    names = names or tuple(str(label) for label in range(layout.classes))
+    sensor = layout.width, layout.height
+    return Reading(layout, steps, counts, False, sensor, (0, 0), names, outputs=outputs)
 
 
 def _check_corner(corner: Corner, window: tuple[int, int], sensor: tuple[int, int] | None) -> None:

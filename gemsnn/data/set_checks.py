@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gemsnn.data import trains
 from gemsnn.data.tally import Tally
 from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
@@ -93,8 +94,4 @@ def check_targets(targets: Sequence[SpikeRows], rows: Sequence[SpikeRows], neuro
     if len(targets) != len(rows):
         raise InputError(f"targets must be as many as the {len(rows)} recordings, not {len(targets)}")
     for position, (target, spikes) in enumerate(zip(targets, rows, strict=True)):
-        if (len(target), target.inputs) != (len(spikes), neurons):
-            raise InputError(
-                f"target {position} must be [{len(spikes)}, {neurons}], a row for each bin of its recording and as "
-                f"many neurons as the others have, not [{len(target)}, {target.inputs}]"
-            )
+        trains.check_fits(target, position, len(spikes), neurons)

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn.data import arrays as given
-from gemsnn.data import memory, set_checks
+from gemsnn.data import memory, pairs, set_checks
 from gemsnn.data.binning import BinSpec, Polarity
 from gemsnn.data.packing import RawEvents, Source
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.data.reading import Reading, reading_of
 from gemsnn.data.tally import Tally
+from gemsnn.data.trains import Trains, trains_of
 from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
 from gemsnn.specs import checks
@@ -117,16 +118,16 @@ class SpikeSet:
         """
         if targets is not None and labels is not None:
             raise InputError("targets say what is learned, and so do labels; give one of them")
-        each, taught = given.apart(arrays, labels if targets is None else targets)
-        rows, sheet = given.rows_of(each)
-        if targets is not None or any(isinstance(one, SpikeRows) for one in taught):
+        each, taught = pairs.with_taught(arrays, labels if targets is None else targets)
+        rows, sheet = given.rows_of(each, counts=counts)
+        if targets is not None or (labels is None and isinstance(next(iter(taught), None), SpikeRows)):
             if names is not None or classes is not None:
                 raise InputError(
                     "names and classes have no effect with targets, which are of no class; leave them out"
                 )
-            trains = given.trains_of(taught)
-            layout = Layout(*sheet, trains[0].inputs if trains else 1, bin_us)
-            return SpikeSet.from_bins(rows, None, layout, counts=counts, targets=trains)
+            wanted = trains_of(taught)
+            layout = Layout(*sheet, wanted[0].inputs if wanted else 1, bin_us)
+            return SpikeSet.from_bins(rows, None, layout, counts=counts, targets=wanted)
         labels = taught
         found, known, number = given.numbered(labels, names, classes)
         made = SpikeSet.from_bins(rows, found, Layout(*sheet, number, bin_us), counts=counts)
@@ -185,7 +186,7 @@ class SpikeSet:
         (64, [2, 1])
         """
         spec = BinSpec(bin_us, steps, crop, polarity, counts, pad, pool)
-        each, labels = given.apart(events, labels)
+        each, labels = pairs.with_taught(events, labels)
         held = memory.binned(each, spec, sensor=sensor, time_unit=time_unit)
         for note in held.notes:
             warnings.warn(note, stacklevel=2)
@@ -276,6 +277,11 @@ class SpikeSet:
         if not -len(self) <= position < len(self):
             raise IndexError(f"position {position} of {len(self)} recordings")
         return position % len(self)
+
+    @property
+    def trains(self) -> Trains | None:
+        """What there is to know of the targets, where there are any."""
+        return None if self.targets is None else Trains.of(self.targets)
 
     @property
     def longest(self) -> int:

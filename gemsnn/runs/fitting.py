@@ -5,23 +5,24 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gemsnn import kernels
 from gemsnn.data import datasets, raw
 from gemsnn.data.datasets import DataSpec
-from gemsnn.data.reading import Reading
+from gemsnn.data.reading import Reading, reading_of_bins
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.splits import Splits
+from gemsnn.data.trains import Trains
+from gemsnn.data.unheld import PairSequence, Unheld, is_sequence, look_at
 from gemsnn.errors import InputError
 from gemsnn.learn import train
 from gemsnn.learn.train import Watcher
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network
-from gemsnn.rows import SpikeRows
 from gemsnn.runs import config, drawing, layers, scored
 from gemsnn.runs.config import EvaluateSpec, Settings
 from gemsnn.runs.facts import Facts
@@ -36,13 +37,16 @@ from gemsnn.types import AnyPath, Progress
 OF_DATA = dict.fromkeys(set(specs.declarations(DataSpec)) - {"warm_up"}, "fit is given its recordings")
 """Settings of recordings, and why they have no effect here; ``warm_up`` is a network's as much as theirs."""
 
+OF_BINS = ("bin_us", "counts")
+"""Those that say what bare pairs are."""
+
 OF_ANSWERS = dict.fromkeys(specs.declarations(EvaluateSpec), "a network of spike trains gives no answers")
 
 
 def fit(
-    recordings: SpikeSet | Splits,
+    recordings: SpikeSet | Splits | Iterable[Any] | PairSequence,
     *,
-    validation: SpikeSet | None = None,
+    validation: SpikeSet | Iterable[Any] | None = None,
     recipe: RecipeName = "best",
     reading: Reading | None = None,
     progress: Progress | None = None,
@@ -50,20 +54,28 @@ def fit(
 ) -> Model:
     """Train a network on recordings.
 
+    They are :class:`gemsnn.Recordings`, or pairs of a recording and its label (or target). Pairs that a list or any
+    iterable gives are taken one at a time, once, and their spikes held, two bytes each. A sequence that makes them when
+    they are asked for (``len(sequence)``, ``sequence[i]``, such as a data set of torch) is not held at all: each
+    recording is asked for once before the training, to learn what all have in common, once in every epoch, and once
+    after it. Of pairs of events it has to be known how they are read (``reading``); see
+    :meth:`gemsnn.Recordings.from_events`.
+
     Those with ``targets`` teach their spike trains: with independent output neurons from the mean rate of the targets
     on, and without a warm-up, where the call says nothing else. :meth:`gemsnn.Model.generate` gives what was learned.
 
     Args:
         recordings: to learn from; of a :func:`gemsnn.dataset` its training part, with the validation part where no
             other is given.
-        validation: recordings on which the temperatures of the answers are fitted; without any, probabilities are the
-            bare shares of the votes.
+        validation: recordings, or pairs, on which the temperatures of the answers are fitted; without any,
+            probabilities are the bare shares of the votes.
         recipe: the settings to begin with: ``best``, what has been measured to learn best, or ``paper``.
         reading: how recordings of a sensor became bins, for a model that is to read others of it; by default theirs.
         progress: shows how far the training is: wraps an iterable, given its length and what its items are.
         **settings: any setting of ``gemsnn train``, by the name it has in a TOML file: ``epochs=10``, ``hidden=[256]``,
             ``compartments=1``, ``rule="gem"`` or a function or :class:`gemsnn.Rule` of your own, ``lr=0.001``,
-            ``batch=16``, ``warm_up=0.5``, ``seed=0``, ``votes=20``, ``kernel="auto"``, ..
+            ``batch=16``, ``warm_up=0.5``, ``seed=0``, ``votes=20``, ``kernel="auto"``, ..; of pairs of bins also
+            ``bin_us=1000``, which is needed, and ``counts=True``.
 
     Returns:
         The model. With the same recordings, settings and seed it is that of ``gemsnn train``, to the bit.
@@ -82,26 +94,36 @@ def fit(
     if isinstance(recordings, Splits):
         validation = recordings.validation if validation is None else validation
         recordings = recordings.train
-    targets = recordings.targets
+    refused = OF_DATA
+    if not isinstance(recordings, SpikeSet):
+        refused = {name: why for name, why in OF_DATA.items() if reading is not None or name not in OF_BINS}
+        _resolved(
+            recipe, settings, refused=refused
+        )  # what cannot be is refused before the recordings are gone through
+        recordings = _taken(recordings, reading, settings, progress)
+    trains = recordings.trains
     chosen = _resolved(
         recipe,
         settings,
-        refused=OF_DATA if targets is None else OF_DATA | OF_ANSWERS,
-        usual=() if targets is None else (_of_spike_trains(targets),),
+        refused=refused if trains is None else {**refused, **OF_ANSWERS},
+        usual=() if trains is None else (_of_spike_trains(trains),),
     )
     shown = raw.learned(recordings, chosen.augment, chosen.train.seed, progress=progress)
     caution = config.caution(chosen)
     if caution is not None:
         warnings.warn(caution, stacklevel=2)
     reading = reading or recordings.reading or _reading_of(recordings)
-    reading.check(recordings)
-    held = recordings.select([]) if validation is None else validation
-    if len(held) and targets is not None:
+    if isinstance(recordings, SpikeSet):
+        reading.check(recordings)
+    if validation is not None and not isinstance(validation, SpikeSet):
+        validation = reading.presentations(validation)
+    held = validation or ()
+    if held and trains is not None:
         raise InputError(
             "validation has no effect with targets: it is there to fit the temperatures of answers; leave it out, and "
             "ask Model.log_likelihood"
         )
-    if len(held):
+    if held:
         reading.check(held)
     elif chosen.evaluate.answer == "all":
         raise InputError(
@@ -116,8 +138,8 @@ def fit(
         device=chosen.network.device,
     )
     check_decoder(chosen.evaluate.decoder, network)
-    if targets is not None:
-        _check_output(network, targets)
+    if trains is not None:
+        _check_output(network, trains)
     name, kernel = kernels.choose(chosen.network.kernel, network, learning)
     learner, _ = train.fit(
         network,
@@ -133,7 +155,7 @@ def fit(
     least = evaluate.least_spikes_of(network, recordings)
     facts = Facts(reading, chosen.data.warm_up, chosen.evaluate.decoder, seed, least_spikes=least)
     model = Model(network, learner, facts, chosen, kernel, name)
-    if not len(held):
+    if not held:
         return model
     model = scored.answering(model, held)
     found = tuple(measure.fitted_temperatures(model.poll(held, chosen.evaluate.votes, progress=progress)))
@@ -172,20 +194,41 @@ def dataset(
     return datasets.load(chosen.data, progress=progress)
 
 
-def _of_spike_trains(targets: SpikeRows) -> Layer:
-    """What is usual where spike trains are learned: all of them are evidence, and neurons that spike together may."""
-    rate = float(targets.per_row().mean() / targets.inputs)
-    values = {"output": "independent", "warm_up": 0.0, "visible_rate": rate if 0 < rate < 1 else None}
-    return Layer("targets", values)
-
-
-def _check_output(network: Network, targets: SpikeRows) -> None:
-    """Raise :class:`InputError` where targets ask more of an output than one spike at a time, and it gives no more."""
-    most = int(targets.per_row().max(initial=0))
-    if most > 1 and any(not population.neuron.elementwise for population in network.graph.visible):
+def _taken(
+    given: Iterable[Any] | PairSequence,
+    reading: Reading | None,
+    settings: Mapping[str, Any],
+    progress: Progress | None,
+) -> SpikeSet | Unheld:
+    """Pairs as recordings, held or not."""
+    bin_us, counts = settings.get("bin_us"), settings.get("counts", False)
+    if reading is None and bin_us is None:
         raise InputError(
-            f"targets have up to {most} spikes in a bin, and neurons that compete (winner-take-all) spike one at a "
-            "time; take the output independent"
+            "pairs of bins need bin_us, the width of a bin in microseconds; of events, take "
+            "gemsnn.Recordings.from_events, or give the reading of others"
+        )
+    if is_sequence(given):
+        return look_at(
+            cast(PairSequence, given), reading=reading, bin_us=bin_us or 1, counts=counts, progress=progress
+        )
+    pairs = cast(Iterable[Any], given)
+    if reading is not None:
+        return reading.presentations(pairs)
+    return SpikeSet.from_arrays(pairs, bin_us=cast(int, bin_us), counts=counts)
+
+
+def _of_spike_trains(trains: Trains) -> Layer:
+    """What is usual where spike trains are learned: all of them are evidence, and neurons may spike together."""
+    rate = trains.rate if 0 < trains.rate < 1 else None
+    return Layer("targets", {"output": "independent", "warm_up": 0.0, "visible_rate": rate})
+
+
+def _check_output(network: Network, trains: Trains) -> None:
+    """Raise :class:`InputError` where targets ask more of an output than one spike at a time, and it gives no more."""
+    if trains.most > 1 and any(not population.neuron.elementwise for population in network.graph.visible):
+        raise InputError(
+            f"targets have up to {trains.most} spikes in a bin, and neurons that compete (winner-take-all) spike one "
+            "at a time; take the output independent"
         )
 
 
@@ -212,11 +255,8 @@ def _resolved(
 
 
 def _reading_of(recordings: SpikeSet) -> Reading:
-    """How recordings were read of which nothing else is known: their own pixels are all there are."""
-    layout = recordings.layout
-    names = recordings.names or tuple(str(label) for label in range(layout.classes))
-    sensor = (layout.width, layout.height)
+    """How recordings were read that came as bins."""
     outputs = "classes" if recordings.targets is None else "spike trains"
-    return Reading(
-        layout, recordings.longest, recordings.counts, False, sensor, (0, 0), names, outputs=outputs
+    return reading_of_bins(
+        recordings.layout, recordings.longest, recordings.names, counts=recordings.counts, outputs=outputs
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gemsnn import kernels
-from gemsnn.data import arrays
+from gemsnn.data import pairs
 from gemsnn.data.arrays import Arrays
 from gemsnn.data.events import Events, Recording
 from gemsnn.data.reading import Reading
@@ -340,7 +340,7 @@ class Model:
     def _read(self, recordings: SpikeSet | Arrays) -> SpikeSet:
         """Recordings that fit; bare ones with labels or targets that mean nothing."""
         if not isinstance(recordings, SpikeSet):
-            rows = [self.reading.rows(one, f"recording {n}") for n, one in enumerate(arrays.bare(recordings))]
+            rows = [self.reading.rows(one, f"recording {n}") for n, one in enumerate(pairs.bare(recordings))]
             layout, targets = self.reading.layout, None
             if self.reading.outputs == "spike trains":
                 targets = [SpikeRows.silent(len(each), layout.classes) for each in rows]
