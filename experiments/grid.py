@@ -37,7 +37,7 @@ def settings(changes: Changes, seed: int) -> Settings:
 
 
 def run(chosen: Settings) -> dict:
-    """Train, and score on the validation part with ten compartments."""
+    """Train, and score on the validation part with twenty compartments."""
     splits = datasets.load(chosen.data)
     network = networks.build(chosen.network_spec(splits.train.layout), seed=chosen.train.seed)
     _, kernel = kernels.choose("auto", network, chosen.learning)
@@ -46,7 +46,7 @@ def run(chosen: Settings) -> dict:
     learner, _ = train.fit(
         network,
         train.start(networks.init(network, spec.seed), chosen.learning),
-        splits.train,
+        splits.augmented(chosen.augment, spec.seed),
         splits.validation.select(slice(0, 0)),
         spec,
         chosen.learning,
@@ -54,7 +54,7 @@ def run(chosen: Settings) -> dict:
     )
     seconds = time.perf_counter() - began
     seed = rng.derive(spec.seed, "validation")
-    scores = train.validate(network, learner.params, splits.validation, 10, kernel=kernel, seed=seed)
+    scores = train.validate(network, learner.params, splits.validation, 20, kernel=kernel, seed=seed)
     return {**scores.to_json(), "seconds": round(seconds, 1)}
 
 

@@ -254,12 +254,15 @@ def check_learning(case: Case, rule: RuleSpec, optimiser: str, every: int | None
     spec = OptimiserSpec(optimiser, lr=0.05, epsilon=1e-4)
     learning = Learning(rule, spec, case.compartments, every)
     assert block.refuses(network, learning) is None
-    before = [leaf.clone() for leaf in (*trees.leaves(params), *batch)]
+    before = [leaf.clone() for leaf in (*trees.leaves(params), batch.dense(), *batch[1:])]
     got, want = (
         kernel.learn(network, params, optimisers.init(spec, params), learning, batch, seed=5, lr=0.05)
         for kernel in (block, reference)
     )
-    assert all(torch.equal(a, b) for a, b in zip(before, (*trees.leaves(params), *batch), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(before, (*trees.leaves(params), batch.dense(), *batch[1:]), strict=True)
+    )
     assert torch.equal(got.hidden_rate, want.hidden_rate)
     assert got.params.weights.keys() == want.params.weights.keys()
     assert got.optimiser.updates == want.optimiser.updates

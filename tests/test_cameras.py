@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from shared_data import shared
 
 from gemsnn.data.events import make_events
 from gemsnn.data.readers import evt, prophesee, read_recording
+from gemsnn.data.readers.aedat4 import check_container
 from gemsnn.data.sources import File
 from gemsnn.errors import InputError
 
@@ -203,12 +205,13 @@ def test_dat_of_a_clock_that_wraps_around(tmp_path):
         (raw(1, 2, 3, head=b"% evt 2.0\n"), "this EVT 2 file holds no events"),
         (raw(1, 2, head=b"% evt 4.0\n"), "of the format '4.0', and EVT 2, 2.1 and 3 are read"),
         (raw(8 << 28, 1 << 28 | 7 << 11, head=b"% evt 2.0\n% geometry 7x7\n"), "outside the 7 x 7 sensor"),
+        (raw(8 << 28, 1 << 28, head=b"% evt 2.0\n% geometry 99999x9\n"), "a sensor of 99999 x 9 pixels is none"),
         (b"% Version 2\n" + bytes([14, 8, 0, 0, 0]), "holds events of type 14 and 8 bytes"),
         (b"% Version 2\n\0", "holds no events"),
         (b"% Version 2\n\0\x08" + bytes(5), "this DAT 2 file holds no events"),
         (b"Event Stream\2\0\0\4", "holds colours, not events of pixels"),
         (b"Event Stream", "faery cannot read|ES file"),
-        (b"#!AER-DAT4.0\r\n", "faery cannot read this file"),
+        (b"#!AER-DAT4.0\r\n", "is damaged: it ends within its header"),
     ],
 )  # fmt: skip
 def test_files_of_cameras_that_are_refused(tmp_path, data, words):
@@ -217,6 +220,47 @@ def test_files_of_cameras_that_are_refused(tmp_path, data, words):
     with pytest.raises(InputError, match=words) as caught:
         read_recording(path)
     assert str(caught.value).startswith(str(path))
+
+
+def table_at(data: bytes, header: int) -> int:
+    """Where the packets of an AEDAT 4 file end."""
+    at = 18 + header
+    while struct.pack("<q", at) not in data[: 18 + header]:
+        at += 8 + struct.unpack_from("<i", data, at + 4)[0]
+    return at
+
+
+@pytest.mark.parametrize("compression", [("lz4", 1), ("zstd", 3), None])
+def test_the_container_of_aedat4(tmp_path, compression):
+    """Any length that lies, and a file cut anywhere, are found before a decoder asks for memory."""
+    path = by_faery(tmp_path / "x.aedat4", compression=compression)
+    data = path.read_bytes()
+    check_container(path)
+    (header,) = struct.unpack("<I", data[14:18])
+    for at, length in ((14, 2**31), (14, header + 5), (18 + header + 4, 2**31 - 1), (18 + header + 4, -5)):
+        path.write_bytes(data[:at] + struct.pack("<I", length % 2**32) + data[at + 4 :])
+        with pytest.raises(InputError, match="this AEDAT 4 file is damaged: "):
+            read_recording(path)
+    for cut in (16, 20, 18 + header // 2, 18 + header + 3, table_at(data, header) - 1):
+        path.write_bytes(data[:cut])
+        with pytest.raises(InputError, match="this AEDAT 4 file is damaged: "):
+            read_recording(path)
+    path.write_bytes(data.replace(b"sizeX", b"siz\xff\xff"))
+    with pytest.raises(InputError, match="its header is no description of streams"):
+        read_recording(path)
+
+
+def test_a_packet_that_unpacks_to_far_more_than_it_is(tmp_path):
+    """Blocks of zstd of four bytes that stand for 128 KiB each."""
+    path = by_faery(tmp_path / "x.aedat4", compression=("zstd", 3))
+    data = path.read_bytes()
+    (header,) = struct.unpack("<I", data[14:18])
+    block = (1 << 1 | 2**17 << 3).to_bytes(3, "little") + b"\0"
+    packet = b"\x28\xb5\x2f\xfd\x00\x58" + block * 40_000 + b"\x01\0\0"
+    no_table = data[: 18 + header].replace(struct.pack("<q", table_at(data, header)), struct.pack("<q", -1))
+    path.write_bytes(no_table + struct.pack("<ii", 0, len(packet)) + packet)
+    with pytest.raises(InputError, match="unpacks to more than any camera writes"):
+        read_recording(path)
 
 
 # -- real files --------------------------------------------------------------------------------------------

@@ -18,8 +18,10 @@ from shared_data import shared
 from gemsnn.data.events import make_events
 from gemsnn.data.readers import read_recording, units
 from gemsnn.data.readers.columns import by_name, by_values
+from gemsnn.data.readers.hdf5_heaps import check_heaps
 from gemsnn.data.readers.hdf5_spikes import open_spikes
 from gemsnn.data.readers.recognise import kind_of
+from gemsnn.data.sources import File
 from gemsnn.errors import InputError
 
 EVENTS = random_events(np.random.default_rng(0), 400, 30, 900_000)
@@ -254,6 +256,13 @@ def test_hdf5_of_a_table_or_an_array(tmp_path, filters):
         file["davis/left/imu"], file["davis/left/other"] = np.zeros((9, 6)), np.zeros((9, 4))
         file["davis"].attrs["width"], file["davis"].attrs["height"] = 346, 260
 
+    def in_milliseconds(file):
+        file["events"] = np.stack([T / 1000, X, Y, ON], axis=1)
+        file["events"].attrs["time_unit"] = "ms"
+
+    recording = read_recording(hdf5_at(tmp_path, in_milliseconds))
+    same(recording)
+    assert not any("Times" in note for note in recording.notes)
     recording = read_recording(hdf5_at(tmp_path, of_one_eye))
     np.testing.assert_allclose(recording.events["t"], T - T[0], atol=1)
     assert recording[1:3] == (346, 260)
@@ -354,6 +363,25 @@ def test_many_spoken_words_in_one_file(tmp_path, kind):
         file["labels"] = np.arange(6)
     with pytest.raises(InputError, match="a whole number for each of the 7"), open_spikes(path):
         pass
+
+
+def test_a_heap_that_the_library_would_look_at_for_ever(tmp_path):
+    path = tmp_path / HIDDEN
+    with h5py.File(path, "w") as file:
+        spoken(file)
+    check_heaps(path)
+    data = path.read_bytes()
+    heap = data.index(b"GCOL\1\0\0\0")
+    size = int.from_bytes(data[heap + 8 : heap + 16], "little")
+    at = heap + 16
+    while data[at : at + 2] != b"\0\0":  # on to the free space
+        at += 16 + (int.from_bytes(data[at + 8 : at + 16], "little") + 7) // 8 * 8
+    for place, number in ((at + 8, 0), (heap + 24, 2**63), (heap + 8, size * 2**20), (heap + 8, 8)):
+        path.write_bytes(data[:place] + number.to_bytes(8, "little") + data[place + 8 :])
+        with pytest.raises(InputError, match="a heap at byte"), open_spikes(path):
+            pass
+        with pytest.raises(InputError, match="a heap at byte"):
+            read_recording(path)
 
 
 # -- text --------------------------------------------------------------------------------------------------
@@ -532,7 +560,7 @@ def test_disorder_is_sorted_counted_and_told_if_it_is_large(tmp_path):
     recording = read_recording(written(tmp_path, text_bytes("t_us,x,y,p", *by_polarity)))
     assert recording.repairs == {"events out of order": 1}
     assert sorted(recording.events.tolist()) == sorted(make_events(T - T[0], X, Y, ON).tolist())
-    assert any("check that the file holds one recording" in note for note in recording.notes)
+    assert any("check that it is one recording" in note for note in recording.notes)
 
 
 def test_jumps_ahead_are_closed(tmp_path):
@@ -552,11 +580,32 @@ def test_a_row_of_channels(tmp_path):
         np.testing.assert_array_equal(recording.events["x"], X)
         assert (recording.width, recording.height) == (X.max() + 1, 1)
         assert recording.events["on"].all()
-        assert any(f"a row of {X.max() + 1}" in note for note in recording.notes)
+        assert any("the extent of its events" in note for note in recording.notes)
     recording = read_recording(
         written(tmp_path, text_bytes("address,p,t_us", *((x, p, t) for t, x, _, p in ROWS)))
     )
     assert recording.events["on"].tolist() == ON.tolist()
+
+
+def test_labels_around_objects_are_no_events(tmp_path):
+    boxes = np.zeros(
+        9, [("ts", "u8"), ("x", "f4"), ("y", "f4"), ("w", "f4"), ("h", "f4"), ("class_id", "u4")]
+    )
+    with pytest.raises(InputError, match="the fields ts, x, y, w, h, class_id are not those of events"):
+        read_recording(written(tmp_path, npy_bytes(boxes)))
+    assert kind_of(written(tmp_path, text_bytes("t,x,y,w,h", *[(1, 2, 3, 4, 5)] * 9))) is None
+
+
+def test_a_stream_of_a_file_knows_it_by_its_content_too(tmp_path):
+    source = File(
+        written(
+            tmp_path,
+            text_bytes("% geometry 64x48", "p,t_ms,x,y", *((p, t / 1000, x, y) for t, x, y, p in ROWS)),
+        )
+    )
+    assert (source.sensor, source.origin, source.repairs) == ((64, 48), 0, {})
+    events = source.poll(0).message.events
+    np.testing.assert_array_equal(events, make_events(T - T[0], X, Y, ON))
 
 
 # -- recognition -------------------------------------------------------------------------------------------
@@ -610,6 +659,31 @@ def test_what_is_no_event_file_is_told_in_a_sentence(tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             read_recording(written(tmp_path, data))
+
+
+def five_bytes(events) -> bytes:
+    t, on = events["t"], events["on"].astype(np.int64)
+    columns = [events["x"], events["y"], on << 7 | t >> 16, t >> 8 & 0xFF, t & 0xFF]
+    return np.stack(columns, axis=1).astype(np.uint8).tobytes()
+
+
+def test_five_bytes_an_event(tmp_path):
+    """N-MNIST by its pixels, N-Caltech101 by the order of its times and many pixels beyond, of which damage has few."""
+    big = random_events(np.random.default_rng(4), 500, 200, 300_000)
+    recording = read_recording(written(tmp_path, five_bytes(big)))
+    assert recording[1:4] == (big["x"].max() + 1, big["y"].max() + 1, "N-Caltech101")
+    np.testing.assert_array_equal(recording.events, big)
+    assert recording.sensor_inferred
+    small = bytearray(nmnist(random_events(np.random.default_rng(5), 500, 34, 300_000)))
+    assert read_recording(written(tmp_path, bytes(small))).format == "N-MNIST"
+    small[5] = 200
+    (tmp_path / "x.bin").write_bytes(small)
+    with pytest.raises(InputError, match="lie outside N-MNIST's 34 x 34"):
+        read_recording(tmp_path / "x.bin")
+    rng = np.random.default_rng(6)
+    for size in (5, 500, 5000):
+        assert kind_of(written(tmp_path, b"\xff" + rng.bytes(size - 1))) is None
+    assert kind_of(written(tmp_path, bytes(500))) is None
 
 
 @settings(max_examples=300, deadline=None)

@@ -22,6 +22,8 @@ def bad_inputs(tmp_path, nmnist_root, trained_run):
     next(version.rglob("*0001.aedat")).write_bytes(b"#!AER-DAT3.1\r\n")
     toml = tmp_path / "bad.toml"
     toml.write_text("[train]\nepoch = 2\n")
+    void = tmp_path / "void"
+    void.mkdir()
     out = tmp_path / "out"
     return {
         "missing path": (command(tmp_path / "nowhere", out), "nowhere"),
@@ -35,7 +37,7 @@ def bad_inputs(tmp_path, nmnist_root, trained_run):
         "missing config": (command(nmnist_root, out, "--config", str(tmp_path / "no.toml")), "no.toml"),
         "bad number": (command(nmnist_root, out, "--kappa", "3"), "kappa must be at least 0 and at most 1"),
         "info on nothing": (["info", str(tmp_path / "nothing.bin")], "nothing.bin"),
-        "info on a folder": (["info", str(tmp_path)], str(tmp_path)),
+        "info on an empty folder": (["info", str(void)], "no event file is in this folder"),
         "evaluate nothing": (["evaluate", str(tmp_path / "nothing")], "nothing"),
         "no compartments": (["evaluate", str(trained_run), "--votes", "0"], "at least 1"),
         "report on nothing": (["report", str(tmp_path / "nothing")], "nothing"),
@@ -44,7 +46,7 @@ def bad_inputs(tmp_path, nmnist_root, trained_run):
 
 CASES = [
     "missing path", "truncated file", "empty file", "labels out of range", "wrong version", "existing run", "no root",
-    "unknown key", "missing config", "bad number", "info on nothing", "info on a folder", "evaluate nothing",
+    "unknown key", "missing config", "bad number", "info on nothing", "info on an empty folder", "evaluate nothing",
     "no compartments", "report on nothing",
 ]  # fmt: skip
 

@@ -97,9 +97,17 @@ def test_a_class_a_file(tmp_path):
     folder = find_recordings(tmp_path)
     assert folder.rule == "files"
     assert folder.classes == ("fork 2", "fork 10", "knife.x", "knife.y")
-    outer = find_recordings(fill(tmp_path / "a", "b/c/one.x", "b/c/two.x").parent / "a")
-    assert (outer.root, outer.classes) == (tmp_path / "a" / "b" / "c", ("one", "two"))
+
+
+def test_folders_around_the_folder_of_classes(tmp_path):
+    outer = find_recordings(fill(tmp_path / "a", "b/c/1/one.x", "b/c/2/two.x"))
+    assert (outer.root, outer.classes) == (tmp_path / "a" / "b" / "c", ("1", "2"))
     assert outer.notes == ("All recordings lie in b/c, which is taken as the folder of classes.",)
+    alone = find_recordings(fill(tmp_path / "d", "cat/one.x", "cat/two.x"))
+    assert (alone.root, alone.classes, alone.rule) == (tmp_path / "d", ("cat",), "folders")
+    assert "All recordings lie in one folder, cat, and so in one class" in alone.notes[0]
+    part = find_recordings(fill(tmp_path / "e", "Test/cat/one.x", "Test/cat/two.x"))
+    assert (part.root, part.classes, part.splits) == (tmp_path / "e", ("cat",), {"test": 2})
 
 
 def test_files_beside_folders_of_classes_are_told(tmp_path):
@@ -113,7 +121,7 @@ def test_damaged_files_are_listed_for_whoever_reads_them(tmp_path):
     fill(tmp_path, "a/1.aedat", "b/1.aedat")
     fill(tmp_path, "a/2", data=aedat2(EVENTS)[:-3])
     fill(tmp_path, "a/3.bin", data=b"\xff" * 7)
-    fill(tmp_path, "a/4.aedat", data=b"")
+    fill(tmp_path, "a/4.aedat", "a/4.npy", data=b"")
     fill(tmp_path, "a/5.csv", data=b"t,x,y,p\n1,2,3,4,5\n")
     fill(tmp_path, "a/6.csv", data=b"epoch;loss;accuracy\n1;2;3\n")
     assert [path for path, _, _ in told(find_recordings(tmp_path))] == [
@@ -121,9 +129,27 @@ def test_damaged_files_are_listed_for_whoever_reads_them(tmp_path):
         "a/2",
         "a/3.bin",
         "a/4.aedat",
+        "a/4.npy",
         "a/5.csv",
         "b/1.aedat",
     ]
+
+
+def test_arrays_that_are_no_events_are_left_out(tmp_path):
+    table = np.stack([np.arange(9) * 9000, *np.ones((3, 9), int)], axis=1)
+    (tmp_path / "a").mkdir()
+    np.save(tmp_path / "a" / "1.npy", table)
+    np.save(tmp_path / "a" / "weights.npy", np.zeros((9, 8, 7)))
+    np.save(
+        tmp_path / "a" / "boxes.npy",
+        np.zeros(3, [("ts", "i8"), ("x", "i8"), ("y", "i8"), ("w", "i8"), ("h", "i8")]),
+    )
+    np.savez(tmp_path / "a" / "images.npz", images=np.zeros((3, 2, 2)), labels=np.zeros(3))
+    np.savez(tmp_path / "a" / "2.npz", t=table[:, 0], x=table[:, 1], y=table[:, 2])
+    (tmp_path / "a" / "3.npy").write_bytes((tmp_path / "a" / "1.npy").read_bytes()[:-9])
+    folder = find_recordings(tmp_path / "a")
+    assert [entry.path.name for entry in folder.entries] == ["1.npy", "2.npz", "3.npy"]
+    assert "boxes.npy, images.npz, weights.npy" in folder.notes[0]
 
 
 def test_labels(tmp_path):
@@ -162,6 +188,7 @@ def test_labels(tmp_path):
         ("file,label\na,\n", "line 2: file and label must not be empty"),
         ("file,label\n../a,x\n", "line 2: ../a lies outside the folder"),
         ("file,label\n/etc/passwd,x\n", "lies outside the folder"),
+        ("file,label\n.,x\n", "lies outside the folder"),
         ("file,label\nC:\\a,x\n", "lies outside the folder"),
         ("file,label\na\0,x\n", "lies outside the folder|no table of text"),
         ("file,label,split\na,x,later\n", "split must be train, validation or test, not later"),
@@ -238,7 +265,7 @@ def test_real_folders():
     assert len(poker.entries) == 100
     digits = find_recordings(shared("nmnist"))
     assert (digits.classes, digits.splits) == (tuple("0123456789"), {"train": 1000})
-    objects = find_recordings(shared("dvs128-objects"))
+    objects = find_recordings(shared("dvs128-objects", "session1"))
     assert (len(objects.classes), objects.rule) == (7, "files")
 
 

@@ -24,6 +24,7 @@ from gemsnn.data.readers import read_recording
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.learn.online import OnlineLearner
+from gemsnn.rows import SpikeRows
 from gemsnn.runs import config, models
 from gemsnn.runs.config import NetworkChoice, Settings
 from gemsnn.runs.facts import save_facts
@@ -114,9 +115,9 @@ def whole(splits) -> SpikeSet:
     parts = (splits.train, splits.validation, splits.test)
     lengths = np.concatenate([np.diff(part.starts) for part in parts])
     joined = {
-        name: np.concatenate([getattr(p, name) for p in parts])
-        for name in ("values", "labels", "address", "tallies")
+        name: np.concatenate([getattr(p, name) for p in parts]) for name in ("labels", "address", "tallies")
     }
+    joined["rows"] = SpikeRows.join([part.rows for part in parts])
     return dataclasses.replace(splits.train, starts=np.concatenate([[0], np.cumsum(lengths)]), **joined)
 
 

@@ -225,8 +225,11 @@ def test_describe_event_files(tmp_path):
         "format": "AEDAT 2.0",
         "events": 3,
         "duration_us": 20,
+        "seconds": 20e-6,
+        "events_per_second": 150_000,
         "width": 128,
         "height": 128,
+        "sensor_inferred": False,
         "on_fraction": 2 / 3,
         "repairs": {"special events": 1},
     }
@@ -235,8 +238,11 @@ def test_describe_event_files(tmp_path):
         "format": "N-MNIST",
         "events": 2,
         "duration_us": 40,
+        "seconds": 40e-6,
+        "events_per_second": 50_000,
         "width": 34,
         "height": 34,
+        "sensor_inferred": False,
         "on_fraction": 1.0,
     }
 

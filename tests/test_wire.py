@@ -275,17 +275,24 @@ def test_files_that_faery_writes_are_read(tmp_path, suffix):
         np.testing.assert_array_equal(got[name], raw[name])
 
 
-@pytest.mark.parametrize("suffix", [".es", ".aedat4"])  # the others may begin with anything
-def test_files_that_faery_cannot_read_are_refused(tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        (b"", "this is no event file known here"),
+        (b"Event Stream\x02\x00\x00\x01", "faery cannot read this file"),
+        (b"#!AER-DAT4.0\r\n", "this AEDAT 4 file is damaged"),
+    ],
+)
+def test_files_that_cannot_be_read_are_refused(tmp_path, start, says):
     pytest.importorskip("faery")
-    path = tmp_path / f"x{suffix}"
-    path.write_bytes(b"this is no event file" * 100)
-    with pytest.raises(InputError, match="faery cannot read this file"):
+    path = tmp_path / "x"
+    path.write_bytes(start + b"this is no event file" * 100)
+    with pytest.raises(InputError, match=says):
         collect(open_source(str(path)))
 
 
 def test_without_faery_its_files_are_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "faery", None)
-    (tmp_path / "x.raw").write_bytes(b"% evt 3.0")
+    (tmp_path / "x").write_bytes(b"Event Stream")
     with pytest.raises(InputError, match=r"pip install 'gemsnn\[events\]'"):
-        open_source(str(tmp_path / "x.raw"))
+        open_source(str(tmp_path / "x"))

@@ -25,7 +25,7 @@ def stream(
     docs/streams.md has the formats with examples, and what each field of a line means.
 
     Args:
-        model: the run folder of a training, or what a stream has saved (--state).
+        model: the run folder of a training, what a stream has saved (--state), or a model file.
         input: a file of events, - for lines of standard input, or
             udp://127.0.0.1:PORT for datagrams (0 takes a free port).
             A line is t,x,y,on (microseconds, column, row, 1 for ON)

@@ -47,7 +47,7 @@ def digest_of_file(path: AnyPath) -> str:
     return found.hexdigest()
 
 
-def digests(root: AnyPath, files: Iterable[Path]) -> dict[Path, str]:
+def digests(root: AnyPath, files: Iterable[AnyPath]) -> dict[Path, str]:
     """The SHA-256 of each of these files, which lie under a folder (or are it).
 
     Raises:
@@ -56,7 +56,7 @@ def digests(root: AnyPath, files: Iterable[Path]) -> dict[Path, str]:
     root = Path(root)
     known = _known(root)
     found, fresh = {}, known.copy()
-    for path in dict.fromkeys(files):
+    for path in dict.fromkeys(map(Path, files)):
         try:
             state = path.stat()
         except OSError as error:
@@ -75,9 +75,9 @@ def digests(root: AnyPath, files: Iterable[Path]) -> dict[Path, str]:
     return found
 
 
-def size_of(files: Iterable[Path]) -> int:
+def size_of(files: Iterable[AnyPath]) -> int:
     """The bytes of files that are there."""
-    return sum(path.stat().st_size for path in files if path.is_file())
+    return sum(path.stat().st_size for path in map(Path, files) if path.is_file())
 
 
 def _place(root: Path) -> Path:

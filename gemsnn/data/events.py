@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn.errors import InputError
+from gemsnn.types import LARGEST_SIDE
 
 EVENT = np.dtype([("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("on", "?")])
 """One event: time in microseconds, pixel column and row, and true for ON (brighter), false for OFF."""
@@ -17,6 +18,9 @@ Events = NDArray[np.void]
 
 LONGEST_GAP_US = 10_000_000
 """A longer step of time between two events is a jump of the clock: a sensor of pixels is never silent for so long."""
+
+SIZE_INFERRED = "The file does not tell the sensor's size: the extent of its events is taken for it."
+"""What is told where width and height are those of the events."""
 
 
 class Recording(NamedTuple):
@@ -77,6 +81,8 @@ def check_events(events: Events, width: int, height: int, where: str) -> None:
     """Raise :class:`InputError` unless the events have the right type, order and pixels."""
     if events.dtype != EVENT or events.ndim != 1:
         raise InputError(f"{where}: events must be a 1-d array of dtype {EVENT}, not {events.dtype}")
+    if max(width, height) > LARGEST_SIDE:
+        raise InputError(f"{where}: a sensor of {width} x {height} pixels is none; check the file's header")
     if len(events) == 0:
         return
     x, y, t = events["x"], events["y"], events["t"]

@@ -16,6 +16,7 @@ file by its content is left out, and told. Classes and files are in natural orde
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Literal, NamedTuple
 
 from gemsnn.data.access import found_at, walk
 from gemsnn.data.labels import SPLITS, Entry, Split, read_labels
+from gemsnn.data.readers.numpy_files import has_events
 from gemsnn.data.readers.recognise import Kind, kind_of, other_kind
 from gemsnn.data.tally import NAMED, listed
 from gemsnn.errors import InputError, one_line
@@ -32,8 +34,11 @@ Rule = Literal["labels", "names", "folders", "files"]
 
 LABELS = "labels.csv"
 
-_EVENTS: tuple[Kind, ...] = ("AEDAT", "AEDAT 4", "EVT", "DAT", "ES", "N-MNIST", "npy", "npz", "HDF5", "text")
-_NAMED = (".aedat", ".bin")
+_OTHERS: tuple[Kind | None, ...] = (None, "zip", "IDX")
+_OF_DAMAGED = (".aedat", ".aedat4", ".bin")
+_OF_EMPTY = (*_OF_DAMAGED, ".raw", ".dat", ".es", ".npy", ".npz", ".h5", ".hdf5")
+"""Names of what is no file to be left out, but a recording that cannot be read, where the content tells nothing."""
+
 _SYSTEM = ("lost+found", "System Volume Information", "__MACOSX")
 
 
@@ -115,14 +120,20 @@ def _event_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
             path = folder / name
             if name.startswith(".") or path == root / LABELS or found_at(path) != "file":
                 continue
-            if path.stat().st_size and (kind_of(path) in _EVENTS or path.suffix.lower() in _NAMED):
+            empty, suffix = not path.stat().st_size, path.suffix.lower()
+            if suffix in (_OF_EMPTY if empty else _OF_DAMAGED) or (not empty and _holds_events(path)):
                 found.append(path)
-            elif not path.stat().st_size and path.suffix:
-                found.append(path) if path.suffix.lower() in _NAMED else left.append((path, "empty"))
             else:
-                left.append((path, other_kind(path) if path.stat().st_size else "empty"))
+                left.append((path, "empty" if empty else other_kind(path)))
     found.sort(key=lambda path: natural(str(path.relative_to(root))))
     return found, _left_out(root, left)
+
+
+def _holds_events(path: Path) -> bool:
+    kind = kind_of(path)
+    if kind in ("npy", "npz"):
+        return has_events(path, kind)
+    return kind not in _OTHERS
 
 
 def _left_out(root: Path, left: list[tuple[Path, str | None]]) -> tuple[str, ...]:
@@ -134,14 +145,11 @@ def _left_out(root: Path, left: list[tuple[Path, str | None]]) -> tuple[str, ...
 
 
 def _narrowed(root: Path, files: Sequence[Path]) -> Path:
-    """The folder below in which all recordings lie, as long as the one above it neither is nor holds a part."""
+    """The folder below in which all recordings lie, as long as those above hold it alone and it is no class or part."""
     while True:
-        first = {path.relative_to(root).parts[0] for path in files}
-        if (
-            len(first) != 1
-            or (name := next(iter(first))).lower() in SPLITS
-            or found_at(root / name) != "folder"
-        ):
+        inner = [path.relative_to(root).parts for path in files]
+        name = inner[0][0]
+        if name.lower() in SPLITS or any(parts[0] != name or len(parts) <= 2 for parts in inner):
             return root
         root = root / name
 
@@ -157,13 +165,20 @@ def _by_place(
         notes += (f"Recordings that lie in no part were left out: {_some(beside, root)}.",)
         files = [path for path in files if split_of[path] is not None]
     if class_from is not None:
-        return [Entry(p, _class_in(p, class_from), split_of[p]) for p in files], "names", notes
+        pattern = _pattern(class_from)
+        return [Entry(path, _class_in(path, pattern), split_of[path]) for path in files], "names", notes
     below = {path: path.relative_to(root).parts[int(parts) :] for path in files}
     classed = [path for path in files if len(below[path]) > 1]
     loose = [path for path in files if len(below[path]) == 1]
     if classed:
         if loose:
             notes += (f"Recordings that lie in no class's folder were left out: {_some(loose, root)}.",)
+        names = {below[path][0] for path in classed}
+        if len(names) == 1:
+            notes += (
+                f"All recordings lie in one folder, {one_line(*names)}, and so in one class; give this folder itself "
+                "if each file is a class.",
+            )
         return [Entry(path, below[path][0], split_of[path]) for path in classed], "folders", notes
     if parts:
         named = ", ".join(sorted({path.relative_to(root).parts[0] for path in loose}))
@@ -179,15 +194,21 @@ def _part(inner: Path) -> Split | None:
     return SPLITS.get(inner.parts[0].lower()) if len(inner.parts) > 1 else None
 
 
-def _class_in(path: Path, class_from: str) -> str:
+def _pattern(class_from: str) -> re.Pattern[str]:
     try:
-        found = re.search(class_from, path.name)
-    except re.error as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of expressions that will mean something else in a later Python
+            return re.compile(class_from)
+    except (re.error, RecursionError, OverflowError) as error:
         raise InputError(f"class_from {class_from!r} is no regular expression ({error}); mend it") from error
-    name = None if found is None else found[1] if found.re.groups else found[0]
+
+
+def _class_in(path: Path, pattern: re.Pattern[str]) -> str:
+    found = pattern.search(path.name)
+    name = None if found is None else found[1] if pattern.groups else found[0]
     if not name:
         raise InputError(
-            f"{path}: class_from {class_from!r} finds no class in this name; widen it, or move the file away"
+            f"{path}: class_from {pattern.pattern!r} finds no class in this name; widen it, or move the file away"
         )
     return name
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
@@ -11,6 +12,7 @@ from typing import Literal, NamedTuple
 from gemsnn.data.access import first_bytes, found_at, refusal
 from gemsnn.data.tally import NAMED, listed
 from gemsnn.errors import InputError, one_line
+from gemsnn.types import AnyPath
 
 Split = Literal["train", "validation", "test"]
 
@@ -46,7 +48,9 @@ class Entry(NamedTuple):
     end_us: int | None = None
 
 
-def read_labels(path: Path, root: Path, files: Sequence[Path]) -> tuple[list[Entry], tuple[str, ...]]:
+def read_labels(
+    path: AnyPath, root: AnyPath, files: Sequence[AnyPath]
+) -> tuple[list[Entry], tuple[str, ...]]:
     """The recordings that a labels file lists, in its order, and sentences about others.
 
     Columns may stand in any order, others among them, with commas, semicolons or tabs between them. Empty fields of
@@ -60,6 +64,7 @@ def read_labels(path: Path, root: Path, files: Sequence[Path]) -> tuple[list[Ent
     Raises:
         InputError: it is damaged, or a line is; the line is named.
     """
+    path, root = Path(path), Path(root)
     found: list[Entry] = []
     seen: dict[Entry, int] = {}
     for number, row in _rows(path):
@@ -75,7 +80,7 @@ def read_labels(path: Path, root: Path, files: Sequence[Path]) -> tuple[list[Ent
     if not found:
         raise InputError(f"{path}: it lists no recordings; add lines with file and label")
     known = {entry.path for entry in found}
-    others = [one_line(file.relative_to(root)) for file in files if file not in known]
+    others = [one_line(Path(file).relative_to(root)) for file in files if file not in known]
     if not others:
         return found, ()
     return found, (
@@ -134,7 +139,8 @@ def _entry(row: dict[str, str], root: Path, where: str) -> Entry:
     if not row["file"] or not row["label"]:
         raise InputError(f"{where}: file and label must not be empty; add them or remove the line")
     inner = PurePosixPath(row["file"].replace("\\", "/"))
-    if inner.is_absolute() or ".." in inner.parts or "\0" in row["file"] or ":" in inner.parts[0]:
+    drive = re.match("[a-zA-Z]:", row["file"])
+    if inner.is_absolute() or drive or not inner.parts or ".." in inner.parts or "\0" in row["file"]:
         raise InputError(
             f"{where}: {one_line(inner)} lies outside the folder; list files in it, relative to it"
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import lzma
 import math
+import warnings
 import zipfile
 import zlib
 from tokenize import TokenError
 from typing import IO
 
+import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
@@ -47,13 +49,20 @@ def read_member(archive: zipfile.ZipFile, name: str, where: object, largest: int
         at_most = min(entry.file_size, entry.compress_size * EXPANSION)
         check_header(file, f"the array '{name}'", at_most, where, largest)
     with archive.open(entry) as file:
+        return read_array(file)
+
+
+def read_array(file: IO[bytes]) -> NDArray:
+    """An array whose header was checked; of one that Python 2 or an old NumPy wrote nothing is said."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return npy.read_array(file, allow_pickle=False)
 
 
 def check_header(
     file: IO[bytes], what: str, at_most: int, where: object, largest: int = LARGEST_ARRAY,
     wanted: tuple[int, ...] | None = None,
-) -> None:  # fmt: skip
+) -> tuple[tuple[int, ...], np.dtype]:  # fmt: skip
     """Read an array's header, and refuse one that promises more than there is.
 
     Args:
@@ -64,6 +73,9 @@ def check_header(
         largest: bytes of an array that is still read.
         wanted: the only shape that is read; by default any.
 
+    Returns:
+        Its shape and type.
+
     Raises:
         InputError: the header is damaged, has another shape, holds Python objects, or announces more than there is or
             than is read.
@@ -71,7 +83,9 @@ def check_header(
     try:
         version = npy.read_magic(file)
         read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
-        shape, _, dtype = read_header(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            shape, _, dtype = read_header(file)
     except _DAMAGED_HEADER as error:
         raise InputError(f"{where}: {what} has a damaged header") from error
     if min(shape, default=0) < 0:
@@ -81,6 +95,7 @@ def check_header(
     if wanted is not None and shape != wanted:
         raise InputError(f"{where}: {what} must have the shape {list(wanted)}, not {list(shape)}")
     afford(shape, dtype.itemsize, at_most, where, largest)
+    return shape, dtype
 
 
 def afford(

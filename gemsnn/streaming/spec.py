@@ -181,11 +181,14 @@ def identity(task: Task) -> dict[str, Any]:
     learning = None if task.learning is None else dataclasses.asdict(task.learning)
     if task.learning is not None and learning is not None:
         learning["rule"]["rule"] = task.learning.rule.name
-    arrivals = dataclasses.asdict(task.arrivals)
+    arrivals, online = dataclasses.asdict(task.arrivals), dataclasses.asdict(task.online)
     arrivals["layout"] = list(task.arrivals.layout)
-    return {
-        "model": task.model.sha256,
-        **dataclasses.asdict(task.online),
-        **arrivals,
-        "learning": learning,
-    }
+    # states of before there was such a thing do not tell of it
+    if task.arrivals.grid is None:
+        del arrivals["grid"]
+    else:
+        arrivals["grid"] = {name: list(sides) for name, sides in arrivals["grid"].items()}
+    online["readouts"] = list(task.online.readouts)
+    if not task.online.readouts:
+        del online["readouts"]
+    return {"model": task.model.sha256, **online, **arrivals, "learning": learning}

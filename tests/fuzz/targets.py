@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -16,15 +17,17 @@ from unittest import mock
 
 import numpy as np
 
-from fuzz import mutations, seeds
+from fuzz import event_mutations, event_seeds, mutations, seeds
 from fuzz.mutations import Mutation
 from gemsnn import report
 from gemsnn.data import wire
 from gemsnn.data.arrivals import ArrivalSpec, EventBins
 from gemsnn.data.binning import BinSpec, bin_events
 from gemsnn.data.events import Recording, check_events
+from gemsnn.data.folders import find_recordings
 from gemsnn.data.images import load_images
-from gemsnn.data.readers import describe, read_aedat2, read_nmnist
+from gemsnn.data.readers import describe, read_aedat2, read_nmnist, read_recording
+from gemsnn.data.readers.hdf5_spikes import open_spikes
 from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
 from gemsnn.data.recordings import load_hdf5, load_mnist_dvs
 from gemsnn.errors import InputError
@@ -69,6 +72,12 @@ def clear() -> None:
         folder.cache_clear()
 
 
+MOST_PIXELS = 2**20
+"""Larger sensors, which a damaged header may claim, are not binned here."""
+
+UNITS = (None, None, None, "us", "ms", "s", "ns")
+
+
 def _file(name: str, data: bytes) -> Path:
     path = folder() / name
     path.write_bytes(data)
@@ -78,8 +87,13 @@ def _file(name: str, data: bytes) -> Path:
 def _whole(recording: Recording) -> None:
     """What was accepted must be in order, on the sensor, and fit to be binned."""
     check_events(recording.events, recording.width, recording.height, "accepted")
-    bins = bin_events(recording.events, BinSpec(25_000, 4), width=recording.width, height=recording.height)
-    assert bins.shape == (4, 2 * recording.width * recording.height)
+    assert len(recording.events)
+    if recording.width * recording.height <= MOST_PIXELS:
+        bins = bin_events(
+            recording.events, BinSpec(25_000, 4), width=recording.width, height=recording.height
+        )
+        assert bins.shape == (4, 2 * recording.width * recording.height)
+    assert all(note.isprintable() and note.endswith(".") for note in recording.notes)
     assert all(count > 0 for count in recording.repairs.values())
 
 
@@ -219,12 +233,62 @@ _NAMES = (
 )
 
 
+def _recording(data: bytes) -> None:
+    """A file of any kind, under a name that tells nothing."""
+    _whole(read_recording(_file("x", data)))
+
+
+def _columns(data: bytes) -> None:
+    """A file whose times may have any unit, which is told or not."""
+    _whole(read_recording(_file("x", data), time_unit=UNITS[sum(data[-4:]) % len(UNITS)]))
+
+
+def _layouts(data: bytes) -> None:
+    """An HDF5 file as one recording, as many, and as described."""
+    path = _file("x", data)
+    found: list[InputError] = []
+    for read in (read_recording, _spoken, describe):
+        try:
+            read(path)
+        except InputError as error:
+            found.append(error)
+    if len(found) == 3:
+        raise found[0]
+
+
+def _spoken(path: Path) -> None:
+    with open_spikes(path) as held:
+        for recording in held:
+            _whole(recording)
+
+
+def _folder(data: bytes) -> None:
+    """What is found in a folder with these names and labels."""
+    root = folder() / "tree"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    labels, names, expression = (part or b"" for part in seeds.unbundle(data, 3))
+    for at, name in enumerate(names.decode("utf-8", "replace").splitlines()[:40]):
+        path = root / name.strip("/").replace("\0", "").replace("..", "")
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(event_seeds.recordings()[at % len(event_seeds.recordings())])
+    if labels:
+        (root / "labels.csv").write_bytes(labels)
+    found = find_recordings(root, class_from=expression.decode("latin1") or None)
+    assert found.entries
+    assert {entry.label for entry in found.entries} == set(found.classes)
+    assert all(entry.path.is_file() and root in entry.path.parents for entry in found.entries)
+
+
 def _describe(data: bytes) -> None:
     describe(_file(_NAMES[sum(data[-4:]) % len(_NAMES)], data))
 
 
 def _any_file() -> list[bytes]:
     kinds: Any = (seeds.aedat2_files, seeds.nmnist_files, seeds.npz_files, seeds.zip_files, seeds.hdf5_files)
+    kinds += (event_seeds.text_files, event_seeds.npy_files, event_seeds.npz_files, event_seeds.hdf5_files)
+    kinds += (event_seeds.raw_files,)
     return [data for make in kinds for data in make()] + seeds.idx_files()[0].split(seeds.SEAM)
 
 
@@ -248,6 +312,13 @@ TARGETS: dict[str, Target] = {
     "sweep": Target(_sweep, seeds.part_files, (mutations.parts,), 3),
     "zip": Target(_zip, seeds.zip_files, (mutations.dvs_zip,), 2),
     "hdf5": Target(_hdf5, seeds.hdf5_files, (mutations.hdf5,), 1),
+    "text": Target(_columns, event_seeds.text_files, (event_mutations.text,), 10),
+    "npy-events": Target(_columns, event_seeds.npy_files, (event_mutations.npy_events,), 10),
+    "npz-events": Target(_columns, event_seeds.npz_files, (event_mutations.npz_events,), 4),
+    "layouts": Target(_layouts, event_seeds.hdf5_files, (event_mutations.hdf5_events,), 2),
+    "raw": Target(_recording, event_seeds.raw_files, (event_mutations.raw,), 10),
+    "faery": Target(_recording, event_seeds.faery_files, (), 4),
+    "folder": Target(_folder, event_seeds.folders, (event_mutations.folder,), 4),
     "report": Target(_report, seeds.run_files, (mutations.run_folder,), 0.01),
 }
 

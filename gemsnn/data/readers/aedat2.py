@@ -82,7 +82,7 @@ def header_length(data: bytes, where: str) -> int:
         )
     if version[1] != b"2.0":
         raise InputError(
-            f"{where}: this is an AEDAT {version[1].decode()} file, and only AEDAT 2.0 is read; "
+            f"{where}: this is an AEDAT {version[1].decode()} file, and AEDAT 2.0 and 4 are read; "
             "convert it to AEDAT 2.0 first, for example with jAER"
         )
     start = 0

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gemsnn.data.events import Events, Recording, check_events, in_order
-from gemsnn.data.readers.columns import LARGEST_RECORDING, size_note
+from gemsnn.data.events import SIZE_INFERRED, Events, Recording, check_events, in_order
+from gemsnn.data.readers.assembled import LARGEST_RECORDING
 from gemsnn.errors import InputError
+from gemsnn.types import AnyPath
 
 
 class Decoded(NamedTuple):
@@ -31,12 +32,13 @@ class Decoded(NamedTuple):
     repairs: dict[str, int]
 
 
-def whole(decoded: Decoded, path: Path) -> Recording:
+def whole(decoded: Decoded, path: AnyPath) -> Recording:
     """All events of a file, in order and counted from the first one.
 
     Raises:
         InputError: it holds no events, too many, or some outside its sensor; or it is damaged.
     """
+    path = Path(path)
     pieces: list[Events] = []
     count = 0
     for piece in decoded.chunks:
@@ -58,7 +60,7 @@ def whole(decoded: Decoded, path: Path) -> Recording:
     sensor, notes = decoded.sensor, decoded.notes
     if sensor is None:
         sensor = (int(events["x"].max()) + 1, int(events["y"].max()) + 1)
-        notes += (size_note(*sensor),)
+        notes += (SIZE_INFERRED,)
     check_events(events, *sensor, str(path))
     return Recording(
         events, *sensor, decoded.format, decoded.repairs | repairs, notes, decoded.sensor is None

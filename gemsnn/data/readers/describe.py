@@ -9,49 +9,80 @@ from typing import Any
 
 import numpy as np
 
-from gemsnn.data.access import first_bytes
 from gemsnn.data.events import Recording
 from gemsnn.data.images import load_images
-from gemsnn.data.readers.files import MAGIC_HDF5, MAGIC_ZIP, read_recording
-from gemsnn.data.readers.hdf5 import open_hdf5, read_array, read_part, sensor_side, to_recording
+from gemsnn.data.readers import units
+from gemsnn.data.readers.files import read_recording
+from gemsnn.data.readers.hdf5 import (
+    open_hdf5,
+    read_array,
+    read_part,
+    recordings_under,
+    sensor_side,
+    to_recording,
+)
+from gemsnn.data.readers.hdf5_spikes import is_spikes, open_spikes
 from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
-from gemsnn.errors import InputError
+from gemsnn.data.readers.numpy_files import is_image_archive
+from gemsnn.data.readers.recognise import kind_of
+from gemsnn.data.readers.units import TimeUnit
 from gemsnn.types import AnyPath
 
-MAGIC_IDX_IMAGES = b"\x00\x00\x08\x03"
+PER_SECOND = 1e6
 
 
-def describe(path: AnyPath) -> dict[str, Any]:
+def describe(path: AnyPath, *, time_unit: TimeUnit | None = None) -> dict[str, Any]:
     """Describe a file of any kind that the library reads, in values that JSON can hold.
+
+    Args:
+        path: the file; of a folder, :func:`gemsnn.data.readers.describe_folder.describe_folder` tells.
+        time_unit: of its times, see :func:`~gemsnn.data.readers.files.read_recording`.
 
     Returns:
         ``format``, ``events``, ``duration_us`` (last event minus first), ``width``, ``height`` and
-        ``on_fraction``, ``None`` where a file has no such thing; ``repairs`` if there were any; ``images``
-        and ``labels`` (how many of each class) of image files, ``recordings`` and ``labels`` of data sets.
+        ``on_fraction``, ``None`` where a file has no such thing; of one recording also ``seconds``,
+        ``events_per_second`` and ``sensor_inferred`` (whether the size is the extent of the events); ``repairs`` and
+        ``notes`` if there are any; ``images`` and ``labels`` (how many of each class) of image files, ``recordings``
+        and ``labels`` of data sets.
 
     Raises:
         InputError: missing or damaged file, or an unknown format.
     """
     path = Path(path)
-    start = first_bytes(path)
-    if path.suffix.lower() == ".npz":
-        return _describe_images(path, "images (npz)")
-    if start.startswith(MAGIC_IDX_IMAGES) or "idx3-ubyte" in path.name:
+    units.check(time_unit, path)
+    kind = kind_of(path)
+    if "idx3-ubyte" in path.name or kind == "IDX":
         return _describe_images(path, "images (IDX)")
-    if start.startswith(MAGIC_HDF5):
-        return _describe_hdf5(path)
-    if start.startswith(MAGIC_ZIP):
+    if kind == "npz" and is_image_archive(path):
+        return _describe_images(path, "images (npz)")
+    if kind == "HDF5":
+        with open_hdf5(path) as file:
+            counted, spoken = recordings_under(file), is_spikes(file)
+        if spoken:
+            return _describe_spikes(path, time_unit)
+        if counted:
+            return _describe_hdf5(path)
+    if kind == "zip":
         return _describe_zip(path)
-    recording = read_recording(path)
+    return summary(read_recording(path, time_unit=time_unit))
+
+
+def summary(recording: Recording) -> dict[str, Any]:
+    """What :func:`describe` tells of one recording."""
     t = recording.events["t"]
+    duration_us = int(t[-1] - t[0])
     return {
         "format": recording.format,
         "events": len(t),
-        "duration_us": int(t[-1] - t[0]),
+        "duration_us": duration_us,
+        "seconds": duration_us / PER_SECOND,
+        "events_per_second": len(t) / duration_us * PER_SECOND if duration_us else None,
         "width": recording.width,
         "height": recording.height,
+        "sensor_inferred": recording.sensor_inferred,
         "on_fraction": float(recording.events["on"].mean()),
         **({"repairs": recording.repairs} if recording.repairs else {}),
+        **({"notes": list(recording.notes)} if recording.notes else {}),
     }
 
 
@@ -89,10 +120,6 @@ def _describe_hdf5(path: Path) -> dict[str, Any]:
         parts = {
             name: part for name in ("train", "test") if (part := read_part(file, name, where)) is not None
         }
-        if not any(part.names for part in parts.values()):
-            raise InputError(
-                f"{where}: this HDF5 file has no recordings /train/0, /train/1, ..; give an event data set"
-            )
         names = [f"{name}/{key}" for name, part in parts.items() for key in part.names]
         side = sensor_side(max(int(read_array(file, name, where)[:, 1:3].max()) for name in names), where)
         recordings = (to_recording(read_array(file, name, where), side, f"{where}:/{name}") for name in names)
@@ -108,6 +135,23 @@ def _describe_hdf5(path: Path) -> dict[str, Any]:
         "labels": _counts(label for part in parts.values() for label in part.labels),
         **({"repairs": repairs} if repairs else {}),
     }
+
+
+def _describe_spikes(path: Path, time_unit: TimeUnit | None) -> dict[str, Any]:
+    with open_spikes(path, time_unit) as held:
+        events, on, repairs = _total(held)
+        return {
+            "format": "HDF5 spikes",
+            "events": events,
+            "duration_us": None,
+            "width": held.width,
+            "height": 1,
+            "on_fraction": on / events,
+            "recordings": len(held),
+            "labels": _counts(held.labels),
+            **({"names": list(held.names)} if held.names else {}),
+            **({"repairs": repairs} if repairs else {}),
+        }
 
 
 def _describe_zip(path: Path) -> dict[str, Any]:

@@ -13,8 +13,10 @@ import numpy as np
 
 from gemsnn.data.access import first_bytes, refusal
 from gemsnn.data.events import Events, make_events
+from gemsnn.data.readers.aedat4 import check_container
 from gemsnn.data.readers.decoded import Decoded
 from gemsnn.errors import InputError, one_line
+from gemsnn.types import AnyPath
 
 _TYPES = {"AEDAT 4": "aedat", "ES": "es"}
 _ES_TYPES = {0: "generic events", 3: "asynchronous events", 4: "colours"}
@@ -24,12 +26,13 @@ _ES_TYPE = 15
 _FAR = np.iinfo(np.int16).max
 
 
-def open_faery(path: Path, kind: Literal["AEDAT 4", "ES"]) -> Decoded:
+def open_faery(path: AnyPath, kind: Literal["AEDAT 4", "ES"]) -> Decoded:
     """A file of one of these kinds.
 
     Raises:
         InputError: faery is not installed, or it cannot read the file (this may turn out on the way).
     """
+    path = Path(path)
     try:
         import faery
     except ImportError:
@@ -39,6 +42,8 @@ def open_faery(path: Path, kind: Literal["AEDAT 4", "ES"]) -> Decoded:
     start = first_bytes(path)
     if kind == "ES" and len(start) > _ES_TYPE and (held := _ES_TYPES.get(start[_ES_TYPE])) is not None:
         raise InputError(f"{path}: this ES file holds {held}, not events of pixels; leave it out")
+    if kind == "AEDAT 4":
+        check_container(path)
     file_type: Any = _TYPES[kind]
     try:
         stream = faery.events_stream_from_file(path, file_type=file_type)

@@ -95,6 +95,8 @@ def read_recording(path: AnyPath, *, time_unit: TimeUnit | None = None) -> Recor
         return read_aedat2(read_bytes(path), str(path))
     if kind == "N-MNIST" or (kind is None and path.suffix.lower() == ".bin"):
         return read_nmnist(read_bytes(path), str(path))
+    if kind == "N-Caltech101":
+        return read_nmnist(read_bytes(path), str(path), caltech=True)
     if kind == "zip":
         raise InputError(
             f"{path}: this is a zip file, not one recording; unpack it and give a file or folder of it"

@@ -16,13 +16,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn.data.events import Recording, check_events
+from gemsnn.data.events import Recording
 from gemsnn.data.readers import columns, numpy_files, units
-from gemsnn.data.readers.columns import LARGEST_RECORDING, WANTED, Found, Role
+from gemsnn.data.readers.assembled import LARGEST_RECORDING, recording_of
+from gemsnn.data.readers.columns import WANTED, Found, Role
 from gemsnn.data.readers.hdf5 import open_hdf5, recordings_under, stored
+from gemsnn.data.readers.hdf5_heaps import check_heaps
 from gemsnn.data.readers.hdf5_spikes import is_spikes
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError, one_line
+from gemsnn.types import AnyPath
 
 DEEPEST = 6
 MOST_OBJECTS = 10_000
@@ -45,13 +48,15 @@ class Place(NamedTuple):
     found: Found | None
 
 
-def read_hdf5(path: Path, time_unit: TimeUnit | None = None) -> Recording:
+def read_hdf5(path: AnyPath, time_unit: TimeUnit | None = None) -> Recording:
     """Read the one recording of an HDF5 file.
 
     Raises:
         InputError: it is damaged, holds none, or holds several.
     """
+    path = Path(path)
     where = str(path)
+    check_heaps(path)
     with open_hdf5(path) as file:
         if (count := recordings_under(file)) or is_spikes(file):
             held = f"{count} recordings" if count else "many recordings (spikes/times)"
@@ -61,25 +66,17 @@ def read_hdf5(path: Path, time_unit: TimeUnit | None = None) -> Recording:
         place = find(file, where)
         inside = f"{where}:{place.name}"
         held: Any = file[place.name]
-        sensor = _sensor(held, inside)
-        picked: dict[Role, NDArray[Any]]
-        if place.found is None:
-            array = _read(held, inside)
-            recording = numpy_files.from_array(array, inside, "HDF5", time_unit)
-            return recording if sensor is None else _with_sensor(recording, sensor, inside)
-        if isinstance(held, h5py.Dataset):
-            array = _read(held, inside)
-            picked = {role: array[name] for role, name in place.found.columns.items()}
-        else:
-            picked = {role: _read(held[name], inside) for role, name in place.found.columns.items()}
-        return columns.recording_of(
-            picked,
-            inside,
-            "HDF5",
-            unit=place.found.unit or _unit(held, place.found, file),
-            time_unit=time_unit,
-            sensor=sensor,
-            notes=place.found.notes,
+        sensor = _sensor(held)
+        unit = _unit(held, place.found, file)
+        if place.found is None or isinstance(held, h5py.Dataset):
+            return numpy_files.from_array(
+                _read(held, inside), inside, "HDF5", time_unit, unit=unit, sensor=sensor
+            )
+        picked: dict[Role, NDArray[Any]] = {
+            role: _read(held[name], inside) for role, name in place.found.columns.items()
+        }
+        return recording_of(
+            picked, inside, "HDF5", unit=place.found.unit or unit, time_unit=time_unit, sensor=sensor
         )
 
 
@@ -160,9 +157,9 @@ def _read(data: Any, where: str) -> NDArray[Any]:
     return stored(data, where)
 
 
-def _unit(held: Any, found: Found, file: h5py.File) -> TimeUnit | None:
+def _unit(held: Any, found: Found | None, file: h5py.File) -> TimeUnit | None:
     """The unit of time by an attribute, or by the index of milliseconds that DSEC's microseconds come with."""
-    column = held if isinstance(held, h5py.Dataset) else held[found.columns["t"]]
+    column = held if found is None or isinstance(held, h5py.Dataset) else held[found.columns["t"]]
     for attributes in (column.attrs, held.attrs):
         for name in _UNITS:
             value = attributes.get(name)
@@ -173,7 +170,7 @@ def _unit(held: Any, found: Found, file: h5py.File) -> TimeUnit | None:
     return "us" if any(_MILLISECONDS in group for group in groups) else None
 
 
-def _sensor(held: Any, where: str) -> tuple[int, int] | None:
+def _sensor(held: Any) -> tuple[int, int] | None:
     """Width and height by attributes of the events, of a group above them, or of the file."""
     while True:
         attributes = held.attrs
@@ -206,8 +203,3 @@ def _whole(value: Any) -> list[int]:
     if array.dtype.kind not in "iu" or not 1 <= array.size <= 2:
         return []
     return [int(number) for number in array.ravel()]
-
-
-def _with_sensor(recording: Recording, sensor: tuple[int, int], where: str) -> Recording:
-    check_events(recording.events, *sensor, where)
-    return recording._replace(width=sensor[0], height=sensor[1], sensor_inferred=False)

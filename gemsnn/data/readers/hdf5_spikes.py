@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -16,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemsnn.data.events import Recording
-from gemsnn.data.readers import columns, units
-from gemsnn.data.readers.columns import LARGEST_RECORDING
+from gemsnn.data.readers import units
+from gemsnn.data.readers.assembled import LARGEST_RECORDING, recording_of
 from gemsnn.data.readers.hdf5 import open_hdf5, stored
+from gemsnn.data.readers.hdf5_heaps import check_heaps
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
 from gemsnn.types import LARGEST_SIDE, AnyPath
@@ -69,7 +71,7 @@ class SpikeFile:
         inside = f"{self._where}:/spikes/{index}"
         times = np.asarray(self._times[index])
         seconds: TimeUnit | None = "s" if times.dtype.kind == "f" else None  # by the format's definition
-        return columns.recording_of(
+        return recording_of(
             {"t": times, "channel": np.asarray(self._units[index])},
             inside,
             "HDF5 spikes",
@@ -106,6 +108,7 @@ def open_spikes(path: AnyPath, time_unit: TimeUnit | None = None) -> Iterator[Sp
         InputError: it is damaged, or has another layout.
     """
     units.check(time_unit, path)
+    check_heaps(Path(path))
     with open_hdf5(path) as file:
         if not is_spikes(file):
             raise InputError(f"{path}: the file has no spikes/times and spikes/units; give a file as SHD is")
@@ -114,13 +117,16 @@ def open_spikes(path: AnyPath, time_unit: TimeUnit | None = None) -> Iterator[Sp
 
 def is_spikes(file: h5py.File) -> bool:
     """Whether a file has this layout."""
-    held = [_inside(file, f"spikes/{name}") for name in ("times", "units")]
-    return all(isinstance(data, h5py.Dataset) and _of_arrays(data) for data in held)
+    held = {name: _inside(file, f"spikes/{name}") for name in ("times", "units")}
+    kinds = {"times": "iuf", "units": "iu"}
+    return all(
+        isinstance(data, h5py.Dataset) and _of_arrays(data, kinds[name]) for name, data in held.items()
+    )
 
 
-def _of_arrays(data: h5py.Dataset) -> bool:
+def _of_arrays(data: h5py.Dataset, kinds: str) -> bool:
     inner = h5py.check_vlen_dtype(data.dtype)
-    return data.ndim == 1 and isinstance(inner, np.dtype) and inner.kind in "iuf" and not data.is_virtual
+    return data.ndim == 1 and isinstance(inner, np.dtype) and inner.kind in kinds and not data.is_virtual
 
 
 def _inside(file: h5py.File, name: str) -> Any:

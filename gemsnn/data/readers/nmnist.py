@@ -1,4 +1,4 @@
-"""N-MNIST (G. Orchard et al., Front. Neurosci. 9:437, 2015): 5 bytes an event, no header.
+"""N-MNIST and N-Caltech101 (G. Orchard et al., Front. Neurosci. 9:437, 2015): 5 bytes an event, no header.
 
 Byte 0 is the column, byte 1 the row, the top bit of byte 2 the polarity (1 is ON), and the remaining 23 bits
 the time in microseconds, high bits first.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gemsnn.data.events import Recording, check_events, make_events
+from gemsnn.data.events import SIZE_INFERRED, Recording, check_events, make_events
 from gemsnn.errors import InputError
 
 SIDE = 34
@@ -18,7 +18,7 @@ WRAP_US = 2**23
 """Times are counted modulo this many microseconds, 8.4 seconds."""
 
 
-def read_nmnist(data: bytes, where: str) -> Recording:
+def read_nmnist(data: bytes, where: str, *, caltech: bool = False) -> Recording:
     """Decode an N-MNIST file.
 
     Times stay on the file's clock, whose 0 is the start of the first saccade (the first event follows within
@@ -28,6 +28,7 @@ def read_nmnist(data: bytes, where: str) -> Recording:
     Args:
         data: the whole file.
         where: the file's name, for messages.
+        caltech: it is one of N-Caltech101, whose recordings have sizes of their own.
 
     Raises:
         InputError: no events, a length that is not a multiple of 5, or pixels outside 34 x 34.
@@ -41,7 +42,7 @@ def read_nmnist(data: bytes, where: str) -> Recording:
         )
     byte = np.frombuffer(data, np.uint8).reshape(-1, 5).astype(np.int64)
     x, y = byte[:, 0], byte[:, 1]
-    if max(x.max(), y.max()) >= SIDE:
+    if not caltech and max(x.max(), y.max()) >= SIDE:
         raise InputError(
             f"{where}: pixels up to ({x.max()}, {y.max()}) lie outside N-MNIST's {SIDE} x {SIDE}; the file "
             "is damaged or of another format, so give an N-MNIST recording"
@@ -56,6 +57,10 @@ def read_nmnist(data: bytes, where: str) -> Recording:
     disorder = int((np.diff(t) < 0).sum())
     if disorder:
         events = events[np.argsort(t, kind="stable")]
-    check_events(events, SIDE, SIDE, where)
+    width, height = (int(x.max()) + 1, int(y.max()) + 1) if caltech else (SIDE, SIDE)
+    check_events(events, width, height, where)
     found = {"timestamp wrap-arounds": int(turns.max()), "events out of order": disorder}
-    return Recording(events, SIDE, SIDE, "N-MNIST", {kind: count for kind, count in found.items() if count})
+    repairs = {kind: count for kind, count in found.items() if count}
+    if caltech:
+        return Recording(events, width, height, "N-Caltech101", repairs, (SIZE_INFERRED,), True)
+    return Recording(events, width, height, "N-MNIST", repairs)

@@ -20,9 +20,13 @@ from gemsnn.data.readers import evt
 from gemsnn.data.readers.decoded import Decoded
 from gemsnn.data.readers.recognise import START, header_length
 from gemsnn.errors import InputError, one_line
+from gemsnn.types import AnyPath
 
 BLOCK = 2**20
 """Bytes that are decoded at a time."""
+
+LONGEST_CLOCK = 18
+"""Digits of a clock's microseconds that are believed."""
 
 _FORMATS: dict[str, tuple[type[np.unsignedinteger], evt.Decoder]] = {
     "2": (np.uint32, evt.decode2),
@@ -64,6 +68,12 @@ class Header(NamedTuple):
         return (int(width[1]), int(height[1])) if width and height else None
 
     @property
+    def origin(self) -> int:
+        """Microseconds of the camera's clock at time 0, which faery writes; 0 where it is not told."""
+        told = self.fields.get("t0", "")
+        return int(told) if told.isascii() and told.isdigit() and len(told) <= LONGEST_CLOCK else 0
+
+    @property
     def camera(self) -> tuple[int, int] | None:
         """Width and height by the camera's name."""
         if (known := _SYSTEMS.get(self.fields.get("system_id", ""))) is not None:
@@ -72,12 +82,13 @@ class Header(NamedTuple):
         return next((sensor for name, sensor in _CAMERAS.items() if name in plugin), None)
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: AnyPath) -> Header:
     """The header of a file.
 
     Raises:
         InputError: the file cannot be read.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             start = file.read(16 * START)
@@ -91,12 +102,13 @@ def read_header(path: Path) -> Header:
     return Header(fields, length)
 
 
-def open_evt(path: Path) -> Decoded:
+def open_evt(path: AnyPath) -> Decoded:
     """A raw recording.
 
     Raises:
         InputError: it is of another version.
     """
+    path = Path(path)
     header = read_header(path)
     told = header.fields.get("format", header.fields.get("evt", ""))
     name = re.match(r"(?:evt)?\s*(\d)[.]?(\d?)", told.lower())
@@ -116,7 +128,7 @@ def open_evt(path: Path) -> Decoded:
             f"The sensor's size, {sensor[0]} x {sensor[1]} pixels, is that of the camera that the file names.",
         )
     repairs: dict[str, int] = {}
-    chunks = _evt_chunks(path, header.length, np.dtype(word).newbyteorder("<"), decode, repairs)
+    chunks = _evt_chunks(path, header, np.dtype(word).newbyteorder("<"), decode, repairs)
     return Decoded(f"EVT {version}", sensor, chunks, notes, repairs)
 
 
@@ -131,12 +143,13 @@ def _halves_swapped(path: Path, header: Header) -> bool:
     return bool(lower > upper)
 
 
-def open_dat(path: Path) -> Decoded:
+def open_dat(path: AnyPath) -> Decoded:
     """A DAT file.
 
     Raises:
         InputError: its events are of another type.
     """
+    path = Path(path)
     header = read_header(path)
     try:
         with path.open("rb") as file:
@@ -152,24 +165,25 @@ def open_dat(path: Path) -> Decoded:
     version = re.match(r"\d+", header.fields.get("version", ""))
     repairs: dict[str, int] = {}
     newer = version is not None and int(version[0]) >= 2
-    chunks = _dat_chunks(path, header.length + 2, newer, repairs)
+    chunks = _dat_chunks(path, header, newer, repairs)
     return Decoded(f"DAT {2 if newer else 1}", header.sensor, chunks, (), repairs)
 
 
 def _evt_chunks(
-    path: Path, start: int, word: np.dtype, decode: evt.Decoder, repairs: dict[str, int]
+    path: Path, header: Header, word: np.dtype, decode: evt.Decoder, repairs: dict[str, int]
 ) -> Iterator[Events]:
     held = evt.Held()
-    for data in _blocks(path, start, word.itemsize, repairs):
+    for data in _blocks(path, header.length, word.itemsize, repairs):
         events, held = decode(np.frombuffer(data, word), held)
         if held.left:
             repairs["events without a time or row"] = held.left
+        events["t"] += header.origin
         yield events
 
 
-def _dat_chunks(path: Path, start: int, newer: bool, repairs: dict[str, int]) -> Iterator[Events]:
+def _dat_chunks(path: Path, header: Header, newer: bool, repairs: dict[str, int]) -> Iterator[Events]:
     turns, before = 0, None
-    for data in _blocks(path, start, 8, repairs):
+    for data in _blocks(path, header.length + 2, 8, repairs):
         words = np.frombuffer(data, "<u4").reshape(-1, 2).astype(np.int64)
         t, place = words.T
         step = np.diff(t, prepend=t[0] if before is None else before)
@@ -181,7 +195,7 @@ def _dat_chunks(path: Path, start: int, newer: bool, repairs: dict[str, int]) ->
             x, y, on = place & 0x3FFF, place >> 14 & 0x3FFF, place >> 28 & 1
         else:
             x, y, on = place & 0x1FF, place >> 9 & 0xFF, place >> 17 & 1
-        yield make_events(t + _WRAP_US * wraps, x, y, on == 1)
+        yield make_events(t + _WRAP_US * wraps + header.origin, x, y, on == 1)
 
 
 def _blocks(path: Path, start: int, size: int, repairs: dict[str, int]) -> Iterator[bytes]:

@@ -14,7 +14,21 @@ from gemsnn.data.npy import DAMAGED_ZIP
 from gemsnn.data.readers import nmnist, text_head
 from gemsnn.types import AnyPath
 
-Kind = Literal["AEDAT", "AEDAT 4", "EVT", "DAT", "ES", "N-MNIST", "npy", "npz", "zip", "HDF5", "text", "IDX"]
+Kind = Literal[
+    "AEDAT",
+    "AEDAT 4",
+    "EVT",
+    "DAT",
+    "ES",
+    "N-MNIST",
+    "N-Caltech101",
+    "npy",
+    "npz",
+    "zip",
+    "HDF5",
+    "text",
+    "IDX",
+]
 """The kinds of files that events and images come in; ``AEDAT`` is any version but 4."""
 
 LARGEST_FILE = 2**31
@@ -22,6 +36,9 @@ LARGEST_FILE = 2**31
 
 START = 2**12
 """Bytes at a file's beginning that tell its kind."""
+
+LEAST = 100
+"""So many steps of time, nearly all ahead, tell a file of 5 bytes an event from others."""
 
 MAGIC_AEDAT, MAGIC_AEDAT4 = b"#!AER-DAT", b"#!AER-DAT4"
 MAGIC_HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -78,12 +95,14 @@ def kind_of(path: AnyPath) -> Kind | None:
         return "DAT"
     if text_head.is_text(start):
         return "text" if text_head.is_table(start) else None
-    return "N-MNIST" if _is_nmnist(path, start) else None
+    return _five_bytes(path, start)
 
 
 def other_kind(path: AnyPath) -> str | None:
     """What a file of no known kind is in a few words, and what to do with it, if that is known."""
     start = first_bytes(path)
+    if start.startswith(MAGIC_ZIP) and _kind_of_zip(Path(path)) == "zip":
+        return "a zip file; unpack it first"
     return next((what for magic, what in _OTHERS.items() if start.startswith(magic)), None)
 
 
@@ -112,13 +131,16 @@ def _kind_of_zip(path: Path) -> Kind:
     return "npz" if names and all(name.endswith(".npy") for name in names) else "zip"
 
 
-def _is_nmnist(path: Path, start: bytes) -> bool:
-    """Whether the bytes have N-MNIST's structure; of one event alone only the name can tell."""
-    if path.stat().st_size % 5 or path.stat().st_size > LARGEST_FILE:
-        return False
+def _five_bytes(path: Path, start: bytes) -> Kind | None:
+    """N-MNIST or N-Caltech101, by the structure of their bytes; of one event alone only the name can tell."""
+    size = path.stat().st_size
+    if size % 5 or size > LARGEST_FILE:
+        return None
     raw = np.frombuffer(start[: len(start) // 5 * 5], np.uint8).reshape(-1, 5).astype(np.int64)
-    if raw[:, :2].max() >= nmnist.SIDE or not raw.any():
-        return False
     step = np.diff((raw[:, 2] & 0x7F) << 16 | raw[:, 3] << 8 | raw[:, 4])
-    rising = (step >= 0) | (step < -nmnist.WRAP_US // 2)
-    return bool(rising.mean() >= 0.5) if len(step) else path.suffix.lower() == ".bin"
+    rising = ((step >= 0) | (step < -nmnist.WRAP_US // 2)).mean() if len(step) else 0.0
+    outside = (raw[:, :2] >= nmnist.SIDE).any(axis=1).mean()
+    if not outside and raw.any() and (rising >= 0.5 or (not len(step) and path.suffix.lower() == ".bin")):
+        return "N-MNIST"
+    # some bytes outside its pixels are damage, many another sensor
+    return "N-Caltech101" if len(step) >= LEAST and rising >= 0.99 and outside >= 0.1 else None

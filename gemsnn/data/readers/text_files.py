@@ -21,10 +21,12 @@ from gemsnn.data import wire
 from gemsnn.data.access import refusal
 from gemsnn.data.events import Recording
 from gemsnn.data.readers import columns
-from gemsnn.data.readers.columns import LARGEST_RECORDING, Role
+from gemsnn.data.readers.assembled import LARGEST_RECORDING, recording_of
+from gemsnn.data.readers.columns import Role
 from gemsnn.data.readers.text_head import COMMENTS, Head, count_columns, numeric, read_head, split
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError, one_line
+from gemsnn.types import AnyPath
 
 HEAD = 2**16
 """Bytes at the beginning in which comments and names must end."""
@@ -36,7 +38,7 @@ LONGEST_LINE = 10_000
 SHOWN = 60
 
 
-def read_text(path: Path, time_unit: TimeUnit | None = None) -> Recording:
+def read_text(path: AnyPath, time_unit: TimeUnit | None = None) -> Recording:
     """Read a table of events.
 
     Args:
@@ -46,6 +48,7 @@ def read_text(path: Path, time_unit: TimeUnit | None = None) -> Recording:
     Raises:
         InputError: a line holds something else (it is named), or columns or times cannot be told.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             head = read_head(file.read(HEAD))
@@ -96,7 +99,7 @@ def _read(file: IO[bytes], head: Head, where: str, time_unit: TimeUnit | None) -
     notes, sensor = found.notes, head.sensor or columns.sides_in(head.names or ())
     if labels:
         notes += (f"Lines that tell labels are for streams, and were left out: {labels}.",)
-    return columns.recording_of(
+    return recording_of(
         picked, where, "text", unit=found.unit, time_unit=time_unit, sensor=sensor, notes=notes
     )
 

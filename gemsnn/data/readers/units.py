@@ -87,15 +87,13 @@ def decide(t: NDArray[Any], where: object) -> tuple[TimeUnit, tuple[str, ...]]:
         return "us", ()
     if t.dtype.kind == "f" and (t != np.rint(t)).any():
         if span <= SURELY_SECONDS or (span <= LONGEST_SECONDS and _finer_than_thousandths(t)):
-            return "s", (_told("they have fractions", "seconds", span),)
+            return "s", _told("they have fractions", "s")
         raise _asked(where, f"are numbers with fractions that span {span:.6g}")
     if float(low) >= SINCE_1970_NS:
-        return "ns", (
-            _told("they are whole numbers of the size of a clock since 1970", "nanoseconds", span / 1e9),
-        )
+        return "ns", _told("they are whole numbers of the size of a clock since 1970", "ns")
     rate = len(t) / span * 1e6
     if SHORTEST_US <= span <= LONGEST_US and FEWEST <= rate <= MOST:
-        return "us", (_told("they are whole numbers", "microseconds", span / 1e6),)
+        return "us", _told("they are whole numbers", "us")
     raise _asked(where, f"are {len(t)} whole numbers that span {span:.6g}")
 
 
@@ -137,15 +135,15 @@ def _finer_than_thousandths(t: NDArray[Any]) -> bool:
     return bool((np.abs(thousandths - np.rint(thousandths)) > np.maximum(rounding, 1e-4)).any())
 
 
-def _told(why: str, unit: str, seconds: float) -> str:
+def _told(why: str, unit: TimeUnit) -> tuple[str, ...]:
     return (
-        f"Times are taken as {unit} ({seconds:.6g} s from first to last), for {why} and nothing in the file tells the "
-        "unit; give another with time_unit."
+        f"Times are taken as {_NAMES[unit]}, for {why} and nothing in the file tells the unit; give another with "
+        "time_unit.",
     )
 
 
 def _asked(where: object, seen: str) -> InputError:
     return InputError(
-        f"{where}: the unit of time cannot be told: the times {seen}; give time_unit (--time-unit), one of us, ms, s "
-        "and ns, or put it into the column's name, for example t_ms"
+        f"{where}: the unit of time cannot be told: the times {seen}; give time_unit (--time-unit, where a command "
+        "has it), one of us, ms, s and ns, or put it into the column's name, for example t_ms"
     )

@@ -25,7 +25,7 @@ from gemsnn.data.readers.files import read_recording
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
 from gemsnn.machine import places, workers
-from gemsnn.types import Progress
+from gemsnn.types import AnyPath, Progress
 
 VERSION = 2
 """Raised whenever files are seen otherwise."""
@@ -77,14 +77,14 @@ class Damaged(NamedTuple):
 
 
 def survey(
-    root: Path, files: Sequence[Path], time_unit: TimeUnit | None, *, progress: Progress | None
+    root: AnyPath, files: Sequence[AnyPath], time_unit: TimeUnit | None, *, progress: Progress | None
 ) -> dict[Path, Seen | Damaged]:
     """What each of these files is like."""
-    files = list(dict.fromkeys(files))
-    known = content.digests(root, files)
-    place = _place(root, time_unit)
+    paths = list(dict.fromkeys(map(Path, files)))
+    known = content.digests(root, paths)
+    place = _place(Path(root), time_unit)
     kept = _kept(place)
-    unknown = [path for path in files if known[path] not in kept]
+    unknown = [path for path in paths if known[path] not in kept]
     done = _see(unknown, time_unit, content.size_of(unknown))
     if progress is not None and unknown:
         done = progress(done, len(unknown), "looking at recordings")
@@ -96,7 +96,7 @@ def survey(
             kept[known[path]] = seen
     if len(unknown) > len(damaged):
         _keep(place, kept)
-    return {path: damaged[path] if path in damaged else kept[known[path]] for path in files}
+    return {path: damaged[path] if path in damaged else kept[known[path]] for path in paths}
 
 
 def choose(
