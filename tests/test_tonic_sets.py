@@ -173,7 +173,7 @@ def test_rows_of_channels_keep_their_clock(tmp_path: Path) -> None:
     assert listing.names == ("one", "two")
     assert [item.label for item in listing.train] == [0, 1, 1]
     assert events_of(listing, list(listing.train))[2] == [(1000, 8, 0, True), (3000, 2, 0, True)]
-    assert listing.notes == ("The test part has no recordings of class 0.",)
+    assert listing.notes == ("The test part has no recordings of class one.",)
     assert tonic_sets.bins("Spoken") == BinSpec(polarity="merged")
 
 
