@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,6 +128,32 @@ class SpikeRows:
         """So many rows, those after these empty."""
         more = np.full(rows - len(self), self.indptr[-1])
         return SpikeRows(self.indices, np.concatenate([self.indptr, more]), self.inputs, self.counts)
+
+    def woven(self, others: SpikeRows, groups: int) -> SpikeRows:
+        """The rows of both in so many groups of equal length: the first of these, the first of those, and so on."""
+        both = self, others
+        lengths = [np.diff(part.indptr).reshape(groups, -1) for part in both]
+        indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths, 1))])
+        # one whose rows are all empty has nothing to put between
+        full = [
+            (part, part.indptr[:: length.shape[1]])
+            for part, length in zip(both, lengths, strict=True)
+            if len(part.held)
+        ]
+
+        def woven(of: Callable[[SpikeRows], NDArray]) -> NDArray:
+            if len(full) < 2:
+                return of(full[0][0] if full else self)
+            pieces = [
+                of(part)[bounds[at] - bounds[0] : bounds[at + 1] - bounds[0]]
+                for at in range(groups)
+                for part, bounds in full
+            ]
+            return np.concatenate(pieces)
+
+        counted = any(part.counts is not None for part in both)
+        sizes = woven(lambda part: part.sizes) if counted else None
+        return SpikeRows(woven(lambda part: part.held), indptr, self.inputs, sizes)
 
     def merged(self, channels: int, *, counts: bool) -> SpikeRows:
         """The rows of every ``channels`` neighbouring inputs taken as one: whether any spiked, or up to 255 events."""

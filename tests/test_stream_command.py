@@ -28,7 +28,7 @@ from gemsnn.store.checkpoints import Checkpoints
 from gemsnn.store.files import locked
 
 KEYS = {
-    "time_us", "bin", "class", "reason", "probabilities", "entropy", "votes", "hidden_rate", "target", "lag_ms",
+    "time_us", "bin", "class", "name", "reason", "probabilities", "entropy", "votes", "hidden_rate", "target", "lag_ms",
     "dropped_bins", "late_events", "outside_events", "damaged", "dropped_messages", "clock_jumps",
 }  # fmt: skip
 

@@ -132,7 +132,7 @@ def load_digits_events(
     note = "digits: the 1,797 handwritten digits of scikit-learn, seen by an emulated event camera"
     notes = (note, *_limit_notes(every, positions))
     splits = _pick(whole, positions, positions, digits, "digits", notes)
-    return replace(splits, source=_source("digits", digits.source, emulator, seed))
+    return replace(splits, source=_source("digits", digits.source, emulator, seed, bins))
 
 
 def load_image_events(
@@ -183,7 +183,7 @@ def load_image_events(
     missing = parts.missing_classes({part: found.tolist() for part, found in shown.items()}, names)
     notes = (note, *_limit_notes(every, positions), *images.notes, *numbering(source.labels), *missing)
     splits = _pick(whole, (train, validate, test), positions, images, root, notes)
-    return replace(splits, source=_source("images", source, emulator, seed))
+    return replace(splits, source=_source("images", source, emulator, seed, bins))
 
 
 Parts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
@@ -253,12 +253,13 @@ def _emulated(
     return spikes.merged() if bins.polarity == "merged" else spikes
 
 
-def _source(name: str, images: Images, emulator: EmulatorSpec, seed: int) -> Source:
+def _source(name: str, images: Images, emulator: EmulatorSpec, seed: int, bins: BinSpec | None) -> Source:
     """Where the events of emulated recordings come from: the camera, once more."""
     ingredients = {
         "algorithm": ALGORITHM, "emulator": emulator, "seed": seed, "images": cache.digest(images.images),
     }  # fmt: skip
-    return Source(name, _Seen(images, emulator, seed), emulator.width, emulator.height, ingredients)
+    crop = None if bins is None else bins.crop
+    return Source(name, _Seen(images, emulator, seed), emulator.width, emulator.height, ingredients, crop)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,9 @@ def load(
     if limit is not None and tested < len(listing.test):
         told = (limit_note(limit, total, tested, len(listing.test)),)
     notes = (*listing.notes, *told, *reader.told(), *look_at(splits, listing.where, name, listing.seen))
-    source = Source(listing.name, _Events(listing), listing.width, listing.height, reader.ingredients(chosen))
+    source = Source(
+        listing.name, _Events(listing), listing.width, listing.height, reader.ingredients(chosen), spec.crop
+    )
     return replace(splits, notes=tuple(map(one_line, (*notes, *copies.between(marked)))), source=source)
 
 

@@ -42,6 +42,8 @@ class Source(NamedTuple):
         width: of the sensor, in pixels.
         height: of the sensor.
         ingredients: everything that shapes the events, for the cache; ``None`` where that is not known.
+        crop: the part of the sensor that is looked at, as :class:`~gemsnn.data.binning.BinSpec` has it: in pixels of
+            these recordings, of which a file may hold a part of the sensor alone.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Source(NamedTuple):
     width: int
     height: int
     ingredients: Mapping[str, Any] | None
+    crop: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,19 +98,23 @@ def raw_events(source: Source, indices: Sequence[int], *, progress: Progress | N
     Raises:
         InputError: a recording is damaged.
     """
-    recordings: Iterable[Recording] = source.read(indices)
-    if progress is not None:
-        recordings = progress(recordings, len(indices), f"reading events of {source.name}")
+
+    def read() -> Iterator[NDArray[np.void]]:
+        recordings: Iterable[Recording] = source.read(indices)
+        if progress is not None:
+            recordings = progress(recordings, len(indices), f"reading events of {source.name}")
+        return (pack(recording.events) for recording in recordings)
+
     folder = None if source.ingredients is None else places.opened(places.cache_folder(), tell=False)
     if folder is None or source.ingredients is None:
-        each = [pack(recording.events) for recording in recordings]
+        each = list(read())
         return RawEvents(_joined(each), _starts(map(len, each)), source.width, source.height)
     told = {"raw": FORMAT, **source.ingredients, "indices": cache.digest(np.asarray(indices, np.int64))}
     place = folder / f"events-{cache.key(told)[:32]}"
     kept = _mapped(place, source, len(indices))
     if kept is None:
         try:
-            _write(place, (pack(recording.events) for recording in recordings))
+            _write(place, read())
         except OSError as error:
             warnings.warn(f"events cannot be kept in {folder} ({error.strerror or error})", stacklevel=2)
             return raw_events(source._replace(ingredients=None), indices)

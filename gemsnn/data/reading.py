@@ -57,6 +57,12 @@ class Reading:
             raise InputError(f"grid must be one that pooling or scaling makes, not {self.grid}")
 
     @property
+    def spoken(self) -> tuple[str, ...] | None:
+        """The classes' names; ``None`` where they are their numbers."""
+        numbers = tuple(map(str, range(len(self.names))))
+        return None if self.names == numbers else self.names
+
+    @property
     def window(self) -> tuple[int, int]:
         """Columns and rows of pixels that are looked at."""
         return (self.layout.width, self.layout.height) if self.grid is None else self.grid.window
@@ -120,17 +126,19 @@ class Reading:
         """The bins of a recording, uint8 ``[T, M]``.
 
         Args:
-            recording: from a reader, or its events alone, which then must lie on the sensor of the training.
+            recording: from a reader, or its events alone, which then must lie on the sensor of the training, as those
+                of a recording must that does not tell its sensor.
             x0: the first column of the window, where it is another sensor or part.
             y0: the first row.
 
         Raises:
             InputError: see :meth:`corner_on`; or events lie outside the sensor.
         """
-        if isinstance(recording, Recording):
-            events, sensor = recording.events, (recording.width, recording.height)
+        events = recording.events if isinstance(recording, Recording) else recording
+        if isinstance(recording, Recording) and not recording.sensor_inferred:
+            sensor = recording.width, recording.height
         else:
-            events, sensor = recording, self._sensor_of(recording, x0, y0)
+            sensor = self._sensor_of(events, x0, y0)
         corner = self.corner_on(sensor, x0, y0)
         spec = replace(self.bins, crop=(*corner, *self.window))
         return bin_events(events, spec, width=sensor[0], height=sensor[1])

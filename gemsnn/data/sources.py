@@ -21,8 +21,9 @@ from gemsnn.data import wire
 from gemsnn.data.arrivals import CHUNK
 from gemsnn.data.events import Events
 from gemsnn.data.readers import read_recording
-from gemsnn.data.readers.files import IN_PIECES, open_decoded
+from gemsnn.data.readers.files import IN_ANY_UNIT, IN_PIECES, open_decoded
 from gemsnn.data.readers.recognise import kind_of
+from gemsnn.data.readers.units import TimeUnit
 from gemsnn.data.wire import Message
 from gemsnn.errors import InputError
 from gemsnn.types import AnyPath
@@ -95,12 +96,15 @@ class Source(Protocol):
         ...
 
 
-def open_source(given: str, now: Callable[[], float] = time.monotonic) -> Source:
+def open_source(
+    given: str, now: Callable[[], float] = time.monotonic, *, time_unit: TimeUnit | None = None
+) -> Source:
     """A source by what a user writes: ``-`` for standard input, ``udp://HOST:PORT``, or a file.
 
     Args:
         given: what the user writes.
         now: the clock of arrivals, in seconds.
+        time_unit: of the times of files whose format does not define it.
 
     Raises:
         InputError: it cannot be opened.
@@ -109,7 +113,7 @@ def open_source(given: str, now: Callable[[], float] = time.monotonic) -> Source
         return Pipe(0, now)
     if given.startswith("udp://"):
         return Socket(given, now)
-    return File(Path(given), now)
+    return File(Path(given), now, time_unit=time_unit)
 
 
 class File:
@@ -123,15 +127,22 @@ class File:
     sensor: tuple[int, int] | None
     origin: int | None = None
 
-    def __init__(self, path: AnyPath, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: AnyPath,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        time_unit: TimeUnit | None = None,
+    ) -> None:
         path, self._now, self.repairs = Path(path), now, dict[str, int]()
         if (kind := kind_of(path)) is not None and kind in IN_PIECES:
             decoded = open_decoded(path, kind)
             self.sensor, chunks, self.repairs = decoded.sensor, decoded.chunks, decoded.repairs
         else:
-            recording = read_recording(path)
+            recording = read_recording(path, time_unit=time_unit if kind in IN_ANY_UNIT else None)
             self.repairs = recording.repairs
-            self.sensor, chunks = (recording.width, recording.height), iter([recording.events])
+            self.sensor = None if recording.sensor_inferred else (recording.width, recording.height)
+            chunks = iter([recording.events])
             self.origin = 0
         self._portions = (portion for chunk in chunks for portion in _portions(chunk))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gemsnn.data.augment import AugmentSpec
 from gemsnn.data.raw import Augmented, Source, raw_events
@@ -55,7 +55,8 @@ class Splits:
                 "augmentation needs the events of recordings, and these came as spikes; leave it out"
             )
         raw = raw_events(self.source, self.train.address.tolist(), progress=progress)
-        return Augmented(self.train, raw, augment, self.reading.bins, seed)
+        bins = replace(self.reading.bins, crop=self.source.crop)
+        return Augmented(self.train, raw, augment, bins, seed)
 
     @property
     def parts(self) -> dict[str, SpikeSet]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +24,7 @@ from gemsnn.report.svg import (
     SECOND_PIXELS,
     pixels,
     pool,
+    short,
     styled,
     to_svg,
 )
@@ -73,11 +74,11 @@ def _events(counts: NDArray[np.float64], most: float) -> NDArray[np.float64]:
     return colour
 
 
-def raster(example: dict[str, Any] | Any, name: str = "any") -> str:
+def raster(example: dict[str, Any] | Any, name: str = "any", names: Sequence[str] = ()) -> str:
     """Spikes of one recording: ``inputs [T, M]``, ``hidden [K, T, H]``, outputs ``visible [K, T, V]``, ``votes``.
 
     Panels share the time axis. The first six compartments are drawn, each in its colour; all of them vote. The warm-up,
-    up to the step ``begin``, is shaded.
+    up to the step ``begin``, is shaded. Few classes are shown by their ``names``, if they have any.
     """
     inputs, hidden, visible, votes = (example[key] for key in ("inputs", "hidden", "visible", "votes"))
     label, answer, bin_us = int(example["label"][0]), example.get("answer"), example["bin_us"]
@@ -128,7 +129,9 @@ def raster(example: dict[str, Any] | Any, name: str = "any") -> str:
         bottom.set(xlabel="time, ms", ylabel="class")
         bottom.set_title("Output neurons", loc="left")
         if classes <= 12:
-            bottom.set_yticks(range(classes))
+            bottom.set_yticks(
+                range(classes), [short(each) for each in names] if len(names) == classes else None
+            )
 
         place = np.array([(votes[:k] == vote).sum() for k, vote in enumerate(votes)])
         colours = [COMPARTMENTS[k] if k < drawn else MUTED for k in range(len(votes))]
@@ -143,8 +146,11 @@ def raster(example: dict[str, Any] | Any, name: str = "any") -> str:
     )
 
 
-def receptive_fields(fields: dict[str, Any] | Any, layout: Layout) -> str:
-    """Fields ``[n, M]`` on the sensor, ON minus OFF, each on a scale of its own: its sign is told by the colour."""
+def receptive_fields(fields: dict[str, Any] | Any, layout: Layout, names: Sequence[str] = ()) -> str:
+    """Fields ``[n, M]`` on the sensor, ON minus OFF, each on a scale of its own: its sign is told by the colour.
+
+    Output neurons are shown by their classes' ``names``, if they have any.
+    """
     shape = (-1, layout.width, layout.height, layout.channels)
     maps = fields["field"].astype(float).reshape(shape).transpose(0, 2, 1, 3)
     maps = maps[..., 1] - maps[..., 0] if layout.channels == 2 else maps.sum(3)
@@ -161,7 +167,9 @@ def receptive_fields(fields: dict[str, Any] | Any, layout: Layout) -> str:
             colour[..., 3] = np.abs(field) / max(float(np.abs(field).max()), 1e-12)
             axes.imshow(colour, interpolation="none")
             after = f"{lag * layout.bin_us / 1000:g} ms" if layout.bin_us else f"{lag} bins"
-            axes.set_title(f"{neuron}, {after}", fontsize=9)
+            by_name = fields.get("kind") == "output" and neuron < len(names)
+            whose = short(names[neuron]) if by_name else neuron
+            axes.set_title(f"{whose}, {after}", fontsize=9)
             _framed(axes)
     return to_svg(figure, "fields", "Weights from the sensor to some neurons, as pictures")
 

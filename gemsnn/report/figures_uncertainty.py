@@ -25,6 +25,7 @@ from gemsnn.report.svg import (
     panel,
     reference,
     share_axis,
+    short,
     styled,
     to_svg,
 )
@@ -163,8 +164,11 @@ def selective_curve(
     return to_svg(figure, "selective", "Accuracy on the recordings answered against the share answered")
 
 
-def confusion(matrix: Sequence[Sequence[float]]) -> str:
-    """Rows: the true class; columns: the answer. The shade is the share of the row."""
+MOST_NAMES = 40
+
+
+def confusion(matrix: Sequence[Sequence[float]], names: Sequence[str] = ()) -> str:
+    """Rows: the true class; columns: the answer. The shade is the share of the row. Few classes are shown by name."""
     with styled(**{"axes.grid": False}):
         counts = np.asarray(matrix, dtype=float)
         classes = len(counts)
@@ -183,6 +187,11 @@ def confusion(matrix: Sequence[Sequence[float]]) -> str:
                 axes.text(column_, row, text, ha="center", va="center", fontsize=9, color=colour)
             axes.set_xticks(range(classes))
             axes.set_yticks(range(classes))
+        if len(names) == classes <= MOST_NAMES:
+            told, size = [short(name) for name in names], 10 if classes <= 12 else 6
+            turned = 90 if max(map(len, told)) > 2 else 0
+            axes.set_xticks(range(classes), told, rotation=turned, fontsize=size)
+            axes.set_yticks(range(classes), told, fontsize=size)
         axes.set(xlabel="answer", ylabel="true class")
         axes.tick_params(length=0)
         for spine in axes.spines.values():

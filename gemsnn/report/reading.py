@@ -48,6 +48,17 @@ class Run:
         return count if type(count) is int and count > 0 else None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The classes' names, in the order of their labels; none where they have none but their numbers."""
+        scores = self.scores or {}
+        found = tuple(one_line(name) for name in scores.get("names") or ())
+        return found if len(found) == scores.get("classes") else ()
+
+    def class_name(self, label: int) -> str:
+        """A class by its name, or its number."""
+        return self.names[label] if label < len(self.names) else str(label)
+
+    @property
     def warm_up(self) -> float:
         """The share of each recording before which no answer counts."""
         data = self.config.get("data")

@@ -89,6 +89,7 @@ class Scores(Numbers, total=False):
     presentations: Count
     compartments: Count | None
     classes: Count
+    names: list[str] | None
     split: str | None
     decoder: str | None
     tempered: Tempered | None

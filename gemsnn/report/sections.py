@@ -8,7 +8,7 @@ from typing import Any
 
 from gemsnn.report import chance, figures_learning, figures_recording, figures_uncertainty
 from gemsnn.report.numbers import error_percent, measured, number, percent
-from gemsnn.report.reading import Layout, Row, Run
+from gemsnn.report.reading import Row, Run
 from gemsnn.report.words import NO_DIFFERENCE, filled, mistakes, with_accuracy
 
 BANDS = "Bands: two standard errors on either side"
@@ -93,9 +93,9 @@ def uncertainty(run: Run) -> str:
             scores.get("confusion"),
             "The confusion matrix is missing.",
             lambda: _figure(
-                figures_uncertainty.confusion(scores["confusion"]),
+                figures_uncertainty.confusion(scores["confusion"], run.names),
                 "Confusion matrix",
-                f"{mistakes(scores['confusion'])} Rows are true classes, columns the answers; the stronger "
+                f"{mistakes(scores['confusion'], run.names)} Rows are true classes, columns the answers; the stronger "
                 "the colour, the larger the share of the row. Answers that tie are shared evenly.",
             ),
         ),
@@ -206,19 +206,19 @@ def recordings(run: Run) -> str:
             " Of the test recordings, these are one whose votes differ most and one whose votes differ least, by their "
             "entropy (of several the first)."
         )
-    body = "".join(_example(kind, example, run.layout) for kind, example in run.examples.items())
+    body = "".join(_example(kind, example, run) for kind, example in run.examples.items())
     return section(title, intro, f'<div class="grid">\n{body}</div>\n')
 
 
 _KINDS = {"unsure": "Least sure", "sure": "Surest", "any": "An example"}
 
 
-def _example(kind: str, example: Mapping[str, Any], layout: Layout | None) -> str:
-    label, votes, answer = int(example["label"][0]), example["votes"], example["answer"]
+def _example(kind: str, example: Mapping[str, Any], run: Run) -> str:
+    layout, label, votes, answer = run.layout, int(example["label"][0]), example["votes"], example["answer"]
     asked, agreeing = len(votes), int((votes == label).sum())
-    title = f"{_KINDS[kind]}: class {label}"
+    title = f"{_KINDS[kind]}: class {escape(run.class_name(label))}"
     if answer is not None:
-        title += f", answered {answer} ({'right' if answer == label else 'wrong'})"
+        title += f", answered {escape(run.class_name(answer))} ({'right' if answer == label else 'wrong'})"
     drawn = figures_recording.shown(len(example["visible"]))
     caption = f"Recording {escape(str(example['index']))}."
     pictures = ""
@@ -237,7 +237,7 @@ def _example(kind: str, example: Mapping[str, Any], layout: Layout | None) -> st
         caption += " Votes count from the dashed line on; before it is the warm-up."
     if example["entropy"] is not None:
         caption += f" Entropy of the votes: {number(example['entropy'])} nats."
-    svg = figures_recording.raster(example, kind)
+    svg = figures_recording.raster(example, kind, run.names)
     return (
         f'<figure class="example">\n<h3>{title}</h3>\n{pictures}<div class="plot">{svg}</div>\n'
         f"<figcaption>{caption}</figcaption>\n</figure>\n"
@@ -261,7 +261,10 @@ def weights(run: Run) -> str:
         "orange silences it; each picture has a scale of its own."
     )
     figure = _figure(
-        figures_recording.receptive_fields(fields, layout), "Weights from the sensor", caption, "fields"
+        figures_recording.receptive_fields(fields, layout, run.names),
+        "Weights from the sensor",
+        caption,
+        "fields",
     )
     return section(title, "", f'<div class="grid">\n{figure}</div>\n')
 

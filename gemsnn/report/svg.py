@@ -73,6 +73,14 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+LONGEST_NAME = 16
+
+
+def short(name: str) -> str:
+    """A name beside an axis."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
 def to_svg(figure: Figure, name: str, alt: str) -> str:
     """The figure as an ``<svg>`` element; ``alt`` is its accessible name, ``name`` keeps its ids apart."""
     buffer = io.StringIO()

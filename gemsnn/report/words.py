@@ -286,8 +286,8 @@ def _voting(run: Run, scores: Row) -> str:
     return " ".join(sentences)
 
 
-def mistakes(confusion: Sequence[Sequence[float]]) -> str:
-    """The most frequent confusion in words, if one is more frequent than all others."""
+def mistakes(confusion: Sequence[Sequence[float]], names: Sequence[str] = ()) -> str:
+    """The most frequent confusion in words, if one is more frequent than all others; classes by their names, if any."""
     wrong = [
         (count, true, answer)
         for true, row in enumerate(confusion)
@@ -302,8 +302,8 @@ def mistakes(confusion: Sequence[Sequence[float]]) -> str:
     worst = [(true, answer) for count, true, answer in wrong if count == most]
     if len(worst) > 1:
         return f"No confusion stands out: {len(worst)} of them happened {round(most, 1):g} times each."
-    true, answer = worst[0]
-    of = number(round(sum(confusion[true]), 1))
+    of = number(round(sum(confusion[worst[0][0]]), 1))
+    true, answer = (escape(names[label]) if label < len(names) else str(label) for label in worst[0])
     text = f"Most often, class {true} was taken for class {answer} ({round(most, 1):g} times of {of})"
     others = max((count for count, *pair in wrong if tuple(pair) != worst[0]), default=0.0)
     if (

@@ -174,6 +174,8 @@ def facts_of(settings: Settings, reading: Reading) -> Facts:
 def _facts_of_old(run: RunFolder, settings: Settings) -> Facts:
     manifest = run.read_json("manifest.json")
     layout = layout_from(manifest.get("layout"), f"the layout in {run.path / 'manifest.json'}")
+    if settings.data.data not in CATALOGUE:
+        raise InputError(f"{run.path / FILE} is missing; restore it or train again")
     sensor = CATALOGUE[settings.data.data].sensor
     facts = facts_of(settings, datasets.reading_of(settings.data.bins, sensor, layout))
     if not (run.path / "metrics.json").is_file():

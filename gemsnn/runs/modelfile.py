@@ -66,7 +66,7 @@ def save(path: AnyPath, model: Model) -> None:
     """
     path, data = Path(path), model.settings.data
     if data.root is not None:
-        data = dataclasses.replace(data, root=NOWHERE)
+        data = dataclasses.replace(data, root=NOWHERE, labels=None)
     learner = model.learner._replace(optimiser=OptimiserState(0, None, None))
     tensors = train.learner_tensors(model.network, learner) | networks.masks(model.network)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

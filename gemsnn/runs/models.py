@@ -6,6 +6,7 @@ on beside the parameters are its :class:`gemsnn.runs.facts.Facts`.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,13 +237,14 @@ class Model:
             seed=seed,
             progress=progress,
         )
-        return measure.score(
+        scores = measure.score(
             self.network,
             found,
             log_weights,
             bin_us=recordings.layout.bin_us,
             temperatures=temperatures if len(temperatures) == compartments else (),
         )
+        return dataclasses.replace(scores, names=self.reading.spoken)
 
     def online(
         self, compartments: int = 20, *, window: int | None = None, every: int = 1, seed: int | None = None,

@@ -195,6 +195,7 @@ class Scores:
         silent: how many of them got no answer.
         compartments: K.
         classes: C.
+        names: of the classes, in the order of their labels; ``None`` where they have none but their numbers.
         bin_us: the width of a step.
         accuracy: share of right answers; an even answer counts 1/C.
         nll: negative log-likelihood of the labels, nats.
@@ -224,6 +225,7 @@ class Scores:
     silent: int | None = None
     compartments: int
     classes: int
+    names: tuple[str, ...] | None = None
     bin_us: int
     accuracy: float
     nll: float

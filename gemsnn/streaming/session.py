@@ -216,10 +216,12 @@ class Session:
         if reason is None and float(decision.probabilities.max()) < self.spec.threshold:
             reason = "unsure"
         counts, trouble = self.bins.counts, self.source.trouble
+        label = decision.label if reason is None else None
         return {
             "time_us": (decision.bin + 1) * self._layout.bin_us,
             "bin": decision.bin,
-            "class": decision.label if reason is None else None,
+            "class": label,
+            "name": None if label is None else self.task.model.names[label],
             "reason": reason,
             "probabilities": [round(p, 6) for p in decision.probabilities.tolist()],
             "entropy": round(decision.entropy, 6),

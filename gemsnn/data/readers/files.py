@@ -22,6 +22,9 @@ __all__ = ["LARGEST_FILE", "MAGIC_HDF5", "MAGIC_ZIP", "read_bytes", "read_record
 IN_PIECES: tuple[Kind, ...] = ("AEDAT 4", "EVT", "DAT", "ES")
 """Kinds of files that can be decoded a piece at a time, in their own microseconds."""
 
+IN_ANY_UNIT: tuple[Kind, ...] = ("npy", "npz", "HDF5", "text")
+"""Kinds of files whose times may count in any unit."""
+
 KNOWN = "AEDAT 2 or 4, EVT, DAT, ES, N-MNIST, NumPy, HDF5 or text"
 """The kinds of event files, for messages."""
 

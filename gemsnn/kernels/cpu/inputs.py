@@ -51,12 +51,9 @@ class Inputs(NamedTuple):
 
     def then(self, rows: SpikeRows) -> Inputs:
         """These steps and more of them."""
-        if not len(self.rows.held) and not self.steps:
+        if not self.steps:
             return Inputs(rows, self.presentations)
-        old, new, parts = self.steps, len(rows) // self.presentations, []
-        for b in range(self.presentations):
-            parts += [self.rows.part(b * old, (b + 1) * old), rows.part(b * new, (b + 1) * new)]
-        return Inputs(SpikeRows.join(parts), self.presentations)
+        return Inputs(self.rows.woven(rows, self.presentations), self.presentations)
 
     def events(self, one: np.floating) -> Events:
         """Where the spikes are, in two orders."""
