@@ -81,7 +81,7 @@ def test_processes_do_what_one_does_and_do_not_run_the_program_again(tmp_path, m
     copy = tmp_path / "data" / "Train" / "1" / "00099.bin"
     copy.write_bytes(nmnist(written[1, 1]))
     alone = load_data(DataSpec("events", tmp_path / "data"))
-    assert any("Copies of other recordings" in note for note in alone.notes)
+    assert any("Train/1/00099.bin is Train/1/00001.bin" in note for note in alone.notes)
     monkeypatch.setenv("GEMSNN_CACHE", str(tmp_path / "another"))
     (tmp_path / "script.py").write_text(SCRIPT)
     told = subprocess.run(

@@ -499,7 +499,7 @@ def test_a_pipe_of_another_sensor_is_told_early(model, monkeypatch, capsys, insi
     column = np.where(np.arange(count) < inside, 5, 100)
     events = make_events(1000 * np.arange(count), column, np.full(count, 5), np.ones(count, bool))
     source = Given(np.split(events, count))
-    monkeypatch.setattr("gemsnn.streaming.open_source", lambda _: source)
+    monkeypatch.setattr("gemsnn.streaming.open_source", lambda _, **__: source)
     assert main(["stream", "--model", str(model), "--input", "-", "--speed", "max"]) == code
     said = capsys.readouterr().err
     assert ("of the first 100 events lie outside the window of 34 x 34 pixels from (0, 0)" in said) == (

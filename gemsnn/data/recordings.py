@@ -103,7 +103,13 @@ def load_mnist_dvs(
         raise InputError(f"scale must be 4, 8 or 16, not {scale}")
     found, notes = choose(find_mnist_dvs(root, scale))
     items = [
-        Item(entry.digit, CLASSES * entry.number + entry.digit, entry, entry.where, entry.path)
+        Item(
+            entry.digit,
+            CLASSES * entry.number + entry.digit,
+            entry,
+            entry.where.removeprefix(f"{root}/"),
+            entry.path,
+        )
         for entry in found
     ]
     test = [item for item in items if item.source.number > LAST_TRAINING_NUMBER]

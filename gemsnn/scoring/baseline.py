@@ -90,6 +90,8 @@ def fit(train: Counts, validation: Counts, classes: int) -> Model:
         with warnings.catch_warnings():
             # a hundred steps are enough to rank strengths
             warnings.simplefilter("ignore", ConvergenceWarning)
+            # few recordings of many classes are what they are
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             return LogisticRegression(C=strength, max_iter=100).fit(features, train.labels)
 
     def loss(regression: LogisticRegression) -> float:

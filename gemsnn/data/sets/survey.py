@@ -123,7 +123,7 @@ def choose(
         bin_us = _rounded(float(np.median(times)) / BINS)
     steps = given.steps
     if steps is None:
-        steps = min(MOST_BINS, int(np.quantile(times, LONG, method="higher")) // bin_us + 1)
+        steps = min(MOST_BINS, int(np.quantile(times, LONG, method="inverted_cdf")) // bin_us + 1)
     crop = _box(seen, width, height) if given.crop is None else given.crop
     if pool is None:
         columns, rows = (width, height) if crop is None else crop[2:]
