@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gemsnn import kernels
-from gemsnn.data import arrays
+from gemsnn.data import pairs
 from gemsnn.data.arrays import Arrays
 from gemsnn.data.events import Events, Recording
 from gemsnn.data.reading import Reading
@@ -30,13 +30,15 @@ from gemsnn.learn.train import Learner
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params
+from gemsnn.rows import SpikeRows
 from gemsnn.runs import config, facts, modelfile
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import Facts
-from gemsnn.scoring import evaluate, measure
+from gemsnn.scoring import evaluate, measure, spike_trains
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.scores import Scores
+from gemsnn.scoring.spike_trains import SpikeTrains
 from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Progress
 
@@ -132,6 +134,7 @@ class Model:
         progress: Progress | None = None,
     ) -> Poll:
         """What each of K compartments says of recordings; the arguments are those of :meth:`predict`."""
+        self.check_answers()
         return evaluate.predict(
             self.network,
             self.params,
@@ -157,7 +160,8 @@ class Model:
         """Answers to recordings that were read as the training read its own.
 
         Args:
-            recordings: :class:`gemsnn.Recordings`, or bare arrays as :meth:`gemsnn.Recordings.from_arrays` takes them.
+            recordings: :class:`gemsnn.Recordings`, or bare ones as :meth:`gemsnn.Recordings.from_arrays` and
+                :meth:`gemsnn.Recordings.from_events` take them; of pairs of a recording and its label, the recordings.
             compartments: K, that answer.
             decoder: how they answer; by default as they did in training.
             seed: of their noise; by default the training's.
@@ -198,7 +202,7 @@ class Model:
 
     def score(
         self,
-        recordings: SpikeSet,
+        recordings: SpikeSet | Arrays,
         compartments: int = 20,
         *,
         decoder: Decoder | None = None,
@@ -209,7 +213,7 @@ class Model:
         """All scores of the answers to labelled recordings.
 
         Args:
-            recordings: see :meth:`predict`, as are those that follow.
+            recordings: with their labels, as a set or as pairs.
             compartments: K.
             decoder: how they answer.
             seed: of their noise.
@@ -220,6 +224,8 @@ class Model:
         Raises:
             InputError: as :meth:`predict`.
         """
+        self.check_answers()
+        recordings = self._taught(recordings)
         decoder, seed = decoder or self.facts.decoder, self.facts.seed if seed is None else seed
         temperatures = list(self.facts.temperatures.get(decoder, ())[:compartments])
         how: Any = {"decoder": decoder, "seed": seed, "progress": progress}
@@ -228,15 +234,7 @@ class Model:
             temperatures = measure.fitted_temperatures(
                 found if held is recordings else self.poll(held, compartments, **how)
             )
-        log_weights = evaluate.log_likelihood(
-            self.network,
-            self.params,
-            recordings,
-            compartments,
-            kernel=self.kernel,
-            seed=seed,
-            progress=progress,
-        )
+        log_weights = self.log_likelihood(recordings, compartments, seed=seed, progress=progress)
         scores = measure.score(
             self.network,
             found,
@@ -246,6 +244,77 @@ class Model:
         )
         return dataclasses.replace(scores, names=self.reading.spoken)
 
+    def log_likelihood(
+        self,
+        recordings: SpikeSet | Arrays,
+        compartments: int = 20,
+        *,
+        seed: int | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """How probable K compartments find what is to be learned: ``v[n, k]`` in nats, float ``[n, K]``.
+
+        ``v[n, k] = sum_t sum_{i visible} log p(x_i,t | u^k_i,t)`` with the visible neurons clamped to the target ``x``;
+        ``log p(x_n)`` is estimated by ``logsumexp_k v[n, k] - log K``, from below on average, the tighter the larger K.
+
+        Args:
+            recordings: with labels or targets, or pairs with them.
+            compartments: K.
+            seed: of their noise; by default the training's.
+            progress: shows how far the work is.
+
+        Raises:
+            InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
+        """
+        return evaluate.log_likelihood(
+            self.network,
+            self.params,
+            self._taught(recordings),
+            compartments,
+            kernel=self.kernel,
+            seed=self.facts.seed if seed is None else seed,
+            progress=progress,
+        )
+
+    def generate(
+        self,
+        recordings: SpikeSet | Arrays,
+        compartments: int = 20,
+        *,
+        seed: int | None = None,
+        progress: Progress | None = None,
+    ) -> SpikeTrains:
+        """What the visible neurons do by themselves while recordings are shown, compartment by compartment.
+
+        ``spikes`` are uint8 ``[n, K, T, V]``, and ``rate`` is their mean over compartments, ``[n, T, V]``.
+
+        Args:
+            recordings: see :meth:`predict`; what they are to teach does not matter.
+            compartments: K.
+            seed: of their noise; by default the training's.
+            progress: shows how far the work is.
+
+        Raises:
+            InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
+        """
+        return spike_trains.generate(
+            self.network,
+            self.params,
+            self._read(recordings),
+            compartments,
+            kernel=self.kernel,
+            seed=self.facts.seed if seed is None else seed,
+            progress=progress,
+        )
+
+    def check_answers(self) -> None:
+        """Raise :class:`InputError` unless the network was taught classes, so that it can answer with one."""
+        if self.reading.outputs != "classes":
+            raise InputError(
+                "the network was taught spike trains and no classes, so it has no answers to give; ask it for spikes "
+                "(Model.generate) or for the likelihood of others (Model.log_likelihood)"
+            )
+
     def online(
         self, compartments: int = 20, *, window: int | None = None, every: int = 1, seed: int | None = None,
         address: int = 0,
@@ -253,7 +322,11 @@ class Model:
         """How a stream answers as :meth:`predict` does: given the bins of a presentation, at its last one the same.
 
         With another ``window`` as many input spikes a bin are worth an answer.
+
+        Raises:
+            InputError: the network was taught spike trains, or a number makes no sense.
         """
+        self.check_answers()
         whole = self.facts.window
         window = whole if window is None else window
         return OnlineSpec(
@@ -267,11 +340,20 @@ class Model:
         )
 
     def _read(self, recordings: SpikeSet | Arrays) -> SpikeSet:
-        """Recordings that fit, of arrays with labels that mean nothing."""
+        """Recordings that fit; bare ones with labels or targets that mean nothing."""
         if not isinstance(recordings, SpikeSet):
-            layout, counts = self.reading.layout, self.reading.counts
-            bins = list(arrays.fitting(recordings, layout))
-            recordings = SpikeSet.from_bins(bins, [0] * len(bins), layout, counts=counts)
+            rows = [self.reading.rows(one, f"recording {n}") for n, one in enumerate(pairs.bare(recordings))]
+            layout, targets = self.reading.layout, None
+            if self.reading.outputs == "spike trains":
+                targets = [SpikeRows.silent(len(each), layout.classes) for each in rows]
+            recordings = SpikeSet.from_bins(rows, None, layout, counts=self.reading.counts, targets=targets)
+        self.reading.check(recordings)
+        return recordings
+
+    def _taught(self, recordings: SpikeSet | Arrays) -> SpikeSet:
+        """Recordings that fit, with what they teach."""
+        if not isinstance(recordings, SpikeSet):
+            recordings = self.reading.presentations(recordings)
         self.reading.check(recordings)
         return recordings
 
