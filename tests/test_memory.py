@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 import warnings
 import weakref
 
@@ -86,7 +88,9 @@ def test_a_file_of_the_same_events_gives_the_same_bins(tmp_path):
         ({"steps": 9, "crop": (1, 2, 7, 5), "pool": 2}, {"steps": 9, "crop": "1,2,7x5", "pool": 2}),
         ({"steps": 30, "polarity": "merged"}, {"steps": 30, "polarity": "merged"}),
     ):
-        spec = datasets.DataSpec("events", tmp_path, bin_us=1500, sensor="12x9", validation=0.001, **settings)
+        spec = datasets.DataSpec(
+            "events", tmp_path, bin_us=1500, sensor="12x9", validation=0.001, time_unit="us", **settings
+        )
         splits = datasets.load(spec)
         found = gemsnn.Recordings.from_events(given, names, bin_us=1500, sensor=(12, 9), **how)
         assert found.names == splits.train.names
@@ -127,6 +131,40 @@ def test_a_model_of_events_reads_others_alike():
         answers += online.step(torch.from_numpy(block))
     assert len(answers) == 40
     assert torch.equal(answers[-1].votes, model.poll(each[:1], 5).votes[0, :, -1])
+
+
+def test_a_model_of_events_reads_files_alike(tmp_path, capsys):
+    """From its one file: folders that are evaluated, and a recording that is streamed, in the unit that was told."""
+    each = [
+        array(columns(seed, last=40), [("t", "i4"), ("x", "i2"), ("y", "i2"), ("p", "?")])
+        for seed in range(8)
+    ]
+    names = ["left", "right"] * 4
+    recordings = gemsnn.Recordings.from_events(
+        each, names, bin_us=1000, sensor=(12, 9), steps=42, crop=(2, 1, 8, 6), pool=2, time_unit="ms"
+    )
+    model = gemsnn.fit(
+        recordings.select([0, 1, 2, 3]), validation=recordings.select([4, 5]), votes=3, **SMALL
+    )
+    model.save(tmp_path / "model")
+    for number, (one, name) in enumerate(zip(each, names, strict=True)):
+        for part in ("train", "validation", "test"):
+            (tmp_path / "files" / part / name).mkdir(parents=True, exist_ok=True)
+            np.save(tmp_path / "files" / part / name / f"{number}.npy", one)
+    words = f"evaluate {tmp_path}/model --data events --root {tmp_path}/files --votes 3 --json"
+    assert main(words.split()) == 0
+    found = json.loads(capsys.readouterr().out)
+    wanted = gemsnn.score(model, recordings.select([0, 2, 4, 6, 1, 3, 5, 7]), 3).to_json()
+    assert found["accuracy"] == wanted["accuracy"]
+    file = tmp_path / "files" / "test" / "left" / "0.npy"
+    words = f"stream --model {tmp_path}/model --input {file} --speed max --compartments 3"
+    assert main(words.split()) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 42
+    asked = gemsnn.predict(gemsnn.load(tmp_path / "model"), [each[0]], 3)
+    assert (lines[-1]["class"], lines[-1]["name"]) == (asked.indices[0], asked.labels[0])
+    votes = gemsnn.load(tmp_path / "model").poll([each[0]], 3).answers.probabilities[0]
+    assert lines[-1]["probabilities"] == pytest.approx(votes.tolist())
 
 
 def test_what_has_a_clock_keeps_it():
@@ -506,6 +544,37 @@ def livelier(count=8, steps=20):
     spikes = draw.random((count, steps, 6)) < 0.15
     spikes[1::2, :, :3] |= draw.random((count // 2, steps, 3)) < 0.4
     return list(spikes), ["calm", "lively"] * (count // 2)
+
+
+def peak(work):
+    """Bytes of Python's and numpy's at most, while this is done."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_what_a_generator_gives():
+    """Nor with the epochs that learn it, nor with those that are answered."""
+    spikes = int(0.3 * 10 * 1200) * 2  # bytes of a recording, held sparsely
+
+    def each(count):
+        for number in range(count):
+            yield np.random.default_rng(number).random((10, 1200)) < 0.3, number % 2
+
+    how = {"bin_us": 1000, "hidden": [2], "batch": 10}
+    model = gemsnn.fit(each(8), epochs=1, **how)  # which compiles
+    gemsnn.predict(model, each(8), 2)
+    few, more, epochs = (
+        peak(lambda of=of: gemsnn.fit(each(of[0]), epochs=of[1], **how))
+        for of in ((130, 1), (260, 1), (130, 3))
+    )
+    assert abs(more - few) < 7 * spikes, (few, more)  # a twentieth of what the others are
+    assert abs(epochs - few) < 7 * spikes, (few, epochs)
+    few, more = (peak(lambda count=count: gemsnn.predict(model, each(count), 2)) for count in (130, 260))
+    assert abs(more - few) < 7 * spikes, (few, more)
 
 
 class Counted:

@@ -168,7 +168,7 @@ def read_alike(reading: Reading, spec: DataSpec, data: str | None, root: AnyPath
     usual, name = DataSpec(), data or spec.data
     other = replace(
         spec, data=name, root=root, limit=None, bin_us=reading.layout.bin_us, steps=reading.steps, pad=reading.pad,
-        sensor=None, labels=None,
+        sensor=None, labels=None, time_unit=reading.time_unit or spec.time_unit,
     )  # fmt: skip
     if name != "events":
         other = replace(other, class_from=None, window_ms=None, time_unit=None)
@@ -232,15 +232,17 @@ def _listed(listing: parts.Listing, spec: DataSpec, bins: BinSpec, progress: Pro
         listing, bins, limit=spec.limit, validation=spec.validation, progress=progress,
         skip_damaged=spec.skip_damaged,
     )  # fmt: skip
-    return _with_reading(splits, bins, (listing.width, listing.height))
+    return _with_reading(splits, bins, (listing.width, listing.height), spec.time_unit)
 
 
-def _with_reading(splits: Splits, bins: BinSpec, sensor: tuple[int, int]) -> Splits:
+def _with_reading(
+    splits: Splits, bins: BinSpec, sensor: tuple[int, int], time_unit: TimeUnit | None = None
+) -> Splits:
     each = list(splits.parts.values())
     if bins.steps is None:
         bins = bins.settled(max(part.longest for part in each))
         assert bins.steps is not None, "which is now settled"
         each = [part.padded(bins.steps) for part in each] if bins.pad else each
-    reading = reading_of(bins, sensor, splits.train.layout, splits.train.names or ())
+    reading = reading_of(bins, sensor, splits.train.layout, splits.train.names or (), time_unit)
     train, validation, test = (replace(part, reading=reading) for part in each)
     return replace(splits, train=train, validation=validation, test=test)

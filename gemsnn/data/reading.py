@@ -41,7 +41,8 @@ class Reading:
         corner: ``(x0, y0)``, the first column and row that the layout covers.
         names: the classes' names.
         grid: how the pixels of the window become the layout's; by default each is one.
-        time_unit: of times in arrays of events that do not tell it.
+        time_unit: of the times of events that do not tell it; where it was never told, arrays are in microseconds, and
+            of files their numbers decide.
         outputs: what the visible neurons are taught: the class of a recording, or each a spike train of its own; then
             the layout's classes are these neurons.
     """
@@ -54,7 +55,7 @@ class Reading:
     corner: Annotated[Corner, Range(0, LARGEST_SIDE)]
     names: tuple[str, ...]
     grid: Grid | None = None
-    time_unit: TimeUnit = "us"
+    time_unit: TimeUnit | None = None
     outputs: Outputs = "classes"
 
     def __post_init__(self) -> None:
@@ -177,7 +178,7 @@ class Reading:
         self, given: Recording | Events, where: str, x0: int | None, y0: int | None
     ) -> tuple[Events, BinSpec, tuple[int, int]]:
         """Events, and how they are binned on a sensor of this size."""
-        recording = memory.recording_of(given, where, self.time_unit)
+        recording = memory.recording_of(given, where, self.time_unit or "us")
         sensor = recording.width, recording.height
         if recording.sensor_inferred:
             sensor = self._sensor_of(sensor, x0, y0)
@@ -270,7 +271,7 @@ def reading_of(
     sensor: tuple[int, int],
     layout: Layout,
     names: tuple[str, ...] = (),
-    time_unit: TimeUnit = "us",
+    time_unit: TimeUnit | None = None,
     outputs: Outputs = "classes",
 ) -> Reading:
     """How recordings of a sensor became spikes of this layout with these bins, times in this unit.

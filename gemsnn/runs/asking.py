@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gemsnn.data.arrays import Arrays
 from gemsnn.data.spikeset import SpikeSet
-from gemsnn.runs.models import Model, Prediction
+from gemsnn.runs.models import Model
+from gemsnn.runs.prediction import Prediction
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.scores import Scores
 from gemsnn.types import Progress

@@ -97,7 +97,7 @@ class _Written(msgspec.Struct):
     least_spikes: int
     readouts: Weights = ()
     grid: _Cells | None = None
-    time_unit: TimeUnit = "us"
+    time_unit: TimeUnit | None = None
     outputs: Outputs = "classes"
 
 

@@ -30,10 +30,10 @@ from gemsnn.learn.train import Learner
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params
-from gemsnn.rows import SpikeRows
-from gemsnn.runs import config, facts, modelfile
+from gemsnn.runs import config, facts, modelfile, prediction
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import Facts
+from gemsnn.runs.prediction import Prediction
 from gemsnn.scoring import evaluate, measure, spike_trains
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.evaluate import Poll
@@ -43,28 +43,6 @@ from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Progress
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model answers to n recordings.
-
-    Attributes:
-        labels: the names of the answers (``"0"``, ``"1"``, .. where the classes have none); ``None`` in silence.
-        indices: the same as classes from 0 on, int64 ``[n]``; -1 in silence. Of classes that tie exactly, the first.
-        probabilities: of the classes, float64 ``[n, C]``; ``1/C`` each in silence.
-        entropy: of the probabilities, ``-sum_c p log p`` in nats, ``[n]``: 0 where it is sure, ``log C`` in silence.
-        silent: bool ``[n]``: recordings with too few input spikes to be worth an answer.
-        temperature: at which the probabilities are, fitted when the model was trained; ``None`` where none was fitted
-            for so many compartments, and they are the bare shares of the votes.
-    """
-
-    labels: tuple[str | None, ...]
-    indices: Tensor
-    probabilities: Tensor
-    entropy: Tensor
-    silent: Tensor
-    temperature: float | None
 
 
 @dataclass(frozen=True)
@@ -162,6 +140,7 @@ class Model:
         Args:
             recordings: :class:`gemsnn.Recordings`, or bare ones as :meth:`gemsnn.Recordings.from_arrays` and
                 :meth:`gemsnn.Recordings.from_events` take them; of pairs of a recording and its label, the recordings.
+                Bare ones and pairs may come from any iterable: 64 are in memory at a time.
             compartments: K, that answer.
             decoder: how they answer; by default as they did in training.
             seed: of their noise; by default the training's.
@@ -170,8 +149,15 @@ class Model:
         Raises:
             InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
         """
-        found = self.poll(recordings, compartments, decoder=decoder, seed=seed, progress=progress)
-        temperature = self.temperature(compartments, found.decoder)
+        self.check_answers()
+        how: Any = {"decoder": decoder, "seed": seed}
+        if isinstance(recordings, SpikeSet):
+            return self._predicted(self.poll(recordings, compartments, **how, progress=progress))
+        portions = prediction.portions(self.reading, recordings, progress)
+        return Prediction.joined(self._predicted(self.poll(part, compartments, **how)) for part in portions)
+
+    def _predicted(self, found: Poll) -> Prediction:
+        temperature = self.temperature(found.votes.shape[1], found.decoder)
         answers = found.answers if temperature is None else found.answers.tempered(temperature)
         indices = found.answers.probabilities.argmax(1).masked_fill(found.silent, -1)
         return Prediction(
@@ -342,11 +328,7 @@ class Model:
     def _read(self, recordings: SpikeSet | Arrays) -> SpikeSet:
         """Recordings that fit; bare ones with labels or targets that mean nothing."""
         if not isinstance(recordings, SpikeSet):
-            rows = [self.reading.rows(one, f"recording {n}") for n, one in enumerate(pairs.bare(recordings))]
-            layout, targets = self.reading.layout, None
-            if self.reading.outputs == "spike trains":
-                targets = [SpikeRows.silent(len(each), layout.classes) for each in rows]
-            recordings = SpikeSet.from_bins(rows, None, layout, counts=self.reading.counts, targets=targets)
+            return prediction.untaught(self.reading, pairs.bare(recordings))
         self.reading.check(recordings)
         return recordings
 
