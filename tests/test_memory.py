@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 import warnings
 import weakref
+from pathlib import Path
 
 import numpy as np
 import oracles
@@ -723,3 +725,38 @@ def test_counts_of_pairs():
     model = gemsnn.fit(Counted(counted, labels), bin_us=1000, counts=True, **SMALL)
     assert model.reading.counts
     assert same(model, gemsnn.fit(zip(counted, labels, strict=True), bin_us=1000, counts=True, **SMALL))
+
+
+# -- the document ------------------------------------------------------------------------------------------
+
+
+def test_the_examples_run(capsys):
+    """What docs/memory.md says, in its order."""
+    page = (Path(__file__).parents[1] / "docs" / "memory.md").read_text()
+    blocks, scope = re.findall(r"```python\n(.*?)```", page, re.DOTALL), {}
+    assert len(blocks) == 4
+    for block in blocks:
+        exec(block, scope)
+    said = capsys.readouterr().out.splitlines()
+    assert float(said[0]) > 0.7
+    assert said[1].startswith("30 ")
+    assert said[2:] == ["torch.Size([4, 49, 3])", "torch.Size([40, 5])", "100"]
+
+
+def test_parts_of_a_set():
+    """Every recording is in one part, every class in all; names, reading and events go with them."""
+    each = [array(columns(seed), TONIC["NMNIST"]) for seed in range(30)]
+    whole = gemsnn.Recordings.from_events(each, ["a", "b", "c"] * 10, bin_us=1000, sensor=(12, 9))
+    parts = whole.split(validation=0.25, test=0.2)
+    assert [len(part) for part in (parts.train, parts.validation, parts.test)] == [18, 6, 6]
+    assert [np.bincount(part.labels).tolist() for part in parts.parts.values()] == [[6] * 3, [2] * 3, [2] * 3]
+    address = np.concatenate([part.address for part in parts.parts.values()])
+    assert sorted(address.tolist()) == list(range(30))
+    assert parts.reading == whole.reading
+    assert parts.test.digest() == whole.split(validation=0.25, test=0.2).test.digest()
+    model = gemsnn.fit(parts, shift=1, votes=2, **SMALL)
+    assert model.names == ("a", "b", "c")
+    assert len(model.facts.temperatures["votes"]) == 2
+    for share in ({"test": 1.0}, {"validation": -0.1}):
+        with pytest.raises(gemsnn.InputError, match="fraction must be at least 0 and below 1"):
+            whole.split(**share)

@@ -28,6 +28,8 @@ from gemsnn.types import Layout, Presentation, class_target
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gemsnn.data.splits import Splits
+
 SPARSE = "rows:"
 """What digests of recordings begin with that are held sparsely."""
 
@@ -347,6 +349,22 @@ class SpikeSet:
             tallies=None if self.tallies is None else self.tallies[chosen],
             targets=None if self.targets is None else SpikeRows.join(of(self.targets), self.layout.classes),
         )
+
+    def split(self, *, validation: float = 0.1, test: float = 0.2) -> Splits:
+        """Three parts that :func:`gemsnn.fit` and :func:`gemsnn.score` take, stratified, the same at every call.
+
+        Args:
+            validation: the share of what is not for testing on which settings and temperatures are chosen.
+            test: the share to test on.
+
+        Raises:
+            InputError: a share is not at least 0 and below 1.
+        """
+        from gemsnn.data.parts import split_validation  # which read into such sets
+        from gemsnn.data.splits import Splits
+
+        rest, tested = split_validation(self, test)
+        return Splits(*split_validation(rest, validation), tested)
 
     def padded(self, steps: int) -> SpikeSet:
         """The same recordings with empty steps after the last of each, so that none is shorter than ``steps``."""
