@@ -260,6 +260,12 @@ BACK = make_events(np.array([5000, 1]), *np.ones((3, 2), int))
         ([ONE], [0], {"bin_us": 0}, "bin_us must be at least 1"),
         ([ONE], [0], {"time_unit": "min"}, "time_unit must be us, ms, s or ns, not 'min'"),
         ([ONE], [0, 1], {}, "labels must be as many as the 1 recordings"),
+        ([ONE], [-1], {}, "labels must be at least 0, and -1 is not"),
+        ([ONE], 5, {}, "labels must be whole numbers or texts, several of them, not int"),
+        ([ONE], "ab", {}, "labels must be one a recording, .* not 'ab'"),
+        ([ONE], ["a"], {"names": "ab"}, "names must be a list of texts, one a class, not 'ab'"),
+        ([ONE], [0], {"sensor": "12x9"}, "sensor must be a tuple, not '12x9'"),
+        ([ONE], [0], {"sensor": (0, 9)}, "sensor must be at least 1"),
         ([ONE], None, {}, "recording 0 comes without a label; give labels, or pairs"),
         ([(ONE, 0), ONE], None, {}, "recording 1 comes without a label"),
         ([], [], {}, "there are none"),
@@ -483,6 +489,7 @@ SPIKES, TARGETS = echoes()
         (SPIKES, {"targets": [*TARGETS[:2], TARGETS[2][:, :1]]}, r"target 2 must be \[9, 2\].*not \[9, 1\]"),
         (SPIKES, {"targets": [each + each.astype(int) for each in TARGETS]}, r"target 0 must be an array \[T, V\]"),
         (SPIKES, {"targets": TARGETS, "labels": [0, 1, 2]}, "targets say what is learned, and so do labels"),
+        (SPIKES, {"targets": 5}, r"targets must be arrays \[T, V\], several of them, not int"),
         (SPIKES, {"targets": TARGETS, "classes": 2}, "names and classes have no effect with targets"),
         ([(SPIKES[0], TARGETS[0]), (SPIKES[1], 1)], {}, "must all have labels or all have targets"),
         ([(SPIKES[0], 1), (SPIKES[1], TARGETS[1])], {}, "must all have labels or all have targets"),
@@ -634,6 +641,26 @@ def test_a_generator_is_gone_through_once_and_one_at_a_time():
     assert same(both, gemsnn.fit(wanted, validation=wanted, votes=3, **SMALL))
 
 
+def test_what_a_generator_gives_lies_in_a_file_that_goes(tmp_path, monkeypatch):
+    """In the cache folder, without a name; where there is no room, a sentence says what to do."""
+    monkeypatch.setattr("gemsnn.machine.places.cache_folder", lambda: tmp_path / "cache")
+    gemsnn.fit(zip(*livelier(), strict=True), bin_us=1000, **SMALL)
+    assert list((tmp_path / "cache").iterdir()) == []
+    full = OSError(28, "No space left on device")
+    for name in ("pickle.dump", "tempfile.TemporaryFile"):
+
+        def refuse(*_: object, **__: object):
+            raise full
+
+        monkeypatch.setattr(f"gemsnn.data.spool.{name}", refuse)
+        with pytest.raises(
+            gemsnn.InputError, match=r"cannot be kept in .* \(No space left on device\); set GEMSNN_"
+        ):
+            gemsnn.fit(zip(*livelier(), strict=True), bin_us=1000, **SMALL)
+        monkeypatch.undo()
+        monkeypatch.setattr("gemsnn.machine.places.cache_folder", lambda: tmp_path / "cache")
+
+
 @pytest.mark.parametrize("kind", ["plain", "torch"])
 def test_a_sequence_is_learned_from_without_being_held(kind):
     spikes, labels = livelier()
@@ -698,7 +725,7 @@ class Changing(Counted):
         (Counted(*livelier()), {}, "pairs of bins need bin_us, the width of a bin in microseconds"),
         (Counted([], []), {"bin_us": 1}, "recordings must be one or more"),
         (livelier()[0], {"bin_us": 1}, "recording 0 comes without a label"),
-        (Counted(SPIKES, [0, 1, TARGETS[2]]), {"bin_us": 1}, "all have labels or all have targets"),
+        (Counted(SPIKES, [0, 1, TARGETS[2]]), {"bin_us": 1}, "must all have labels or all have targets"),
         (Counted(SPIKES, [TARGETS[0], TARGETS[1], TARGETS[0]]), {"bin_us": 1}, r"target 2 must be \[9, 2\]"),
         (Counted([SPIKES[0], SPIKES[1][:, :2]], [0, 1]), {"bin_us": 1}, r"recording 1 has \[2\] where those before"),
         (Counted([SPIKES[0], 2 * SPIKES[1].astype(int)], [0, 1]), {"bin_us": 1}, "recording 1 holds 2 in a bin"),

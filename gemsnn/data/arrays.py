@@ -27,8 +27,8 @@ def is_events(given: object) -> bool:
     return isinstance(given, Recording) or (isinstance(given, np.ndarray) and given.dtype.names is not None)
 
 
-def items(given: Any) -> Iterator[Any]:
-    """What an iterable gives, or a sequence by its positions, one at a time.
+def items(given: Any, what: str = "recordings must be arrays or events") -> Iterator[Any]:
+    """What an iterable gives, or a sequence by its positions, one at a time; ``what`` is for the refusal of others.
 
     Raises:
         InputError: it is neither.
@@ -39,7 +39,7 @@ def items(given: Any) -> Iterator[Any]:
         return iter(given)
     if hasattr(given, "__getitem__") and not isinstance(given, (str, bytes)):
         return (given[position] for position in range(len(given)))
-    raise InputError(f"recordings must be arrays or events, several of them, not {type(given).__name__}")
+    raise InputError(f"{what}, several of them, not {type(given).__name__}")
 
 
 def rows_of(recordings: Iterable[Any], *, counts: bool) -> tuple[list[SpikeRows], Sheet]:
@@ -135,7 +135,10 @@ def classes_of(labels: Any, names: Sequence[str] | None) -> tuple[list[int], tup
     """
     given = np.asarray(labels)
     if given.ndim != 1:
-        raise InputError(f"labels must be one a recording, [n], not {list(given.shape)}")
+        found = list(given.shape) if given.ndim else repr(labels)
+        raise InputError(f"labels must be one a recording, [n], not {found}")
+    if isinstance(names, str):
+        raise InputError(f"names must be a list of texts, one a class, not {names!r}")
     if names is not None and len(set(names)) != len(names):
         raise InputError(f"names must differ from each other, not be {', '.join(names)}")
     if given.dtype.kind == "U":
@@ -146,4 +149,6 @@ def classes_of(labels: Any, names: Sequence[str] | None) -> tuple[list[int], tup
         return [known.index(label) for label in given.tolist()], known
     if given.dtype.kind not in "iu" and len(given):
         raise InputError(f"labels must be whole numbers or texts, not {given.dtype}")
+    if len(given) and given.min() < 0:
+        raise InputError(f"labels must be at least 0, and {given.min()} is not")
     return [int(label) for label in given], None if names is None else tuple(names)

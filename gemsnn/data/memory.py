@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,11 @@ from gemsnn.data.tally import Tally, total
 from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
 from gemsnn.specs import checks
+from gemsnn.types import LARGEST_SIDE
 
 ALL_ON = "Events have no polarities: all are taken as ON."
 OWN_EVENTS = "an array of named fields, a Recording, or an array of the dtype EVENT"
+Size = Annotated[tuple[int, int], checks.Range(1, LARGEST_SIDE)]
 
 
 class Held(NamedTuple):
@@ -132,6 +134,7 @@ def binned(
     Raises:
         InputError: a recording is none, or does not fit; or no event falls into a bin, or all into the first.
     """
+    checks.number(sensor, Size | None, "sensor")
     rows: list[SpikeRows] = []
     tallies: list[Tally] = []
     packed: list[NDArray[np.void]] = []

@@ -12,6 +12,9 @@ from gemsnn.data.trains import train_of, trains_of
 from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
 
+LABELS = "labels must be whole numbers or texts"
+SOME_OF_EACH = "recordings must all have labels or all have targets, and these have some of each"
+
 
 def is_pair(given: Any) -> bool:
     """Whether this is a recording with its label, or with its target ``[T, V]``."""
@@ -59,7 +62,7 @@ def with_taught(recordings: Any, labels: Any, targets: Any = None) -> tuple[Iter
             raise InputError("targets say what is learned, and so do labels; give one of them")
         return items(recordings), trains_of(targets)
     if labels is not None:
-        return items(recordings), labels if hasattr(labels, "__len__") else list(labels)
+        return items(recordings), labels if hasattr(labels, "__len__") else list(items(labels, LABELS))
     found: list[Any] = []
 
     def each() -> Iterator[Any]:
@@ -79,5 +82,5 @@ def are_targets(taught: Any) -> bool:
     """
     kinds = {isinstance(each, SpikeRows) for each in taught}
     if len(kinds) > 1:
-        raise InputError("recordings must all have labels or all have targets, and these have some of each")
+        raise InputError(SOME_OF_EACH)
     return kinds == {True}

@@ -55,7 +55,7 @@ class Spool:
         return pickle.load(self._file)  # of what this process has written into a file without a name
 
     def _refusal(self, error: OSError) -> InputError:
-        where = self._folder or tempfile.gettempdir()
+        where = self._folder or "the folder of temporary files"
         return InputError(
             f"recordings that come one by one cannot be kept in {where} ({error.strerror or error}); set GEMSNN_CACHE "
             "to a folder with room, or give a sequence that makes each when it is asked for"

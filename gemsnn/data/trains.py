@@ -52,7 +52,10 @@ def trains_of(targets: Any) -> list[SpikeRows]:
     Raises:
         InputError: see :func:`train_of`.
     """
-    return [train_of(each, position) for position, each in enumerate(items(targets))]
+    return [
+        train_of(each, position)
+        for position, each in enumerate(items(targets, "targets must be arrays [T, V]"))
+    ]
 
 
 def train_of(given: Any, position: int) -> SpikeRows:

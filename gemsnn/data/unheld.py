@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeGuard
 
 from gemsnn.data import arrays, pairs, trains
 from gemsnn.data.arrays import Sheet
+from gemsnn.data.pairs import SOME_OF_EACH
 from gemsnn.data.reading import Reading, reading_of_bins
 from gemsnn.data.spool import Spool
 from gemsnn.data.trains import Trains
@@ -172,8 +173,10 @@ class _Common:
         Raises:
             InputError: there are none, or some have labels and some targets, or their reading is one of others.
         """
-        if not self.longest or (self.labels and self.trains is not None):
-            raise InputError("recordings must be one or more, and all have labels or all have targets")
+        if not self.longest:
+            raise InputError("recordings must be one or more, but there are none")
+        if self.labels and self.trains is not None:
+            raise InputError(SOME_OF_EACH)
         outputs = "classes" if self.trains is None else "spike trains"
         if self.reading is not None:
             if self.reading.outputs != outputs:

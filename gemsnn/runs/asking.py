@@ -47,7 +47,7 @@ def score(
     recordings: SpikeSet | Arrays,
     compartments: int = 20,
     *,
-    validation: SpikeSet | None = None,
+    validation: SpikeSet | Arrays | None = None,
     decoder: Decoder | None = None,
     seed: int | None = None,
     progress: Progress | None = None,

@@ -105,7 +105,7 @@ def fit(
         recipe,
         settings,
         refused=refused if trains is None else {**refused, **OF_ANSWERS},
-        usual=() if trains is None else (_of_spike_trains(trains),),
+        usual=() if trains is None else (_of_spike_trains(trains, drawn="graph" in settings),),
     )
     shown = raw.learned(recordings, chosen.augment, chosen.train.seed, progress=progress)
     caution = config.caution(chosen)
@@ -214,10 +214,14 @@ def _taken(
     return SpikeSet.from_arrays(given, bin_us=bin_us, counts=counts)
 
 
-def _of_spike_trains(trains: Trains) -> Layer:
-    """What is usual where spike trains are learned: all of them are evidence, and neurons may spike together."""
+def _of_spike_trains(trains: Trains, *, drawn: bool) -> Layer:
+    """What is usual where spike trains are learned: all of them are evidence, and neurons may spike together.
+
+    A graph that is drawn says itself what its output neurons are.
+    """
     rate = trains.rate if 0 < trains.rate < 1 else None
-    return Layer("targets", {"output": "independent", "warm_up": 0.0, "visible_rate": rate}, asked=False)
+    of_output = {} if drawn else {"output": "independent", "visible_rate": rate}
+    return Layer("targets", {"warm_up": 0.0, **of_output}, asked=False)
 
 
 def _check_output(network: Network, trains: Trains) -> None:

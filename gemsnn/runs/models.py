@@ -193,7 +193,7 @@ class Model:
         *,
         decoder: Decoder | None = None,
         seed: int | None = None,
-        held: SpikeSet | None = None,
+        held: SpikeSet | Arrays | None = None,
         progress: Progress | None = None,
     ) -> Scores:
         """All scores of the answers to labelled recordings.
@@ -217,6 +217,7 @@ class Model:
         how: Any = {"decoder": decoder, "seed": seed, "progress": progress}
         found = self.poll(recordings, compartments, **how)
         if held is not None:
+            held = self._taught(held)
             temperatures = measure.fitted_temperatures(
                 found if held is recordings else self.poll(held, compartments, **how)
             )
