@@ -137,7 +137,7 @@ class SpikeSet:
         pool: int = 1,
         polarity: Polarity = "two",
         counts: bool = False,
-        pad: bool = True,
+        pad: bool = False,
         time_unit: TimeUnit = "us",
         names: Sequence[str] | None = None,
         classes: int | None = None,
@@ -176,7 +176,7 @@ class SpikeSet:
         >>> one = np.array([(7, 3, 0, 1), (2, 3, 1900, 0)], [("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", "i1")])
         >>> some = SpikeSet.from_events([one, one[:1]], ["turn", "stop"], bin_us=1000, sensor=(8, 4))
         >>> some.layout.inputs, [len(some.recording(i)) for i in range(2)]
-        (64, [2, 2])
+        (64, [2, 1])
         """
         spec = BinSpec(bin_us, steps, crop, polarity, counts, pad, pool)
         each, taught = pairs.with_taught(events, labels, targets)
