@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from gemsnn import kernels
-from gemsnn.data import datasets
+from gemsnn.data import datasets, raw
 from gemsnn.data.datasets import DataSpec
 from gemsnn.data.readers.nmnist import read_nmnist
 from gemsnn.data.splits import Splits
@@ -49,7 +49,7 @@ def beside_the_kernel(splits: Splits, settings: Settings) -> dict[str, float]:
     _, kernel = kernels.choose("auto", network, settings.learning)
     timed, began = Timed(kernel), 0.0
     learner = train.start(networks.init(network, 0), settings.learning)
-    shown = splits.augmented(settings.augment, 0)
+    shown = raw.learned(splits.train, settings.augment, 0)
     for update in train.updates(network, learner, shown, settings.train, settings.learning, kernel=timed):  # type: ignore
         if update.epoch == 1 and update.ends_epoch:
             timed.seconds, began = 0.0, time.perf_counter()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from gemsnn import kernels, rng
-from gemsnn.data import datasets
+from gemsnn.data import datasets, raw
 from gemsnn.learn import train
 from gemsnn.model import network as networks
 from gemsnn.runs.config import FORMER, Settings
@@ -46,7 +46,7 @@ def run(chosen: Settings) -> dict:
     learner, _ = train.fit(
         network,
         train.start(networks.init(network, spec.seed), chosen.learning),
-        splits.augmented(chosen.augment, spec.seed),
+        raw.learned(splits.train, chosen.augment, spec.seed),
         splits.validation.select(slice(0, 0)),
         spec,
         chosen.learning,

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from gemsnn.rules.contract import Rule
     from gemsnn.runs.asking import predict, score
     from gemsnn.runs.fitting import dataset, fit
-    from gemsnn.runs.models import Model, Prediction, load
+    from gemsnn.runs.models import Model, load
+    from gemsnn.runs.prediction import Prediction
     from gemsnn.runs.run import Run
     from gemsnn.scoring.scores import Scores
 
@@ -34,7 +35,7 @@ _HOMES = {
     "Model": "gemsnn.runs.models",
     "NetworkSpec": "gemsnn.model.spec",
     "OnlineLearner": "gemsnn.learn.online",
-    "Prediction": "gemsnn.runs.models",
+    "Prediction": "gemsnn.runs.prediction",
     "Recordings": "gemsnn.data.spikeset:SpikeSet",
     "Rule": "gemsnn.rules.contract",
     "Run": "gemsnn.runs.run",

@@ -65,6 +65,11 @@ class SpikeRows:
         )
 
     @staticmethod
+    def silent(rows: int, inputs: int) -> SpikeRows:
+        """So many rows without a spike."""
+        return SpikeRows(np.empty(0, index_type(inputs)), np.zeros(rows + 1, np.int64), inputs)
+
+    @staticmethod
     def at(
         row: NDArray[np.int64], index: NDArray[np.int64], shape: tuple[int, int], *, counts: bool
     ) -> SpikeRows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gemsnn.data import datasets
+from gemsnn.data.reading import reading_of
 from gemsnn.data.sets.catalogue import CATALOGUE
 from gemsnn.learn import train
 from gemsnn.model import network as networks
@@ -26,6 +26,6 @@ def untrained(folder: Path, settings: Settings, layout: Layout) -> Model:
     run.save_checkpoint(tensors, {"batches": 0, "updates": 0})
     run.write("config.toml", config.dump(settings))
     run.write_json("manifest.json", {"layout": layout._asdict(), "status": "finished"})
-    sensor = CATALOGUE[settings.data.data].sensor
-    facts.save_facts(run, facts.facts_of(settings, datasets.reading_of(settings.data.bins, sensor, layout)))
+    reading = reading_of(settings.data.bins, CATALOGUE[settings.data.data].sensor, layout)
+    facts.save_facts(run, facts.facts_of(settings, reading))
     return models.load_model(folder)

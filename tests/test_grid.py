@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 
 from gemsnn.data.arrivals import ArrivalSpec, EventBins
 from gemsnn.data.binning import BinSpec, bin_and_tally, bin_events
-from gemsnn.data.datasets import reading_of
 from gemsnn.data.events import Recording, make_events
 from gemsnn.data.grid import Grid
-from gemsnn.data.parts import layout_of
-from gemsnn.data.reading import Reading
+from gemsnn.data.reading import Reading, reading_of
 from gemsnn.errors import InputError
 from gemsnn.runs import facts
 from gemsnn.types import LARGEST_SIDE, Layout
@@ -81,7 +79,7 @@ def plainly(events, spec: BinSpec, sensor: tuple[int, int]) -> np.ndarray:
 
 
 def read_with(spec: BinSpec, sensor: tuple[int, int]) -> Reading:
-    return reading_of(spec, sensor, layout_of(spec, *sensor, 2), ("a", "b"))
+    return reading_of(spec, sensor, spec.layout(*sensor, 2), ("a", "b"))
 
 
 @MANY
@@ -92,7 +90,7 @@ def test_bins_are_those_of_plain_loops(data):
     found = bin_and_tally(events, spec, width=sensor[0], height=sensor[1])
     wanted = plainly(events, spec, sensor)
     assert np.array_equal(found.rows.dense(), wanted)
-    layout = layout_of(spec, *sensor, 2)
+    layout = spec.layout(*sensor, 2)
     assert layout.inputs == wanted.shape[1] == found.rows.inputs
     assert found.tally.events == len(events)
     if spec.counts:

@@ -64,7 +64,8 @@ source = "inputs"
 target = "output"
 """
 OF_TOPOLOGY = {
-    "hidden": "5", "topology": "full", "readouts": "each-layer", "feedback": "none", "output": "winner-take-all"
+    "hidden": "5", "topology": "full", "readouts": "each-layer", "feedback": "none", "output": "winner-take-all",
+    "visible_rate": "0.2",
 }  # fmt: skip
 """What has an effect but where a graph of one's own is given, with a value."""
 

@@ -22,6 +22,7 @@ from gemsnn.data.augment import OFF, AugmentSpec, augmented
 from gemsnn.data.binning import BinSpec, bin_events
 from gemsnn.data.datasets import DataSpec, load
 from gemsnn.data.events import make_events
+from gemsnn.data.packing import Source
 from gemsnn.data.raw import Augmented
 from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
@@ -58,7 +59,7 @@ def recordings(tmp_path_factory) -> Path:
 
 
 def of(splits: Splits, augment: AugmentSpec = NOTHING, seed: int = 0) -> Augmented:
-    found = splits.augmented(augment, seed)
+    found = raw.learned(splits.train, augment, seed)
     assert isinstance(found, Augmented)
     return found
 
@@ -156,7 +157,7 @@ def test_unchanged_events_make_the_recordings_that_were_binned(name, tmp_path):
 
 def test_nothing_that_is_on_is_the_part_itself(recordings):
     splits = load(DataSpec("nmnist", recordings))
-    assert splits.augmented(OFF, 0) is splits.train
+    assert raw.learned(splits.train, OFF, 0) is splits.train
 
 
 def test_what_is_changed_follows_from_seed_epoch_and_recording(recordings):
@@ -187,12 +188,13 @@ def test_events_are_read_once(recordings, own_cache, monkeypatch):
     first = of(splits).raw
     assert len(list(own_cache.glob("events-*"))) == 1
     assert isinstance(first.packed, np.memmap)
-    assert splits.source is not None
+    source = splits.train.source
+    assert isinstance(source, Source)
 
     def refuse(indices):
         raise AssertionError("events were read again")
 
-    again = raw.raw_events(splits.source._replace(read=refuse), splits.train.address.tolist())
+    again = raw.raw_events(source._replace(read=refuse), splits.train.address.tolist())
     assert np.array_equal(again.packed, first.packed)
     assert np.array_equal(again.starts, first.starts)
     others = load(DataSpec("nmnist", recordings, limit=6))
@@ -254,13 +256,12 @@ def test_changed_files_are_other_events(tmp_path):
 
 def test_recordings_that_came_as_spikes_cannot_be_changed(recordings):
     splits = load(DataSpec("nmnist", recordings))
-    bare = replace(splits, source=None)
-    with pytest.raises(InputError, match="augmentation needs the events of recordings"):
-        bare.augmented(LIVELY, 0)
-    with pytest.raises(
-        InputError, match="shift changes events before they are binned, and these recordings are bins"
-    ):
-        gemsnn.fit(splits.train, shift=2)
+    bare = replace(splits.train, source=None)
+    said = "shift changes events before they are binned, and these recordings are bins by now"
+    with pytest.raises(InputError, match=said):
+        raw.learned(bare, LIVELY, 0)
+    with pytest.raises(InputError, match=said):
+        gemsnn.fit(bare, shift=2)
     shown = of(splits, LIVELY)
     with pytest.raises(InputError, match="raw must hold the events of 3 recordings, not of"):
         replace(shown, spikes=splits.train.first(3))
@@ -421,7 +422,7 @@ def test_settings_that_cannot_be(more, said, recordings, tmp_path, capsys):
 def test_the_key_of_events_holds_all_that_shapes_them(recordings):
     """Another noise of the de-flickering, or another reader, is another file."""
     splits = load(DataSpec("nmnist", recordings))
-    assert splits.source is not None
-    known = dict(splits.source.ingredients or {})
+    assert isinstance(splits.train.source, Source)
+    known = dict(splits.train.source.ingredients or {})
     assert {"readers", "read", "prepare", "sensor", "items"} <= set(known)
     assert len({cache.key(known), *(cache.key(known | {name: 7}) for name in known)}) == 1 + len(known)

@@ -76,7 +76,7 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     assert main(["train", "--limit", "40", "--epochs", "1", "--hidden", "4", "--out", "runs/demo"]) == 0
     scope = {"small": partial(gemsnn.fit, epochs=1)}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     said = []
     for block in blocks:
         assert len(block.strip().splitlines()) < 10, block
@@ -87,6 +87,6 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
         exec(given, scope)
         said.append(capsys.readouterr().out.splitlines())
     assert scope["probabilities"].shape == (len(scope["data"].test), 10)
-    assert [len(lines) for lines in said] == [1, 1, 0, 1, 80]
+    assert [len(lines) for lines in said] == [1, 1, 1, 0, 1, 80]
     assert set(ast.literal_eval(said[1][0])) <= {"calm", "lively", None}
     assert Path("digits.gemsnn.safetensors").is_file()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gemsnn import kernels
-from gemsnn.data import datasets
-from gemsnn.kernels import Learning
-from gemsnn.learn import train
-from gemsnn.learn.train import TrainSpec
+import gemsnn
 from gemsnn.model import logspace
-from gemsnn.model import network as networks
-from gemsnn.model.basis import BasisSpec
-from gemsnn.model.network import NetworkSpec
-from gemsnn.rules.base import RuleSpec
-from gemsnn.rules.optimisers import OptimiserSpec
-from gemsnn.scoring import evaluate, sampling
-from gemsnn.types import Presentation
 
 CONFIG = {"epochs": 400, "seeds": 3, "compartments": [1, 2, 5, 10, 20], "likelihood": 50, "hidden": 64}
 RULES = ("gem-cv", "one-hop")
@@ -40,48 +30,40 @@ SIDE, UPPER = 13, 6  # pixels of the pooled sensor, and rows of its upper half
 SHOWN = 5  # compartments whose samples are drawn
 
 
-def patterns() -> list[Presentation]:
+def patterns() -> gemsnn.Recordings:
     """The first recording of each digit, merged polarities, pooled 2 x 2: upper rows in, lower rows wanted."""
-    digits = datasets.load(datasets.DataSpec()).train.merged()
-    rows = []
+    digits = gemsnn.dataset("digits").train.merged()
+    pairs = []
     for label in range(10):
         spikes = digits[int(np.flatnonzero(digits.labels == label)[0])].spikes
         image = spikes.reshape(-1, SIDE, 2, SIDE, 2).amax((2, 4))  # [T, x, y]
-        upper, lower = image[:, :, :UPPER].flatten(1), image[:, :, UPPER:].flatten(1)
-        rows.append(Presentation(upper.contiguous(), lower.contiguous(), label, label))
-    return rows
+        pairs.append((image[:, :, :UPPER].flatten(1), image[:, :, UPPER:].flatten(1)))
+    return gemsnn.Recordings.from_arrays(pairs, bin_us=digits.layout.bin_us)
 
 
-def run(rule: str, compartments: int, seed: int, rows: list[Presentation], config: dict) -> dict[str, Any]:
+def wanted_rates(rows: gemsnn.Recordings) -> Tensor:
+    """Mean rates of the patterns' lower halves, ``[n, V]``."""
+    return torch.stack([row.target.float().mean(0) for row in rows])
+
+
+def run(rule: str, compartments: int, seed: int, rows: gemsnn.Recordings, config: dict) -> dict[str, Any]:
     """Train a network, and score what it gives to the patterns and what it draws by itself."""
-    spec = NetworkSpec(
-        rows[0].spikes.shape[1], rows[0].target.shape[1], (config["hidden"],), "layered", synapse=BasisSpec(count=4),
-        visible_rate=float(np.mean([row.target.float().mean() for row in rows])),
-    )  # fmt: skip
-    network = networks.build(spec, seed=seed)
-    learning = Learning(RuleSpec(rule), OptimiserSpec("adam", lr=2e-3), compartments)
-    _, kernel = kernels.choose("auto", network, learning)
-    how = TrainSpec(compartments=compartments, epochs=config["epochs"], batch=10, seed=seed)
-    learner, _ = train.fit(
-        network, train.start(networks.init(network, seed), learning), rows, [], how, learning, kernel=kernel
-    )
-    weights = evaluate.log_likelihood(
-        network, learner.params, rows, config["likelihood"], kernel=kernel, seed=seed
-    )
-    free = sampling.free(
-        network, learner.params, networks.batch(network, rows), SHOWN, kernel=kernel, seed=seed
-    )
-    drawn = free.spikes[..., spec.hidden_neurons :].float().mean(2)  # [B, K, V], rates over time
-    wanted = torch.stack([row.target.float().mean(0) for row in rows])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "with one compartment")  # one is what the others are compared with
+        model = gemsnn.fit(
+            rows, rule=rule, compartments=compartments, epochs=config["epochs"], batch=10, seed=seed, lr=2e-3,
+            hidden=[config["hidden"]], topology="layered",
+        )  # fmt: skip
+    weights = model.log_likelihood(rows, config["likelihood"])
+    drawn = model.generate(rows, SHOWN).spikes.float().mean(2)  # [n, K, V], rates over time
     return {
         "rule": rule,
         "K": compartments,
         "seed": seed,
         "log_likelihood": float(logspace.log_mean_exp(weights, 1).mean()),
         "bound_of_one": float(weights.mean()),
-        "correlation": _correlation(drawn, wanted[:, None]),
+        "correlation": _correlation(drawn, wanted_rates(rows)[:, None]),
         "samples": drawn.tolist(),
-        "hidden_rate": float(free.spikes[..., : spec.hidden_neurons].float().mean()),
     }
 
 
@@ -109,7 +91,7 @@ def table(found: list[dict], config: dict) -> str:
     return "\n".join(lines)
 
 
-def draw(found: list[dict], rows: list[Presentation], config: dict, path: Path) -> None:
+def draw(found: list[dict], rows: gemsnn.Recordings, config: dict, path: Path) -> None:
     """Each digit's upper half over its lower half: as wanted, and as five compartments draw it, few K and many."""
     few, many = config["compartments"][0], config["compartments"][-1]
     lines = [("wanted", None)]

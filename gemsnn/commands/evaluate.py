@@ -52,6 +52,7 @@ def evaluate_run(
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1 recording, not {limit}")
     model = models.load(run)
+    model.check_answers()
     decoder = decoder or model.facts.decoder
     check_decoder(decoder, model.network)
     other, spec = data is not None or root is not None, model.settings.data

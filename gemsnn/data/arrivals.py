@@ -18,12 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gemsnn.data.events import EVENT, Events
 from gemsnn.data.grid import Grid
@@ -31,6 +29,9 @@ from gemsnn.errors import InputError
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Range
 from gemsnn.types import LARGEST_SIDE, Layout
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BLOCK = 64
 """Bins that are handed on at a time, at most."""
@@ -190,6 +191,8 @@ class EventBins:
     @property
     def open_bins(self) -> Tensor:
         """The bins that are still open, as saved."""
+        import torch
+
         return torch.from_numpy(self._open.copy())
 
     def restore(self, counts: Counts, clock: Clock, open_bins: Tensor) -> None:
@@ -198,7 +201,7 @@ class EventBins:
         Raises:
             InputError: it was saved with other settings.
         """
-        if open_bins.dtype != torch.uint8 or tuple(open_bins.shape) != self._open.shape:
+        if str(open_bins.dtype) != "torch.uint8" or tuple(open_bins.shape) != self._open.shape:
             raise InputError("the saved state has other open bins; it was written with other settings")
         width, patience = self.spec.layout.bin_us, self.spec.patience
         sane = (

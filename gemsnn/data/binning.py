@@ -7,7 +7,7 @@ with ``counts`` it holds the number of events, at most 255.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Range
-from gemsnn.types import LARGEST_SIDE, LONGEST_BIN_US
+from gemsnn.types import LARGEST_SIDE, LONGEST_BIN_US, Layout
 
 Polarity = Literal["two", "merged"]
 MOST_STEPS = 10**6
@@ -87,6 +87,15 @@ class BinSpec:
         if self.cells is not None:
             return Grid.scaled(window_width, window_height, *self.cells)
         return Grid.pooled(window_width, window_height, self.pool)
+
+    def settled(self, longest: int) -> BinSpec:
+        """The same with as many bins as the longest recording has, where their number is open."""
+        return self if self.steps is not None else replace(self, steps=longest)
+
+    def layout(self, width: int, height: int, classes: int) -> Layout:
+        """The inputs that these bins make of a sensor of this size, and the classes."""
+        columns, rows = self.grid(width, height).cells
+        return Layout(self.channels, rows, columns, classes, self.bin_us)
 
 
 class Binned(NamedTuple):

@@ -7,16 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import numpy as np
-
 from gemsnn.data import parts
 from gemsnn.data.access import found_at
 from gemsnn.data.binning import MOST_STEPS, BinSpec, Extent, Polarity
 from gemsnn.data.folders import LABELS
 from gemsnn.data.generated import load_digits_events, load_image_events
-from gemsnn.data.grid import Grid
 from gemsnn.data.readers.units import TimeUnit
-from gemsnn.data.reading import Reading
+from gemsnn.data.reading import Reading, reading_of
 from gemsnn.data.recordings import load_mnist_dvs, load_nmnist
 from gemsnn.data.sets import events, tonic_sets
 from gemsnn.data.sets.catalogue import CATALOGUE
@@ -25,7 +22,7 @@ from gemsnn.errors import InputError
 from gemsnn.specs import checks
 from gemsnn.specs.checks import MOST, Positive, Probability, Range, Seed
 from gemsnn.specs.needs import given, needs, one_of, other_than
-from gemsnn.types import LARGEST_SIDE, LONGEST_BIN_US, AnyPath, Layout, Progress
+from gemsnn.types import LARGEST_SIDE, LONGEST_BIN_US, AnyPath, Progress
 
 DataName = Literal["digits", "mnist-dvs", "nmnist", "images", "events", "touch", "braille", "neurons"]
 NAMES: tuple[DataName, ...] = get_args(DataName)
@@ -159,24 +156,6 @@ def _box(text: str | None) -> tuple[int, int, int, int] | None:
     return int(found[1]), int(found[2]), width, height
 
 
-def reading_of(
-    bins: BinSpec, sensor: tuple[int, int], layout: Layout, names: tuple[str, ...] = ()
-) -> Reading:
-    """How recordings of a sensor became spikes of this layout with these bins.
-
-    A layout of another size than the bins' window is one whose sensor is not known; it is taken to be all of it.
-    """
-    (x0, y0, _, _), grid = bins.window(*sensor), bins.grid(*sensor)
-    if grid.cells != (layout.width, layout.height):
-        sensor, x0, y0 = (layout.width, layout.height), 0, 0
-        grid = Grid.whole(*sensor)
-    assert bins.steps is not None, "a data set has a number of bins"
-    names = names or tuple(str(label) for label in range(layout.classes))
-    return Reading(
-        layout, bins.steps, bins.counts, bins.pad, sensor, (x0, y0), names, None if grid.is_whole else grid
-    )
-
-
 def read_alike(reading: Reading, spec: DataSpec, data: str | None, root: AnyPath | None) -> DataSpec:
     """The settings that read other data as a network's own data was read; see also ``like`` of :func:`load`.
 
@@ -190,7 +169,7 @@ def read_alike(reading: Reading, spec: DataSpec, data: str | None, root: AnyPath
     usual, name = DataSpec(), data or spec.data
     other = replace(
         spec, data=name, root=root, limit=None, bin_us=reading.layout.bin_us, steps=reading.steps, pad=reading.pad,
-        sensor=None, labels=None,
+        sensor=None, labels=None, time_unit=reading.time_unit or spec.time_unit,
     )  # fmt: skip
     if name != "events":
         other = replace(other, class_from=None, window_ms=None, time_unit=None)
@@ -254,15 +233,17 @@ def _listed(listing: parts.Listing, spec: DataSpec, bins: BinSpec, progress: Pro
         listing, bins, limit=spec.limit, validation=spec.validation, progress=progress,
         skip_damaged=spec.skip_damaged,
     )  # fmt: skip
-    return _with_reading(splits, bins, (listing.width, listing.height))
+    return _with_reading(splits, bins, (listing.width, listing.height), spec.time_unit)
 
 
-def _with_reading(splits: Splits, bins: BinSpec, sensor: tuple[int, int]) -> Splits:
+def _with_reading(
+    splits: Splits, bins: BinSpec, sensor: tuple[int, int], time_unit: TimeUnit | None = None
+) -> Splits:
+    each = list(splits.parts.values())
     if bins.steps is None:
-        parts_of = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-        longest = max(int(np.diff(part.starts).max(initial=1)) for part in parts_of.values())
-        bins = replace(bins, steps=longest)
-        if bins.pad:
-            splits = replace(splits, **{name: part.padded(longest) for name, part in parts_of.items()})
-    reading = reading_of(bins, sensor, splits.train.layout, splits.train.names or ())
-    return replace(splits, reading=reading)
+        bins = bins.settled(max(part.longest for part in each))
+        assert bins.steps is not None, "which is now settled"
+        each = [part.padded(bins.steps) for part in each] if bins.pad else each
+    reading = reading_of(bins, sensor, splits.train.layout, splits.train.names or (), time_unit)
+    train, validation, test = (replace(part, reading=reading) for part in each)
+    return replace(splits, train=train, validation=validation, test=test)

@@ -20,7 +20,7 @@ from gemsnn.data.emulator import ALGORITHM, emulate
 from gemsnn.data.events import Recording
 from gemsnn.data.image_sets import ImageSet, numbering, read_images
 from gemsnn.data.images import Images, digits_images, framed
-from gemsnn.data.raw import Source
+from gemsnn.data.packing import Box, Source
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.splits import Splits
 from gemsnn.data.tally import Tally
@@ -75,7 +75,7 @@ def emulate_set(
     for name, column in (("labels", labels), ("index", index)):
         if not isinstance(column, np.ndarray) or column.dtype != np.int64 or column.shape != (len(images),):
             raise InputError(f"{name} must be an array of {len(images)} int64 numbers, one an image")
-    layout = parts.layout_of(bins, emulator.width, emulator.height, classes)
+    layout = bins.layout(emulator.width, emulator.height, classes)
 
     def one(position: int) -> Binned:
         events = emulate(images[position], emulator, seed=seed, index=int(index[position]))
@@ -131,8 +131,7 @@ def load_digits_events(
     whole = _emulated("digits", digits.source, emulator, bins or BinSpec(), seed, progress)
     note = "digits: the 1,797 handwritten digits of scikit-learn, seen by an emulated event camera"
     notes = (note, *_limit_notes(every, positions))
-    splits = _pick(whole, positions, positions, digits, "digits", notes)
-    return replace(splits, source=_source("digits", digits.source, emulator, seed, bins))
+    return _pick(whole, positions, positions, digits, "digits", notes)
 
 
 def load_image_events(
@@ -182,8 +181,7 @@ def load_image_events(
     names = {label: str(label) for label in np.unique(source.labels).tolist()}
     missing = parts.missing_classes({part: found.tolist() for part, found in shown.items()}, names)
     notes = (note, *_limit_notes(every, positions), *images.notes, *numbering(source.labels), *missing)
-    splits = _pick(whole, (train, validate, test), positions, images, root, notes)
-    return replace(splits, source=_source("images", source, emulator, seed, bins))
+    return _pick(whole, (train, validate, test), positions, images, root, notes)
 
 
 Parts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
@@ -250,15 +248,15 @@ def _emulated(
     spikes = cache.recall(
         name, ingredients, partial(make, progress=progress, description=f"emulating {name}")
     )
-    return spikes.merged() if bins.polarity == "merged" else spikes
+    spikes = spikes.merged() if bins.polarity == "merged" else spikes
+    return replace(spikes, source=_source(name, source, emulator, seed, bins.crop))
 
 
-def _source(name: str, images: Images, emulator: EmulatorSpec, seed: int, bins: BinSpec | None) -> Source:
+def _source(name: str, images: Images, emulator: EmulatorSpec, seed: int, crop: Box | None) -> Source:
     """Where the events of emulated recordings come from: the camera, once more."""
     ingredients = {
         "algorithm": ALGORITHM, "emulator": emulator, "seed": seed, "images": cache.digest(images.images),
     }  # fmt: skip
-    crop = None if bins is None else bins.crop
     return Source(name, _Seen(images, emulator, seed), emulator.width, emulator.height, ingredients, crop)
 
 

@@ -19,11 +19,11 @@ from gemsnn.data.building import Binned, Damaged, Item, Job, Prepare, Read
 from gemsnn.data.cache import Kept
 from gemsnn.data.copies import Marked
 from gemsnn.data.events import Recording, mended
-from gemsnn.data.raw import Source
+from gemsnn.data.packing import Source
 from gemsnn.data.spikeset import SpikeSet, interleaved
 from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError, one_line
-from gemsnn.types import Layout, Progress
+from gemsnn.types import Progress
 
 READERS = 2
 """Version of what reading and binning do: raised whenever they give other spikes for the same files."""
@@ -111,7 +111,8 @@ def load(
     source = Source(
         listing.name, _Events(listing), listing.width, listing.height, reader.ingredients(chosen), spec.crop
     )
-    return replace(splits, notes=tuple(map(one_line, (*notes, *copies.between(marked)))), source=source)
+    notes = tuple(map(one_line, (*notes, *copies.between(marked))))
+    return replace(splits, train=replace(train, source=source), notes=notes)
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class _Reader:
             else:
                 whole.append((item, each))
         labels = [item.label for item, _ in whole]
-        layout = layout_of(spec, listing.width, listing.height, listing.classes)
+        layout = spec.layout(listing.width, listing.height, listing.classes)
         spikes = SpikeSet.from_bins((each.rows for _, each in whole), labels, layout, counts=spec.counts)
         tallies = np.array([each.tally for _, each in whole], np.int64).reshape(-1, len(tally.Tally._fields))
         spikes = replace(
@@ -260,12 +261,6 @@ def look_at(splits: Splits, where: object, name: Callable[[int], str], seen: str
     index = np.concatenate([spikes.address for spikes in splits.parts.values()])
     tallies = np.concatenate(list(parts.values()))
     return tally.notes(tallies, lambda position: name(int(index[position])))
-
-
-def layout_of(spec: BinSpec, width: int, height: int, classes: int) -> Layout:
-    """The inputs that these bins make of a sensor, and the classes."""
-    columns, rows = spec.grid(width, height).cells
-    return Layout(spec.channels, rows, columns, classes, spec.bin_us)
 
 
 def split_validation(train: SpikeSet, fraction: float) -> tuple[SpikeSet, SpikeSet]:

@@ -1,8 +1,4 @@
-"""Events themselves, for what is done to them before they become bins: kept in the cache, mapped into memory.
-
-An event takes eight bytes there: its time in microseconds (32 bits, so up to 71 minutes), its column, and its row with
-the polarity in the highest bit.
-"""
+"""Events themselves, for what is done to them before they become bins: kept in the cache, mapped into memory."""
 
 from __future__ import annotations
 
@@ -10,10 +6,10 @@ import hashlib
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,83 +17,53 @@ from numpy.typing import NDArray
 from gemsnn.data import cache
 from gemsnn.data.augment import AugmentSpec, augmented
 from gemsnn.data.binning import BinSpec, bin_and_tally
-from gemsnn.data.events import EVENT, Events, Recording
+from gemsnn.data.events import Recording
+from gemsnn.data.packing import LATEST_US, PACKED, RawEvents, Source, pack, starts_of
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.machine import places
-from gemsnn.types import Presentation, Progress, class_target
+from gemsnn.types import Presentation, PresentationSequence, Progress, class_target
 
-PACKED = np.dtype([("t", "<u4"), ("x", "<u2"), ("y", "<u2")])
-ON = np.uint16(1 << 15)
-LATEST_US = 2**32
 FORMAT = 2
 
+Recorded = TypeVar("Recorded", bound=PresentationSequence)
 
-class Source(NamedTuple):
-    """Where the events of a part's recordings come from.
 
-    Attributes:
-        name: of the data set, for the progress bar.
-        read: the recordings with these presentation indices, one by one.
-        width: of the sensor, in pixels.
-        height: of the sensor.
-        ingredients: everything that shapes the events, for the cache; ``None`` where that is not known.
-        crop: the part of the sensor that is looked at, as :class:`~gemsnn.data.binning.BinSpec` has it: in pixels of
-            these recordings, of which a file may hold a part of the sensor alone.
+def learned(
+    spikes: Recorded, augment: AugmentSpec, seed: int, *, progress: Progress | None = None
+) -> Recorded | Augmented:
+    """Recordings as they are learned: changed anew in every epoch, or as they are where nothing is on.
+
+    Raises:
+        InputError: they are to be changed, and their events are not known, or what is on has no effect.
     """
-
-    name: str
-    read: Callable[[Sequence[int]], Iterator[Recording]]
-    width: int
-    height: int
-    ingredients: Mapping[str, Any] | None
-    crop: tuple[int, int, int, int] | None = None
-
-
-@dataclass(frozen=True)
-class RawEvents:
-    """The events of n recordings.
-
-    Attributes:
-        packed: of all recordings one after the other, see above.
-        starts: int64 ``[n + 1]``; those of recording ``i`` are ``packed[starts[i] : starts[i + 1]]``.
-        width: of the sensor, in pixels.
-        height: of the sensor.
-    """
-
-    packed: NDArray[np.void]
-    starts: NDArray[np.int64]
-    width: int
-    height: int
-
-    def __len__(self) -> int:
-        """N."""
-        return len(self.starts) - 1
-
-    def events(self, position: int) -> Events:
-        """The events of one recording."""
-        held = self.packed[self.starts[position] : self.starts[position + 1]]
-        events = np.empty(len(held), EVENT)
-        events["t"], events["x"] = held["t"], held["x"]
-        events["y"], events["on"] = held["y"] & ~ON, held["y"] >= ON
-        return events
+    if not augment.is_on:
+        return spikes
+    if not isinstance(spikes, SpikeSet) or spikes.source is None or spikes.reading is None:
+        raise InputError(
+            f"{augment.on[0]} changes events before they are binned, and these recordings are bins by now; give a data "
+            "set (gemsnn.dataset) or events (gemsnn.Recordings.from_events), or leave it out"
+        )
+    if spikes.targets is not None:
+        raise InputError(
+            f"{augment.on[0]} changes recordings, and would leave their targets as they are; leave it out"
+        )
+    if augment.swap_polarity and spikes.layout.channels == 1:
+        raise InputError("swap_polarity has no effect where polarities are merged; leave it out")
+    raw = raw_events(spikes.source, spikes.address.tolist(), progress=progress)
+    return Augmented(spikes, raw, augment, replace(spikes.reading.bins, crop=raw.crop), seed)
 
 
-def pack(events: Events) -> NDArray[np.void]:
-    """Events in eight bytes each; those after :data:`LATEST_US` or before 0 are left out."""
-    events = events[(events["t"] >= 0) & (events["t"] < LATEST_US)]
-    packed = np.empty(len(events), PACKED)
-    packed["t"], packed["x"] = events["t"], events["x"]
-    packed["y"] = events["y"].astype(np.uint16) | np.where(events["on"], ON, np.uint16(0))
-    return packed
-
-
-def raw_events(source: Source, indices: Sequence[int], *, progress: Progress | None = None) -> RawEvents:
-    """The events of the recordings with these presentation indices: from the cache, or read and then kept.
+def raw_events(
+    source: Source | RawEvents, indices: Sequence[int], *, progress: Progress | None = None
+) -> RawEvents:
+    """The events of the recordings with these presentation indices: at hand, from the cache, or read and then kept.
 
     Raises:
         InputError: a recording is damaged.
     """
+    if isinstance(source, RawEvents):
+        return source.of(indices)
 
     def read() -> Iterator[NDArray[np.void]]:
         recordings: Iterable[Recording] = source.read(indices)
@@ -107,8 +73,7 @@ def raw_events(source: Source, indices: Sequence[int], *, progress: Progress | N
 
     folder = None if source.ingredients is None else places.opened(places.cache_folder(), tell=False)
     if folder is None or source.ingredients is None:
-        each = list(read())
-        return RawEvents(_joined(each), _starts(map(len, each)), source.width, source.height)
+        return RawEvents.join(list(read()), source.width, source.height, source.crop)
     told = {"raw": FORMAT, **source.ingredients, "indices": cache.digest(np.asarray(indices, np.int64))}
     place = folder / f"events-{cache.key(told)[:32]}"
     kept = _mapped(place, source, len(indices))
@@ -124,14 +89,6 @@ def raw_events(source: Source, indices: Sequence[int], *, progress: Progress | N
     return kept
 
 
-def _joined(each: list[NDArray[np.void]]) -> NDArray[np.void]:
-    return np.concatenate(each) if each else np.empty(0, PACKED)
-
-
-def _starts(lengths: Any) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(list(lengths))]).astype(np.int64)
-
-
 def _write(place: Path, each: Iterator[NDArray[np.void]]) -> None:
     """A folder of the cache, all at once or not at all, one recording in memory at a time."""
     temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=place.name, suffix=".tmp"))
@@ -143,7 +100,7 @@ def _write(place: Path, each: Iterator[NDArray[np.void]]) -> None:
                 found.update(content)
                 lengths.append(len(packed))
                 file.write(content)
-        starts = _starts(lengths)
+        starts = starts_of(lengths)
         (temporary / "starts").write_bytes(starts.tobytes())
         found.update(starts.tobytes())
         (temporary / "sha256").write_text(found.hexdigest())
@@ -162,7 +119,7 @@ def _mapped(place: Path, source: Source, count: int) -> RawEvents | None:
         found = hashlib.sha256(packed.data)
         found.update(starts.data)
         sound = len(starts) == count + 1 and (place / "sha256").read_text() == found.hexdigest()
-        return RawEvents(packed, starts, source.width, source.height) if sound else None
+        return RawEvents(packed, starts, source.width, source.height, source.crop) if sound else None
     except (OSError, ValueError):
         return None
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gemsnn.data import arrays, memory, pairs
 from gemsnn.data.arrivals import ArrivalSpec
-from gemsnn.data.binning import MOST_STEPS, BinSpec, bin_events
+from gemsnn.data.binning import MOST_STEPS, BinSpec, bin_and_tally, bin_events
 from gemsnn.data.events import Events, Recording
 from gemsnn.data.grid import Grid
-from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
+from gemsnn.rows import SpikeRows
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Range
 from gemsnn.types import LARGEST_SIDE, Layout
 
+if TYPE_CHECKING:
+    from gemsnn.data.spikeset import SpikeSet
+
 Corner = tuple[int, int]
+Outputs = Literal["classes", "spike trains"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,10 @@ class Reading:
         corner: ``(x0, y0)``, the first column and row that the layout covers.
         names: the classes' names.
         grid: how the pixels of the window become the layout's; by default each is one.
+        time_unit: of the times of events that do not tell it; where it was never told, arrays are in microseconds, and
+            of files their numbers decide.
+        outputs: what the visible neurons are taught: the class of a recording, or each a spike train of its own; then
+            the layout's classes are these neurons.
     """
 
     layout: Layout
@@ -45,6 +55,8 @@ class Reading:
     corner: Annotated[Corner, Range(0, LARGEST_SIDE)]
     names: tuple[str, ...]
     grid: Grid | None = None
+    time_unit: TimeUnit | None = None
+    outputs: Outputs = "classes"
 
     def __post_init__(self) -> None:
         """Check the fields, and that they fit one another."""
@@ -126,32 +138,55 @@ class Reading:
         """The bins of a recording, uint8 ``[T, M]``.
 
         Args:
-            recording: from a reader, or its events alone, which then must lie on the sensor of the training, as those
-                of a recording must that does not tell its sensor.
+            recording: from a reader, or its events alone, as an array with named fields (see
+                :mod:`gemsnn.data.memory`), which then must lie on the sensor of the training, as those of a recording
+                must that does not tell its sensor.
             x0: the first column of the window, where it is another sensor or part.
             y0: the first row.
 
         Raises:
-            InputError: see :meth:`corner_on`; or events lie outside the sensor.
+            InputError: see :meth:`corner_on`; or these are no events, or they lie outside the sensor.
         """
-        events = recording.events if isinstance(recording, Recording) else recording
-        if isinstance(recording, Recording) and not recording.sensor_inferred:
-            sensor = recording.width, recording.height
-        else:
-            sensor = self._sensor_of(events, x0, y0)
-        corner = self.corner_on(sensor, x0, y0)
-        spec = replace(self.bins, crop=(*corner, *self.window))
+        events, spec, sensor = self._placed(recording, "the recording", x0, y0)
         return bin_events(events, spec, width=sensor[0], height=sensor[1])
 
-    def _sensor_of(self, events: Events, x0: int | None, y0: int | None) -> tuple[int, int]:
-        """That of the training, or a larger one that these events need."""
-        if not len(events):
-            return self.sensor
-        if min(events["x"].min(), events["y"].min()) < 0:
+    def rows(
+        self, recording: Any, where: str = "the recording", *, x0: int | None = None, y0: int | None = None
+    ) -> SpikeRows:
+        """The spikes of a recording in memory, of events (see :meth:`bin`) or of bins (see :mod:`gemsnn.data.arrays`).
+
+        Raises:
+            InputError: as :meth:`bin`, or bins are of other inputs.
+        """
+        if not arrays.is_events(recording):
+            return self._fitting(recording, where)
+        events, spec, sensor = self._placed(recording, where, x0, y0)
+        return bin_and_tally(events, spec, width=sensor[0], height=sensor[1]).rows
+
+    def _fitting(self, given: Any, where: str) -> SpikeRows:
+        """A recording of bins, whose inputs lie as the layout's, or in a row of as many."""
+        rows, sheet = arrays.sparse(given, where, None, counts=self.counts)
+        ours = self.layout.channels, self.layout.height, self.layout.width
+        if sheet not in (ours, (1, 1, self.layout.inputs)):
+            has, wants = [[each[2]] if each[:2] == (1, 1) else list(each) for each in (sheet, ours)]
             raise InputError(
-                "an event lies outside every sensor: its column or row is negative; check the events"
+                f"{where} has the inputs {has} and the network {wants}; give the data it was made for"
             )
-        extent = (int(events["x"].max()) + 1, int(events["y"].max()) + 1)
+        return rows
+
+    def _placed(
+        self, given: Recording | Events, where: str, x0: int | None, y0: int | None
+    ) -> tuple[Events, BinSpec, tuple[int, int]]:
+        """Events, and how they are binned on a sensor of this size."""
+        recording = memory.recording_of(given, where, self.time_unit or "us")
+        sensor = recording.width, recording.height
+        if recording.sensor_inferred:
+            sensor = self._sensor_of(sensor, x0, y0)
+        corner = self.corner_on(sensor, x0, y0)
+        return recording.events, replace(self.bins, crop=(*corner, *self.window)), sensor
+
+    def _sensor_of(self, extent: tuple[int, int], x0: int | None, y0: int | None) -> tuple[int, int]:
+        """That of the training, or a larger one that these events need."""
         if extent[0] <= self.sensor[0] and extent[1] <= self.sensor[1]:
             return self.sensor
         x, y = self.corner if x0 is None or y0 is None else (x0, y0)
@@ -159,15 +194,37 @@ class Reading:
 
     def presentations(
         self,
-        recordings: Iterable[Recording | Events],
-        labels: Sequence[int],
+        recordings: Iterable[Any],
+        labels: arrays.Labels = None,
         *,
+        targets: arrays.Arrays = None,
         x0: int | None = None,
         y0: int | None = None,
     ) -> SpikeSet:
-        """Labelled recordings, binned; see :meth:`bin`."""
-        rows = (self.bin(recording, x0=x0, y0=y0) for recording in recordings)
-        return SpikeSet.from_bins(rows, labels, self.layout, counts=self.counts)
+        """Labelled recordings in memory, read like this; see :meth:`rows`.
+
+        Args:
+            recordings: of events or bins, or pairs of one and its label (or target, where spike trains are learned);
+                taken one at a time.
+            labels: of each, the number or the name of its class, where they do not come as pairs.
+            targets: of each, where spike trains are learned and they do not come as pairs.
+            x0: the first column of the window, where it is another sensor or part.
+            y0: the first row.
+
+        Raises:
+            InputError: as :meth:`rows`; or a label is none.
+        """
+        from gemsnn.data.spikeset import SpikeSet  # which imports this module
+
+        each, taught = pairs.with_taught(recordings, labels, targets)
+        rows = [self.rows(one, f"recording {n}", x0=x0, y0=y0) for n, one in enumerate(each)]
+        own = self if x0 is None and y0 is None else None
+        if pairs.are_targets(taught):
+            made = SpikeSet.from_bins(rows, None, self.layout, counts=self.counts, targets=taught)
+            return replace(made, reading=own)
+        found, _ = arrays.classes_of(taught, self.names)
+        made = SpikeSet.from_bins(rows, found, self.layout, counts=self.counts)
+        return replace(made, names=self.spoken, reading=own)
 
     def check(self, spikes: SpikeSet) -> None:
         """Whether binned recordings can have been read like this.
@@ -188,6 +245,9 @@ class Reading:
                 else ("numbers of events", "binary bins")
             )
             differing.append(f"{has} where the network was trained on {wants}")
+        taught = "classes" if spikes.targets is None else "spike trains"
+        if taught != self.outputs:
+            differing.append(f"{taught} to learn where the network was trained on {self.outputs}")
         lengths = np.diff(spikes.starts)
         if len(lengths) and lengths.max() > self.steps:
             differing.append(f"up to {lengths.max()} bins where the network was trained on {self.steps}")
@@ -204,6 +264,39 @@ class Reading:
                 f"the recordings do not fit the network: they have {', and '.join(differing)}; read them as its run "
                 "did (Model.reading, gemsnn evaluate RUN --data NAME --root FOLDER)"
             )
+
+
+def reading_of(
+    bins: BinSpec,
+    sensor: tuple[int, int],
+    layout: Layout,
+    names: tuple[str, ...] = (),
+    time_unit: TimeUnit | None = None,
+    outputs: Outputs = "classes",
+) -> Reading:
+    """How recordings of a sensor became spikes of this layout with these bins, times in this unit.
+
+    A layout of another size than the bins' window is one whose sensor is not known; it is taken to be all of it.
+    """
+    (x0, y0, _, _), grid = bins.window(*sensor), bins.grid(*sensor)
+    if grid.cells != (layout.width, layout.height):
+        sensor, x0, y0 = (layout.width, layout.height), 0, 0
+        grid = Grid.whole(*sensor)
+    assert bins.steps is not None, "a data set has a number of bins"
+    names = names or tuple(str(label) for label in range(layout.classes))
+    cells = None if grid.is_whole else grid
+    return Reading(
+        layout, bins.steps, bins.counts, bins.pad, sensor, (x0, y0), names, cells, time_unit, outputs
+    )
+
+
+def reading_of_bins(
+    layout: Layout, steps: int, names: tuple[str, ...] | None, *, counts: bool, outputs: Outputs
+) -> Reading:
+    """How recordings were read that came as bins, up to so many: their own pixels are all there are."""
+    names = names or tuple(str(label) for label in range(layout.classes))
+    sensor = layout.width, layout.height
+    return Reading(layout, steps, counts, False, sensor, (0, 0), names, outputs=outputs)
 
 
 def _check_corner(corner: Corner, window: tuple[int, int], sensor: tuple[int, int] | None) -> None:

@@ -168,7 +168,7 @@ def receptive_fields(fields: dict[str, Any] | Any, layout: Layout, names: Sequen
             axes.imshow(colour, interpolation="none")
             after = f"{lag * layout.bin_us / 1000:g} ms" if layout.bin_us else f"{lag} bins"
             by_name = fields.get("kind") == "output" and neuron < len(names)
-            whose = short(names[neuron]) if by_name else neuron
+            whose = short(names[int(neuron)]) if by_name else neuron
             axes.set_title(f"{whose}, {after}", fontsize=9)
             _framed(axes)
     return to_svg(figure, "fields", "Weights from the sensor to some neurons, as pictures")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gemsnn.data.arrays import Arrays
 from gemsnn.data.spikeset import SpikeSet
-from gemsnn.runs.models import Model, Prediction
+from gemsnn.runs.models import Model
+from gemsnn.runs.prediction import Prediction
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.scores import Scores
 from gemsnn.types import Progress
@@ -23,14 +24,16 @@ def predict(
 
     Args:
         model: from :func:`gemsnn.fit` or :func:`gemsnn.load`.
-        recordings: :class:`gemsnn.Recordings`, or bare arrays ``[n, T, M]`` or ``[n, T, channels, height, width]``.
+        recordings: :class:`gemsnn.Recordings`, or bare arrays ``[n, T, M]`` or ``[n, T, channels, height, width]``; or
+            any iterable of such recordings or of arrays of events, taken one at a time, with or without labels.
         compartments: K, that vote.
         decoder: how they answer, ``votes`` or ``likelihood``; by default as they did in training.
         seed: of their noise; by default the training's.
         progress: shows how far the work is: wraps an iterable, given its length and what its items are.
 
     Raises:
-        InputError: the recordings were read otherwise than those of the training; what differs is named.
+        InputError: the recordings were read otherwise than those of the training, what differs is named; or the network
+            was taught spike trains, which it gives by :meth:`gemsnn.Model.generate`.
 
     >>> import gemsnn
     >>> gemsnn.predict(gemsnn.load("runs/demo"), data.test).labels[:3]  # doctest: +SKIP
@@ -41,10 +44,10 @@ def predict(
 
 def score(
     model: Model,
-    recordings: SpikeSet,
+    recordings: SpikeSet | Arrays,
     compartments: int = 20,
     *,
-    validation: SpikeSet | None = None,
+    validation: SpikeSet | Arrays | None = None,
     decoder: Decoder | None = None,
     seed: int | None = None,
     progress: Progress | None = None,
@@ -53,7 +56,7 @@ def score(
 
     Args:
         model: from :func:`gemsnn.fit` or :func:`gemsnn.load`.
-        recordings: with their labels.
+        recordings: with their labels, as :class:`gemsnn.Recordings` or as pairs of a recording and its label.
         compartments: K, that vote.
         validation: recordings on which temperatures are fitted anew; by default those of the training are applied.
         decoder: how they answer.

@@ -10,7 +10,7 @@ import torch
 from gemsnn.data.augment import AugmentSpec
 from gemsnn.data.events import Events
 from gemsnn.data.pictures import pictures
-from gemsnn.data.raw import Augmented
+from gemsnn.data.raw import Augmented, learned
 from gemsnn.data.splits import Splits
 from gemsnn.store.records import RunFolder
 
@@ -22,7 +22,7 @@ def save_example(run: RunFolder, splits: Splits, spec: AugmentSpec, seed: int) -
     if not spec.is_on:
         (run.path / NAME).unlink(missing_ok=True)
         return
-    shown = splits.augmented(spec, seed)
+    shown = learned(splits.train, spec, seed)
     assert isinstance(shown, Augmented)
     raw, address = shown.raw, int(splits.train.address[0])
     save_pictures(

@@ -115,6 +115,7 @@ class NetworkChoice:
         feedback_count: filters of that feedback.
         weight_scale: spread of the initial weights, relative to 1 / sqrt(synapses of the neuron).
         hidden_rate: a hidden neuron's initial spike probability.
+        visible_rate: an output neuron's initial spike probability; by default 1 / V, of spike trains their mean rate.
         output: whether visible neurons spike independently, or one at a time in a winner-take-all circuit.
         dtype: floating point type.
         kernel: the code that runs the network; auto takes the fastest that serves the case.
@@ -133,6 +134,7 @@ class NetworkChoice:
     feedback_count: Annotated[Count, needs(one_of("feedback", "hidden", "all"))] = 2
     weight_scale: NotNegative = 1.0
     hidden_rate: Annotated[Probability, needs(given("hidden")), OF_TOPOLOGY] = 0.1
+    visible_rate: Annotated[Probability | None, OF_TOPOLOGY] = None
     output: Annotated[Output, OF_TOPOLOGY] = "winner-take-all"
     dtype: Literal["float32", "float64"] = "float32"
     kernel: KernelName = "auto"
@@ -162,6 +164,7 @@ class NetworkChoice:
             feedback=self.feedback,
             weight_scale=self.weight_scale,
             hidden_rate=self.hidden_rate,
+            visible_rate=self.visible_rate,
             output=self.output,
             warm_up=warm_up,
             sheet=(layout.channels, layout.height, layout.width),

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from gemsnn.data import datasets
 from gemsnn.data.grid import Grid
-from gemsnn.data.reading import Reading
+from gemsnn.data.readers.units import TimeUnit
+from gemsnn.data.reading import Outputs, Reading, reading_of
 from gemsnn.data.sets.catalogue import CATALOGUE
 from gemsnn.errors import InputError
 from gemsnn.runs.config import Settings
@@ -97,6 +97,11 @@ class _Written(msgspec.Struct):
     least_spikes: int
     readouts: Weights = ()
     grid: _Cells | None = None
+    time_unit: TimeUnit | None = None
+    outputs: Outputs = "classes"
+
+
+_OF_READING = ("steps", "counts", "pad", "sensor", "corner", "names", "time_unit", "outputs")
 
 
 def written(facts: Facts) -> dict[str, Any]:
@@ -105,7 +110,7 @@ def written(facts: Facts) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "layout": reading.layout._asdict(),
-        **{name: getattr(reading, name) for name in ("steps", "counts", "pad", "sensor", "corner", "names")},
+        **{name: getattr(reading, name) for name in _OF_READING},
         "grid": None if reading.grid is None else dataclasses.asdict(reading.grid),
         **{
             item.name: getattr(facts, item.name)
@@ -127,9 +132,7 @@ def read(told: Mapping[str, Any], where: str) -> Facts:
         raise InputError(f"{where} holds what it should not ({error}); restore it or train again") from None
     layout = layout_from(found.layout, f"the layout in {where}")
     grid = None if found.grid is None else Grid(found.grid.window, found.grid.cells, found.grid.span)
-    reading = Reading(
-        layout, found.steps, found.counts, found.pad, found.sensor, found.corner, found.names, grid
-    )
+    reading = Reading(layout, grid=grid, **{name: getattr(found, name) for name in _OF_READING})
     return Facts(
         reading,
         found.warm_up,
@@ -177,7 +180,7 @@ def _facts_of_old(run: RunFolder, settings: Settings) -> Facts:
     if settings.data.data not in CATALOGUE:
         raise InputError(f"{run.path / FILE} is missing; restore it or train again")
     sensor = CATALOGUE[settings.data.data].sensor
-    facts = facts_of(settings, datasets.reading_of(settings.data.bins, sensor, layout))
+    facts = facts_of(settings, reading_of(settings.data.bins, sensor, layout))
     if not (run.path / "metrics.json").is_file():
         return facts
     try:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gemsnn import kernels
-from gemsnn.data import datasets
+from gemsnn.data import datasets, raw
 from gemsnn.data.datasets import DataSpec
-from gemsnn.data.reading import Reading
+from gemsnn.data.reading import Reading, reading_of_bins
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.splits import Splits
+from gemsnn.data.trains import Trains
+from gemsnn.data.unheld import PairSequence, Unheld, is_held, look_at
 from gemsnn.errors import InputError
 from gemsnn.learn import train
 from gemsnn.learn.train import Watcher
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
+from gemsnn.model.network import Network
 from gemsnn.runs import config, drawing, layers, scored
-from gemsnn.runs.config import Settings
+from gemsnn.runs.config import EvaluateSpec, Settings
 from gemsnn.runs.facts import Facts
 from gemsnn.runs.layers import CALL, Layer
 from gemsnn.runs.models import DTYPES, Model
@@ -29,16 +32,21 @@ from gemsnn.runs.recipes import RecipeName
 from gemsnn.scoring import evaluate, measure
 from gemsnn.scoring.answers import check_decoder
 from gemsnn.specs import fields as specs
-from gemsnn.types import AnyPath, PresentationSequence, Progress
+from gemsnn.types import AnyPath, Progress
 
-OF_DATA = frozenset(specs.declarations(DataSpec)) - {"warm_up"}
-"""Settings of recordings; ``warm_up`` is a network's as much as theirs."""
+OF_DATA = dict.fromkeys(set(specs.declarations(DataSpec)) - {"warm_up"}, "fit is given its recordings")
+"""Settings of recordings, and why they have no effect here; ``warm_up`` is a network's as much as theirs."""
+
+OF_BINS = ("bin_us", "counts")
+"""Those that say what bare pairs are."""
+
+OF_ANSWERS = dict.fromkeys(specs.declarations(EvaluateSpec), "a network of spike trains gives no answers")
 
 
 def fit(
-    recordings: SpikeSet | Splits,
+    recordings: SpikeSet | Splits | Iterable[Any] | PairSequence,
     *,
-    validation: SpikeSet | None = None,
+    validation: SpikeSet | Iterable[Any] | None = None,
     recipe: RecipeName = "best",
     reading: Reading | None = None,
     progress: Progress | None = None,
@@ -46,17 +54,28 @@ def fit(
 ) -> Model:
     """Train a network on recordings.
 
+    They are :class:`gemsnn.Recordings`, or pairs of a recording and its label (or target): a list of them, or more than
+    fit into memory. An iterable, such as a generator, is gone through once, and its spikes are kept in a temporary file
+    of the cache folder, from which every epoch draws them in an order of its own. A sequence (``len(sequence)``,
+    ``sequence[i]``, such as a data set of torch) is asked for each recording once before the training, to learn what
+    all have in common, once in every epoch, and once after it. Of pairs of events it has to be known how they are read:
+    ``reading=gemsnn.Recordings.from_events(some, ..).reading``.
+
+    Those with ``targets`` teach their spike trains: with independent output neurons from the mean rate of the targets
+    on, and without a warm-up, where the call says nothing else. :meth:`gemsnn.Model.generate` gives what was learned.
+
     Args:
         recordings: to learn from; of a :func:`gemsnn.dataset` its training part, with the validation part where no
             other is given.
-        validation: recordings on which the temperatures of the answers are fitted; without any, probabilities are the
-            bare shares of the votes.
+        validation: recordings, or pairs, on which the temperatures of the answers are fitted; without any,
+            probabilities are the bare shares of the votes.
         recipe: the settings to begin with: ``best``, what has been measured to learn best, or ``paper``.
-        reading: how recordings of a sensor became bins, for a model that is to read others of it.
+        reading: how recordings of a sensor became bins, for a model that is to read others of it; by default theirs.
         progress: shows how far the training is: wraps an iterable, given its length and what its items are.
         **settings: any setting of ``gemsnn train``, by the name it has in a TOML file: ``epochs=10``, ``hidden=[256]``,
             ``compartments=1``, ``rule="gem"`` or a function or :class:`gemsnn.Rule` of your own, ``lr=0.001``,
-            ``batch=16``, ``warm_up=0.5``, ``seed=0``, ``votes=20``, ``kernel="auto"``, ..
+            ``batch=16``, ``warm_up=0.5``, ``seed=0``, ``votes=20``, ``kernel="auto"``, ..; of pairs of bins also
+            ``bin_us=1000``, which is needed, and ``counts=True``.
 
     Returns:
         The model. With the same recordings, settings and seed it is that of ``gemsnn train``, to the bit.
@@ -72,24 +91,38 @@ def fit(
     >>> gemsnn.predict(model, spikes).probabilities.shape
     torch.Size([8, 2])
     """
-    chosen = _resolved(recipe, settings, refused=OF_DATA, why="fit is given its recordings")
-    shown: PresentationSequence | None = None
     if isinstance(recordings, Splits):
         validation = recordings.validation if validation is None else validation
-        shown = recordings.augmented(chosen.augment, chosen.train.seed, progress=progress)
-        recordings, reading = recordings.train, reading or recordings.reading
-    elif chosen.augment.is_on:
-        raise InputError(
-            f"{chosen.augment.on[0]} changes events before they are binned, and these recordings are bins; give a data "
-            "set (gemsnn.dataset), or leave it out"
-        )
+        recordings = recordings.train
+    refused = OF_DATA
+    if not isinstance(recordings, SpikeSet):
+        refused = {name: why for name, why in OF_DATA.items() if reading is not None or name not in OF_BINS}
+        # what cannot be is refused before the recordings are gone through
+        _ = _resolved(recipe, settings, refused=refused)
+        recordings = _taken(recordings, reading, settings, progress)
+    trains = recordings.trains
+    chosen = _resolved(
+        recipe,
+        settings,
+        refused=refused if trains is None else {**refused, **OF_ANSWERS},
+        usual=() if trains is None else (_of_spike_trains(trains, drawn="graph" in settings),),
+    )
+    shown = raw.learned(recordings, chosen.augment, chosen.train.seed, progress=progress)
     caution = config.caution(chosen)
     if caution is not None:
         warnings.warn(caution, stacklevel=2)
     reading = reading or _reading_of(recordings)
-    reading.check(recordings)
-    held = recordings.select([]) if validation is None else validation
-    if len(held):
+    if isinstance(recordings, SpikeSet):
+        reading.check(recordings)
+    if validation is not None and not isinstance(validation, SpikeSet):
+        validation = reading.presentations(validation)
+    held = validation or ()
+    if held and trains is not None:
+        raise InputError(
+            "validation has no effect with targets: it is there to fit the temperatures of answers; leave it out, and "
+            "ask Model.log_likelihood"
+        )
+    if held:
         reading.check(held)
     elif chosen.evaluate.answer == "all":
         raise InputError(
@@ -104,11 +137,13 @@ def fit(
         device=chosen.network.device,
     )
     check_decoder(chosen.evaluate.decoder, network)
+    if trains is not None:
+        _check_output(network, trains)
     name, kernel = kernels.choose(chosen.network.kernel, network, learning)
     learner, _ = train.fit(
         network,
         train.start(networks.init(network, seed), learning),
-        recordings if shown is None else shown,
+        shown,
         held,
         chosen.train,
         learning,
@@ -119,7 +154,7 @@ def fit(
     least = evaluate.least_spikes_of(network, recordings)
     facts = Facts(reading, chosen.data.warm_up, chosen.evaluate.decoder, seed, least_spikes=least)
     model = Model(network, learner, facts, chosen, kernel, name)
-    if not len(held):
+    if not held:
         return model
     model = scored.answering(model, held)
     found = tuple(measure.fitted_temperatures(model.poll(held, chosen.evaluate.votes, progress=progress)))
@@ -153,32 +188,79 @@ def dataset(
     (40, 10)
     """
     given = {"data": data, **({} if root is None else {"root": Path(root)}), **settings}
-    others = frozenset(specs.declarations(Settings)) - OF_DATA
-    chosen = _resolved("best", given, refused=others, why="a data set is not yet learned")
+    others = set(specs.declarations(Settings)) - set(OF_DATA)
+    chosen = _resolved("best", given, refused=dict.fromkeys(others, "a data set is not yet learned"))
     return datasets.load(chosen.data, progress=progress)
 
 
-def _resolved(recipe: str, given: Mapping[str, Any], *, refused: frozenset[str], why: str) -> Settings:
-    """The settings that a recipe and a call's keywords come to."""
+def _taken(
+    given: Iterable[Any] | PairSequence,
+    reading: Reading | None,
+    settings: Mapping[str, Any],
+    progress: Progress | None,
+) -> SpikeSet | Unheld:
+    """Pairs as recordings, held or not."""
+    bin_us, counts = settings.get("bin_us"), settings.get("counts", False)
+    if reading is None and bin_us is None:
+        raise InputError(
+            "pairs of bins need bin_us, the width of a bin in microseconds; of events, take "
+            "gemsnn.Recordings.from_events, or give the reading of others"
+        )
+    bin_us = 1 if bin_us is None else bin_us  # of no effect where a reading is given
+    if not is_held(given):
+        return look_at(given, reading=reading, bin_us=bin_us, counts=counts, progress=progress)
+    if reading is not None:
+        return reading.presentations(given)
+    return SpikeSet.from_arrays(given, bin_us=bin_us, counts=counts)
+
+
+def _of_spike_trains(trains: Trains, *, drawn: bool) -> Layer:
+    """What is usual where spike trains are learned: all of them are evidence, and neurons may spike together.
+
+    A graph that is drawn says itself what its output neurons are.
+    """
+    rate = trains.rate if 0 < trains.rate < 1 else None
+    of_output = {} if drawn else {"output": "independent", "visible_rate": rate}
+    return Layer("targets", {"warm_up": 0.0, **of_output}, asked=False)
+
+
+def _check_output(network: Network, trains: Trains) -> None:
+    """Raise :class:`InputError` where targets ask more of an output than one spike at a time, and it gives no more."""
+    if trains.most > 1 and any(not population.neuron.elementwise for population in network.graph.visible):
+        raise InputError(
+            f"targets have up to {trains.most} spikes in a bin, and neurons that compete (winner-take-all) spike one "
+            "at a time; take the output independent"
+        )
+
+
+def _resolved(
+    recipe: str, given: Mapping[str, Any], *, refused: Mapping[str, str], usual: Sequence[Layer] = ()
+) -> Settings:
+    """The settings that a recipe, what is usual with such recordings, and a call's keywords come to.
+
+    ``refused`` says of settings why they have no effect.
+    """
     known = specs.declarations(Settings)
     for name in given:
         if name not in known:
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise InputError(f"there is no setting {name!r}; the nearest is {nearest!r}")
         if name in refused:
-            raise InputError(f"{name} has no effect here: {why}; leave it out")
+            raise InputError(f"{name} has no effect here: {refused[name]}; leave it out")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     graph = values.get("graph")
     if isinstance(graph, (str, Path)):
         values["graph"] = drawing.read(graph)
     below = [] if recipe == "best" else [layers.of_recipe(recipe)]
-    return layers.resolve(Settings(), [*below, Layer(CALL, values)]).settings
+    return layers.resolve(Settings(), [*below, *usual, Layer(CALL, values)]).settings
 
 
-def _reading_of(recordings: SpikeSet) -> Reading:
-    """How recordings were read of which nothing else is known: their own pixels are all there are."""
-    layout = recordings.layout
-    names = recordings.names or tuple(str(label) for label in range(layout.classes))
-    steps = int((recordings.starts[1:] - recordings.starts[:-1]).max()) if len(recordings) else 1
-    sensor = (layout.width, layout.height)
-    return Reading(layout, steps, recordings.counts, False, sensor, (0, 0), names)
+def _reading_of(recordings: SpikeSet | Unheld) -> Reading:
+    """How recordings were read: as is known of them, or as bins of which nothing else is known."""
+    if recordings.reading is not None:
+        return recordings.reading
+    assert isinstance(recordings, SpikeSet), "of others it is known"
+    outputs = "classes" if recordings.targets is None else "spike trains"
+    return reading_of_bins(
+        recordings.layout, recordings.longest, recordings.names, counts=recordings.counts, outputs=outputs
+    )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gemsnn import kernels
-from gemsnn.data import arrays
+from gemsnn.data import pairs
 from gemsnn.data.arrays import Arrays
 from gemsnn.data.events import Events, Recording
 from gemsnn.data.reading import Reading
@@ -30,39 +30,19 @@ from gemsnn.learn.train import Learner
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params
-from gemsnn.runs import config, facts, modelfile
+from gemsnn.runs import config, facts, modelfile, prediction
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import Facts
-from gemsnn.scoring import evaluate, measure
+from gemsnn.runs.prediction import Prediction
+from gemsnn.scoring import evaluate, measure, spike_trains
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.scores import Scores
+from gemsnn.scoring.spike_trains import SpikeTrains
 from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Progress
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model answers to n recordings.
-
-    Attributes:
-        labels: the names of the answers (``"0"``, ``"1"``, .. where the classes have none); ``None`` in silence.
-        indices: the same as classes from 0 on, int64 ``[n]``; -1 in silence. Of classes that tie exactly, the first.
-        probabilities: of the classes, float64 ``[n, C]``; ``1/C`` each in silence.
-        entropy: of the probabilities, ``-sum_c p log p`` in nats, ``[n]``: 0 where it is sure, ``log C`` in silence.
-        silent: bool ``[n]``: recordings with too few input spikes to be worth an answer.
-        temperature: at which the probabilities are, fitted when the model was trained; ``None`` where none was fitted
-            for so many compartments, and they are the bare shares of the votes.
-    """
-
-    labels: tuple[str | None, ...]
-    indices: Tensor
-    probabilities: Tensor
-    entropy: Tensor
-    silent: Tensor
-    temperature: float | None
 
 
 @dataclass(frozen=True)
@@ -132,6 +112,7 @@ class Model:
         progress: Progress | None = None,
     ) -> Poll:
         """What each of K compartments says of recordings; the arguments are those of :meth:`predict`."""
+        self.check_answers()
         return evaluate.predict(
             self.network,
             self.params,
@@ -157,7 +138,9 @@ class Model:
         """Answers to recordings that were read as the training read its own.
 
         Args:
-            recordings: :class:`gemsnn.Recordings`, or bare arrays as :meth:`gemsnn.Recordings.from_arrays` takes them.
+            recordings: :class:`gemsnn.Recordings`, or bare ones as :meth:`gemsnn.Recordings.from_arrays` and
+                :meth:`gemsnn.Recordings.from_events` take them; of pairs of a recording and its label, the recordings.
+                Bare ones and pairs may come from any iterable: 64 are in memory at a time.
             compartments: K, that answer.
             decoder: how they answer; by default as they did in training.
             seed: of their noise; by default the training's.
@@ -166,8 +149,15 @@ class Model:
         Raises:
             InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
         """
-        found = self.poll(recordings, compartments, decoder=decoder, seed=seed, progress=progress)
-        temperature = self.temperature(compartments, found.decoder)
+        self.check_answers()
+        how: Any = {"decoder": decoder, "seed": seed}
+        if isinstance(recordings, SpikeSet):
+            return self._predicted(self.poll(recordings, compartments, **how, progress=progress))
+        portions = prediction.portions(self.reading, recordings, progress)
+        return Prediction.joined(self._predicted(self.poll(part, compartments, **how)) for part in portions)
+
+    def _predicted(self, found: Poll) -> Prediction:
+        temperature = self.temperature(found.votes.shape[1], found.decoder)
         answers = found.answers if temperature is None else found.answers.tempered(temperature)
         indices = found.answers.probabilities.argmax(1).masked_fill(found.silent, -1)
         return Prediction(
@@ -198,18 +188,18 @@ class Model:
 
     def score(
         self,
-        recordings: SpikeSet,
+        recordings: SpikeSet | Arrays,
         compartments: int = 20,
         *,
         decoder: Decoder | None = None,
         seed: int | None = None,
-        held: SpikeSet | None = None,
+        held: SpikeSet | Arrays | None = None,
         progress: Progress | None = None,
     ) -> Scores:
         """All scores of the answers to labelled recordings.
 
         Args:
-            recordings: see :meth:`predict`, as are those that follow.
+            recordings: with their labels, as a set or as pairs.
             compartments: K.
             decoder: how they answer.
             seed: of their noise.
@@ -220,23 +210,18 @@ class Model:
         Raises:
             InputError: as :meth:`predict`.
         """
+        self.check_answers()
+        recordings = self._taught(recordings)
         decoder, seed = decoder or self.facts.decoder, self.facts.seed if seed is None else seed
         temperatures = list(self.facts.temperatures.get(decoder, ())[:compartments])
         how: Any = {"decoder": decoder, "seed": seed, "progress": progress}
         found = self.poll(recordings, compartments, **how)
         if held is not None:
+            held = self._taught(held)
             temperatures = measure.fitted_temperatures(
                 found if held is recordings else self.poll(held, compartments, **how)
             )
-        log_weights = evaluate.log_likelihood(
-            self.network,
-            self.params,
-            recordings,
-            compartments,
-            kernel=self.kernel,
-            seed=seed,
-            progress=progress,
-        )
+        log_weights = self.log_likelihood(recordings, compartments, seed=seed, progress=progress)
         scores = measure.score(
             self.network,
             found,
@@ -246,6 +231,77 @@ class Model:
         )
         return dataclasses.replace(scores, names=self.reading.spoken)
 
+    def log_likelihood(
+        self,
+        recordings: SpikeSet | Arrays,
+        compartments: int = 20,
+        *,
+        seed: int | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """How probable K compartments find what is to be learned: ``v[n, k]`` in nats, float ``[n, K]``.
+
+        ``v[n, k] = sum_t sum_{i visible} log p(x_i,t | u^k_i,t)`` with the visible neurons clamped to the target ``x``;
+        ``log p(x_n)`` is estimated by ``logsumexp_k v[n, k] - log K``, from below on average, the tighter the larger K.
+
+        Args:
+            recordings: with labels or targets, or pairs with them.
+            compartments: K.
+            seed: of their noise; by default the training's.
+            progress: shows how far the work is.
+
+        Raises:
+            InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
+        """
+        return evaluate.log_likelihood(
+            self.network,
+            self.params,
+            self._taught(recordings),
+            compartments,
+            kernel=self.kernel,
+            seed=self.facts.seed if seed is None else seed,
+            progress=progress,
+        )
+
+    def generate(
+        self,
+        recordings: SpikeSet | Arrays,
+        compartments: int = 20,
+        *,
+        seed: int | None = None,
+        progress: Progress | None = None,
+    ) -> SpikeTrains:
+        """What the visible neurons do by themselves while recordings are shown, compartment by compartment.
+
+        ``spikes`` are uint8 ``[n, K, T, V]``, and ``rate`` is their mean over compartments, ``[n, T, V]``.
+
+        Args:
+            recordings: see :meth:`predict`; what they are to teach does not matter.
+            compartments: K.
+            seed: of their noise; by default the training's.
+            progress: shows how far the work is.
+
+        Raises:
+            InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
+        """
+        return spike_trains.generate(
+            self.network,
+            self.params,
+            self._read(recordings),
+            compartments,
+            kernel=self.kernel,
+            seed=self.facts.seed if seed is None else seed,
+            progress=progress,
+        )
+
+    def check_answers(self) -> None:
+        """Raise :class:`InputError` unless the network was taught classes, so that it can answer with one."""
+        if self.reading.outputs != "classes":
+            raise InputError(
+                "the network was taught spike trains and no classes, so it has no answers to give; ask it for spikes "
+                "(Model.generate) or for the likelihood of others (Model.log_likelihood)"
+            )
+
     def online(
         self, compartments: int = 20, *, window: int | None = None, every: int = 1, seed: int | None = None,
         address: int = 0,
@@ -253,7 +309,11 @@ class Model:
         """How a stream answers as :meth:`predict` does: given the bins of a presentation, at its last one the same.
 
         With another ``window`` as many input spikes a bin are worth an answer.
+
+        Raises:
+            InputError: the network was taught spike trains, or a number makes no sense.
         """
+        self.check_answers()
         whole = self.facts.window
         window = whole if window is None else window
         return OnlineSpec(
@@ -267,11 +327,16 @@ class Model:
         )
 
     def _read(self, recordings: SpikeSet | Arrays) -> SpikeSet:
-        """Recordings that fit, of arrays with labels that mean nothing."""
+        """Recordings that fit; bare ones with labels or targets that mean nothing."""
         if not isinstance(recordings, SpikeSet):
-            layout, counts = self.reading.layout, self.reading.counts
-            bins = list(arrays.fitting(recordings, layout))
-            recordings = SpikeSet.from_bins(bins, [0] * len(bins), layout, counts=counts)
+            return prediction.untaught(self.reading, pairs.bare(recordings))
+        self.reading.check(recordings)
+        return recordings
+
+    def _taught(self, recordings: SpikeSet | Arrays) -> SpikeSet:
+        """Recordings that fit, with what they teach."""
+        if not isinstance(recordings, SpikeSet):
+            recordings = self.reading.presentations(recordings)
         self.reading.check(recordings)
         return recordings
 

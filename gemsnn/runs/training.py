@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from gemsnn import kernels, report
 from gemsnn.data import datasets
+from gemsnn.data.raw import learned
 from gemsnn.data.splits import Splits
 from gemsnn.errors import INTERRUPTED, InputError
 from gemsnn.learn import train
@@ -251,7 +252,7 @@ def _train_in(
         _save(run, network, seed, state)
 
     with console.interruptible("batch") as stopped:
-        shown = splits.augmented(settings.augment, seed, progress=console.bar)
+        shown = learned(splits.train, settings.augment, seed, progress=console.bar)
         with console.training_display(settings.train, _per_epoch(splits, settings)) as display:
             watcher = Watcher(run.append, display.show, save, stopped)
             learner, finished = train.fit(

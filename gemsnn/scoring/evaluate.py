@@ -103,14 +103,15 @@ def batches(network: Network, presentations: PresentationSequence, size: int) ->
         yield networks.batch(network, (presentations[i] for i in chosen))
 
 
-def _shown(
+def shown(
     network: Network, presentations: PresentationSequence, size: int, progress: Progress | None, what: str
 ) -> Iterable[Batch]:
+    """The same, with their progress."""
     rows = batches(network, presentations, size)
     return rows if progress is None else progress(rows, -(-len(presentations) // size), what)
 
 
-def _check(
+def check(
     network: Network, params: Params, presentations: Sized, compartments: int, batch: int, seed: int
 ) -> None:
     """What every evaluation needs of its arguments."""
@@ -140,9 +141,9 @@ def log_likelihood(
     Raises:
         InputError: an argument has the wrong type or range, or network, parameters and presentations do not fit.
     """
-    _check(network, params, presentations, compartments, batch, seed)
+    check(network, params, presentations, compartments, batch, seed)
     seed = rng.derive(seed, "likelihood")
-    rows = _shown(network, presentations, batch, progress, "likelihood")
+    rows = shown(network, presentations, batch, progress, "likelihood")
     found = [sampling.clamped(network, params, b, compartments, kernel=kernel, seed=seed) for b in rows]
     return sampling.home(torch.cat(found))[0]
 
@@ -184,14 +185,14 @@ def predict(
     """
     check_decoder(decoder, network)
     sampling.check_weights(network, readouts)
-    _check(network, params, presentations, compartments, batch, seed)
+    check(network, params, presentations, compartments, batch, seed)
     checks.number(least_spikes, Annotated[int, Range(0, 2**63 - 1)], "least_spikes")
     seed = sampling.free_seed(seed)
     spec, (fan_out,) = network.spec, sampling.home(network.fan_out())
     votes, labels, came = [], [], []
     ends, courses = [], []  # at the end, by compartments; and in the course of time
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
-    for rows in _shown(network, presentations, batch, progress, "prediction"):
+    for rows in shown(network, presentations, batch, progress, "prediction"):
         free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=seed, readouts=readouts)
         if decoder == "likelihood":
             evidence = sampling.class_evidence(network, free.potential, rows, readouts)
@@ -272,7 +273,7 @@ def example(
     Raises:
         InputError: as :func:`predict`, or there is no such position.
     """
-    _check(network, params, presentations, compartments, 1, seed)
+    check(network, params, presentations, compartments, 1, seed)
     checks.number(position, Annotated[int, Range(0, len(presentations) - 1)], "position")
     rows = networks.batch(network, [presentations[position]])
     free = sampling.free(

@@ -41,9 +41,10 @@ def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
             f"{model} cannot be the model and the state of one stream; a stream goes on with the --model it began with"
         )
     trained = models.load(model)
+    trained.check_answers()
     settings = trained.settings
     schedule = [] if spec.labels is None else read_labels(spec.labels, trained.reading.layout.classes)
-    source = open_source(given, time_unit=settings.data.time_unit)
+    source = open_source(given, time_unit=trained.reading.time_unit or settings.data.time_unit)
     for note in mended(source.repairs):
         console.say(f"note: {note}")
     try:

@@ -254,6 +254,13 @@ def _lines() -> Iterator[str]:
         "GPL 3.0, and each set under its own licence."
     )
     yield ""
+    yield "## Data of your own"
+    yield ""
+    yield (
+        "Files of any of the formats in [formats.md](formats.md) are the set `events`. Arrays, events and spike trains "
+        "in memory, and what comes one by one and does not fit into it, are the subject of [memory.md](memory.md)."
+    )
+    yield ""
 
 
 def _sensor(entry: Entry) -> str:

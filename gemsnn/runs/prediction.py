@@ -1,0 +1,92 @@
+"""What a model answers, and recordings without labels as it is asked about them: all at once, or portion by portion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gemsnn.data import pairs
+from gemsnn.data.arrays import Arrays
+from gemsnn.data.reading import Reading
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.errors import InputError
+from gemsnn.rows import SpikeRows
+from gemsnn.types import Progress
+
+PORTION = 64
+"""Recordings of an iterable that are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model answers to n recordings.
+
+    Attributes:
+        labels: the names of the answers (``"0"``, ``"1"``, .. where the classes have none); ``None`` in silence.
+        indices: the same as classes from 0 on, int64 ``[n]``; -1 in silence. Of classes that tie exactly, the first.
+        probabilities: of the classes, float64 ``[n, C]``; ``1/C`` each in silence.
+        entropy: of the probabilities, ``-sum_c p log p`` in nats, ``[n]``: 0 where it is sure, ``log C`` in silence.
+        silent: bool ``[n]``: recordings with too few input spikes to be worth an answer.
+        temperature: at which the probabilities are, fitted when the model was trained; ``None`` where none was fitted
+            for so many compartments, and they are the bare shares of the votes.
+    """
+
+    labels: tuple[str | None, ...]
+    indices: Tensor
+    probabilities: Tensor
+    entropy: Tensor
+    silent: Tensor
+    temperature: float | None
+
+    @staticmethod
+    def joined(parts: Iterable[Prediction]) -> Prediction:
+        """Answers to portions of recordings, one after the other.
+
+        Raises:
+            InputError: there are none.
+        """
+        each = list(parts)
+        if not each:
+            raise InputError("recordings must be one or more, but there are none")
+        return Prediction(
+            tuple(label for part in each for label in part.labels),
+            torch.cat([part.indices for part in each]),
+            torch.cat([part.probabilities for part in each]),
+            torch.cat([part.entropy for part in each]),
+            torch.cat([part.silent for part in each]),
+            each[0].temperature,
+        )
+
+
+def untaught(reading: Reading, recordings: Iterable[Any], first: int = 0) -> SpikeSet:
+    """Recordings that fit a reading, with labels or targets that mean nothing, numbered from ``first`` on.
+
+    Raises:
+        InputError: one cannot be read, or does not fit; see :meth:`Reading.rows` and :meth:`Reading.check`.
+    """
+    rows = [reading.rows(one, f"recording {first + n}") for n, one in enumerate(recordings)]
+    targets = None
+    if reading.outputs == "spike trains":
+        targets = [SpikeRows.silent(len(each), reading.layout.classes) for each in rows]
+    found = SpikeSet.from_bins(rows, None, reading.layout, counts=reading.counts, targets=targets)
+    reading.check(found)
+    return replace(found, address=found.address + first)
+
+
+def portions(reading: Reading, recordings: Arrays, progress: Progress | None) -> Iterable[SpikeSet]:
+    """Bare recordings, or those of pairs, :data:`PORTION` at a time, taken one by one; see :func:`untaught`."""
+
+    def each() -> Iterator[SpikeSet]:
+        bare, first = pairs.bare(recordings), 0
+        while len(found := untaught(reading, islice(bare, PORTION), first)):
+            yield found
+            first += len(found)
+
+    if progress is None or not hasattr(recordings, "__len__"):
+        return each()
+    return progress(each(), -(-len(recordings) // PORTION), "prediction")
