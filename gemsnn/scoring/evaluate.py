@@ -8,7 +8,7 @@ numbers of a report, for every number of compartments and after every step.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterator, Sized
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from gemsnn.scoring.sampling import Weights
 from gemsnn.scoring.scores import Mute
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Range
-from gemsnn.types import Batch, PresentationSequence, Progress
+from gemsnn.types import Batch, Presentation, PresentationSequence, Progress
 
 
 class Activity(NamedTuple):
@@ -95,20 +95,36 @@ class Example(NamedTuple):
     address: int
 
 
-def batches(network: Network, presentations: PresentationSequence, size: int) -> Iterator[Batch]:
-    """Presentations in order, ``size`` at a time, as the network takes them."""
-    checks.number(size, Count, "batch")
-    for start in range(0, len(presentations), size):
-        chosen = range(start, min(start + size, len(presentations)))
-        yield networks.batch(network, (presentations[i] for i in chosen))
+AT_ONCE = 2**24
+"""Potentials that are held at once while presentations are asked: compartments times steps times neurons of all."""
+
+
+def _portions(
+    network: Network, presentations: PresentationSequence, positions: range, compartments: int
+) -> Iterator[Batch]:
+    held: list[Presentation] = []
+    each = compartments * network.spec.neurons
+    for position in positions:
+        coming = presentations[position]
+        longest = max(len(each.target) for each in (*held, coming))
+        if held and each * longest * (len(held) + 1) > AT_ONCE:
+            yield networks.batch(network, held)
+            held = []
+        held.append(coming)
+    yield networks.batch(network, held)
 
 
 def shown(
-    network: Network, presentations: PresentationSequence, size: int, progress: Progress | None, what: str
-) -> Iterable[Batch]:
-    """The same, with their progress."""
-    rows = batches(network, presentations, size)
-    return rows if progress is None else progress(rows, -(-len(presentations) // size), what)
+    network: Network, presentations: PresentationSequence, size: int, compartments: int,
+    progress: Progress | None = None, what: str = "",
+) -> Iterator[Batch]:  # fmt: skip
+    """Presentations in order, as the network takes them: up to ``size``, and fewer where they are long."""
+    checks.number(size, Count, "batch")
+    groups = [
+        range(start, min(start + size, len(presentations))) for start in range(0, len(presentations), size)
+    ]
+    for positions in groups if progress is None else progress(groups, len(groups), what):
+        yield from _portions(network, presentations, positions, compartments)
 
 
 def check(
@@ -143,7 +159,7 @@ def log_likelihood(
     """
     check(network, params, presentations, compartments, batch, seed)
     seed = rng.derive(seed, "likelihood")
-    rows = shown(network, presentations, batch, progress, "likelihood")
+    rows = shown(network, presentations, batch, compartments, progress, "likelihood")
     found = [sampling.clamped(network, params, b, compartments, kernel=kernel, seed=seed) for b in rows]
     return sampling.home(torch.cat(found))[0]
 
@@ -192,7 +208,7 @@ def predict(
     votes, labels, came = [], [], []
     ends, courses = [], []  # at the end, by compartments; and in the course of time
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
-    for rows in shown(network, presentations, batch, progress, "prediction"):
+    for rows in shown(network, presentations, batch, compartments, progress, "prediction"):
         free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=seed, readouts=readouts)
         if decoder == "likelihood":
             evidence = sampling.class_evidence(network, free.potential, rows, readouts)
@@ -246,7 +262,7 @@ def least_spikes_of(network: Network, presentations: PresentationSequence) -> in
     """
     if not len(presentations):
         raise InputError("there are no presentations to tell how many input spikes are usual")
-    came = [(rows.came * rows.observed).sum(1) for rows in batches(network, presentations, 64)]
+    came = [(rows.came * rows.observed).sum(1) for rows in shown(network, presentations, 64, 1)]
     return max(1, math.ceil(float(torch.cat(came).double().quantile(0.5)) / 20))
 
 

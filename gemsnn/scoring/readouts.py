@@ -58,7 +58,7 @@ def fitted(
         raise InputError("held must be one recording or more: the weights of readouts are chosen on them")
     seed = sampling.free_seed(seed)
     found, rows = [], []
-    for some in evaluate.batches(network, held, batch):
+    for some in evaluate.shown(network, held, batch, compartments):
         run = kernel.rollout(network, params, some, compartments, seed=seed, clamp=False)
         each = [_said(network, run.spikes, run.potential, some, decoder, one) for one in _single(count)]
         found += sampling.home(torch.stack(each, 2))

@@ -48,7 +48,7 @@ def generate(
     """
     evaluate.check(network, params, presentations, compartments, batch, seed)
     seed, drawn, lengths = sampling.free_seed(seed), [], []
-    for rows in evaluate.shown(network, presentations, batch, progress, "spike trains"):
+    for rows in evaluate.shown(network, presentations, batch, compartments, progress, "spike trains"):
         run = kernel.rollout(network, params, rows, compartments, seed=seed, clamp=False)
         spikes, length = sampling.home(run.spikes[..., network.spec.answer], rows.length)
         steps = torch.arange(spikes.shape[2])
