@@ -12,6 +12,9 @@ from gemsnn.runs.config import Settings
 from gemsnn.runs.layers import FLAGS, Layer, Layered
 from gemsnn.specs import fields as specs
 
+DEFAULT = "best"
+"""The recipe whose settings are the defaults."""
+
 
 class FromLayers:
     """See :class:`gemsnn.commands.flags.Group`: the parameter's default, then the recipe, then the file;
@@ -42,7 +45,10 @@ def _below(usual: Usual) -> list[Layer]:
     if run is not None:
         return [layers.of_run(Path(run))]
     named = [] if recipe is None else [layers.of_recipe(recipe)]
-    return named if file is None else [*named, layers.of_file(Path(file))]
+    given = [] if file is None else [layers.of_file(Path(file))]
+    told = layers.merged(usual.default.settings, [*named, *given])
+    data = word_after("--data", usual.words) or str(told["data"])
+    return [*named, *layers.of_data(recipe or DEFAULT, data), *given]
 
 
 AllSettings = Annotated[Layered, FromLayers()]

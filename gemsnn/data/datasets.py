@@ -12,6 +12,7 @@ from gemsnn.data.access import found_at
 from gemsnn.data.binning import MOST_STEPS, BinSpec, Extent, Polarity
 from gemsnn.data.folders import LABELS
 from gemsnn.data.generated import load_digits_events, load_image_events
+from gemsnn.data.packing import Source
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.data.reading import Reading, reading_of
 from gemsnn.data.recordings import load_mnist_dvs, load_nmnist
@@ -192,6 +193,13 @@ def load(spec: DataSpec, *, like: Reading | None = None, progress: Progress | No
     Raises:
         InputError: the files are missing, damaged or not what they should be.
     """
+    splits = _loaded(spec, like, progress)
+    source = splits.train.source
+    named = source._replace(data=spec.data) if isinstance(source, Source) else source
+    return replace(splits, train=replace(splits.train, source=named))
+
+
+def _loaded(spec: DataSpec, like: Reading | None, progress: Progress | None) -> Splits:
     root = spec.root or Path()
     how = {"limit": spec.limit, "validation": spec.validation, "progress": progress}
     if spec.data == "events":

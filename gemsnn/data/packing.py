@@ -33,6 +33,7 @@ class Source(NamedTuple):
         ingredients: everything that shapes the events, for the cache; ``None`` where that is not known.
         crop: the part of the sensor that is looked at, as :class:`~gemsnn.data.binning.BinSpec` has it: in pixels of
             these recordings, of which a file may hold a part of the sensor alone.
+        data: the data set's name among the settings, where it was loaded by one.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Source(NamedTuple):
     height: int
     ingredients: Mapping[str, Any] | None
     crop: Box | None = None
+    data: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -299,7 +299,12 @@ def from_tables(tables: dict[str, Any], where: str, *, usual: Settings | None = 
 
     What they lack is as in ``usual``, by default :class:`Settings` as they are.
     """
-    base, parts = Settings() if usual is None else usual, read_tables(tables, where)
+    return of_tables(read_tables(tables, where), usual)
+
+
+def of_tables(parts: dict[str, dict[str, Any]], usual: Settings | None = None) -> Settings:
+    """Settings from values by table and key, as :func:`read_tables` gives them."""
+    base = Settings() if usual is None else usual
     return dataclasses.replace(
         base, **{name: dataclasses.replace(getattr(base, name), **values) for name, values in parts.items()}
     )

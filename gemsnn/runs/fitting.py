@@ -12,6 +12,7 @@ from typing import Any
 from gemsnn import kernels
 from gemsnn.data import datasets, raw
 from gemsnn.data.datasets import DataSpec
+from gemsnn.data.packing import Source
 from gemsnn.data.reading import Reading, reading_of_bins
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.splits import Splits
@@ -105,7 +106,7 @@ def fit(
         recipe,
         settings,
         refused=refused if trains is None else {**refused, **OF_ANSWERS},
-        usual=() if trains is None else (_of_spike_trains(trains, drawn="graph" in settings),),
+        usual=_usual(recipe, recordings, settings),
     )
     shown = raw.learned(recordings, chosen.augment, chosen.train.seed, progress=progress)
     caution = config.caution(chosen)
@@ -212,6 +213,13 @@ def _taken(
     if reading is not None:
         return reading.presentations(given)
     return SpikeSet.from_arrays(given, bin_us=bin_us, counts=counts)
+
+
+def _usual(recipe: str, recordings: SpikeSet | Unheld, given: Mapping[str, Any]) -> list[Layer]:
+    """What a recipe says of the data set that the recordings are of, and what is usual with their targets."""
+    source, trains = recordings.source if isinstance(recordings, SpikeSet) else None, recordings.trains
+    told = layers.of_data(recipe, source.data) if isinstance(source, Source) else []
+    return told if trains is None else [*told, _of_spike_trains(trains, drawn="graph" in given)]
 
 
 def _of_spike_trains(trains: Trains, *, drawn: bool) -> Layer:

@@ -1,4 +1,5 @@
-"""Settings in layers: the defaults, a recipe, a TOML file, the flags; each overrides the ones before it.
+"""Settings in layers: the defaults, a recipe (and what it says of the data set), a TOML file, the flags; each overrides
+the ones before it.
 
 What a layer says is checked by itself (its keys and types); whether the numbers make sense, and whether each has an
 effect, is asked of what they come to together.
@@ -31,7 +32,7 @@ class Layer(NamedTuple):
     """What one source says.
 
     Attributes:
-        source: ``recipe NAME``, ``file PATH``, ``run FOLDER``, ``flags`` or ``call``.
+        source: ``recipe NAME``, ``recipe NAME on DATA``, ``file PATH``, ``run FOLDER``, ``flags`` or ``call``.
         values: settings by name.
         asked: whether somebody asked for these very values; a run has them all, wanted or not.
     """
@@ -66,7 +67,13 @@ def of_recipe(name: str) -> Layer:
     """
     if name not in recipes.RECIPES:
         raise InputError(f"there is no recipe {name!r}; choose from {', '.join(recipes.RECIPES)}")
-    return Layer(f"recipe {name}", _values(recipes.read(name), f"the recipe {name}"))
+    return Layer(f"recipe {name}", _flat(recipes.tables(name)))
+
+
+def of_data(name: str, data: str) -> list[Layer]:
+    """What a recipe says of this data set besides, if anything."""
+    values = _flat(recipes.tables(name, data))
+    return [Layer(f"recipe {name} on {data}", values, asked=False)] if values else []
 
 
 def of_file(path: AnyPath) -> Layer:
@@ -76,7 +83,8 @@ def of_file(path: AnyPath) -> Layer:
         InputError: it is missing or no TOML, or a key or a type is not one of ours.
     """
     path = Path(path)
-    return Layer(f"file {path}", _values(parsing.read_text(path), str(path)))
+    parsed = parsing.parse_toml(parsing.read_text(path), str(path))
+    return Layer(f"file {path}", _flat(config.read_tables(parsed, str(path))))
 
 
 def of_run(run: AnyPath) -> Layer:
@@ -94,8 +102,8 @@ def of_run(run: AnyPath) -> Layer:
     return Layer(f"run {run}", {**specs.flat(config.FORMER), **written.values}, asked=False)
 
 
-def _values(content: str, where: str) -> dict[str, Any]:
-    parts = config.read_tables(parsing.parse_toml(content, where), where)
+def _flat(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Settings by name alone: no two tables have the same."""
     return {key: value for part in parts.values() for key, value in part.items()}
 
 
