@@ -270,10 +270,10 @@ def _sum(into: NDArray, *others: NDArray) -> None:
 
 def block_of(batch: Batch, steps: slice, classes: int, seed: int, *, clamp: bool) -> Block:
     """Some steps of a batch."""
-    alive = batch.alive[:, steps]
-    inputs = batch.dense()[:, steps]
-    leaves = inputs, batch.target[:, steps, :classes], alive, batch.observed[:, steps] & clamp
-    inputs, target, alive, observed = (leaf.contiguous().numpy() for leaf in leaves)
+    count, length, _ = batch.shape
+    inputs = [batch.rows.part(b * length + steps.start, b * length + steps.stop) for b in range(count)]
+    leaves = batch.target[:, steps, :classes], batch.alive[:, steps], batch.observed[:, steps] & clamp
+    target, alive, observed = (leaf.contiguous().numpy() for leaf in leaves)
     return Block(inputs, target, alive, observed, rng.index(batch.address), rng.key(seed))
 
 
@@ -290,10 +290,6 @@ def groups_of(plan: Plan, batch: Batch, compartments: int, *, whole: bool) -> li
     if size > PARTS:
         size -= size % PARTS  # so that all threads have as much to do
     return [slice(low, min(low + size, count)) for low in range(0, count, size)]
-
-
-def _cut(batch: Batch, some: slice) -> Batch:
-    return batch.some(some)
 
 
 def blocks_of(updates: Sequence[int], steps: int) -> list[slice]:
@@ -354,7 +350,7 @@ def _run(
     plan, steps, classes = course.plan, batch.alive.shape[1], course.plan.network.spec.visible
     parts = groups_of(plan, batch, course.compartments, whole=len(blocks) > 1)
     planes = max(1, int(batch.rows.sizes.max(initial=1)).bit_length())
-    pieces = [_cut(batch, part) for part in parts]
+    pieces = [batch.some(part) for part in parts]
     history = History(plan, len(pieces[0].label), course.compartments, steps, planes)
     groups = [Group(plan, len(piece.label), course.compartments, history) for piece in pieces]
     for block in blocks:

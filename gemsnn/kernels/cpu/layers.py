@@ -18,6 +18,7 @@ from gemsnn.kernels.cpu.patches import Patch, Wire, stages_of, turned, wires_of
 from gemsnn.model.graph import Population
 from gemsnn.model.network import Network, Params
 from gemsnn.model.neurons import CIRCUIT
+from gemsnn.rows import SpikeRows
 
 NOISE_STEPS = 8
 """Steps for which random numbers are made at a time, in another order than they are used in."""
@@ -137,7 +138,7 @@ class Block(NamedTuple):
     """What comes next, C steps of it.
 
     Attributes:
-        inputs: uint8 ``[B, C, M]``, zero in padding.
+        inputs: those of each presentation, C rows; none in padding.
         target: uint8 ``[B, C, classes]`` of one readout.
         alive: bool ``[B, C]``.
         observed: bool ``[B, C]``, whether visible neurons are clamped to the target.
@@ -145,7 +146,7 @@ class Block(NamedTuple):
         key: the seed's.
     """
 
-    inputs: NDArray
+    inputs: list[SpikeRows]
     target: NDArray
     alive: NDArray
     observed: NDArray
@@ -221,10 +222,11 @@ class History:
             bits[:] = moved
 
 
-def note_inputs(history: History, b: int, inputs: NDArray, row: int) -> None:
+def note_inputs(history: History, b: int, inputs: SpikeRows, row: int) -> None:
     """Keep a presentation's inputs, from this row on."""
-    for plane in range(len(history.inputs)):
-        stretches.mark(inputs, plane, row, history.inputs[plane, b])
+    indices, begin = inputs.held.astype(np.int64), inputs.indptr - inputs.indptr[0]
+    for plane, bits in enumerate(history.inputs[:, b]):
+        stretches.mark(indices, (inputs.sizes >> plane) & 1, begin, row, bits)
 
 
 def hear_inputs(

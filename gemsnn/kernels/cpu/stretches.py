@@ -19,13 +19,15 @@ WIDE = 256
 
 
 @njit(nogil=True)
-def mark(spikes, plane, first, bits):  # pragma: no cover (compiled)
-    """Set the bits of spikes ``[rows, n]``, whole numbers of which this binary digit counts, from row ``first`` on."""
-    for r in range(len(spikes)):
+def mark(indices, digits, begin, first, bits):  # pragma: no cover (compiled)
+    """Set bits of ``[words, n]`` from row ``first`` on: the r-th row's are ``indices[begin[r] : begin[r + 1]]``.
+
+    Those of them whose ``digits`` are 1; where these are 0, bits stay as they are.
+    """
+    for r in range(len(begin) - 1):
         word, shift = bits[(first + r) // 64], np.uint64((first + r) % 64)
-        row = spikes[r]
-        for n in range(len(word)):
-            word[n] |= np.uint64((row[n] >> plane) & 1) << shift
+        for event in range(begin[r], begin[r + 1]):
+            word[indices[event]] |= np.uint64(digits[event]) << shift
 
 
 @njit(nogil=True)
