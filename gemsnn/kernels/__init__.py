@@ -81,12 +81,6 @@ def choose_stream(
     if name not in ("auto", *STREAMS):
         raise InputError(f"the kernel {name!r} has no stream; choose one of auto, {', '.join(STREAMS)}")
     chosen, _ = choose(name, network, learning)
-    if chosen == "cpu" and not network.is_joint:
-        if name == "cpu":
-            raise InputError(
-                "the kernel 'cpu' has no stream for networks whose projections are not all dense; use reference"
-            )
-        chosen = "reference"
     if chosen not in STREAMS:  # what cpu refuses, block would take
         chosen, _ = choose("reference", network, learning)
     return chosen, STREAMS[chosen]
