@@ -17,7 +17,7 @@ from gemsnn import kernels, rng
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.contract import Stream
-from gemsnn.kernels.cpu import graph_course
+from gemsnn.kernels.cpu import coming, graph_course
 from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.learn.online import OnlineLearner, OnlineSpec
 from gemsnn.model import network as networks
@@ -44,8 +44,9 @@ RULES = {
 
 @pytest.fixture
 def short(monkeypatch):
-    """Histories are shortened every few steps, and learned from before an update is due."""
+    """Histories are shortened every few steps, learned from before an update is due, and potentials moved."""
     monkeypatch.setattr(graph_course, "CHUNK", 6)
+    monkeypatch.setattr(coming, "AHEAD", 4)
 
 
 def shown(network, presentations=2, steps=STEPS, most=1):
@@ -179,21 +180,6 @@ def test_a_stream_without_learning_is_a_free_rollout(name, portion):
     torch.testing.assert_close(potential, whole.potential, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("compartments", [1, 3])
-@pytest.mark.parametrize("name", SERVED)
-def test_bins_that_come_one_by_one_are_answered_as_a_batch_is(name, compartments):
-    """To the bit, also in single precision: whoever evaluates recordings has the answers of a stream."""
-    network = networks.build(spec_of(GRAPHS[name]), dtype=torch.float32)
-    params = trees.map(lambda leaf: leaf.float(), make_graph(GRAPHS[name])[1])
-    rows = [make_presentation(90, network.spec.inputs, network.spec.visible, rate=0.2)._replace(address=9)]
-    batch = networks.batch(network, rows)
-    whole = cpu.rollout(network, params, batch, compartments, seed=3, clamp=False)
-    stream = make(cpu.CpuStream, network, params, None, address=(9,), compartments=compartments)
-    pieces = [stream.advance(piece) for piece in batch.dense().split(1, 1)]
-    for leaf, found in zip(whole, zip(*pieces, strict=True), strict=True):
-        assert torch.equal(leaf, torch.cat(found, 2))
-
-
 def test_reading_the_parameters_disturbs_nothing():
     network, params = make_graph(GRAPHS["rich"])
     quiet, watched = (make(cpu.CpuStream, network, params, RULES["one-hop-gem"], "sgd", 3) for _ in range(2))
@@ -214,12 +200,9 @@ def poison(stream):
     """Make everything NaN, or all ones, that a restored stream must not have kept."""
     course = stream._course
     (group,) = course.groups
-    leaves = [
-        *group.history.error,
-        group.log_weights,
-        *course._weights.rows,
-        *trees.leaves(course._kept_blame),
-    ]
+    leaves = [*group.history.error, group.log_weights, *course._weights.rows]
+    leaves += [*trees.leaves(course._kept_blame)]
+    leaves += [] if group.coming is None else [*group.coming.own, *group.coming.heard]
     for leaf in leaves:
         leaf[...] = np.nan
     for leaf in (group.history.inputs, *group.history.bits, *group.history.spikes):
@@ -273,7 +256,9 @@ def test_what_is_held_does_not_grow(rule, every):
     def held():
         (group,) = stream._course.groups
         past = group.history
-        return sum(array.nbytes for array in (past.inputs, *past.bits, *past.spikes, *past.error))
+        arrays = [past.inputs, *past.bits, *past.spikes, *past.error]
+        arrays += [] if group.coming is None else [*group.coming.own, *group.coming.heard]
+        return sum(array.nbytes for array in arrays)
 
     at_first, sizes = held(), {}
     for low in range(0, 2100, 70):
@@ -295,7 +280,7 @@ def test_a_state_holds_what_still_matters_and_no_more():
     assert shapes["history.bits.0"] == (runs, 1, edges.size)  # words of 64 steps
     assert shapes["history.error.0"] == (runs, edges.height * edges.width, silence, edges.channels)
     assert shapes["open.0"] == (0, 2, COMPARTMENTS)
-    assert not any(name.startswith("blame") for name in shapes)
+    assert not any(name.startswith(("blame", "coming")) for name in shapes)
 
 
 def test_the_state_of_another_stream_is_refused():
@@ -313,7 +298,7 @@ def test_the_state_of_another_stream_is_refused():
 
 @pytest.mark.parametrize(
     ("leaf", "value"),
-    [("past_steps", -1), ("index", 10**6), ("index", -1), ("waiting", 7), ("planes", 0)],
+    [("past_steps", -1), ("index", 10**6), ("index", -1), ("waiting", 7), ("known", 2), ("planes", 0)],
 )
 def test_numbers_of_a_damaged_state_are_refused(leaf, value):
     network, params = make_graph(GRAPHS["rich"])

@@ -97,17 +97,17 @@ def _spaced(row, apart, out):  # pragma: no cover (compiled)
 
 
 @njit(nogil=True)
-def recall(neurons: Neurons, spikes, first, last, row, potential):  # pragma: no cover (compiled)
-    """What neurons feel of their spikes at rows ``first .. last``, added to the potentials from a later ``row`` on.
+def recall(neurons: Neurons, spikes, first, last, start, potential):  # pragma: no cover (compiled)
+    """What neurons feel of their spikes at rows ``first .. last``, added to the potentials from row ``start`` on.
 
     ``spikes [places, rows, c]`` are the history, the potentials ``[places, C, c]``.
     """
     memory, steps = len(neurons.feedback), potential.shape[1]
     for place in range(len(potential)):
-        for s in range(max(first, row - memory), last):
+        for s in range(max(first, start - memory), last):
             own = spikes[place, s]
-            for d in range(row - s - 1, min(memory, row - s - 1 + steps)):
-                u, lag = potential[place, s + 1 + d - row], neurons.feedback[d]
+            for d in range(max(0, start - s - 1), min(memory, start + steps - 1 - s)):
+                u, lag = potential[place, s + 1 + d - start], neurons.feedback[d]
                 for c in range(len(own)):
                     u[c] += lag[c] * own[c]
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from gemsnn.kernels.contract import Learned, Learning, Rollout
-from gemsnn.kernels.cpu.graph_course import PARTS, Course
+from gemsnn.kernels.cpu.forwards import PARTS
+from gemsnn.kernels.cpu.graph_course import Course
 from gemsnn.kernels.cpu.patches import KINDS
 from gemsnn.model.network import Network, Params
 from gemsnn.model.neurons import Bernoulli, Circuit

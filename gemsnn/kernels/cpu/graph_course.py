@@ -21,20 +21,18 @@ from torch import Tensor
 from gemsnn import rng
 from gemsnn.kernels import threads
 from gemsnn.kernels.contract import Learning, Rollout
-from gemsnn.kernels.cpu import layers, layout
+from gemsnn.kernels.cpu import coming, forwards, layers, layout
+from gemsnn.kernels.cpu.forwards import PARTS
 from gemsnn.kernels.cpu.groups import Group, remembered
-from gemsnn.kernels.cpu.histories import History, note_inputs
+from gemsnn.kernels.cpu.histories import History
 from gemsnn.kernels.cpu.layers import Block
 from gemsnn.kernels.cpu.layout import Blame
-from gemsnn.kernels.cpu.memory import Pool, aligned
+from gemsnn.kernels.cpu.memory import Pool
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.store import trees
 from gemsnn.types import Batch
-
-PARTS = 8
-"""Into how many parts runs are split that work side by side: a constant, so that sums are the same on every machine."""
 
 CHUNK = 128
 """Steps after which runs without an end learn from what they did, also where no update is due."""
@@ -61,22 +59,24 @@ class Course:
         compartments: int, presentations: list[int], steps: int | None, *, seed: int, lr: float = 0.0,
         potentials: bool = False,
     ) -> None:  # fmt: skip
-        self.plan = layout.plan_of(network)
+        self.plan = layout.plan_of(network, endless=steps is None)
         self.learning, self.optimiser, self._params = learning, optimiser, params
         self.compartments, self.seed, self.lr, self._potentials = compartments, seed, lr, potentials
         self._batch = sum(presentations)
         self._weights = layout.laid_out(self.plan, params)
-        rule = learning and learning.rule
+        rule, ahead = learning and learning.rule, False
         if steps is None:
-            every = learning and learning.update_every
-            self._longest, kept = min(every or CHUNK, CHUNK), remembered(self.plan, rule)
+            every, kept = learning and learning.update_every, remembered(self.plan, rule)
+            self._longest, ahead = min(every or CHUNK, CHUNK), every is None or every > coming.FEW
             # as many again, so that a step is moved but a few times until it is forgotten
             capacity = kept + max(CHUNK, kept)
         else:
             self._longest = capacity = steps
+        self._most = coming.AHEAD if ahead else self._longest
         history = History(self.plan, presentations[0], compartments, capacity)
         self.groups = [
-            Group(self.plan, size, compartments, history, capacity, rule) for size in presentations
+            Group(self.plan, size, compartments, history, capacity, rule, ahead=ahead)
+            for size in presentations
         ]
         parts = 0 if learning is None else min(PARTS, self.groups[0].runs)
         self._blames = [layout.no_blame(self.plan, self._weights) for _ in range(parts)]
@@ -109,7 +109,7 @@ class Course:
         while done < steps:
             ends = updates[done:].nonzero().flatten()
             want = int(ends[0]) + 1 if len(ends) else steps - done
-            stop = done + min(want, self._longest - self.groups[0].waiting)
+            stop = done + min(want, self._longest - self.groups[0].waiting, self._most)
             self._block(whole, reads, slice(done, stop), seen, update=bool(updates[stop - 1]))
             done = stop
         return seen
@@ -125,7 +125,9 @@ class Course:
                 group.history.clear()
             some = slice(first, first + len(group.fired))
             shown = seen and Rollout(*(leaf[some, :, inside] for leaf in seen))
-            self._forwards(group, cut(block, inside), read[:, inside].numpy(), shown)
+            steps = cut(block, inside)
+            evidence = forwards.advance(self.plan, self._weights, group, steps, shown, self._pool)
+            group.weigh(evidence, steps.alive, read[:, inside].numpy())
             if self.learning is not None and (update or full):
                 self._backwards(group)
         if self.learning is not None and (update or full):
@@ -140,68 +142,6 @@ class Course:
         shape = self._batch, self.compartments, steps, self.plan.network.spec.neurons
         dtype = self.plan.network.taps.dtype
         return Rollout(torch.empty(shape, dtype=torch.uint8), torch.empty(shape, dtype=dtype))
-
-    def _forwards(self, group: Group, block: Block, read: NDArray, seen: Rollout | None) -> None:
-        """Run a group for a block of steps, which is read where ``read [B, C]`` says so."""
-        presentations, steps = block.alive.shape
-        group.make_room(steps)
-        row, drive = group.row, [{} for _ in range(presentations)]
-        evidence = np.zeros((presentations, self.compartments, steps), group.log_weights.dtype)
-        with threads.one_for_blas():
-            for b in range(presentations):
-                note_inputs(group.history, b, block.inputs[b], row)
-            if self.compartments > 1:
-                threads.each(
-                    lambda b: self._hear(group, b, row, steps, drive[b]), [(b,) for b in range(presentations)]
-                )
-            threads.each(
-                lambda low, high: self._some_forwards(group, block, low, high, drive, evidence, seen),
-                list(threads.ranges(group.runs, PARTS)),
-            )
-        group.weigh(evidence, block.alive, read)
-
-    def _hear(self, group: Group, b: int, row: int, steps: int, drive: dict[int, NDArray]) -> None:
-        """What the inputs do, once for all compartments."""
-        for n in range(len(self.plan.populations)):
-            if self.plan.hears_inputs(n):
-                places, width = self.plan.size(n)
-                drive[n] = aligned((places, steps, width), group.log_weights.dtype)
-                layers.hear_inputs(self.plan, self._weights, group.history, b, row, n, drive[n])
-
-    def _some_forwards(
-        self, group: Group, block: Block, low: int, high: int, drive: list[dict[int, NDArray]], evidence: NDArray,
-        seen: Rollout | None,
-    ) -> None:  # fmt: skip
-        """The same for some runs."""
-        scratch, steps, row = self._pool.take(), block.alive.shape[1], group.row
-        for p in range(low, high):
-            b, k = divmod(p, self.compartments)
-            potential = []
-            for n in range(len(self.plan.populations)):
-                places, width = self.plan.size(n)
-                potential.append(scratch.get(("potential", n), places, steps, width))
-                if n in drive[b]:
-                    potential[n][:] = drive[b][n]
-                else:
-                    layers.hear_inputs(self.plan, self._weights, group.history, b, row, n, potential[n])
-            given = layers.given_of(self.plan, block, b, group.clock + group.index, k, scratch)
-            group.fired[b, k] += layers.forward(
-                self.plan, self._weights, group.history, p, row, given, potential, evidence[b, k]
-            )
-            if seen is not None:
-                self._show(group, p, row, potential, Rollout(seen.spikes[b, k], seen.potential[b, k]))
-        self._pool.give(scratch)
-
-    def _show(self, group: Group, p: int, row: int, potential: list[NDArray], seen: Rollout) -> None:
-        """Copy what a run did into ``[C, N]``, in the order of neurons."""
-        for n, population in enumerate(self.plan.populations):
-            span, (places, width) = self.plan.network.graph.span(population.name), self.plan.size(n)
-            steps = potential[n].shape[1]
-            for to, found in (
-                (seen.spikes, group.history.spikes[n][p, :, row : row + steps]),
-                (seen.potential, potential[n]),
-            ):
-                to[:, span].view(steps, width, places).copy_(torch.from_numpy(found).permute(1, 2, 0))
 
     def _backwards(self, group: Group) -> None:
         """Add up what a group learns from the steps that nothing was learned from yet."""
@@ -245,6 +185,9 @@ class Course:
         self._weights = layout.laid_out(self.plan, self._params)
         for leaf in trees.leaves(blame):
             leaf[:] = 0
+        for group in self.groups:
+            if group.coming is not None:
+                group.coming.known = False
 
     @property
     def _kept_blame(self) -> Blame | None:
@@ -271,7 +214,7 @@ class Course:
         self.optimiser = trees.filled("optimiser", self.optimiser, leaves)
         self._weights = layout.laid_out(self.plan, self._params)
         trees.filled("blame", self._kept_blame, leaves)
-        self.groups[0].restore(leaves)
+        self.groups[0].restore(leaves, self._weights)
 
 
 def _move(into: NDArray, *others: NDArray) -> None:

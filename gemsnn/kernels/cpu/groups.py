@@ -11,9 +11,10 @@ from torch import Tensor
 
 from gemsnn.errors import InputError
 from gemsnn.kernels.cpu import firing
+from gemsnn.kernels.cpu.coming import Coming
 from gemsnn.kernels.cpu.histories import History
 from gemsnn.kernels.cpu.layers import Learned
-from gemsnn.kernels.cpu.layout import Plan
+from gemsnn.kernels.cpu.layout import Plan, Weights
 from gemsnn.rules import base as rules
 from gemsnn.rules.base import RuleSpec
 from gemsnn.store import trees
@@ -40,20 +41,24 @@ class Group:
         history: what they have done, with room for so many runs.
         capacity: the steps that it has room for.
         rule: how they learn; ``None`` if they do not.
+        ahead: whether the potentials of the next steps are kept from one block to the next.
 
     Attributes:
         index: steps that the history holds.
         clock: steps that have been shifted out of it.
+        coming: these potentials, or ``None``.
         log_weights: ``[B, K]``.
         log_likelihood: ``[B, K]``.
         fired: int64 ``[B, K]``, hidden spikes.
     """
 
     def __init__(
-        self, plan: Plan, presentations: int, compartments: int, history: History, capacity: int, rule: RuleSpec | None
+        self, plan: Plan, presentations: int, compartments: int, history: History, capacity: int, rule: RuleSpec | None,
+        *, ahead: bool,
     ) -> None:  # fmt: skip
         self._plan, self.history, self._capacity, self._rule = plan, history, capacity, rule
         self.index = self.clock = 0
+        self.coming = Coming(plan, presentations, compartments) if ahead else None
         self._dtype = plan.network.taps.numpy().dtype
         self.log_weights = np.zeros((presentations, compartments), self._dtype)
         self.log_likelihood = np.zeros((presentations, compartments), self._dtype)
@@ -138,17 +143,19 @@ class Group:
     def _going_on(self) -> dict[str, Any]:
         """What goes on, beside numbers and steps that nothing was learned from yet; arrays are the group's own."""
         past = self.history.first(self.row, errors=self._rule is not None)
-        return {"log_weights": self.log_weights, "history": past}
+        tails = self.coming.tails if self.coming is not None and self.coming.known else ()
+        return {"log_weights": self.log_weights, "history": past, "coming": tails}
 
     def state(self) -> dict[str, Tensor]:
         """A copy of all that goes on; what no longer matters is left out."""
         self._forget()
         numbers = {"past_steps": self.clock, "index": self.index, "waiting": self.waiting}
+        numbers["known"] = int(self.coming is not None and self.coming.known)
         tree = numbers | {"planes": len(self.history.inputs), "open": self._all_open()} | self._going_on()
         return {path: leaf for name, part in tree.items() for path, leaf in trees.flat(name, part).items()}
 
-    def restore(self, leaves: dict[str, Tensor]) -> None:
-        """Go on from what :meth:`state` has returned.
+    def restore(self, leaves: dict[str, Tensor], weights: Weights) -> None:
+        """Go on, with these weights, from what :meth:`state` has returned.
 
         Raises:
             InputError: it is the state of something else.
@@ -165,10 +172,14 @@ class Group:
 
         clock, index = number("past_steps", 0, 2**62), number("index", 0, self._capacity)
         waiting, planes = number("waiting", 0, index), number("planes", 1, 8)
+        known = number("known", 0, int(self.coming is not None))
         self.clock, self.index = clock, index
         self._open = [self._steps(0), trees.filled("open", self._steps(waiting), leaves)]
         self.history.clear()
         self.history.widen(2**planes - 1)
+        if self.coming is not None:
+            self.coming.at, self.coming.known = 0, bool(known)
+            self.coming.blank_beyond(weights)
         for name, part in self._going_on().items():
             trees.filled(name, part, leaves)
         self.history.spell_out(self.row)

@@ -6,6 +6,7 @@ that its weights stay in a cache. Populations that hear each other, or themselve
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -43,16 +44,31 @@ class Block(NamedTuple):
 
 
 def hear_inputs(
-    plan: Plan, weights: Weights, history: History, b: int, row: int, number: int, out: NDArray
+    plan: Plan, weights: Weights, history: History, b: int, row: int, last: int, number: int, out: NDArray
 ) -> None:
-    """A population's biases, and what a presentation's inputs add to its potentials, into ``out [places, C, c]``."""
+    """A population's potentials from ``row`` on, into ``out [places, C, c]``: biases, and what inputs send before ``last``."""
     out[:] = weights.neurons[number].bias
     for w in plan.heard[number]:
         wire, rows = plan.wires[w], weights.rows[w]
         if wire.source < 0:
             for plane, bits in enumerate(history.inputs[:, b]):
                 scaled = rows if plane == 0 else rows * rows.dtype.type(2**plane)
-                stretches.add_spikes(scaled, wire.patch, wire.channels, bits, 0, row + out.shape[1], row, out)
+                stretches.add_spikes(scaled, wire.patch, wire.channels, bits, 0, last, row, out)
+
+
+def hear_neurons(
+    plan: Plan, weights: Weights, history: History, p: int, row: int, last: int, number: int, wires: Iterable[int],
+    out: NDArray,
+) -> None:  # fmt: skip
+    """What neurons of a run send to a population before the row ``last``, added to its potentials from ``row`` on.
+
+    By way of those of these wires that come from neurons; ``out [places, C, c]``.
+    """
+    for w in wires:
+        wire = plan.wires[w]
+        if wire.source >= 0:
+            bits = history.bits[wire.source][p]
+            stretches.add_spikes(weights.rows[w], wire.patch, wire.channels, bits, 0, last, row, out)
 
 
 def forward(
@@ -91,15 +107,10 @@ def forward(
         stretches.send(weights.rows[w], plan.turned[w], spikes, sent, row, potential[wire.target])
 
     for stage in plan.stages:
-        inner = [w for w in plan.turned if plan.wires[w].target in stage]
+        inner = [w for n in stage for w in plan.heard[n] if plan.wires[w].source in stage]
         for n in stage:
-            for w in plan.heard[n]:
-                wire = plan.wires[w]
-                if wire.source >= 0 and w not in inner:
-                    bits = history.bits[wire.source][p]
-                    stretches.add_spikes(
-                        weights.rows[w], wire.patch, wire.channels, bits, 0, row + steps, row, potential[n]
-                    )
+            outer = [w for w in plan.heard[n] if w not in inner]
+            hear_neurons(plan, weights, history, p, row, row + steps, n, outer, potential[n])
         if not inner:
             for n in stage:
                 recall(n, row - plan.silence, row)

@@ -28,7 +28,7 @@ class Plan(NamedTuple):
         wires: its projections.
         heard: for each population the wires to it.
         stages: populations by number, each group after all that it hears.
-        turned: for the wires within a group that hears itself, the patch by sender.
+        turned: for wires whose spikes are sent step by step, the patch by sender.
         silence: how many steps back anything is heard.
     """
 
@@ -50,19 +50,21 @@ class Plan(NamedTuple):
         return any(self.wires[w].source < 0 for w in self.heard[number])
 
 
-def plan_of(network: Network) -> Plan:
-    """Lay out a network."""
+def plan_of(network: Network, *, endless: bool = False) -> Plan:
+    """Lay out a network.
+
+    With ``endless``, all wires may send step by step; else those within a group of populations that hears itself.
+    """
     populations, wires = network.graph.populations, wires_of(network)
     heard = [[w for w, wire in enumerate(wires) if wire.target == n] for n in range(len(populations))]
     stages = stages_of(wires, len(populations))
-    within = {
+    by_sender = {
         w: turned(wire.patch, wire.places)
         for w, wire in enumerate(wires)
-        for stage in stages
-        if wire.target in stage and wire.source in stage
+        if endless or any(wire.target in stage and wire.source in stage for stage in stages)
     }
     silence = max(network.memory, network.own_taps.shape[1])
-    return Plan(network, populations, wires, heard, stages, within, silence)
+    return Plan(network, populations, wires, heard, stages, by_sender, silence)
 
 
 class Weights(NamedTuple):

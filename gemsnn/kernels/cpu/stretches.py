@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gemsnn.kernels.cpu.elementary import add_four, first_one
+from gemsnn.kernels.cpu.elementary import add_four, axpy, first_one
 from gemsnn.machine.compiled import njit
 
 ONE = np.uint64(1)
@@ -107,6 +107,27 @@ def send(weight, back, spikes, row, start, out):  # pragma: no cover (compiled)
                     values[base + low * width : base + high * width],
                     sums[at + low * width : at + high * width],
                 )
+
+
+@njit(nogil=True)
+def send_inputs(weight, back, channels, indices, sizes, row, start, out):  # pragma: no cover (compiled)
+    """The same for the inputs ``indices`` of one row, which count ``sizes`` times."""
+    (_, memory, width), steps = weight.shape, out.shape[1]
+    values, sums = weight.reshape(-1), out.reshape(-1)
+    low, high = max(0, start - row - 1), min(memory, start + steps - 1 - row)
+    if high <= low:
+        return
+    for event in range(len(indices)):
+        sender, c = divmod(indices[event], channels)
+        size = weight.dtype.type(sizes[event])
+        for g in range(back.begin[sender], back.begin[sender + 1]):
+            base = (back.row[g] + c) * memory * width
+            at = (back.sender[g] * steps + row + 1 - start) * width
+            axpy(
+                size,
+                values[base + low * width : base + high * width],
+                sums[at + low * width : at + high * width],
+            )
 
 
 @njit(nogil=True)
