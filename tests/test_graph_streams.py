@@ -333,9 +333,20 @@ def test_graphs_are_streamed_by_the_cpu_kernel(name, rule):
     network, _ = make_graph(GRAPHS[name])
     if rule == "one-hop" and network.graph.untaught():
         pytest.skip("a rule that cannot teach this graph")
-    learning = rule and Learning(RULES[rule], OptimiserSpec(), 2, 1)
-    for kernel in ("auto", "cpu"):
+    for every, kernel in ((40, "auto"), (1, "cpu")):
+        learning = rule and Learning(RULES[rule], OptimiserSpec(), 2, every)
         assert kernels.choose_stream(kernel, network, learning) == ("cpu", cpu.CpuStream)
+
+
+def test_where_the_reference_costs_less_it_is_taken():
+    """Of a rule that remembers far more steps than lie between two updates, or too many to hold."""
+    network, _ = make_graph(GRAPHS["rich"])
+    chosen = {
+        (gamma, every): kernels.choose_stream("auto", network, Learning(rule, OptimiserSpec(), 2, every))[0]
+        for gamma, every in ((0.0, 1), (0.9, 1), (0.9, 40), (1 - 1e-6, 10**9))
+        for rule in [RuleSpec("gem", gamma=gamma)]
+    }
+    assert list(chosen.values()) == ["cpu", "reference", "cpu", "reference"]
 
 
 def test_an_online_learner_answers_and_learns_with_either_kernel():

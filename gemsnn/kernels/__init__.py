@@ -14,6 +14,7 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import reference
 from gemsnn.kernels.block import kernel as block
 from gemsnn.kernels.contract import Kernel, Learned, Learning, Rollout, Stream
+from gemsnn.kernels.cpu import graph
 from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, NetworkSpec
@@ -81,7 +82,10 @@ def choose_stream(
     if name not in ("auto", *STREAMS):
         raise InputError(f"the kernel {name!r} has no stream; choose one of auto, {', '.join(STREAMS)}")
     chosen, _ = choose(name, network, learning)
-    if chosen not in STREAMS:  # what cpu refuses, block would take
+    slow = (
+        chosen == "cpu" and not network.is_joint and learning is not None and graph.is_slow(network, learning)
+    )
+    if chosen not in STREAMS or (slow and name == "auto"):  # what cpu refuses, block would take
         chosen, _ = choose("reference", network, learning)
     return chosen, STREAMS[chosen]
 

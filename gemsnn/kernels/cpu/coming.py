@@ -119,7 +119,10 @@ class Coming:
                     evidence,
                 )  # fmt: skip
                 fired += 0 if population.visible else count
-                firing.recall(weights.neurons[n], spikes, row + t, row + t + 1, row - self.at, self.own[n][p])
+                if population.feedback:
+                    firing.recall(
+                        weights.neurons[n], spikes, row + t, row + t + 1, row - self.at, self.own[n][p]
+                    )
             for w, wire in enumerate(plan.wires):
                 if wire.source >= 0:
                     stretches.send(

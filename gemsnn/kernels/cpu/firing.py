@@ -106,10 +106,10 @@ def recall(neurons: Neurons, spikes, first, last, start, potential):  # pragma: 
     for place in range(len(potential)):
         for s in range(max(first, start - memory), last):
             own = spikes[place, s]
-            for d in range(max(0, start - s - 1), min(memory, start + steps - 1 - s)):
-                u, lag = potential[place, s + 1 + d - start], neurons.feedback[d]
-                for c in range(len(own)):
-                    u[c] += lag[c] * own[c]
+            for c in range(len(own)):
+                if own[c] != 0:
+                    for d in range(max(0, start - s - 1), min(memory, start + steps - 1 - s)):
+                        potential[place, s + 1 + d - start, c] += neurons.feedback[d, c]
 
 
 # without fastmath, which numba passes on to what is compiled for the caller: sigmoids rely on the order of their sums

@@ -39,6 +39,8 @@ def advance(
     group.make_room(steps)
     row, coming, drive = group.row, group.coming, [{} for _ in range(presentations)]
     evidence = np.zeros((presentations, compartments, steps), group.log_weights.dtype)
+    sizes = [plan.size(n) for n in range(len(plan.populations))]
+    of_all = [] if coming is None else [aligned((group.runs, a, steps, c), evidence.dtype) for a, c in sizes]
 
     def hear(b: int) -> None:
         """What the inputs of a presentation do, once for all compartments."""
@@ -52,8 +54,8 @@ def advance(
         for p in range(low, high):
             b, k = divmod(p, compartments)
             potential = [
-                scratch.get(("potential", n), places, steps, width)
-                for n, (places, width) in enumerate(map(plan.size, range(len(plan.populations))))
+                scratch.get(("potential", n), places, steps, width) if coming is None else of_all[n][p]
+                for n, (places, width) in enumerate(sizes)
             ]
             given = layers.given_of(plan, block, b, group.clock + group.index, k, scratch)
             if coming is not None:
@@ -66,8 +68,8 @@ def advance(
                         layers.hear_inputs(plan, weights, group.history, b, row, row + steps, n, own)
                 fired = layers.forward(plan, weights, group.history, p, row, given, potential, evidence[b, k])
             group.fired[b, k] += fired
-            if seen is not None:
-                _show(plan, group, p, row, potential, Rollout(seen.spikes[b, k], seen.potential[b, k]))
+            if seen is not None and coming is None:
+                _show(plan, group, slice(p, p + 1), row, [own[None] for own in potential], seen)
         pool.give(scratch)
 
     with threads.one_for_blas():
@@ -80,6 +82,8 @@ def advance(
         threads.each(run, list(threads.ranges(group.runs, PARTS)))
     if coming is not None:
         coming.at += steps
+        if seen is not None:  # at once, for steps are few
+            _show(plan, group, slice(0, group.runs), row, of_all, seen)
     return evidence
 
 
@@ -94,13 +98,15 @@ def _heard(plan: Plan, weights: Weights, group: Group, b: int, row: int, steps: 
     return found
 
 
-def _show(plan: Plan, group: Group, p: int, row: int, potential: list[NDArray], seen: Rollout) -> None:
-    """Copy what a run did into ``[C, N]``, in the order of neurons."""
+def _show(plan: Plan, group: Group, runs: slice, row: int, potential: list[NDArray], seen: Rollout) -> None:
+    """Copy what some runs did, ``potential [R, places, C, c]``, into ``[B, K, C, N]``, in the order of neurons."""
+    to_spikes, to_potential = (leaf.view(-1, *leaf.shape[2:])[runs] for leaf in seen)
     for n, population in enumerate(plan.populations):
         span, (places, width) = plan.network.graph.span(population.name), plan.size(n)
-        steps = potential[n].shape[1]
+        steps = potential[n].shape[2]
         for to, found in (
-            (seen.spikes, group.history.spikes[n][p, :, row : row + steps]),
-            (seen.potential, potential[n]),
+            (to_spikes, group.history.spikes[n][runs, :, row : row + steps]),
+            (to_potential, potential[n]),
         ):
-            to[:, span].view(steps, width, places).copy_(torch.from_numpy(found).permute(1, 2, 0))
+            here = to[:, :, span].view(len(to), steps, width, places)
+            here.copy_(torch.from_numpy(found).permute(0, 2, 3, 1))

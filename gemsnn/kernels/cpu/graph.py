@@ -21,6 +21,12 @@ from gemsnn.types import Batch
 GROUP_BYTES = 2**25
 """What the histories of runs may take that are worked through together, where nothing needs them afterwards."""
 
+SEARCHED = 15
+"""How many times the steps between two updates a rule may remember before streams are slow: that of convolutions."""
+
+HISTORY_BYTES = 2**30
+"""What the histories of a stream may take, unless this kernel was asked for."""
+
 
 def refuses(network: Network) -> str | None:
     """The graphs that are compiled have the projections and neurons of this package."""
@@ -32,6 +38,17 @@ def refuses(network: Network) -> str | None:
         if isinstance(population.neuron, Circuit) and population.sheet.height * population.sheet.width > 1:
             return "it has a circuit with places; use block"
     return None
+
+
+def is_slow(network: Network, learning: Learning) -> bool:
+    """Whether a stream that learns like this costs less with ``reference``, or has a history too large to hold.
+
+    An update goes through all steps that the rule remembers; there it goes through an eligibility for every synapse
+    and compartment at every step, however many these are.
+    """
+    every, window = learning.update_every or 1, rules.memory_of(learning.rule, network.taps.dtype)
+    size = learning.compartments * network.spec.neurons * (network.taps.element_size() + 1)
+    return window > SEARCHED * every or 2 * window * size > HISTORY_BYTES
 
 
 def groups_of(network: Network, batch: Batch, compartments: int, *, whole: bool) -> list[Batch]:

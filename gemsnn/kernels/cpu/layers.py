@@ -46,7 +46,7 @@ class Block(NamedTuple):
 def hear_inputs(
     plan: Plan, weights: Weights, history: History, b: int, row: int, last: int, number: int, out: NDArray
 ) -> None:
-    """A population's potentials from ``row`` on, into ``out [places, C, c]``: biases, and what inputs send before ``last``."""
+    """Potentials of a population from ``row`` on, ``out [places, C, c]``: biases, and what inputs sent until ``last``."""
     out[:] = weights.neurons[number].bias
     for w in plan.heard[number]:
         wire, rows = plan.wires[w], weights.rows[w]
