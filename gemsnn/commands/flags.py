@@ -20,6 +20,9 @@ from gemsnn.specs import fields as specs
 from gemsnn.specs import needs
 from gemsnn.specs.needs import Given
 
+OPEN_SWITCH = bool | None
+"""What is on, off, or for the program to choose."""
+
 POSITIONAL = typing.get_args(tyro.conf.Positional[int])[1:]
 
 MEANT = {
@@ -94,7 +97,7 @@ def bind(name: str, command: Callable[..., int], words: Sequence[str]) -> Callab
     leaves = _leaves(hints, groups)
     given = _given(prog, words, _flags(leaves))
     bases = {key: group.base(Usual(defaults[key], words, defaults)) for key, group in groups.items()}
-    parsed = _parse(prog, command, hints, bases, words)
+    parsed = _parse(prog, command, hints, bases, _spelled(words, leaves))
     values: dict[str, Any] = {}
     for key, value in parsed.items():
         values |= specs.flat(value) if key in groups else {key: value}
@@ -129,9 +132,28 @@ def _flags(leaves: Mapping[str, Any]) -> dict[str, str]:
             continue
         word = next((mark.name for mark in marks if getattr(mark, "name", None)), name)
         known[needs.flag(word)] = name
-        if (typing.get_args(kind)[0] if marks else kind) is bool:
+        if _bare(kind) in (bool, OPEN_SWITCH):
             known[f"--no-{needs.flag(word)[2:]}"] = name
     return known
+
+
+def _bare(kind: Any) -> Any:
+    """An annotation without its marks."""
+    return typing.get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
+
+
+def _spelled(words: Sequence[str], leaves: Mapping[str, Any]) -> list[str]:
+    """The words with those of switches that may be left open spelled as values: ``--no-pad`` is ``--pad False``."""
+    values = {}
+    for name, kind in leaves.items():
+        if _bare(kind) == OPEN_SWITCH:
+            word = needs.flag(name)
+            values |= {word: [word, "True"], f"--no-{word[2:]}": [word, "False"]}
+    spelled: list[str] = []
+    for position, word in enumerate(words):
+        told = position + 1 < len(words) and words[position + 1] in ("True", "False", "None")
+        spelled += [word] if told else values.get(word.replace("_", "-"), [word])
+    return spelled
 
 
 def _given(prog: str, words: Sequence[str], known: Mapping[str, str]) -> list[str]:

@@ -53,7 +53,8 @@ class DataSpec:
         steps: bins of a presentation; by default the data set's own (nmnist 60, images and mnist-dvs 80); auto takes as
             many as the recordings need.
         counts: numbers of events instead of their binary OR.
-        pad: fill short recordings with empty bins instead of leaving them short.
+        pad: fill short recordings with empty bins instead of leaving them short; by default those of
+            all sets but events, which may last as long as they like.
         warm_up: share of each recording that a network may take in before its answer counts, in learning as in
             testing.
         validation: share of the training part that is held back to choose settings, where the data set has no such
@@ -79,7 +80,7 @@ class DataSpec:
     bin_us: Annotated[int, Range(1, LONGEST_BIN_US)] | None = None
     steps: Annotated[int, Range(1, MOST_STEPS)] | Literal["auto"] | None = None
     counts: bool = False
-    pad: bool = True
+    pad: bool | None = None
     warm_up: Annotated[float, Range(0, below=1)] = 0.0
     validation: Annotated[Probability, OF_FILES] = 0.1
     scale: Annotated[Literal[4, 8, 16], OF_MNIST_DVS] = 4
@@ -117,14 +118,14 @@ class DataSpec:
             steps=None if self.steps == "auto" else usual.steps if self.steps is None else self.steps,
             polarity=usual.polarity if self.polarity == "two" else self.polarity,
             counts=self.counts,
-            pad=self.pad,
+            pad=usual.pad if self.pad is None else self.pad,
             crop=usual.crop if crop is None else crop,
             pool=usual.pool if self.pool is None else self.pool,
             cells=cells,
         )
 
 
-OPEN = BinSpec(steps=None)
+OPEN = BinSpec(steps=None, pad=False)
 """Bins of which everything is still to be chosen, see :func:`gemsnn.data.sets.survey.choose`."""
 
 

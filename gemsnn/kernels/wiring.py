@@ -6,14 +6,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gemsnn.model.graph import INPUTS
-from gemsnn.model.links import joint_mask, without_self
 from gemsnn.model.network import Network
-from gemsnn.model.projections import Dense
 
 
 class Group(NamedTuple):
@@ -39,7 +35,7 @@ def groups_of(network: Network) -> list[Group] | None:
 
     The neurons that a population hears lie side by side, or this is none either.
     """
-    if not network.is_joint or not _is_whole(network):
+    if not network.is_joint or network.links[0].extent != "whole":
         return None
     graph, groups = network.graph, []
     for population in graph.populations:
@@ -51,22 +47,6 @@ def groups_of(network: Network) -> list[Group] | None:
         first, last = (heard[0][0], heard[-1][1]) if heard else (0, 0)
         groups.append(Group(span.start, span.stop, INPUTS in sources, first, last))
     return groups
-
-
-def has_values(values: Tensor) -> bool:
-    """Whether there is anything to look at: tensors on the device ``meta`` are shapes alone."""
-    return values.device.type != "meta"
-
-
-def _is_whole(network: Network) -> bool:
-    if not has_values(network.mask):
-        return all(type(each.kind) is Dense for each in network.graph.projections)
-    return torch.equal(network.mask.cpu(), whole_mask(network))
-
-
-def whole_mask(network: Network) -> Tensor:
-    """The mask that a joint network would have, were all its projections dense."""
-    return without_self(joint_mask(network.graph), network.spec.inputs)
 
 
 def merged(ranges: list[tuple[int, ...]], gap: int = 0) -> NDArray:

@@ -8,6 +8,7 @@ there are. Any other network has a link for every projection.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from gemsnn.model.graph import INPUTS, Graph, Projection
 from gemsnn.model.projections import Dense, Kind, Masked, Sheet
 
 JOINT = "joint"
+
+Extent = Literal["whole", "part", "beyond"]
+"""All synapses of the projections, some of them and no others, or others too."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Link:
         basis: the number of its filters among those of the network.
         taps: these filters, ``[L, D]``.
         mask: bool ``[n, m]``, which synapses there are; ``None`` for all.
+        extent: of a joint mask, how many there are of those that the projections allow.
     """
 
     name: str
@@ -46,6 +51,7 @@ class Link:
     basis: int
     taps: Tensor
     mask: Tensor | None
+    extent: Extent = "whole"
 
     @property
     def is_joint(self) -> bool:
@@ -128,7 +134,7 @@ class Link:
 
 
 def links_of(
-    graph: Graph, banks: list[Tensor], numbers: dict[str, int], masks: dict[str, Tensor]
+    graph: Graph, banks: list[Tensor], numbers: dict[str, int], masks: dict[str, Tensor], extent: Extent
 ) -> tuple[Link, ...]:
     """The links of a graph.
 
@@ -137,6 +143,7 @@ def links_of(
         banks: the network's filters ``[L, D]``.
         numbers: for every projection's name, which of them it has.
         masks: by link, which synapses there are, bool ``[n, m]``.
+        extent: of a joint link's mask.
     """
     if is_joint(graph, numbers):
         inputs = graph.sheet(INPUTS).size
@@ -144,7 +151,7 @@ def links_of(
         return (
             Link(
                 JOINT, Dense(), Sheet(inputs + neurons, 1, 1), Sheet(neurons, 1, 1), slice(0, inputs), slice(0,
-                neurons), slice(0, neurons), 0, banks[0], masks[JOINT],
+                neurons), slice(0, neurons), 0, banks[0], masks[JOINT], extent,
             ),
         )  # fmt: skip
     return tuple(
@@ -190,3 +197,11 @@ def joint_mask(graph: Graph) -> Tensor:
         heard, shift = graph.span(each.source), 0 if each.source == INPUTS else inputs
         allowed[graph.span(each.target), heard.start + shift : heard.stop + shift] = True
     return allowed
+
+
+def extent(mask: Tensor, graph: Graph) -> Extent:
+    """How a joint network's mask, without synapses from neurons to themselves, compares with its projections."""
+    allowed = without_self(joint_mask(graph), graph.sheet(INPUTS).size)
+    if torch.equal(mask, allowed):
+        return "whole"
+    return "beyond" if bool((mask & ~allowed).any()) else "part"

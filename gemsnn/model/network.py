@@ -193,7 +193,10 @@ def build(
     devices.check_here(str(device))
     graph, (bases, numbers) = spec.graph, spec.banks
     given = dict(masks or {}) | ({} if mask is None else {JOINT: mask})
-    found = {name: masked.to(device) for name, masked in _masks(spec, graph, given, seed).items()}
+    drawn = _masks(spec, graph, given, seed)
+    # looked at here once, for kernels ask at every batch, and on a device nobody can look without waiting
+    extent = links.extent(drawn[JOINT], graph) if spec.is_joint else "whole"
+    found = {name: masked.to(device) for name, masked in drawn.items()}
     banks = [basis.bank(each).to(device, dtype) for each in bases]
     own = torch.cat(
         [torch.full((population.sheet.size,), population.feedback) for population in graph.populations]
@@ -202,7 +205,7 @@ def build(
     if any(len(population.shape) == 3 for population in graph.populations):
         site = _sites(graph).to(device)
     return Network(
-        spec, links.links_of(graph, banks, numbers, found), tuple(banks), own.to(device),
+        spec, links.links_of(graph, banks, numbers, found, extent), tuple(banks), own.to(device),
         basis.bank(spec.self_filter).to(device, dtype), site,
     )  # fmt: skip
 

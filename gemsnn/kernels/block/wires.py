@@ -15,9 +15,8 @@ from torch.nn.functional import pad
 
 from gemsnn.kernels.block.filters import combined, filtered
 from gemsnn.kernels.block.spikes import Spikes
-from gemsnn.kernels.wiring import has_values
 from gemsnn.model.graph import INPUTS, Graph, Population, Projection
-from gemsnn.model.links import JOINT, Link, joint_mask
+from gemsnn.model.links import JOINT, Link
 from gemsnn.model.network import Network, Params
 from gemsnn.model.projections import Dense, Masked
 
@@ -183,7 +182,8 @@ class Plan(NamedTuple):
 def plan_of(network: Network) -> Plan:
     """The layers and wires of any network."""
     graph = network.graph
-    edges = _all_edges(graph) if network.is_joint and not _as_drawn(network) else graph.projections
+    beyond = network.is_joint and network.links[0].extent == "beyond"
+    edges = _all_edges(graph) if beyond else graph.projections
     wires = [_wire(network, edge) for edge in edges]
     after = {
         population.name: [edge.source for edge in edges if edge.target == population.name]
@@ -230,14 +230,6 @@ def components(heard: dict[str, list[str]]) -> list[set[str]]:
 def _all_edges(graph: Graph) -> tuple[Projection, ...]:
     names = [population.name for population in graph.populations]
     return tuple(Projection(source, target) for source in (INPUTS, *names) for target in names)
-
-
-def _as_drawn(network: Network) -> bool:
-    """Whether a joint network's mask has no synapse besides those of its projections."""
-    if not has_values(network.mask):
-        return True
-    drawn = joint_mask(network.graph).to(network.mask.device)
-    return not bool((network.mask & ~drawn).any())
 
 
 def _wire(network: Network, edge: Projection) -> Wire:
