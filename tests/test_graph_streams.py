@@ -142,7 +142,7 @@ def in_one_portion(rule, every):
 
 
 @given(cuts=st.sets(st.integers(1, STEPS - 1)), every=st.sampled_from([1, 3, 7, 40]))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 def test_portions_change_not_a_bit(cuts, every):
     for rule in ("gem", "one-hop-gem", None):
         network, params, want, reached = in_one_portion(rule, every)
@@ -251,7 +251,7 @@ def test_a_restored_stream_goes_on_to_the_bit(short, name, rule, optimiser, ever
 def test_what_is_held_does_not_grow(rule, every):
     network, params = make_graph(GRAPHS["rich"])
     stream = make(cpu.CpuStream, network, params, rule and RULES[rule], "sgd", every)
-    spikes, target = shown(network, steps=2100)
+    spikes, target = shown(network, steps=840)
 
     def held():
         (group,) = stream._course.groups
@@ -261,11 +261,11 @@ def test_what_is_held_does_not_grow(rule, every):
         return sum(array.nbytes for array in arrays)
 
     at_first, sizes = held(), {}
-    for low in range(0, 2100, 70):
+    for low in range(0, 840, 70):
         stream.advance(spikes[:, low : low + 70], target[:, low : low + 70])
         assert held() == at_first
         sizes[low + 70] = sum(leaf.nbytes for leaf in stream.state().values())
-    assert len({sizes[steps] for steps in (700, 1400, 2100)}) == 1  # at which every interval ends
+    assert len({sizes[steps] for steps in (280, 560, 840)}) == 1  # at which every interval ends
 
 
 def test_a_state_holds_what_still_matters_and_no_more():

@@ -74,7 +74,7 @@ STREAMS: dict[str, Callable[..., Stream]] = {"cpu": cpu.CpuStream, "reference": 
 def choose_stream(
     name: KernelName, network: Network, learning: Learning | None = None
 ) -> tuple[str, Callable[..., Stream]]:
-    """The stream of the kernel of this name, or for ``"auto"`` the fastest that serves the case, with its name.
+    """The stream of the kernel of this name, or for ``"auto"`` the fastest (about) that serves the case, with its name.
 
     Raises:
         InputError: the named kernel has no stream, or cannot serve the case.

@@ -46,7 +46,7 @@ class Block(NamedTuple):
 def hear_inputs(
     plan: Plan, weights: Weights, history: History, b: int, row: int, last: int, number: int, out: NDArray
 ) -> None:
-    """Potentials of a population from ``row`` on, ``out [places, C, c]``: biases, and what inputs sent until ``last``."""
+    """A population's potentials ``[places, C, c]`` from ``row`` on: biases, and what inputs sent before ``last``."""
     out[:] = weights.neurons[number].bias
     for w in plan.heard[number]:
         wire, rows = plan.wires[w], weights.rows[w]
