@@ -125,6 +125,11 @@ class SpikeRows:
         held = slice(int(self.indptr[0]), int(self.indptr[-1]))
         return np.ones(held.stop - held.start, np.uint8) if self.counts is None else self.counts[held]
 
+    @property
+    def largest(self) -> int:
+        """The most events that any of :attr:`held` is, at least 1."""
+        return 1 if self.counts is None else int(self.sizes.max(initial=1))
+
     def part(self, low: int, high: int) -> SpikeRows:
         """Rows ``low .. high``, in the same memory."""
         return SpikeRows(self.indices, self.indptr[low : high + 1], self.inputs, self.counts)

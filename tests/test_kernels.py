@@ -13,7 +13,6 @@ from gemsnn import kernels
 from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS, Learning, reference, threads
 from gemsnn.kernels.cpu import course, runs
-from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.model.batches import collate
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
@@ -136,8 +135,7 @@ def test_every_rule_equals_the_reference(name, rule, case):
 @pytest.mark.parametrize("segment", [1, 4])
 def test_terms_outlive_their_segment(monkeypatch, rule, every, segment):
     """The cpu kernel folds pending terms into the weights now and then; when it does must not matter."""
-    for module in (cpu, course):
-        monkeypatch.setattr(module, "SEGMENT", segment)
+    monkeypatch.setattr(course, "SEGMENT", segment)
     test_learning_equals_the_reference("cpu", rule, "sgd", Case(every=every, topology="full"))
 
 

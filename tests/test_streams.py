@@ -11,6 +11,7 @@ from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.contract import Stream
+from gemsnn.kernels.cpu import course
 from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.model import step as stepping
 from gemsnn.model.batches import collate
@@ -54,7 +55,7 @@ def run(stream: Stream, chunks=CHUNKS):
 @pytest.mark.parametrize("topology", ["full", "feedforward"])
 def test_a_stream_equals_the_reference(monkeypatch, segment, every, optimiser, rule, topology):
     """Whatever the calls, and wherever terms are folded into weights and histories shortened."""
-    monkeypatch.setattr(cpu, "SEGMENT", segment)
+    monkeypatch.setattr(course, "SEGMENT", segment)
     network, params = make_network(5, (4,), 3, topology=topology, taps=4, count=2)
     spec = OptimiserSpec(optimiser, lr=0.05)
     learning = Learning(rule, spec, 3, every)
@@ -133,7 +134,7 @@ STATEFUL = [
 @pytest.mark.parametrize("cut", range(1, len(CHUNKS)))
 def test_a_restored_stream_goes_on_to_the_bit(monkeypatch, make, rule, optimiser, every, cut):
     """Saving changes nothing, and all that matters is saved: everything else is NaN before it is restored."""
-    monkeypatch.setattr(cpu, "SEGMENT", 6)
+    monkeypatch.setattr(course, "SEGMENT", 6)
     network, params = make_network(5, (4,), 3, topology="full", taps=4, count=2, dtype=torch.float32)
     spec = OptimiserSpec(optimiser, lr=0.05)
     learning = rule and Learning(RuleSpec(rule, kappa=0.9, gamma=0.5), spec, 3, every)

@@ -20,8 +20,8 @@ from gemsnn import kernels
 from gemsnn.commands.cli import main
 from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS, Learning, reference, threads
+from gemsnn.kernels.cpu import course, runs
 from gemsnn.kernels.cpu import kernel as cpu
-from gemsnn.kernels.cpu import runs
 from gemsnn.rules import importance, loading, ml, optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.contract import Rule, Signal
@@ -203,7 +203,7 @@ def test_cpu_asks_once_a_block_for_all_presentations(every, calls):
 )
 @pytest.mark.parametrize("optimiser", ["sgd", "adam"])
 def test_streams_equal_the_reference(monkeypatch, segment, every, rule, optimiser):
-    monkeypatch.setattr(cpu, "SEGMENT", segment)
+    monkeypatch.setattr(course, "SEGMENT", segment)
     network, params = make_network(5, (4,), 3, topology="full", taps=4, count=2)
     spec = OptimiserSpec(optimiser, lr=0.05)
     given = {

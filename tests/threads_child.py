@@ -33,13 +33,22 @@ def digest(*leaves):
 
 
 def network(topology, hidden, output="independent"):
-    """A network whose sizes are multiples of nothing."""
-    spec = NetworkSpec(inputs=101, visible=10, hidden=hidden, topology=topology, output=output)
+    """A network whose sizes are multiples of nothing; of convolutions with a readout for each layer."""
+    readouts = "each-layer" if topology == "conv" else "last"
+    spec = NetworkSpec(
+        inputs=101,
+        visible=10,
+        hidden=hidden,
+        topology=topology,
+        output=output,
+        readouts=readouts,
+        sheet=(1, 1, 101),
+    )
     built = networks.build(spec, dtype=torch.float32)
     return built, networks.init(built, 3)
 
 
-def presentations(count):
+def presentations(count, readouts=1):
     """Noise with a target, in a batch."""
     draw = torch.Generator().manual_seed(count)
     rows = []
@@ -48,7 +57,8 @@ def presentations(count):
         target[:, index % 10] = 1
         spikes = (torch.rand(STEPS, 101, generator=draw) < 0.2).to(torch.uint8)
         rows.append(Presentation(spikes, target, index % 10, index))
-    return collate(rows)
+    batch = collate(rows)
+    return batch._replace(target=batch.target.repeat(1, 1, readouts))
 
 
 def learned(topology, hidden, count, compartments, rule, optimiser, every, output="independent"):
@@ -56,36 +66,36 @@ def learned(topology, hidden, count, compartments, rule, optimiser, every, outpu
     net, params = network(topology, hidden, output)
     spec = OptimiserSpec(optimiser)
     learning = Learning(RuleSpec(rule), spec, compartments, every)
-    batch, state = presentations(count), optimisers.init(spec, params)
+    batch, state = presentations(count, net.spec.visible_neurons // 10), optimisers.init(spec, params)
     done = cpu.learn(net, params, state, learning, batch, seed=1, lr=0.02)
     return digest(*trees.leaves(done.params), done.log_likelihood, done.log_weights)
 
 
-def rolled(count, compartments):
+def rolled(count, compartments, topology="full", hidden=(67,)):
     """Run a batch freely."""
-    net, params = network("full", (67,))
+    net, params = network(topology, hidden)
     return digest(*cpu.rollout(net, params, presentations(count), compartments, seed=1, clamp=False))
 
 
-def streamed(compartments, learning):
+def streamed(compartments, learning, topology="full", hidden=(67,), every=1):
     """A stream in pieces, longer than a segment."""
-    net, params = network("full", (67,))
+    net, params = network(topology, hidden)
     spec = OptimiserSpec("sgd")
-    how = Learning(RuleSpec(kappa=0.9, gamma=0.8), spec, compartments, 1) if learning else None
+    how = Learning(RuleSpec(kappa=0.9, gamma=0.8), spec, compartments, every) if learning else None
     stream = cpu.CpuStream(
         net, params, compartments, address=torch.tensor([5]), seed=1, learning=how,
         optimiser=optimisers.init(spec, params) if learning else None, lr=0.02,
     )  # fmt: skip
     seen = []
     for _ in range(5):
-        batch = presentations(1)
+        batch = presentations(1, net.spec.visible_neurons // 10)
         seen += [*stream.advance(batch.dense(), batch.target if learning else None)]
     return digest(*seen, *trees.leaves(stream.params))
 
 
 def every_path():
     """Digests by path."""
-    full = "full", (67,)
+    full, conv = ("full", (67,)), ("conv", ("3x5s2", "7x3", 20))
     return {
         "online": learned(*full, 1, 5, "gem", "sgd", 1),
         "online, large": learned("full", (256,), 1, 20, "gem", "sgd", 1),
@@ -100,6 +110,13 @@ def every_path():
         "one-hop, shared": learned(*full, 1, 18, "one-hop", "sgd", 1),
         "rollout": rolled(11, 4),
         "rollout, shared": rolled(1, 20),
+        "graph, online": learned(*conv, 3, 5, "gem", "sgd", 1),
+        "graph, between updates": learned(*conv, 3, 5, "one-hop-gem", "adam", 11),
+        "graph, batch": learned(*conv, 19, 3, "one-hop", "adam", None, "winner-take-all"),
+        "graph, rollout": rolled(11, 4, *conv),
+        "graph, stream": streamed(5, True, *conv),
+        "graph, stream between updates": streamed(5, True, *conv, every=150),
+        "graph, stream at rest": streamed(5, False, *conv),
         "stream": streamed(3, True),
         "stream, shared": streamed(20, True),
         "stream, at rest": streamed(20, False),

@@ -14,6 +14,7 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import reference
 from gemsnn.kernels.block import kernel as block
 from gemsnn.kernels.contract import Kernel, Learned, Learning, Rollout, Stream
+from gemsnn.kernels.cpu import graph
 from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, NetworkSpec
@@ -73,7 +74,7 @@ STREAMS: dict[str, Callable[..., Stream]] = {"cpu": cpu.CpuStream, "reference": 
 def choose_stream(
     name: KernelName, network: Network, learning: Learning | None = None
 ) -> tuple[str, Callable[..., Stream]]:
-    """The stream of the kernel of this name, or for ``"auto"`` the fastest that serves the case, with its name.
+    """The stream of the kernel of this name, or for ``"auto"`` the fastest (about) that serves the case, with its name.
 
     Raises:
         InputError: the named kernel has no stream, or cannot serve the case.
@@ -81,13 +82,10 @@ def choose_stream(
     if name not in ("auto", *STREAMS):
         raise InputError(f"the kernel {name!r} has no stream; choose one of auto, {', '.join(STREAMS)}")
     chosen, _ = choose(name, network, learning)
-    if chosen == "cpu" and not network.is_joint:
-        if name == "cpu":
-            raise InputError(
-                "the kernel 'cpu' has no stream for networks whose projections are not all dense; use reference"
-            )
-        chosen = "reference"
-    if chosen not in STREAMS:  # what cpu refuses, block would take
+    slow = (
+        chosen == "cpu" and not network.is_joint and learning is not None and graph.is_slow(network, learning)
+    )
+    if chosen not in STREAMS or (slow and name == "auto"):  # what cpu refuses, block would take
         chosen, _ = choose("reference", network, learning)
     return chosen, STREAMS[chosen]
 

@@ -14,9 +14,10 @@ from gemsnn.kernels.contract import Learning, Rollout
 from gemsnn.kernels.cpu import signals
 from gemsnn.kernels.cpu.inputs import Inputs
 from gemsnn.kernels.cpu.runs import Block, Runs, add_all_terms
+from gemsnn.kernels.cpu.sender_major import laid_out, params_of, sender_major, small_of, state_laid_out
 from gemsnn.kernels.cpu.work import Rule, Small
-from gemsnn.kernels.joint import Joint
-from gemsnn.model.network import Network
+from gemsnn.kernels.joint import apart, apart_state, joined, joined_state
+from gemsnn.model.network import Network, Params
 from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
 from gemsnn.rules.contract import Signal
@@ -105,7 +106,7 @@ class DenseCourse:
     def __init__(
         self,
         network: Network,
-        params: Joint,
+        params: Params,
         learning: Learning | None,
         optimiser: OptimiserState | None,
         way: Plan,
@@ -116,7 +117,7 @@ class DenseCourse:
         lr: float = 0.0,
         potentials: bool = False,
     ) -> None:
-        self.network, self.learning, self.optimiser, self.way = network, learning, optimiser, way
+        self.network, self.learning, self.way = network, learning, way
         self.seed, self.lr, self._potentials = seed, lr, potentials
         with threads.one_for_blas():
             self.parts = [
@@ -126,27 +127,30 @@ class DenseCourse:
         inputs, memory = network.spec.inputs, network.taps.shape[1]
         self._inputs = [Inputs.silent(size, memory, inputs) for size in presentations]
         # one order in memory from the first update on, for sums round as the order has it
-        self._params = laid_out(params)
-        if optimiser is not None:
-            moments = (None if each is None else laid_out(each) for each in optimiser[1:])
-            self.optimiser = OptimiserState(optimiser.updates, *moments)
+        self._params = laid_out(joined(params))
+        self._optimiser = None if optimiser is None else state_laid_out(joined_state(optimiser))
         weight = sender_major(self._params.weight)
         self._weight = weight.clone() if way.rule.online else weight
-        self._small = small_of(params)
+        self._small = small_of(self._params)
 
     @property
-    def params(self) -> Joint:
+    def optimiser(self) -> OptimiserState | None:
+        """The optimiser's state by now."""
+        return None if self._optimiser is None else apart_state(self._optimiser)
+
+    @property
+    def params(self) -> Params:
         """A copy of the parameters reached, with all that is pending, which stays pending."""
         weight = self._weight.clone()
         if self.way.rule.online:
             self._add(weight)
-        return params_of(weight, Small(*(leaf.copy() for leaf in self._small)))
+        return apart(params_of(weight, Small(*(leaf.copy() for leaf in self._small))))
 
-    def finish(self) -> Joint:
+    def finish(self) -> Params:
         """The parameters reached, without a copy. The course ends here."""
         if self.way.rule.online:
             self._settle()
-        return params_of(self._weight, self._small)
+        return apart(params_of(self._weight, self._small))
 
     def advance(
         self, pieces: list[Batch], reads: list[Tensor], updates: Tensor, *, clamp: bool
@@ -238,12 +242,12 @@ class DenseCourse:
     def _update(self) -> None:
         """Form the direction of all parts and let the optimiser move the parameters."""
         assert self.learning is not None
-        assert self.optimiser is not None
+        assert self._optimiser is not None
         target = torch.zeros_like(self._weight)
         moved = zip(*self._fold(target), strict=True)
         direction = params_of(target, Small(*(np.sum(leaves, 0) for leaves in moved)))
-        self.optimiser, self._params = optimisers.update(
-            self.learning.optimiser, self.optimiser, self._params, direction, lr=self.lr
+        self._optimiser, self._params = optimisers.update(
+            self.learning.optimiser, self._optimiser, self._params, direction, lr=self.lr
         )
         self._weight, self._small = sender_major(self._params.weight), small_of(self._params)
 
@@ -254,7 +258,7 @@ class DenseCourse:
             "inputs": torch.from_numpy(self._inputs[0].dense()),
             **states.flat("weight", self._weight),
             **states.flat("small", self._small),
-            **states.flat("optimiser", self.optimiser),
+            **states.flat("optimiser", self._optimiser),
             **runs.state(),
         }
 
@@ -267,10 +271,8 @@ class DenseCourse:
         (runs,) = self.parts
         self._weight = states.filled("weight", self._weight, leaves)
         self._small = states.filled("small", self._small, leaves)
-        self.optimiser = states.filled("optimiser", self.optimiser, leaves)
-        if self.optimiser is not None:
-            moments = (None if each is None else laid_out(each) for each in self.optimiser[1:])
-            self.optimiser = OptimiserState(self.optimiser.updates, *moments)
+        optimiser = states.filled("optimiser", self._optimiser, leaves)
+        self._optimiser = None if optimiser is None else state_laid_out(optimiser)
         self._params = params_of(self._weight, Small(*(leaf.copy() for leaf in self._small)))
         inputs, memory = leaves.get("inputs"), self.network.taps.shape[1]
         runs.restore(leaves)
@@ -303,22 +305,14 @@ def split(batch: Batch, parts: int) -> list[Batch]:
     return [batch.some(slice(low, high)) for low, high in threads.ranges(len(batch.label), parts)]
 
 
-def sender_major(weight: Tensor) -> Tensor:
-    """``[N, J, L]`` as ``[J, L, N]``, contiguous: a view where memory already lies so, else a copy."""
-    return weight.permute(1, 2, 0).contiguous()
-
-
-def laid_out(params: Joint) -> Joint:
-    """The same parameters, their weights a view of sender-major memory."""
-    return params._replace(weight=sender_major(params.weight).permute(2, 0, 1))
-
-
-def small_of(params: Joint) -> Small:
-    """A copy of the small parameters, as the compiled steps want them."""
-    return Small(params.feedback.T.clone().contiguous().numpy(), params.bias.clone().numpy())
-
-
-def params_of(weight: Tensor, small: Small) -> Joint:
-    """Parameters whose weights are a view of ``[J, L, N]``."""
-    feedback, bias = map(torch.from_numpy, small)
-    return Joint(weight.permute(2, 0, 1), feedback.T.contiguous(), bias)
+def endless(
+    network: Network, params: Params, learning: Learning | None, optimiser: OptimiserState | None, compartments: int,
+    presentations: int, *, seed: int, lr: float,
+) -> DenseCourse:  # fmt: skip
+    """A course of presentations without an end."""
+    way = Plan(Rule(), 0, SEGMENT)
+    if learning is not None:
+        way = plan(network, learning, presentations, 2**31 - 1, lr)
+    return DenseCourse(
+        network, params, learning, optimiser, way, [presentations], compartments, seed=seed, lr=lr, potentials=True
+    )  # fmt: skip

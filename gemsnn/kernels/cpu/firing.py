@@ -97,16 +97,19 @@ def _spaced(row, apart, out):  # pragma: no cover (compiled)
 
 
 @njit(nogil=True)
-def recall(neurons: Neurons, spikes, row, potential):  # pragma: no cover (compiled)
-    """Add bias, and what neurons still feel of their spikes before a block, to its potentials ``[places, C, c]``."""
+def recall(neurons: Neurons, spikes, first, last, start, potential):  # pragma: no cover (compiled)
+    """What neurons feel of their spikes at rows ``first .. last``, added to the potentials from row ``start`` on.
+
+    ``spikes [places, rows, c]`` are the history, the potentials ``[places, C, c]``.
+    """
     memory, steps = len(neurons.feedback), potential.shape[1]
     for place in range(len(potential)):
-        for s in range(row - memory, row):
+        for s in range(max(first, start - memory), last):
             own = spikes[place, s]
-            for d in range(row - s - 1, min(memory, row - s - 1 + steps)):
-                u, lag = potential[place, s + 1 + d - row], neurons.feedback[d]
-                for c in range(len(own)):
-                    u[c] += lag[c] * own[c]
+            for c in range(len(own)):
+                if own[c] != 0:
+                    for d in range(max(0, start - s - 1), min(memory, start + steps - 1 - s)):
+                        potential[place, s + 1 + d - start, c] += neurons.feedback[d, c]
 
 
 # without fastmath, which numba passes on to what is compiled for the caller: sigmoids rely on the order of their sums
@@ -203,14 +206,15 @@ def add_small(factor, pad, bits, first, bias, feedback):  # pragma: no cover (co
     ``factor [places, pad + steps + pad, C]``; its step 0 is row ``first`` of the history, whose spikes are ``bits``.
     """
     (memory, channels), (_, rows, _) = feedback.shape, factor.shape
-    chosen = stretches.between(max(0, first - memory), first + rows - 2 * pad - 1, len(bits))
-    at = np.empty(64 * len(bits), np.int64)
+    begin = max(0, first - memory)
+    word, chosen = begin // 64, stretches.between(begin, first + rows - 2 * pad - 1)
+    at = np.empty(64 * len(chosen), np.int64)
     for place in range(len(factor)):
         for t in range(pad, rows - pad):
             stretches.add(factor[place, t], bias)
         if memory > 0:
             for c in range(channels):
-                for i in range(stretches.when(bits, place * channels + c, chosen, at)):
+                for i in range(stretches.when(bits, place * channels + c, word, chosen, at)):
                     after = pad + 1 + at[i] - first
                     for d in range(memory):
                         feedback[d, c] += factor[place, after + d, c]

@@ -23,9 +23,8 @@ from torch import Tensor
 
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
 from gemsnn.kernels.cpu import graph
-from gemsnn.kernels.cpu.course import PARTS, SEGMENT, DenseCourse, Plan, plan, split
+from gemsnn.kernels.cpu.course import PARTS, DenseCourse, Plan, endless, plan, split
 from gemsnn.kernels.cpu.work import Rule
-from gemsnn.kernels.joint import apart, apart_state, joined, joined_state
 from gemsnn.kernels.wiring import groups_of
 from gemsnn.model.network import Network, Params
 from gemsnn.model.neurons import BERNOULLI, CIRCUIT
@@ -76,7 +75,7 @@ def learn(
     # pending terms tie all runs together; where there are none, parts of the batch run side by side
     pieces = split(batch, 1 if way.rule.online else PARTS)
     course = DenseCourse(
-        network, joined(params), learning, joined_state(optimiser), way, [len(piece.label) for piece in pieces],
+        network, params, learning, optimiser, way, [len(piece.label) for piece in pieces],
         learning.compartments, seed=seed, lr=lr,
     )  # fmt: skip
     reads = [rules.read_steps(learning.rule, piece.observed, learning.update_every) for piece in pieces]
@@ -91,8 +90,8 @@ def learn(
     fired = np.concatenate([each.fired.reshape(-1, learning.compartments).sum(1) for each in past])
     chances = batch.length * learning.compartments * max(network.spec.hidden_neurons, 1)
     return Learned(
-        apart(course.finish()),
-        apart_state(after),
+        course.finish(),
+        after,
         torch.from_numpy(np.concatenate([each.log_likelihood for each in past])),
         torch.from_numpy(np.concatenate([each.log_weights for each in past])),
         torch.from_numpy(fired).to(network.taps) / chances,
@@ -109,7 +108,7 @@ def rollout(
     steps = batch.shape[1]
     pieces = split(batch, PARTS)
     course = DenseCourse(
-        network, joined(params), None, None, Plan(Rule(), 0, steps), [len(piece.label) for piece in pieces],
+        network, params, None, None, Plan(Rule(), 0, steps), [len(piece.label) for piece in pieces],
         compartments, seed=seed, potentials=True,
     )  # fmt: skip
     reads = [piece.alive for piece in pieces]
@@ -133,43 +132,30 @@ class CpuStream:
         optimiser: OptimiserState | None = None,
         lr: float = 0.0,
     ) -> None:
-        self._address, self._learning = address, learning
-        way = Plan(Rule(), 0, SEGMENT)
         if learning is not None:
             check_endless(learning)
-            way = plan(network, learning, len(address), 2**31 - 1, lr)
-        self._course = DenseCourse(
-            network,
-            joined(params),
-            learning,
-            None if optimiser is None else joined_state(optimiser),
-            way,
-            [len(address)],
-            compartments,
-            seed=seed,
-            lr=lr,
-            potentials=True,
+        self._network, self._address, self._learning = network, address, learning
+        make = endless if network.is_joint else graph.endless
+        self._course = make(
+            network, params, learning, optimiser, compartments, len(address), seed=seed, lr=lr
         )
         self._clock = 0
 
     @property
     def params(self) -> Params:
         """See :meth:`gemsnn.kernels.contract.Stream.params`."""
-        return apart(self._course.params)
+        return self._course.params
 
     @property
     def optimiser(self) -> OptimiserState | None:
         """See :meth:`gemsnn.kernels.contract.Stream.optimiser`."""
-        state = self._course.optimiser
-        return None if state is None else apart_state(state)
+        return self._course.optimiser
 
     @torch.no_grad()
     def advance(self, spikes: Tensor, target: Tensor | None = None) -> Rollout:
         """See :meth:`gemsnn.kernels.contract.Stream.advance`."""
         presentations, steps, _ = spikes.shape
-        silent = torch.zeros(
-            presentations, steps, self._course.network.spec.visible_neurons, dtype=torch.uint8
-        )
+        silent = torch.zeros(presentations, steps, self._network.spec.visible_neurons, dtype=torch.uint8)
         length = torch.full((presentations,), steps)
         batch = Batch(
             SpikeRows.of(spikes.flatten(0, 1).numpy()),

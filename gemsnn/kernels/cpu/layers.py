@@ -6,138 +6,28 @@ that its weights stay in a cache. Populations that hear each other, or themselve
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gemsnn.kernels.cpu import firing, stretches
-from gemsnn.kernels.cpu.firing import Given, Neurons
-from gemsnn.kernels.cpu.patches import Patch, Wire, stages_of, turned, wires_of
-from gemsnn.model.graph import Population
-from gemsnn.model.network import Network, Params
-from gemsnn.model.neurons import CIRCUIT
+from gemsnn.kernels.cpu.firing import Given
+from gemsnn.kernels.cpu.histories import History
+from gemsnn.kernels.cpu.layout import Blame, Plan, Weights
+from gemsnn.kernels.cpu.memory import Scratch
+from gemsnn.rows import SpikeRows
 
 NOISE_STEPS = 8
 """Steps for which random numbers are made at a time, in another order than they are used in."""
-
-
-class Plan(NamedTuple):
-    """A network, laid out.
-
-    Attributes:
-        network: the network.
-        populations: its populations.
-        wires: its projections.
-        heard: for each population the wires to it.
-        stages: populations by number, each group after all that it hears.
-        turned: for the wires within a group that hears itself, the patch by sender.
-        silence: how many steps back anything is heard.
-    """
-
-    network: Network
-    populations: tuple[Population, ...]
-    wires: list[Wire]
-    heard: list[list[int]]
-    stages: list[list[int]]
-    turned: dict[int, Patch]
-    silence: int
-
-    def size(self, number: int) -> tuple[int, int]:
-        """A population's ``(places, channels)``."""
-        sheet = self.populations[number].sheet
-        return sheet.height * sheet.width, sheet.channels
-
-    def hears_inputs(self, number: int) -> bool:
-        """Whether a population hears the inputs."""
-        return any(self.wires[w].source < 0 for w in self.heard[number])
-
-
-def plan_of(network: Network) -> Plan:
-    """Lay out a network."""
-    populations, wires = network.graph.populations, wires_of(network)
-    heard = [[w for w, wire in enumerate(wires) if wire.target == n] for n in range(len(populations))]
-    stages = stages_of(wires, len(populations))
-    within = {
-        w: turned(wire.patch, wire.places)
-        for w, wire in enumerate(wires)
-        for stage in stages
-        if wire.target in stage and wire.source in stage
-    }
-    silence = max(network.memory, network.own_taps.shape[1])
-    return Plan(network, populations, wires, heard, stages, within, silence)
-
-
-class Weights(NamedTuple):
-    """Parameters, laid out.
-
-    Attributes:
-        rows: for each wire ``[rows, D, C]``.
-        neurons: for each population its own.
-    """
-
-    rows: list[NDArray]
-    neurons: list[Neurons]
-
-
-def laid_out(plan: Plan, params: Params) -> Weights:
-    """Parameters as the compiled steps want them."""
-    found, site = [], 0
-    by_lag = (params.feedback @ plan.network.own_taps).contiguous()
-    for population in plan.populations:
-        sites = slice(site, site + population.sheet.channels)
-        lags = by_lag[sites].T if population.feedback else by_lag[:0].T[:0]
-        own = lags.reshape(-1, population.sheet.channels).contiguous().numpy()
-        bias = params.bias[sites].clone().numpy()
-        found.append(Neurons(population.neuron == CIRCUIT, population.visible, bias, own))
-        site = sites.stop
-    return Weights([wire.rows(params.weights.get(wire.link.name)) for wire in plan.wires], found)
-
-
-class Blame(NamedTuple):
-    """What is added up in the parameters' layout.
-
-    Attributes:
-        rows: for each wire ``[rows, D, C]``; nothing of wires that do not learn.
-        bias: for each population ``[C]``.
-        feedback: for each population ``[Df, C]``.
-    """
-
-    rows: list[NDArray]
-    bias: list[NDArray]
-    feedback: list[NDArray]
-
-
-def no_blame(plan: Plan, weights: Weights) -> Blame:
-    """Zeros."""
-    return Blame(
-        [zeros(rows.shape if wire.learns else (0, 0, 0), rows.dtype) for rows, wire in zip(weights.rows, plan.wires,
-        strict=True)], [np.zeros_like(each.bias) for each in weights.neurons],
-        [np.zeros_like(each.feedback) for each in weights.neurons],
-    )  # fmt: skip
-
-
-def direction_of(plan: Plan, blame: Blame) -> Params:
-    """The direction in the parameters' natural shapes."""
-    weights = {
-        wire.link.name: wire.natural(rows)
-        for wire, rows in zip(plan.wires, blame.rows, strict=True)
-        if wire.learns
-    }
-    own = plan.network.own_taps
-    feedback = [
-        torch.from_numpy(lags).T @ own.T if len(lags) else own.new_zeros(lags.shape[1], len(own))
-        for lags in blame.feedback
-    ]
-    return Params(weights, torch.cat(feedback), torch.cat([torch.from_numpy(bias) for bias in blame.bias]))
 
 
 class Block(NamedTuple):
     """What comes next, C steps of it.
 
     Attributes:
-        inputs: uint8 ``[B, C, M]``, zero in padding.
+        inputs: those of each presentation, C rows; none in padding.
         target: uint8 ``[B, C, classes]`` of one readout.
         alive: bool ``[B, C]``.
         observed: bool ``[B, C]``, whether visible neurons are clamped to the target.
@@ -145,7 +35,7 @@ class Block(NamedTuple):
         key: the seed's.
     """
 
-    inputs: NDArray
+    inputs: list[SpikeRows]
     target: NDArray
     alive: NDArray
     observed: NDArray
@@ -153,91 +43,32 @@ class Block(NamedTuple):
     key: NDArray
 
 
-def aligned(shape: tuple[int, ...], dtype: type | np.dtype) -> NDArray:
-    """Memory that begins with a cache line, so that vectors do not lie across two."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    return torch.empty(size, dtype=torch.uint8).numpy().view(dtype).reshape(shape)
-
-
-def zeros(shape: tuple[int, ...], dtype: type | np.dtype) -> NDArray:
-    """The same, filled with zeros."""
-    found = aligned(shape, dtype)
-    found.fill(0)
-    return found
-
-
-class Scratch:
-    """Memory that one thread uses at a time, by name: fresh memory costs more than arithmetic."""
-
-    def __init__(self, dtype: np.dtype) -> None:
-        self._held: dict[object, NDArray] = {}
-        self._dtype = dtype
-
-    def get(self, name: object, *shape: int, dtype: type | np.dtype | None = None) -> NDArray:
-        """An array of this shape with anything in it."""
-        held = self._held.get(name)
-        if held is None or held.shape != shape:
-            held = self._held[name] = aligned(shape, dtype or self._dtype)
-        return held
-
-
-class History:
-    """What runs have done: row r is step ``r - silence``.
-
-    Attributes:
-        inputs: uint64 ``[planes, B, words, M]``, the inputs' bits, one plane for each binary digit of theirs.
-        spikes: for each population uint8 ``[P, places, rows, C]``.
-        error: likewise.
-        bits: for each population uint64 ``[P, words, n]``, the same spikes.
-    """
-
-    def __init__(self, plan: Plan, presentations: int, compartments: int, steps: int, planes: int) -> None:
-        rows, runs = plan.silence + steps, presentations * compartments
-        words, dtype = -(-rows // 64), plan.network.taps.numpy().dtype
-        sizes = [plan.size(n) for n in range(len(plan.populations))]
-        self.inputs = np.zeros((planes, presentations, words, plan.network.spec.inputs), np.uint64)
-        self.spikes = [np.zeros((runs, places, rows, width), np.uint8) for places, width in sizes]
-        self.error = [np.zeros((runs, places, rows, width), dtype) for places, width in sizes]
-        self.bits = [np.zeros((runs, words, places * width), np.uint64) for places, width in sizes]
-
-    def clear(self) -> None:
-        """Forget; rows are written before they are read."""
-        self.inputs[:] = 0
-        for bits in self.bits:
-            bits[:] = 0
-
-    def shift(self, rows: int, used: int) -> None:
-        """Forget the first rows after the silence of those used."""
-        for kept in (*self.spikes, *self.error):
-            kept[:, :, : used - rows] = kept[:, :, rows:used].copy()
-        for bits in (self.inputs, *self.bits):
-            words, rest = rows // 64, np.uint64(rows % 64)
-            moved = np.zeros_like(bits)
-            moved[..., : bits.shape[-2] - words, :] = bits[..., words:, :] >> rest
-            if rest:
-                moved[..., : bits.shape[-2] - words - 1, :] |= bits[..., words + 1 :, :] << (
-                    np.uint64(64) - rest
-                )
-            bits[:] = moved
-
-
-def note_inputs(history: History, b: int, inputs: NDArray, row: int) -> None:
-    """Keep a presentation's inputs, from this row on."""
-    for plane in range(len(history.inputs)):
-        stretches.mark(inputs, plane, row, history.inputs[plane, b])
-
-
 def hear_inputs(
-    plan: Plan, weights: Weights, history: History, b: int, row: int, number: int, out: NDArray
+    plan: Plan, weights: Weights, history: History, b: int, row: int, last: int, number: int, out: NDArray
 ) -> None:
-    """A population's biases, and what a presentation's inputs add to its potentials, into ``out [places, C, c]``."""
+    """A population's potentials ``[places, C, c]`` from ``row`` on: biases, and what inputs sent before ``last``."""
     out[:] = weights.neurons[number].bias
     for w in plan.heard[number]:
         wire, rows = plan.wires[w], weights.rows[w]
         if wire.source < 0:
             for plane, bits in enumerate(history.inputs[:, b]):
                 scaled = rows if plane == 0 else rows * rows.dtype.type(2**plane)
-                stretches.add_spikes(scaled, wire.patch, wire.channels, bits, 0, row + out.shape[1], row, out)
+                stretches.add_spikes(scaled, wire.patch, wire.channels, bits, 0, last, row, out)
+
+
+def hear_neurons(
+    plan: Plan, weights: Weights, history: History, p: int, row: int, last: int, number: int, wires: Iterable[int],
+    out: NDArray,
+) -> None:  # fmt: skip
+    """What neurons of a run send to a population before the row ``last``, added to its potentials from ``row`` on.
+
+    By way of those of these wires that come from neurons; ``out [places, C, c]``.
+    """
+    for w in wires:
+        wire = plan.wires[w]
+        if wire.source >= 0:
+            bits = history.bits[wire.source][p]
+            stretches.add_spikes(weights.rows[w], wire.patch, wire.channels, bits, 0, last, row, out)
 
 
 def forward(
@@ -245,6 +76,9 @@ def forward(
     evidence: NDArray,
 ) -> int:  # fmt: skip
     """A run's next steps, from this row of the histories on; returns how many hidden spikes there were.
+
+    What was sent before them is added up in the order of what is sent within them, so that not a bit depends on where
+    steps are cut into blocks.
 
     Args:
         plan: the network.
@@ -265,26 +99,32 @@ def forward(
         )  # fmt: skip
         return 0 if plan.populations[n].visible else count
 
+    def recall(n: int, first: int, last: int) -> None:
+        firing.recall(weights.neurons[n], history.spikes[n][p], first, last, row, potential[n])
+
+    def send(w: int, sent: int) -> None:
+        wire, spikes = plan.wires[w], history.spikes[plan.wires[w].source][p]
+        stretches.send(weights.rows[w], plan.turned[w], spikes, sent, row, potential[wire.target])
+
     for stage in plan.stages:
-        inner = [w for w in plan.turned if plan.wires[w].target in stage]
+        inner = [w for n in stage for w in plan.heard[n] if plan.wires[w].source in stage]
         for n in stage:
-            firing.recall(weights.neurons[n], history.spikes[n][p], row, potential[n])
-            for w in plan.heard[n]:
-                wire = plan.wires[w]
-                if wire.source >= 0:
-                    stretches.add_spikes(
-                        weights.rows[w], wire.patch, wire.channels, history.bits[wire.source][p], 0,
-                        row if w in inner else row + steps, row, potential[n],
-                    )  # fmt: skip
+            outer = [w for w in plan.heard[n] if w not in inner]
+            hear_neurons(plan, weights, history, p, row, row + steps, n, outer, potential[n])
         if not inner:
-            fired += sum(fire(n, 0, steps) for n in stage)
+            for n in stage:
+                recall(n, row - plan.silence, row)
+                fired += fire(n, 0, steps)
             continue
+        for sent in range(row - plan.silence, row):
+            for n in stage:
+                recall(n, sent, sent + 1)
+            for w in inner:
+                send(w, sent)
         for t in range(steps):
             fired += sum(fire(n, t, t + 1) for n in stage)
             for w in inner:
-                wire = plan.wires[w]
-                spikes = history.spikes[wire.source][p]
-                stretches.send(weights.rows[w], plan.turned[w], spikes, row + t, row, potential[wire.target])
+                send(w, row + t)
     return fired
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gemsnn.kernels.cpu.elementary import add_four, first_one
+from gemsnn.kernels.cpu.elementary import add_four, axpy, first_one
 from gemsnn.machine.compiled import njit
 
 ONE = np.uint64(1)
@@ -19,34 +19,37 @@ WIDE = 256
 
 
 @njit(nogil=True)
-def mark(spikes, plane, first, bits):  # pragma: no cover (compiled)
-    """Set the bits of spikes ``[rows, n]``, whole numbers of which this binary digit counts, from row ``first`` on."""
-    for r in range(len(spikes)):
+def mark(indices, digits, begin, first, bits):  # pragma: no cover (compiled)
+    """Set bits of ``[words, n]`` from row ``first`` on: the r-th row's are ``indices[begin[r] : begin[r + 1]]``.
+
+    Those of them whose ``digits`` are 1; where these are 0, bits stay as they are.
+    """
+    for r in range(len(begin) - 1):
         word, shift = bits[(first + r) // 64], np.uint64((first + r) % 64)
-        row = spikes[r]
-        for n in range(len(word)):
-            word[n] |= np.uint64((row[n] >> plane) & 1) << shift
+        for event in range(begin[r], begin[r + 1]):
+            word[indices[event]] |= np.uint64(digits[event]) << shift
 
 
 @njit(nogil=True)
-def between(first, last, words):  # pragma: no cover (compiled)
-    """The words in which the bits ``first .. last`` are set."""
-    out = np.zeros(words, np.uint64)
+def between(first, last):  # pragma: no cover (compiled)
+    """The bits of the rows ``first .. last``, in the words from that of the first on; of no words if there are none."""
+    word = first // 64
+    out = np.zeros((last - 1) // 64 + 1 - word if first < last else 0, np.uint64)
     for r in range(first, last):
-        out[r // 64] |= ONE << np.uint64(r % 64)
+        out[r // 64 - word] |= ONE << np.uint64(r % 64)
     return out
 
 
 @njit(nogil=True, inline="always")
-def when(bits, sender, chosen, out):  # pragma: no cover (compiled)
-    """At which of the chosen rows a sender spiked, into ``out``; returns how often."""
+def when(bits, sender, word, chosen, out):  # pragma: no cover (compiled)
+    """At which of the chosen rows, in the words from ``word`` on, a sender spiked, into ``out``; returns how often."""
     found = 0
     for w in range(len(chosen)):
-        word = bits[w, sender] & chosen[w]
-        while word != 0:
-            out[found] = 64 * w + first_one(word)
+        left = bits[word + w, sender] & chosen[w]
+        while left != 0:
+            out[found] = 64 * (word + w) + first_one(left)
             found += 1
-            word &= word - ONE
+            left &= left - ONE
     return found
 
 
@@ -65,13 +68,14 @@ def add_spikes(weight, patch, channels, bits, first, last, start, out):  # pragm
     """
     (_, memory, width), (places, steps, _) = weight.shape, out.shape
     values, sums = weight.reshape(-1), out.reshape(-1)
-    chosen = between(max(first, start - memory), min(last, start + steps - 1), len(bits))
-    rows = np.empty(64 * len(bits), np.int64)
+    first, last = max(first, start - memory), min(last, start + steps - 1)
+    word, chosen = first // 64, between(first, last)
+    rows = np.empty(64 * len(chosen), np.int64)
     for place in range(places):
         for g in range(patch.begin[place], patch.begin[place + 1]):
             for c in range(channels):
                 base = (patch.row[g] + c) * memory * width
-                for i in range(when(bits, patch.sender[g] * channels + c, chosen, rows)):
+                for i in range(when(bits, patch.sender[g] * channels + c, word, chosen, rows)):
                     s = rows[i]
                     low, high = max(0, start - s - 1), min(memory, start + steps - 1 - s)
                     at = (place * steps + s + 1 - start) * width
@@ -83,11 +87,14 @@ def add_spikes(weight, patch, channels, bits, first, last, start, out):  # pragm
 
 @njit(nogil=True)
 def send(weight, back, spikes, row, start, out):  # pragma: no cover (compiled)
-    """What spikes of one row of a population's history ``[places, rows, c]`` add to the potentials that hear them."""
+    """What spikes of one row of a population's history ``[places, rows, c]`` add to the potentials that hear them.
+
+    These begin at row ``start``, as in :func:`add_spikes`.
+    """
     (_, memory, width), steps = weight.shape, out.shape[1]
     values, sums = weight.reshape(-1), out.reshape(-1)
-    high = min(memory, start + steps - 1 - row)
-    if high <= 0:
+    low, high = max(0, start - row - 1), min(memory, start + steps - 1 - row)
+    if high <= low:
         return
     for sender in range(len(back.begin) - 1):
         for c in range(spikes.shape[2]):
@@ -96,7 +103,31 @@ def send(weight, back, spikes, row, start, out):  # pragma: no cover (compiled)
             for g in range(back.begin[sender], back.begin[sender + 1]):
                 base = (back.row[g] + c) * memory * width
                 at = (back.sender[g] * steps + row + 1 - start) * width
-                add(values[base : base + high * width], sums[at : at + high * width])
+                add(
+                    values[base + low * width : base + high * width],
+                    sums[at + low * width : at + high * width],
+                )
+
+
+@njit(nogil=True)
+def send_inputs(weight, back, channels, indices, sizes, row, start, out):  # pragma: no cover (compiled)
+    """The same for the inputs ``indices`` of one row, which count ``sizes`` times."""
+    (_, memory, width), steps = weight.shape, out.shape[1]
+    values, sums = weight.reshape(-1), out.reshape(-1)
+    low, high = max(0, start - row - 1), min(memory, start + steps - 1 - row)
+    if high <= low:
+        return
+    for event in range(len(indices)):
+        sender, c = divmod(indices[event], channels)
+        size = weight.dtype.type(sizes[event])
+        for g in range(back.begin[sender], back.begin[sender + 1]):
+            base = (back.row[g] + c) * memory * width
+            at = (back.sender[g] * steps + row + 1 - start) * width
+            axpy(
+                size,
+                values[base + low * width : base + high * width],
+                sums[at + low * width : at + high * width],
+            )
 
 
 @njit(nogil=True)
@@ -109,13 +140,14 @@ def add_blame(factor, pad, first, patch, channels, bits, direction):  # pragma: 
     (_, memory, width), (places, rows, _) = direction.shape, factor.shape
     values, sums = factor.reshape(-1), direction.reshape(-1)
     size = memory * width
-    chosen = between(max(0, first - memory), first + rows - 2 * pad - 1, len(bits))
-    at = np.empty(64 * len(bits), np.int64)
+    begin = max(0, first - memory)
+    word, chosen = begin // 64, between(begin, first + rows - 2 * pad - 1)
+    at = np.empty(64 * len(chosen), np.int64)
     for place in range(places):
         origin = (place * rows + pad + 1 - first) * width
         for g in range(patch.begin[place], patch.begin[place + 1]):
             for c in range(channels):
-                found = when(bits, patch.sender[g] * channels + c, chosen, at)
+                found = when(bits, patch.sender[g] * channels + c, word, chosen, at)
                 if found == 0:
                     continue
                 base = (patch.row[g] + c) * size
