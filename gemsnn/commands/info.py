@@ -14,6 +14,7 @@ from gemsnn.data.access import found_at
 from gemsnn.data.readers.describe import describe
 from gemsnn.data.readers.describe_folder import describe_folder
 from gemsnn.data.readers.units import TimeUnit
+from gemsnn.data.sets.spike_files import files_in
 from gemsnn.errors import InputError
 
 
@@ -38,7 +39,10 @@ def info(
         class_from: of a folder, a regular expression whose first group in a file's name is its class.
         labels: of a folder, a table file,label,split,begin,end; by default its labels.csv.
     """
-    if found_at(file) == "folder":
+    is_folder = found_at(file) == "folder"
+    if is_folder and (several := files_in(file)):
+        found = {str(path.relative_to(file)): describe(path, time_unit=time_unit) for path in several}
+    elif is_folder:
         found = describe_folder(file, time_unit=time_unit, class_from=class_from, labels=labels)
     elif class_from is not None or labels is not None:
         raise InputError(

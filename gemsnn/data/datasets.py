@@ -16,7 +16,7 @@ from gemsnn.data.packing import Source
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.data.reading import Reading, reading_of
 from gemsnn.data.recordings import load_mnist_dvs, load_nmnist
-from gemsnn.data.sets import events, tonic_sets
+from gemsnn.data.sets import events, spike_files, tonic_sets
 from gemsnn.data.sets.catalogue import CATALOGUE
 from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
@@ -226,11 +226,20 @@ def _events(spec: DataSpec, like: Reading | None, progress: Progress | None) -> 
         if like is None
         else {"bin_us": like.bins.bin_us, "pool": like.bins.pool, "sensor": like.sensor, "names": like.names}
     )
-    found = events.find(
-        spec.root or Path(), spec.bins if like is None else like.bins, **given,
-        class_from=spec.class_from, labels=spec.labels, window_ms=spec.window_ms,
-        time_unit=spec.time_unit, skip_damaged=spec.skip_damaged, progress=progress,
-    )  # fmt: skip
+    bins, root = spec.bins if like is None else like.bins, spec.root or Path()
+    if files := spike_files.files_in(root):
+        for name in ("class_from", "labels", "window_ms"):
+            if getattr(spec, name) is not None:
+                raise InputError(
+                    f"{root}: its files hold many recordings and their labels, so {name} has no effect"
+                )
+        del given["pool"]
+        found = spike_files.find(files, bins, **given, time_unit=spec.time_unit, progress=progress)
+    else:
+        found = events.find(
+            root, bins, **given, class_from=spec.class_from, labels=spec.labels, window_ms=spec.window_ms,
+            time_unit=spec.time_unit, skip_damaged=spec.skip_damaged, progress=progress,
+        )  # fmt: skip
     # what is damaged was looked for already
     splits = _listed(found.listing, replace(spec, skip_damaged=False), found.bins, progress)
     return replace(splits, notes=(found.chosen, *splits.notes))

@@ -27,7 +27,9 @@ LARGEST = 5000
 """Bytes of a leaf that is kept whole, at most."""
 
 FLAGS = ("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512dq", "avx512bw", "avx512vl", "neon", "sve")
-WITHIN = {"float64": 1e-10, "float32": 1e-4}
+# Adam divides by the root of a mean of squares, which is next to nothing where a synapse has hardly been blamed, and so
+# makes much of roundings: on an Intel processor 8e-7 were seen of goldens that an AMD one made.
+WITHIN = {"float64": 1e-5, "float32": 1e-4}
 
 Leaves = dict[str, Tensor]
 Kept = tuple[str, list[int], str]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,6 @@ class SpikeFile:
     Attributes:
         labels: int64 ``[n]``, the class of each recording, counted from 0.
         names: the classes' names, where the file has them.
-        width: channels: one more than the highest of any recording.
     """
 
     def __init__(self, file: h5py.File, where: str, time_unit: TimeUnit | None) -> None:
@@ -61,13 +61,21 @@ class SpikeFile:
                 f"{where}: labels must count from 0, not {self.labels.min()} .. {self.labels.max()}"
             )
         self.names = _names(file, int(self.labels.max()) + 1)
-        self.width = 1 + max(self._highest(start) for start in range(0, count, BLOCK))
+
+    @cached_property
+    def width(self) -> int:
+        """Channels: one more than the highest of any recording, all of which are looked at."""
+        return 1 + max(self._highest(start) for start in range(0, len(self), BLOCK))
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> Recording:
         """A recording by its number; time is counted from its beginning, not from its first event."""
+        return self.recording(index, self.width)
+
+    def recording(self, index: int, width: int) -> Recording:
+        """The same, where it is known how many channels there are."""
         inside = f"{self._where}:/spikes/{index}"
         times = np.asarray(self._times[index])
         seconds: TimeUnit | None = "s" if times.dtype.kind == "f" else None  # by the format's definition
@@ -77,7 +85,7 @@ class SpikeFile:
             "HDF5 spikes",
             unit=seconds,
             time_unit=self._time_unit,
-            sensor=(self.width, 1),
+            sensor=(width, 1),
             own_clock=True,
         )
 

@@ -100,7 +100,7 @@ def find(
             f"{root}: window_ms cuts files that are classes, and here classes are {_RULES[folder.rule]}"
         )
     width, height = _sensor(facts, sensor)
-    names = _names(folder, names)
+    names = names_of(folder.root, folder.classes, names)
     number = {name: label for label, name in enumerate(names)}
     if folder.rule == "files":
         window_us = round(1000 * (WINDOW_MS if window_ms is None else window_ms))
@@ -152,19 +152,23 @@ def _sound(
     return entries, (f"Damaged files were left out: {len(damaged)} of {len(seen)} ({named}).",)
 
 
-def _names(folder: Folder, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The classes' names, in the order of their labels."""
+def names_of(where: Path, classes: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    """The classes' names, in the order of their labels: those that are here, or those that a network knows.
+
+    Raises:
+        InputError: there is one class alone, or one that the network does not know.
+    """
     if not known:
-        if len(folder.classes) < 2:
+        if len(classes) < 2:
             raise InputError(
-                f"{folder.root}: all recordings are of one class, {listed(folder.classes, 1)}, so there is nothing to "
-                "tell apart; give the folder that holds several"
+                f"{where}: all recordings are of one class, {listed(classes, 1)}, so there is nothing to tell apart; "
+                "give the folder that holds several"
             )
-        return folder.classes
-    other = [name for name in folder.classes if name not in known]
+        return classes
+    other = [name for name in classes if name not in known]
     if other:
         raise InputError(
-            f"{folder.root}: the network knows no class {listed(other[:MOST_NAMED], len(other))}, but "
+            f"{where}: the network knows no class {listed(other[:MOST_NAMED], len(other))}, but "
             f"{listed(known[:MOST_NAMED], len(known))}; name classes as in its training"
         )
     return known
@@ -245,15 +249,24 @@ def _parts(
             name += f" from {entry.begin_us / 1e6:g} s"
         stretch = Stretch(entry.path, entry.begin_us, entry.end_us)
         parts[entry.split or "train"].append(Item(number[entry.label], index, stretch, name, entry.path))
+    return parts, test_held_out(root, parts)
+
+
+def test_held_out(root: Path, parts: dict[str, list[Item]]) -> tuple[str, ...]:
+    """Where no recording tests, the last 20 % of each class do from now on, of which a sentence tells.
+
+    Raises:
+        InputError: no class has a second recording.
+    """
     if parts["test"]:
-        return parts, ()
+        return ()
     parts["train"], parts["test"] = hold_out_by_class(parts["train"])
     if not parts["test"]:
         raise InputError(
             f"{root}: no class has a second recording, and some must be held out to test; give more, or put them into "
             "the part test"
         )
-    return parts, (
+    return (
         f"There is no test part: the last 20 % of each class ({len(parts['test'])} recordings) are held out as test.",
     )
 

@@ -21,6 +21,7 @@ import numpy as np
 from gemsnn.data import cache, content
 from gemsnn.data.binning import BinSpec
 from gemsnn.data.building import AT_A_TIME, PARALLEL_BYTES, in_portions
+from gemsnn.data.events import Recording
 from gemsnn.data.readers.files import read_recording
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
@@ -173,9 +174,14 @@ def _look_at(files: Sequence[Path], time_unit: TimeUnit | None) -> list[Seen | D
 
 def _look(path: Path, time_unit: TimeUnit | None) -> Seen | Damaged:
     try:
-        events, width, height, _, repairs, notes, inferred = read_recording(path, time_unit=time_unit)
+        return seen_of(read_recording(path, time_unit=time_unit))
     except InputError as error:
         return Damaged(str(error))
+
+
+def seen_of(recording: Recording) -> Seen:
+    """What a recording is like."""
+    events, width, height, _, repairs, notes, inferred = recording
     if not len(events):
         return Seen(0, 0, width, height, inferred, (0, 0, 0, 0), notes, repairs)
     x, y = events["x"], events["y"]
