@@ -17,6 +17,7 @@ from gemsnn.runs import config, layers, recipes
 from gemsnn.runs.config import Settings
 from gemsnn.runs.layers import FLAGS, Layer
 from gemsnn.specs import fields as specs
+from gemsnn.store import parsing
 
 
 def bound(*words: str) -> layers.Layered:
@@ -139,7 +140,8 @@ def test_a_config_that_was_written_is_read_as_it_was(recipe, file, flags):
         return
     text = config.dump(found)
     assert config.parse(text, "again") == found
-    again = Layer("file z", layers._values(text, "again"))  # pyright: ignore[reportPrivateUsage]
+    tables = config.read_tables(parsing.parse_toml(text, "again"), "again")
+    again = Layer("file z", {key: value for table in tables.values() for key, value in table.items()})
     assert layers.resolve(Settings(), [again]).settings == found
     for name, value in flags.items():
         assert specs.flat(found)[name] == value  # what a flag says, holds

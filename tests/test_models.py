@@ -135,7 +135,7 @@ def test_a_stream_answers_as_evaluation_does(which, kernel, dtype, tmp_path, cap
     found = model.poll(spikes, K, seed=9)
     assert len({tuple(votes) for votes in found.votes[:, :, -1].tolist()}) > 1
     assert len(spikes) == len(paths)
-    assert found.silent.any() == (make is nmnist_files and data.pad)
+    assert found.silent.any() == (make is nmnist_files and data.bins.pad)
     for path in paths:
         address = index_of(name, path)
         row = spikes.address.tolist().index(address)
@@ -163,7 +163,7 @@ def test_a_stream_answers_as_evaluation_does(which, kernel, dtype, tmp_path, cap
         assert learner.bins is not None
         learner.bins.begin(0)
         answers = learner.step(recording.events)
-        for block in learner.bins.finish(model.reading.steps if data.pad else 0):
+        for block in learner.bins.finish(model.reading.steps if data.bins.pad else 0):
             answers += learner.step(torch.from_numpy(block))
         assert torch.equal(answers[bins - 1].votes, votes)
         assert torch.equal(answers[bins - 1].probabilities, shares)
@@ -286,7 +286,7 @@ def test_a_network_is_asked_with_the_warm_up_it_was_trained_with(model, tmp_path
     loaded = models.load_model(str(tmp_path / "run"))
     found = evaluate.predict(loaded.network, loaded.params, spikes, 4, kernel=loaded.kernel, seed=0)
     assert (found.by_time.probabilities[:9].std(0) == 0).any()
-    batch = next(evaluate.batches(loaded.network, spikes, 4))
+    batch = next(evaluate.shown(loaded.network, spikes, 4, 1))
     assert batch.begin.tolist() == [10] * 4
     assert torch.equal(found.votes, loaded.poll(spikes, 4).votes)
     (tmp_path / "run" / "config.toml").write_text(

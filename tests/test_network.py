@@ -144,7 +144,7 @@ def test_a_network_is_given_what_comes_after_its_warm_up(share, lengths):
     assert batch.observed.sum(1).tolist() == [
         steps - first for steps, first in zip(lengths, batch.begin.tolist(), strict=True)
     ]
-    for some in evaluate.batches(network, rows, 2):
+    for some in evaluate.shown(network, rows, 2, 1):
         assert some.begin.tolist() == batch.begin[torch.isin(batch.address, some.address)].tolist()
 
 

@@ -166,7 +166,8 @@ def interrupted(run: Path, to: Path) -> Path:
 
 def test_the_manifest_tells_where_settings_came_from(trained_run):
     manifest = json.loads((trained_run / "manifest.json").read_text())
-    (flags,) = manifest["layers"]
+    of_data, flags = manifest["layers"]
+    assert of_data == {"source": "recipe best on nmnist", "settings": ["epochs", "shift"]}
     assert flags["source"] == "flags"
     assert {"data", "epochs", "evaluate_every", "hidden", "root", "votes"} <= set(flags["settings"])
     assert "seed" not in flags["settings"]  # which is as it usually is

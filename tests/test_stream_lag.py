@@ -54,7 +54,7 @@ def session(source, hands: Hands, took, *, learn=False, **spec) -> Session:
         Learning(RuleSpec(kappa=0.9, gamma=0.8), OptimiserSpec("sgd", lr=0.01), 2, 3) if learn else None
     )
     learner: Any = SimpleNamespace(params=params, optimiser=optimisers.init(OptimiserSpec("sgd"), params))
-    trained: Any = SimpleNamespace(network=network, learner=learner)
+    trained: Any = SimpleNamespace(network=network, learner=learner, names=("a", "b", "c"))
     task = Task(trained, OnlineSpec(compartments=2, window=4), ArrivalSpec(LAYOUT), learning)
     begun = Session(StreamSpec(**spec), task, source, Labels([], BIN_US), io.StringIO(), {}, hands.wall)
     step = begun.learner.step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -378,9 +379,7 @@ def test_the_same_rule_from_everywhere(here, nmnist_root):
 
 
 def _with_rule(settings: Settings, rule: RuleSpec) -> Settings:
-    return Settings(
-        settings.data, settings.network, rule, settings.optimiser, settings.train, settings.evaluate
-    )
+    return dataclasses.replace(settings, rule=rule)
 
 
 def test_going_on_asks_for_the_rule_and_is_the_same_to_the_bit(here, nmnist_root, capsys):
