@@ -659,7 +659,7 @@ def test_what_a_generator_gives_lies_in_a_file_that_goes(tmp_path, monkeypatch):
     gemsnn.fit(zip(*livelier(), strict=True), bin_us=1000, **SMALL)
     assert list((tmp_path / "cache").iterdir()) == []
     full = OSError(28, "No space left on device")
-    for name in ("pickle.dump", "tempfile.TemporaryFile"):
+    for name in ("np.save", "tempfile.TemporaryFile"):
 
         def refuse(*_: object, **__: object):
             raise full
