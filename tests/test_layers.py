@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import gemsnn
 from gemsnn.commands import train
 from gemsnn.commands.cli import COMMANDS, main
 from gemsnn.commands.flags import one_sentence
+from gemsnn.data.sets.catalogue import CATALOGUE
 from gemsnn.errors import InputError
 from gemsnn.runs import config, layers, recipes
 from gemsnn.runs.config import Settings
@@ -210,3 +212,35 @@ def test_help_is_plain(command, capsys):
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("gemsnn 0.")
+
+
+def test_a_recipe_may_say_more_of_a_data_set():
+    """What it says counts below a file and flags, asks nobody for a reason, and reaches no other data."""
+    more = layers.of_data("best", "nmnist")
+    assert [layer.source for layer in more] == ["recipe best on nmnist"]
+    found = layers.resolve(
+        Settings(), [*more, Layer(FLAGS, {"data": "nmnist", "root": Path("x"), "epochs": 7})]
+    ).settings
+    assert (found.augment.shift, found.train.epochs) == (3, 7)
+    assert layers.of_data("best", "digits") == layers.of_data("paper", "nmnist") == []
+    assert Settings().augment.shift == 0
+    for name in recipes.RECIPES:
+        for data in CATALOGUE:
+            for layer in layers.of_data(name, data):
+                assert not {"data", "root", "seed"} & layer.values.keys()
+
+
+def test_the_command_and_fit_take_what_a_recipe_says_of_the_data(nmnist_root, tmp_path):
+    """The same settings, and so the same training."""
+    words = ["--hidden", "4", "--epochs", "1", "--votes", "2", "--out", str(tmp_path / "run")]
+    assert main(["train", "--data", "nmnist", "--root", str(nmnist_root), *words]) == 0
+    told = config.load(tmp_path / "run" / "config.toml")
+    assert told.augment.shift == 3
+    model = gemsnn.fit(gemsnn.dataset("nmnist", nmnist_root), hidden=[4], epochs=1, votes=2)
+    assert model.settings.augment == told.augment
+    assert (
+        gemsnn.fit(
+            gemsnn.dataset("nmnist", nmnist_root), hidden=[4], epochs=1, votes=2, shift=0
+        ).settings.augment.shift
+        == 0
+    )
