@@ -91,6 +91,26 @@ def evt3(events: Events) -> bytes:
     return head.encode() + np.array(words, "<u2").tobytes()
 
 
+def evt2(events: Events) -> bytes:
+    """EVT 2: the high bits of the time anew for each event, and a word of its polarity, low bits, column and row."""
+    words = []
+    for t, x, y, on in events.tolist():
+        words += [0x8 << 28 | t >> 6, int(on) << 28 | (t & 63) << 22 | x << 11 | y]
+    head = f"% evt 2.0\n% geometry {SIDE}x{SIDE}\n% end\n"
+    return head.encode() + np.array(words, "<u4").tobytes()
+
+
+def one_array(events: Events) -> bytes:
+    """HDF5 with an array ``[n, 4]`` of time, column, row and polarity."""
+    rows = np.array([[t, x, y, int(on)] for t, x, y, on in events.tolist()])
+
+    def write(file: io.BytesIO) -> None:
+        with h5py.File(file, "w") as held:
+            held["events"] = rows
+
+    return in_memory(write)
+
+
 def by_faery(suffix: str) -> Callable[[Events], bytes]:
     def write(events: Events) -> bytes:
         import tempfile
@@ -122,6 +142,8 @@ FORMATS: dict[str, tuple[Callable[[Events], bytes], list[str]]] = {
         [],
     ),
     "hdf5": (hdf5, []),
+    "h5": (one_array, []),
+    "evt2": (evt2, []),
     "csv": (csv, ["--time-unit", "ms"]),
     "dat": (dat2, []),
     "raw": (evt3, []),
