@@ -249,10 +249,10 @@ def _parts(
             name += f" from {entry.begin_us / 1e6:g} s"
         stretch = Stretch(entry.path, entry.begin_us, entry.end_us)
         parts[entry.split or "train"].append(Item(number[entry.label], index, stretch, name, entry.path))
-    return parts, test_held_out(root, parts)
+    return parts, hold_out(root, parts)
 
 
-def test_held_out(root: Path, parts: dict[str, list[Item]]) -> tuple[str, ...]:
+def hold_out(root: Path, parts: dict[str, list[Item]]) -> tuple[str, ...]:
     """Where no recording tests, the last 20 % of each class do from now on, of which a sentence tells.
 
     Raises:

@@ -7,7 +7,6 @@ tell the parts (``shd_train.h5``, ``shd_test.h5``).
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -16,14 +15,14 @@ from typing import NamedTuple
 
 from gemsnn.data.access import found_at, walk
 from gemsnn.data.binning import BinSpec
-from gemsnn.data.events import Recording, mended
+from gemsnn.data.events import Recording
 from gemsnn.data.labels import SPLITS, Split
 from gemsnn.data.parts import Item, Listing, missing_in
 from gemsnn.data.readers.hdf5 import open_hdf5
 from gemsnn.data.readers.hdf5_spikes import is_spikes, open_spikes
 from gemsnn.data.readers.recognise import kind_of
 from gemsnn.data.readers.units import TimeUnit
-from gemsnn.data.sets.events import Found, names_of, test_held_out
+from gemsnn.data.sets.events import Found, hold_out, names_of
 from gemsnn.data.sets.survey import Seen, choose, seen_of
 from gemsnn.errors import InputError
 from gemsnn.types import AnyPath, Progress
@@ -109,7 +108,7 @@ def find(
     for index, (part, path, at, label) in enumerate(sorted(labelled, key=lambda row: order.index(row[0]))):
         name = f"{path.name}, recording {at}"
         parts[part].append(Item(number[classes[label]], index, _Place(path, at), name, path))
-    notes = test_held_out(where, parts)
+    notes = hold_out(where, parts)
     bins = choose(
         seen,
         width,
@@ -118,10 +117,9 @@ def find(
         bin_us=bin_us,
         pool=1,
     )
-    repairs = sum((Counter(each.repairs) for each in seen), Counter[str]())
     listing = Listing(
         "events", where, parts["train"], parts["test"], _Read(time_unit, width), width, 1, len(number),
-        (*mended(repairs), *notes, *missing_in(parts["train"], parts["test"], tuple(number))),
+        (*notes, *missing_in(parts["train"], parts["test"], tuple(number))),
         names=tuple(number), validation=parts["validation"] or None,
     )  # fmt: skip
     chosen = (
@@ -149,5 +147,4 @@ class _Read:
         for path, some in groupby(items, key=lambda item: item.source.path):
             with open_spikes(path, self.time_unit) as held:
                 for item in some:
-                    # what was mended has been told when they were looked at
-                    yield held.recording(item.source.number, self.width)._replace(repairs={})
+                    yield held.recording(item.source.number, self.width)
