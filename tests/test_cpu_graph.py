@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from test_block_graph import GRAPHS as LAYERED
-from test_block_graph import RULES, Case, make
+from test_block_graph import RULES, Case, check_learning, check_rollout, make
 
 from gemsnn import rng
 from gemsnn.kernels import Learning, reference
@@ -14,9 +14,7 @@ from gemsnn.kernels.cpu import graph
 from gemsnn.kernels.cpu import kernel as cpu
 from gemsnn.rows import SpikeRows
 from gemsnn.rules import optimisers
-from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec
-from gemsnn.store import trees
 from gemsnn.types import Batch
 
 SERVED = [name for name in LAYERED if not make(Case(name))[0].is_joint and name not in ("own", "no hidden")]
@@ -39,46 +37,17 @@ def test_what_is_served_is_not_joint():
     assert graph.refuses(make(Case("own"))[0]) is not None
 
 
-def check_learning(case: Case, rule: RuleSpec, optimiser: str, every: int | None) -> None:
-    network, params, batch = make(case)
-    # adam divides by the size of directions: where that is next to nothing, by a rounding
-    spec = OptimiserSpec(optimiser, lr=0.05, epsilon=1e-4)
-    learning = Learning(rule, spec, case.compartments, every)
-    assert cpu.refuses(network, learning) is None
-    before = [leaf.clone() for leaf in trees.leaves(params)], batch.rows.digest()
-    got, want = (
-        kernel.learn(network, params, optimisers.init(spec, params), learning, batch, seed=5, lr=0.05)
-        for kernel in (cpu, reference)
-    )
-    assert all(torch.equal(a, b) for a, b in zip(before[0], trees.leaves(params), strict=True))
-    assert batch.rows.digest() == before[1]
-    assert torch.equal(got.hidden_rate, want.hidden_rate)
-    assert got.params.weights.keys() == want.params.weights.keys()
-    assert got.optimiser.updates == want.optimiser.updates
-    for a, b in zip(trees.leaves(got.params), trees.leaves(want.params), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(got.log_likelihood, want.log_likelihood, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(got.log_weights, want.log_weights, rtol=1e-10, atol=1e-10)
-
-
 @pytest.mark.parametrize("every", [1, 3, None])
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
 @every_case
 def test_learning_equals_the_reference(case, rule, every):
-    check_learning(case, rule, "adam" if rule.average else "sgd", every)
+    check_learning(cpu, case, rule, "adam" if rule.average else "sgd", every)
 
 
 @pytest.mark.parametrize("clamp", [True, False])
 @every_case
 def test_rollouts_equal_the_reference(case, clamp):
-    network, params, batch = make(case)
-    got, want = (
-        kernel.rollout(network, params, batch, case.compartments, seed=5, clamp=clamp)
-        for kernel in (cpu, reference)
-    )
-    assert torch.equal(got.spikes, want.spikes)
-    torch.testing.assert_close(got.potential, want.potential)
-    assert want.spikes.any()
+    check_rollout(cpu, case, clamp=clamp)
 
 
 def test_groups_take_turns_in_one_history(monkeypatch):
@@ -88,7 +57,7 @@ def test_groups_take_turns_in_one_history(monkeypatch):
     monkeypatch.setattr(graph, "GROUP_BYTES", 3 * 3 * network.spec.neurons * (19 + 6) * 9)
     assert [len(piece.label) for piece in graph.groups_of(network, batch, 3, whole=False)] == [3, 3, 1]
     for rule in ("gem", "one-hop-gem"):
-        check_learning(case, RULES[rule], "sgd", None)
+        check_learning(cpu, case, RULES[rule], "sgd", None)
     test_rollouts_equal_the_reference(case, False)
 
 
