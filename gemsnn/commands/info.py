@@ -13,8 +13,8 @@ from gemsnn.commands import flags
 from gemsnn.data.access import found_at
 from gemsnn.data.readers.describe import describe
 from gemsnn.data.readers.describe_folder import describe_folder
+from gemsnn.data.readers.hdf5_spikes import spike_files
 from gemsnn.data.readers.units import TimeUnit
-from gemsnn.data.sets.spike_files import files_in
 from gemsnn.errors import InputError
 
 
@@ -40,7 +40,7 @@ def info(
         labels: of a folder, a table file,label,split,begin,end; by default its labels.csv.
     """
     is_folder = found_at(file) == "folder"
-    if is_folder and (several := files_in(file)):
+    if is_folder and (several := spike_files(file)):
         found = {str(path.relative_to(file)): describe(path, time_unit=time_unit) for path in several}
     elif is_folder:
         found = describe_folder(file, time_unit=time_unit, class_from=class_from, labels=labels)

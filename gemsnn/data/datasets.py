@@ -13,6 +13,7 @@ from gemsnn.data.binning import MOST_STEPS, BinSpec, Extent, Polarity
 from gemsnn.data.folders import LABELS
 from gemsnn.data.generated import load_digits_events, load_image_events
 from gemsnn.data.packing import Source
+from gemsnn.data.readers import hdf5_spikes
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.data.reading import Reading, reading_of
 from gemsnn.data.recordings import load_mnist_dvs, load_nmnist
@@ -227,7 +228,7 @@ def _events(spec: DataSpec, like: Reading | None, progress: Progress | None) -> 
         else {"bin_us": like.bins.bin_us, "pool": like.bins.pool, "sensor": like.sensor, "names": like.names}
     )
     bins, root = spec.bins if like is None else like.bins, spec.root or Path()
-    if files := spike_files.files_in(root):
+    if files := hdf5_spikes.spike_files(root):
         for name in ("class_from", "labels", "window_ms"):
             if getattr(spec, name) is not None:
                 raise InputError(

@@ -17,11 +17,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from gemsnn.data.access import found_at, walk
 from gemsnn.data.events import Recording
 from gemsnn.data.readers import units
 from gemsnn.data.readers.assembled import LARGEST_RECORDING, recording_of
 from gemsnn.data.readers.hdf5 import open_hdf5, stored
 from gemsnn.data.readers.hdf5_heaps import check_heaps
+from gemsnn.data.readers.recognise import kind_of
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
 from gemsnn.types import LARGEST_SIDE, AnyPath
@@ -121,6 +123,27 @@ def open_spikes(path: AnyPath, time_unit: TimeUnit | None = None) -> Iterator[Sp
         if not is_spikes(file):
             raise InputError(f"{path}: the file has no spikes/times and spikes/units; give a file as SHD is")
         yield SpikeFile(file, str(path), time_unit)
+
+
+def spike_files(root: AnyPath) -> list[Path]:
+    """The files of this layout that ``root`` is, or that lie in it; none unless all HDF5 files there are such."""
+    root = Path(root)
+    held = found_at(root)
+    if held == "file":
+        paths = [root]
+    elif held == "folder":
+        paths = sorted(folder / name for folder, names in walk(root) for name in names)
+    else:
+        return []
+    found = []
+    for path in paths:
+        if path.name.startswith(".") or found_at(path) != "file" or kind_of(path) != "HDF5":
+            continue
+        with open_hdf5(path) as file:
+            if not is_spikes(file):
+                return []
+        found.append(path)
+    return found
 
 
 def is_spikes(file: h5py.File) -> bool:

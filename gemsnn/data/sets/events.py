@@ -152,7 +152,7 @@ def _sound(
     return entries, (f"Damaged files were left out: {len(damaged)} of {len(seen)} ({named}).",)
 
 
-def names_of(where: Path, classes: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+def names_of(where: AnyPath, classes: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
     """The classes' names, in the order of their labels: those that are here, or those that a network knows.
 
     Raises:
@@ -252,7 +252,7 @@ def _parts(
     return parts, hold_out(root, parts)
 
 
-def hold_out(root: Path, parts: dict[str, list[Item]]) -> tuple[str, ...]:
+def hold_out(root: AnyPath, parts: dict[str, list[Item]]) -> tuple[str, ...]:
     """Where no recording tests, the last 20 % of each class do from now on, of which a sentence tells.
 
     Raises:

@@ -13,14 +13,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from gemsnn.data.access import found_at, walk
 from gemsnn.data.binning import BinSpec
 from gemsnn.data.events import Recording
 from gemsnn.data.labels import SPLITS, Split
 from gemsnn.data.parts import Item, Listing, missing_in
-from gemsnn.data.readers.hdf5 import open_hdf5
-from gemsnn.data.readers.hdf5_spikes import is_spikes, open_spikes
-from gemsnn.data.readers.recognise import kind_of
+from gemsnn.data.readers.hdf5_spikes import open_spikes
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.data.sets.events import Found, hold_out, names_of
 from gemsnn.data.sets.survey import Seen, choose, seen_of
@@ -35,29 +32,8 @@ class _Place(NamedTuple):
     number: int
 
 
-def files_in(root: AnyPath) -> list[Path]:
-    """The files of this layout that ``root`` is, or that lie in it; none unless all HDF5 files there are such."""
-    root = Path(root)
-    held = found_at(root)
-    if held == "file":
-        paths = [root]
-    elif held == "folder":
-        paths = sorted(folder / name for folder, names in walk(root) for name in names)
-    else:
-        return []
-    found = []
-    for path in paths:
-        if path.name.startswith(".") or found_at(path) != "file" or kind_of(path) != "HDF5":
-            continue
-        with open_hdf5(path) as file:
-            if not is_spikes(file):
-                return []
-        found.append(path)
-    return found
-
-
 def find(
-    files: Sequence[Path],
+    files: Sequence[AnyPath],
     bins: BinSpec,
     *,
     bin_us: int | None = None,
@@ -73,20 +49,21 @@ def find(
     Raises:
         InputError: a file is damaged, labels or the number of channels do not fit, or there is one class only.
     """
-    where = files[0] if len(files) == 1 else files[0].parent
-    told = {_part(path) for path in files}
+    paths = [Path(file) for file in files]
+    where = paths[0] if len(paths) == 1 else paths[0].parent
+    told = {_part(path) for path in paths}
     parts: dict[str, list[Item]] = {"train": [], "validation": [], "test": []}
     seen: list[Seen] = []
     classes: tuple[str, ...] = ()
     labelled: list[tuple[str, Path, int, int]] = []
     width = 0
-    for path in files:
+    for path in paths:
         with open_spikes(path, time_unit) as held:
             width = max(width, held.width)
             here = held.names or tuple(str(label) for label in range(int(held.labels.max()) + 1))
             if classes and held.names and classes[: len(here)] != here[: len(classes)]:
                 raise InputError(
-                    f"{path}: its classes have other names than those of {files[0]}; give files of one set"
+                    f"{path}: its classes have other names than those of {paths[0]}; give files of one set"
                 )
             classes = max(classes, here, key=len)
             # files of a set without a training part are all there is to learn from
