@@ -121,17 +121,18 @@ def load_digits_events(
         emulator: the camera.
         seed: addresses the randomness of the recordings.
         limit: keep only this many recordings of training and validation together, in their ratio; every class
-            has as many as any other, give or take one. Of the test part the same share is kept.
+            has as many as any other, give or take one. Of the test part the same share is kept. What is left out is
+            not emulated.
         progress: shows how far the work is.
     """
     small = digits_images()
     every = split(small.labels, _DIGITS_TEST, _DIGITS_VALIDATION)
     positions = limited(every, limit)
     digits = ImageSet(Images(framed(small.images), small.labels), ("digits",), (0,))
-    whole = _emulated("digits", digits.source, emulator, bins or BinSpec(), seed, progress)
     note = "digits: the 1,797 handwritten digits of scikit-learn, seen by an emulated event camera"
     notes = (note, *_limit_notes(every, positions))
-    return _pick(whole, positions, positions, digits, "digits", notes)
+    made = partial(_emulated, "digits", digits.source, emulator, bins or BinSpec(), seed, progress)
+    return _pick(made, positions, digits, "digits", notes)
 
 
 def load_image_events(
@@ -155,7 +156,7 @@ def load_image_events(
         emulator: the camera.
         seed: addresses the randomness of the recordings.
         validation: the share of the others that is for validation, at least one recording.
-        limit: as in :func:`load_digits_events`; what is left out is not emulated.
+        limit: as in :func:`load_digits_events`.
         progress: shows how far the work is.
 
     Raises:
@@ -173,15 +174,13 @@ def load_image_events(
         raise InputError(f"{root}: {total} images are too few to split; give at least 10")
     every = split(source.labels, tested, held)
     positions = limited(every, limit)
-    wanted = np.sort(np.concatenate(positions))
-    whole = _emulated("images", source, emulator, bins or BinSpec(), seed, progress, wanted)
-    train, validate, test = (np.searchsorted(wanted, part) for part in positions)
-    note = f"images: {len(wanted)} of {total} images, seen by an emulated event camera"
+    note = f"images: {sum(map(len, positions))} of {total} images, seen by an emulated event camera"
     shown = {"training": source.labels[positions[0]], "test": source.labels[positions[2]]}
     names = {label: str(label) for label in np.unique(source.labels).tolist()}
     missing = parts.missing_classes({part: found.tolist() for part, found in shown.items()}, names)
     notes = (note, *_limit_notes(every, positions), *images.notes, *numbering(source.labels), *missing)
-    return _pick(whole, (train, validate, test), positions, images, root, notes)
+    made = partial(_emulated, "images", source, emulator, bins or BinSpec(), seed, progress)
+    return _pick(made, positions, images, root, notes)
 
 
 Parts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
@@ -228,10 +227,9 @@ def _emulated(
     bins: BinSpec,
     seed: int,
     progress: Progress | None,
-    index: NDArray[np.int64] | None = None,
+    index: NDArray[np.int64],
 ) -> SpikeSet:
     """Recordings of the images with these numbers, from the cache or new; the cache keeps both polarities."""
-    index = np.arange(len(source.labels)) if index is None else index
     images, labels, classes = source.images[index], source.labels[index], int(source.labels.max()) + 1
     kept = replace(bins, polarity="two")
     ingredients = {
@@ -284,10 +282,24 @@ def _limit_notes(every: Parts, kept: Parts) -> tuple[str, ...]:
 
 
 def _pick(
-    whole: SpikeSet, chosen: Parts, positions: Parts, images: ImageSet, where: object, notes: tuple[str, ...]
+    made: Callable[[NDArray[np.int64]], SpikeSet],
+    positions: Parts,
+    images: ImageSet,
+    where: object,
+    notes: tuple[str, ...],
 ) -> Splits:
-    """The parts, with what a user should know of them; ``positions`` are those of the images in their set."""
-    train, validation, test = (whole.select(part) for part in chosen)
+    """The parts, with what a user should know of them.
+
+    Args:
+        made: gives the recordings of the images with these numbers, in this order.
+        positions: the numbers that each part has.
+        images: the set of images.
+        where: what a sentence about them calls them.
+        notes: what is known already.
+    """
+    wanted = np.sort(np.concatenate(positions))
+    whole = made(wanted)
+    train, validation, test = (whole.select(np.searchsorted(wanted, part)) for part in positions)
     splits = Splits(train, validation, test)
     marked = {part: images.marks(found) for part, found in zip(splits.parts, positions, strict=True)}
     notes += (*parts.look_at(splits, where, images.name), *copies.between(marked))
