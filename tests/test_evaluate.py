@@ -16,7 +16,7 @@ from gemsnn.model import network as networks
 from gemsnn.model.batches import collate
 from gemsnn.model.network import Network, NetworkSpec, Params
 from gemsnn.scoring import baseline, evaluate, measure, metrics, sampling
-from gemsnn.scoring.answers import Answers, check_decoder, likelihood_answers
+from gemsnn.scoring.answers import Answers, check_decoder, likelihood_answers, rate_answers
 from gemsnn.scoring.scores import Extreme, Extremes, Kept, Messages, Mute, plain
 from gemsnn.types import Presentation, class_target
 
@@ -89,7 +89,7 @@ def test_ties_are_broken_evenly():
     assert ((counts - 1000) ** 2 / 1000).sum() < 30.7
 
 
-@pytest.mark.parametrize("decoder", ["votes", "likelihood"])
+@pytest.mark.parametrize("decoder", ["votes", "rates", "likelihood"])
 def test_scores_hang_together(situation: Situation, decoder):
     network, _, rows, _ = situation
     found = ask(evaluate.predict, situation, 6, seed=3, decoder=decoder)
@@ -132,6 +132,27 @@ def test_the_nll_of_votes_is_that_of_one_more_even_vote(situation: Situation):
     assert measure.answer_scores(found.answers, found.labels).nll == pytest.approx(expected)
 
 
+def test_rates_are_the_shares_of_all_output_spikes(situation: Situation):
+    """Also of the first compartments and steps; spread evenly where no output neuron has spiked."""
+    network, params, rows, kernel = situation
+    found = ask(evaluate.predict, situation, 6, seed=3, decoder="rates")
+    batch = networks.batch(network, rows)
+    free = sampling.free(network, params, batch, 6, kernel=kernel, seed=sampling.free_seed(3))
+    counts = (free.spikes[..., -3:] * batch.observed[:, None, :, None]).double().cumsum(2)
+    for k in (1, 4, 6):
+        n = counts[:, :k, -1].sum(1)
+        wanted = torch.where(n.sum(1, keepdim=True) > 0, n / n.sum(1, keepdim=True), 1 / 3)
+        torch.testing.assert_close(found.by_compartments.at(k - 1).probabilities, wanted)
+        torch.testing.assert_close(
+            found.by_compartments.at(k - 1).logs, ((n + 1 / 3) / (n.sum(1, keepdim=True) + 1)).log()
+        )
+    n = counts[:, :, 4].sum(1)
+    torch.testing.assert_close(found.by_time.at(4).probabilities, n / n.sum(1, keepdim=True))
+    even = rate_answers(torch.zeros(1, 1, 4, dtype=torch.int64)).at(0)
+    torch.testing.assert_close(even.probabilities, torch.full((1, 4), 0.25, dtype=torch.float64))
+    torch.testing.assert_close(even.logs.exp(), even.probabilities)
+
+
 def silence(row: Presentation, kept: int) -> Presentation:
     """The recording with its first so many input spikes alone."""
     spikes = row.spikes.flatten()
@@ -139,7 +160,7 @@ def silence(row: Presentation, kept: int) -> Presentation:
     return row._replace(spikes=spikes.reshape(row.spikes.shape).to(torch.uint8))
 
 
-@pytest.mark.parametrize("decoder", ["votes", "likelihood"])
+@pytest.mark.parametrize("decoder", ["votes", "rates", "likelihood"])
 def test_a_silent_recording_gets_no_answer(situation: Situation, decoder):
     """Exactly uniform, by compartments and by time; the others' answers stay as they were."""
     network, params, rows, kernel = situation
@@ -214,7 +235,7 @@ def test_how_many_spikes_are_worth_an_answer():
         evaluate.least_spikes_of(network, [])
 
 
-@pytest.mark.parametrize("decoder", ["votes", "likelihood"])
+@pytest.mark.parametrize("decoder", ["votes", "rates", "likelihood"])
 def test_answers_of_the_first_compartments_and_steps(situation: Situation, decoder):
     """Each entry is what fewer compartments, or a shorter recording, would have answered."""
     network, params, rows, kernel = situation
@@ -310,7 +331,7 @@ def test_likelihood_needs_visible_neurons_that_nobody_hears():
         ({"presentations": []}, "presentations must be one or more"),
         (
             {"decoder": "vote"},
-            "decoder must be one of 'votes', 'likelihood', not 'vote'; the nearest is 'votes'",
+            "decoder must be one of 'votes', 'rates', 'likelihood', not 'vote'; the nearest is 'votes'",
         ),
         ({"least_spikes": -1}, "least_spikes must be at least 0"),
     ],

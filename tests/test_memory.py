@@ -795,7 +795,7 @@ def test_parts_of_a_set():
     assert parts.test.digest() == whole.split(validation=0.25, test=0.2).test.digest()
     model = gemsnn.fit(parts, shift=1, votes=2, **SMALL)
     assert model.names == ("a", "b", "c")
-    assert len(model.facts.temperatures["votes"]) == 2
+    assert len(model.facts.temperatures[model.facts.decoder]) == 2
     for share in ({"test": 1.0}, {"validation": -0.1}):
         with pytest.raises(gemsnn.InputError, match="fraction must be at least 0 and below 1"):
             whole.split(**share)

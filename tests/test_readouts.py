@@ -14,7 +14,7 @@ from gemsnn.kernels import Kernel, Rollout, reference
 from gemsnn.learn.online import OnlineLearner
 from gemsnn.model import network as networks
 from gemsnn.model.network import NetworkSpec
-from gemsnn.scoring import evaluate, readouts, sampling
+from gemsnn.scoring import answers, evaluate, metrics, readouts, sampling
 from gemsnn.types import Presentation, class_target
 
 SPEC = NetworkSpec(5, 3, (4, 3), "feedforward", readouts="each-layer")
@@ -68,7 +68,7 @@ def test_evidence_adds_up():
     assert not torch.allclose(first, last)
 
 
-@pytest.mark.parametrize("decoder", ["votes", "likelihood"])
+@pytest.mark.parametrize("decoder", ["votes", "rates", "likelihood"])
 def test_the_readout_that_knows_is_found(decoder):
     net, params = network()
     rows, kernel = presentations(60), cast(Kernel, Told())
@@ -105,15 +105,18 @@ def recordings(seed: int, count: int = 24) -> gemsnn.Recordings:
     return gemsnn.Recordings.from_arrays(spikes, labels, bin_us=1000)
 
 
-def test_a_model_keeps_its_weights_and_a_stream_answers_as_it(tmp_path):
+@pytest.mark.parametrize("decoder", ["votes", "rates", "auto"])
+def test_a_model_keeps_its_weights_and_a_stream_answers_as_it(tmp_path, decoder):
     settings: dict[str, Any] = {
         "hidden": [6, 5], "readouts": "each-layer", "answer": "all", "epochs": 2, "batch": 4, "warm_up": 0.0,
+        "decoder": decoder,
     }  # fmt: skip
     train, held, test = (recordings(seed) for seed in range(3))
     with pytest.raises(InputError, match="answer 'all' chooses its weights on validation recordings"):
         gemsnn.fit(train, **settings)
     model = gemsnn.fit(train, validation=held, **settings)
     assert len(model.facts.readouts) == 2
+    assert model.facts.decoder in (("votes", "rates") if decoder == "auto" else (decoder,))
     model.save(tmp_path / "model.safetensors")
     read = gemsnn.load(tmp_path / "model.safetensors")
     assert read.facts == model.facts
@@ -123,4 +126,24 @@ def test_a_model_keeps_its_weights_and_a_stream_answers_as_it(tmp_path):
         row = test[position]
         spec = model.online(5, address=row.address)
         said = OnlineLearner(model.network, model.params, spec).step(row.spikes)[-1]
+        assert spec.decoder == model.facts.decoder
         assert said.probabilities.equal(model.poll(test, 5).answers.probabilities[position])
+
+
+def test_the_decoder_that_answers_held_out_recordings_best_is_taken():
+    """By the NLL at each one's own temperature; without such recordings the first one answers."""
+    train, held, test = (recordings(seed, 60) for seed in range(3))
+    settings: dict[str, Any] = {"hidden": [8], "epochs": 4, "batch": 4, "warm_up": 0.0, "votes": 3}
+    model = gemsnn.fit(train, validation=held, **settings)
+    nll = {}
+    for decoder in answers.CHOICE:
+        poll = model.poll(held, 3, decoder=decoder)
+        logs = poll.answers.logs
+        temperature = metrics.fitted_temperature(logs, poll.labels)
+        nll[decoder] = metrics.log_loss(metrics.tempered(logs, temperature), poll.labels)
+        if decoder == model.facts.decoder:
+            assert model.temperature(3) == pytest.approx(temperature)
+    assert nll["rates"] != nll["votes"]
+    assert model.facts.decoder == min(nll, key=lambda decoder: nll[decoder])
+    assert gemsnn.score(model, test, 3).decoder == model.facts.decoder
+    assert gemsnn.fit(train, **settings).facts.decoder == "votes"

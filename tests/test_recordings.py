@@ -186,8 +186,9 @@ def test_processed_recordings_are_not_deflickered_again(tmp_path):
         np.testing.assert_array_equal(by_index(splits)[10 * number + digit][2], binned(events))
 
 
-def test_progress_wraps_the_files(tmp_path):
-    dvs_folder(tmp_path, [(0, n) for n in range(1, 11)])
+def test_progress_wraps_the_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("gemsnn.machine.places.cache_folder", lambda: tmp_path / "cache")
+    dvs_folder(tmp_path / "data", [(0, n) for n in range(1, 11)])
     seen = []
 
     def progress(items, total, what):
@@ -195,7 +196,7 @@ def test_progress_wraps_the_files(tmp_path):
             seen.append((what, total))
             yield item
 
-    load_mnist_dvs(tmp_path, progress=progress)
+    load_mnist_dvs(tmp_path / "data", progress=progress)
     assert seen == [("reading MNIST-DVS, training part", 8)] * 8 + [("reading MNIST-DVS, test part", 2)] * 2
 
 

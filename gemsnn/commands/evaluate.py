@@ -40,7 +40,7 @@ def evaluate_run(
         run: the run folder, or a model file with --data and --root.
         votes: how many compartments answer, K_I.
         split: the part of the data.
-        decoder: how they answer, votes or likelihood; by default as the run does.
+        decoder: how they answer, votes, rates or likelihood; by default as the run does.
         seed: the seed of the noise; by default the run's.
         json: print one JSON object with all numbers.
         data: another data set, read as the run read its own and scored at the run's temperatures.

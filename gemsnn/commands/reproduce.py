@@ -15,6 +15,9 @@ from gemsnn.data import datasets
 from gemsnn.errors import InputError
 from gemsnn.reproduce import k_sweep
 from gemsnn.reproduce.k_sweep import SweepSpec
+from gemsnn.reproduce.real import bench
+from gemsnn.reproduce.real.bench import BenchSpec
+from gemsnn.reproduce.real.sets import SetName
 from gemsnn.runs import console, layers, scored
 from gemsnn.runs import training as running
 from gemsnn.runs.config import EvaluateSpec, Numbers, Settings
@@ -39,8 +42,8 @@ OWN_IF_QUICK = dict.fromkeys(("votes", "epochs"), "with --quick")
 
 
 def bind(words: Sequence[str]) -> Callable[[], int]:
-    """The command with its flags."""
-    return flags.bind("reproduce", reproduce, words)
+    """The command with its flags, which are those of its experiment."""
+    return flags.bind("reproduce", real if "real" in words[:1] else reproduce, words)
 
 
 def reproduce(
@@ -55,6 +58,8 @@ def reproduce(
     quick: bool = False,
 ) -> int:
     """Run an experiment of the paper: train with K compartments, answer with K_I, over several seeds.
+
+    Another experiment, ``gemsnn reproduce real``, has flags of its own: all sets of real recordings, all methods.
 
     A sweep that was stopped goes on where the same command finds its folder. Settings come in layers, each of which
     overrides the ones before it: the defaults, a recipe, a TOML file, the flags.
@@ -77,6 +82,38 @@ def reproduce(
     spec = SweepSpec(compartments_list, seeds, settings.settings.evaluate.votes, jobs)
     layers.writable(out, "--out")
     return sweep(settings.settings, spec, out, quick)
+
+
+def real(
+    experiment: tyro.conf.Positional[Literal["real"]],
+    root: Path | None = None,
+    sets: tuple[SetName, ...] = BenchSpec.sets,
+    seeds: Annotated[int, NOT_QUICK] = BenchSpec.seeds,
+    jobs: int = BenchSpec.jobs,
+    out: Path = Path("runs") / "real",
+    quick: bool = False,
+) -> int:
+    """Learn every set of real recordings by every method, on the same bins and splits, and make one table of all.
+
+    A bench that was stopped goes on where the same command finds its folder.
+
+    Args:
+        experiment: which one.
+        root: the folder that holds the sets, each in a folder of its own: nmnist, touch-objects, braille,
+            neurons-7-objects, poker-dvs, dvs128-objects, mnist-images.
+        sets: which sets.
+        seeds: how many seeds, from 0 on.
+        jobs: networks trained at a time, each with one thread.
+        out: the folder of parts and results.json.
+        quick: few recordings, small networks, two seeds, to see that it works; the numbers then show nothing.
+    """
+    spec = BenchSpec(sets, 2 if quick else seeds, jobs)
+    layers.writable(out, "--out")
+    with console.status("running; a line for every part that is done"):
+        results = bench.run(spec, root, out, quick=quick, say=console.say)
+    print(bench.table(results))
+    print(f"numbers: {out / 'results.json'}")
+    return 0
 
 
 def sweep(settings: Settings, spec: SweepSpec, out: Path, quick: bool) -> int:

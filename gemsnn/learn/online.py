@@ -1,7 +1,8 @@
 """A network beside a sensor: it runs without end, answers as it goes, and learns when it is told the class.
 
 Time is cut into bins. In every bin all K compartments advance by one step; each votes for the class whose visible
-neuron has spiked most in the last ``window`` bins, and the shares of the votes are the class probabilities
+neuron has spiked most in the last ``window`` bins, and the shares of the votes are the class probabilities, or, with
+the decoder ``rates``, those of the output spikes themselves
 (:mod:`gemsnn.scoring.evaluate` has the same for presentations that end: given the bins of one, a learner of the same
 seed and address answers at its last bin as it does, to the bit). While a class is told, the visible neurons are
 clamped to it, and their votes are the spikes that they would have fired: drawn from their potentials before the
@@ -36,6 +37,7 @@ from gemsnn.model.network import Network, Params
 from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.scoring import metrics, sampling
+from gemsnn.scoring.answers import rate_answers
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Range, Seed
 from gemsnn.store import trees as states
@@ -63,6 +65,7 @@ class OnlineSpec:
             no answer; see :func:`gemsnn.scoring.evaluate.least_spikes_of`.
         readouts: how much each readout of a network that has several counts, see :func:`gemsnn.scoring.sampling.said`;
             by default the last alone.
+        decoder: how compartments answer, see :mod:`gemsnn.scoring.answers`.
     """
 
     compartments: Count = 10
@@ -72,6 +75,7 @@ class OnlineSpec:
     address: Annotated[int, Range(0, 2**32 - 1)] = 0
     least_spikes: Annotated[int, Range(0, 2**63 - 1)] = 1
     readouts: Annotated[tuple[int, ...], Range(0, 127)] = ()
+    decoder: Literal["votes", "rates"] = "votes"
 
     def __post_init__(self) -> None:
         """Check the fields once."""
@@ -83,12 +87,14 @@ class Decision(NamedTuple):
 
     Attributes:
         bin: the last bin that it rests on, counted from 0.
-        label: the class with most votes; at a tie the one with more output spikes, then at random. ``None`` where
-            there is no answer.
+        label: the class with most votes; at a tie the one with more output spikes, then at random; with the decoder
+            rates, the one with most output spikes. ``None`` where there is no answer.
         reason: why there is none: ``"silence"``, where the inputs have spiked too little. Else ``None``.
         probabilities: float64 ``[V]``, the shares of the votes, with their ties broken by output spikes
-            (:func:`gemsnn.scoring.metrics.break_ties`); ``1 / V`` each where there is no answer.
-        entropy: of the shares, in nats: 0 where all compartments agree, ``log V`` at most and where there is no answer.
+            (:func:`gemsnn.scoring.metrics.break_ties`), or of the output spikes; ``1 / V`` each where there is no
+            answer.
+        entropy: of the shares, in nats: 0 where all compartments (or all output spikes) agree, ``log V`` at most and
+            where there is no answer.
         votes: int64 ``[K]``, also where they are no answer.
         hidden_rate: spikes per hidden neuron, compartment and bin, since the answer before.
         target: the class that was told in this bin, or ``None``.
@@ -298,10 +304,8 @@ class OnlineLearner:
         answers, since, chances = [], passed.spikes, passed.chances
         each = self.spec.compartments * max(hidden.shape[2], 1)
         visible, silent = self.network.spec.visible, (heard < self.spec.least_spikes).tolist()
-        shares = metrics.vote_shares(votes.T, visible)
-        rank = (shares * self.spec.compartments).round() * (counts.max() + 1) + counts
-        steps = range(passed.steps, passed.steps + count)
-        probabilities, nothing = metrics.break_ties(shares, counts), torch.full_like(shares[0], 1 / visible)
+        shares, probabilities, rank = self._shares(votes, counts)
+        steps, nothing = range(passed.steps, passed.steps + count), torch.full_like(shares[0], 1 / visible)
         labels = sampling.most(rank[None, None], self._address, steps, seed=self._label_ties)[0, 0].tolist()
         for c in range(count):
             since, chances = since + spikes[c], chances + 1
@@ -325,6 +329,15 @@ class OnlineLearner:
             bins=passed.bins + count, steps=passed.steps + count, spikes=since, chances=chances
         )
         return answers
+
+    def _shares(self, votes: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each class after each step, ``[C, V]``: its share, its probability, and what it is ranked by."""
+        if self.spec.decoder == "rates":
+            shares = rate_answers(counts[None]).probabilities[:, 0]
+            return shares, shares, counts
+        shares = metrics.vote_shares(votes.T, self.network.spec.visible)
+        rank = (shares * self.spec.compartments).round() * (counts.max() + 1) + counts
+        return shares, metrics.break_ties(shares, counts), rank
 
     def _not_finite(self, step: int) -> str:
         if self.learning is None:

@@ -138,6 +138,7 @@ def _verdict(scores: Row, baseline: Row, key: str) -> tuple[str, str]:
 
 _DECODERS = {
     "votes": "votes (each compartment votes for the output neuron that spiked most)",
+    "rates": "rates (the output spikes of all compartments, counted together)",
     "likelihood": "likelihood (how probable each class’s output spikes are, given the hidden spikes)",
 }
 

@@ -11,17 +11,14 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import numpy as np
 
 from gemsnn.errors import InputError
-from gemsnn.machine import children
-from gemsnn.machine.children import Children
+from gemsnn.reproduce import jobs
 from gemsnn.reproduce.claims import METRICS, QUICK, TITLES, claims, sentences
 from gemsnn.reproduce.part import COURSE, Job, read
 from gemsnn.runs import config
@@ -89,17 +86,17 @@ def _run(
     given: str, spec: SweepSpec, out: Path, say: Callable[[str], None], *, quick: bool
 ) -> dict[str, Any]:
     """The sweep of these settings, in a folder that is held."""
-    jobs = [
+    parts = [
         Job(given, k, seed, spec.votes, str(out / "parts" / f"K{k:02d}-seed{seed}.json"))
         for seed in range(spec.seeds)
         # the longest ones first, so that no thread waits long for the last one
         for k in sorted(spec.compartments, reverse=True)
     ]
-    missing = [job for job in jobs if not _is_done(job)]
-    if len(missing) < len(jobs):
-        say(f"{len(jobs) - len(missing)} of {len(jobs)} parts are there already")
+    missing = [job for job in parts if not jobs.is_done(job, read)]
+    if len(missing) < len(parts):
+        say(f"{len(parts) - len(missing)} of {len(parts)} parts are there already")
     _run_all(missing, spec.jobs, say)
-    results = summary([read(job) for job in jobs])
+    results = summary([read(job) for job in parts])
     results = {"settings": given, "quick": quick, **provenance(), **results}
     atomic_write(out / "results.json", json.dumps(results, allow_nan=False) + "\n")
     return results
@@ -136,42 +133,19 @@ def claim(settings: Settings, out: AnyPath) -> None:
     atomic_write(marker, config.dump(given))
 
 
-def _is_done(job: Job) -> bool:
-    try:
-        read(job)
-    except InputError:
-        return False
-    return True
+def _run_all(parts: Sequence[Job], at_once: int, say: Callable[[str], None]) -> None:
+    def told(job: Job) -> str:
+        part = read(job)
+        own = part["by_compartments"][job.compartments - 1]
+        return (
+            f"K_I = K: {own['accuracy']:.1%} right, ECE {own['ece']:.3f}, log-likelihood {own['log_likelihood']:.1f}, "
+            f"{sum(part['seconds'].values()):.0f} s"
+        )
 
+    def name(job: Job) -> str:
+        return f"K = {job.compartments}, seed {job.seed}"
 
-def _run_all(jobs: Sequence[Job], at_once: int, say: Callable[[str], None]) -> None:
-    """Run jobs side by side, each a process with one thread; none outlives a stop."""
-    command = children.module("gemsnn.reproduce.part")
-    alone = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    with Children() as running, ThreadPoolExecutor(at_once) as pool:
-        waiting = {
-            pool.submit(running.run, command, msgspec.json.encode(job), environment=alone): job
-            for job in jobs
-        }
-        try:
-            for number, future in enumerate(as_completed(waiting), 1):
-                job, (code, _) = waiting[future], future.result()
-                name = f"K = {job.compartments}, seed {job.seed}"
-                if code:
-                    raise InputError(
-                        f"the part {name} failed (code {code}); run the same command again to go on"
-                    )
-                part = read(job)
-                own = part["by_compartments"][job.compartments - 1]
-                say(
-                    f"{number}/{len(jobs)}  {name}: K_I = K: {own['accuracy']:.1%} right, ECE {own['ece']:.3f}, "
-                    f"log-likelihood {own['log_likelihood']:.1f}, {sum(part['seconds'].values()):.0f} s"
-                )
-        except BaseException:
-            for future in waiting:
-                future.cancel()
-            running.stop()
-            raise
+    jobs.run_all("gemsnn.reproduce.part", parts, at_once, name=name, told=told, say=say)
 
 
 def summary(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -200,9 +174,9 @@ def summary(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         mine = [part["by_compartments"] for part in parts if part["compartments"] == k]
         for votes in range(1, min(map(len, mine)) + 1):
             scores = {
-                name: _mean([each[votes - 1][name] for each in mine]) for name in METRICS
+                name: jobs.mean([each[votes - 1][name] for each in mine]) for name in METRICS
             }  # fmt: skip
-            scores["tempered_ece"] = _mean([each[votes - 1]["tempered"]["ece"] for each in mine])
+            scores["tempered_ece"] = jobs.mean([each[votes - 1]["tempered"]["ece"] for each in mine])
             rows.append({"compartments": k, "votes": votes, **scores})
     text = json.dumps(list(parts), sort_keys=True)
     own = {row["compartments"]: row for row in diagonal(rows)}
@@ -216,11 +190,6 @@ def summary(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "seconds": sum(sum(part["seconds"].values()) for part in parts),
         "digest": hashlib.sha256(text.encode()).hexdigest(),
     }
-
-
-def _mean(values: Sequence[float]) -> dict[str, float | None]:
-    error = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
-    return {"mean": float(np.mean(values)), "error": error}
 
 
 def diagonal(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -255,15 +224,11 @@ def table(results: dict[str, Any]) -> str:
     """The diagonal K_I = K, then accuracy, ECE and log-likelihood over K and K_I, as text; then what they show."""
     rows = results["rows"]
 
-    def cell(value: dict[str, float | None], digits: int) -> str:
-        error = "" if value["error"] is None else f" ± {value['error']:.{digits}f}"
-        return f"{value['mean']:.{digits}f}{error}"
-
     shown = {"log_likelihood": 2, "accuracy": 3, "ece": 3, "tempered_ece": 3, "nll": 3}
     lines = [QUICK, ""] if results.get("quick") else []
     lines += [f"{'K = K_I':>8}  " + "  ".join(f"{TITLES[name]:>18}" for name in shown)]
     for row in diagonal(rows):
-        cells = (f"{cell(row[name], digits):>18}" for name, digits in shown.items())
+        cells = (f"{jobs.cell(row[name], digits):>18}" for name, digits in shown.items())
         lines.append(f"{row['compartments']:>8}  " + "  ".join(cells))
     wanted = [votes for votes in (1, 2, 5, 10, 20, 50) if any(row["votes"] == votes for row in rows)]
     for name in CLAIMED:
@@ -272,7 +237,8 @@ def table(results: dict[str, Any]) -> str:
         for k in dict.fromkeys(row["compartments"] for row in rows):
             mine = {row["votes"]: row for row in rows if row["compartments"] == k}
             cells = (
-                f"{cell(mine[votes][name], shown[name]) if votes in mine else '':>16}" for votes in wanted
+                f"{jobs.cell(mine[votes][name], shown[name]) if votes in mine else '':>16}"
+                for votes in wanted
             )
             lines.append(f"{k:>8}  " + "  ".join(cells))
     lines += ["", *([QUICK] if results.get("quick") else sentences(results["claims"]))]

@@ -28,7 +28,7 @@ from gemsnn.rules import loading
 from gemsnn.runs import config
 from gemsnn.runs.config import Settings
 from gemsnn.scoring import evaluate, measure, metrics
-from gemsnn.scoring.answers import check_decoder
+from gemsnn.scoring.answers import check_decoder, provisional
 from gemsnn.scoring.scores import plain
 from gemsnn.store import parsing
 from gemsnn.store.files import atomic_write
@@ -137,7 +137,8 @@ def work(job: Job) -> dict[str, Any]:
         dtype=dtype,
         device=settings.network.device,
     )
-    check_decoder(settings.evaluate.decoder, network)
+    decoder = provisional(settings.evaluate.decoder)
+    check_decoder(decoder, network)
     name, kernel = kernels.choose(settings.network.kernel, network, learning)
     course: list[dict[str, Any]] = []
     began = time.perf_counter()
@@ -155,7 +156,6 @@ def work(job: Job) -> dict[str, Any]:
     given = (network, learner.params)
 
     def answers(part: SpikeSet) -> evaluate.Poll:
-        decoder = settings.evaluate.decoder
         return evaluate.predict(*given, part, job.votes, kernel=kernel, seed=spec.seed, decoder=decoder)
 
     found = answers(splits.test)

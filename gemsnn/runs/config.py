@@ -34,7 +34,7 @@ from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.rules.own import Own
 from gemsnn.runs import drawing
 from gemsnn.runs.drawing import Drawing
-from gemsnn.scoring.answers import Decoder
+from gemsnn.scoring.answers import Wanted
 from gemsnn.specs import checks
 from gemsnn.specs import fields as specs
 from gemsnn.specs.checks import Count, NotNegative, Probability, Range
@@ -179,13 +179,15 @@ class EvaluateSpec:
 
     Attributes:
         votes: compartments that answer on the test part, K_I; the scores of fewer come with it.
-        decoder: how they answer: each votes for a class, or their hidden spikes tell each class's likelihood.
+        decoder: how they answer: each votes for a class, or all output spikes are counted together (rates), or their
+            hidden spikes tell each class's likelihood. With auto it is votes or rates, whichever has the lower NLL on
+            the validation part, at the temperature fitted there.
         answer: which readouts answer, where a network has several: the last, or all, each with a weight that is chosen
             on the validation part.
     """
 
     votes: Count = 20
-    decoder: Decoder = "votes"
+    decoder: Wanted = "auto"
     answer: Annotated[Literal["last", "all"], needs(one_of("readouts", "each-layer"), given("graph"))] = (
         "last"
     )
@@ -227,6 +229,7 @@ FORMER = Settings(
     RuleSpec("gem-cv"),
     OptimiserSpec("adam", lr=0.003),
     TrainSpec(compartments=5, epochs=15),
+    EvaluateSpec(decoder="votes"),
 )
 """The defaults until 0.1: what is meant where the file of a run of an older version lacks a setting."""
 

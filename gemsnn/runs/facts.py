@@ -20,7 +20,7 @@ from gemsnn.data.reading import Outputs, Reading, reading_of
 from gemsnn.data.sets.catalogue import CATALOGUE
 from gemsnn.errors import InputError
 from gemsnn.runs.config import Settings
-from gemsnn.scoring.answers import Decoder
+from gemsnn.scoring.answers import Decoder, provisional
 from gemsnn.scoring.sampling import Weights
 from gemsnn.store.checkpoints import digest_of
 from gemsnn.store.records import RunFolder
@@ -170,8 +170,8 @@ def load_facts(run: RunFolder, settings: Settings) -> Facts:
 
 
 def facts_of(settings: Settings, reading: Reading) -> Facts:
-    """What settings say of a network that they train, for data that was read like this."""
-    return Facts(reading, settings.data.warm_up, settings.evaluate.decoder, settings.train.seed)
+    """What settings say of a network before it is trained, for data that was read like this."""
+    return Facts(reading, settings.data.warm_up, provisional(settings.evaluate.decoder), settings.train.seed)
 
 
 def _facts_of_old(run: RunFolder, settings: Settings) -> Facts:

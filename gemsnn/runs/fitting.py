@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,8 +29,8 @@ from gemsnn.runs.facts import Facts
 from gemsnn.runs.layers import CALL, Layer
 from gemsnn.runs.models import DTYPES, Model
 from gemsnn.runs.recipes import RecipeName
-from gemsnn.scoring import evaluate, measure
-from gemsnn.scoring.answers import check_decoder
+from gemsnn.scoring import evaluate
+from gemsnn.scoring.answers import check_decoder, provisional
 from gemsnn.specs import fields as specs
 from gemsnn.types import AnyPath, Progress
 
@@ -137,7 +136,8 @@ def fit(
         dtype=DTYPES[chosen.network.dtype],
         device=chosen.network.device,
     )
-    check_decoder(chosen.evaluate.decoder, network)
+    decoder = provisional(chosen.evaluate.decoder)
+    check_decoder(decoder, network)
     if trains is not None:
         _check_output(network, trains)
     name, kernel = kernels.choose(chosen.network.kernel, network, learning)
@@ -149,19 +149,13 @@ def fit(
         chosen.train,
         learning,
         kernel=kernel,
-        decoder=chosen.evaluate.decoder,
+        decoder=decoder,
         watcher=Watcher() if progress is None else Watcher(progress=progress),
     )
     least = evaluate.least_spikes_of(network, recordings)
-    facts = Facts(reading, chosen.data.warm_up, chosen.evaluate.decoder, seed, least_spikes=least)
+    facts = Facts(reading, chosen.data.warm_up, decoder, seed, least_spikes=least)
     model = Model(network, learner, facts, chosen, kernel, name)
-    if not held:
-        return model
-    model = scored.answering(model, held)
-    found = tuple(measure.fitted_temperatures(model.poll(held, chosen.evaluate.votes, progress=progress)))
-    return dataclasses.replace(
-        model, facts=dataclasses.replace(model.facts, temperatures={facts.decoder: found})
-    )
+    return scored.answering(model, held, progress) if held else model
 
 
 def dataset(

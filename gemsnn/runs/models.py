@@ -324,6 +324,7 @@ class Model:
             address,
             math.ceil(self.facts.least_spikes * window / whole),
             self.facts.readouts,
+            "rates" if self.facts.decoder == "rates" else "votes",
         )
 
     def _read(self, recordings: SpikeSet | Arrays) -> SpikeSet:

@@ -14,10 +14,10 @@ from gemsnn.model.receptive import receptive_fields
 from gemsnn.runs import console
 from gemsnn.runs.models import Model
 from gemsnn.scoring import baseline, evaluate, measure, metrics, readouts
-from gemsnn.scoring.answers import Answers, Decoder
+from gemsnn.scoring.answers import CHOICE, Answers, Decoder
 from gemsnn.scoring.scores import Baseline, Scores, Tempered
 from gemsnn.store.records import RunFolder
-from gemsnn.types import first_observed
+from gemsnn.types import Progress, first_observed
 
 
 def prepare(model: Model) -> None:
@@ -55,23 +55,36 @@ def scores_of(
     return dataclasses.replace(found, split=part)
 
 
-def answering(model: Model, held: SpikeSet) -> Model:
-    """The model, with weights of its readouts where all of them are to answer; see :mod:`gemsnn.scoring.readouts`."""
+def answering(model: Model, held: SpikeSet, progress: Progress | None = None) -> Model:
+    """The trained model as it is to answer: with a decoder, weights of its readouts, and temperatures.
+
+    Of several decoders it takes the one whose answers of all compartments have the lowest NLL on the held-out
+    recordings, each at its own temperature there. See :mod:`gemsnn.scoring.readouts` for the weights.
+    """
     spec = model.settings.evaluate
-    if spec.answer == "last":
-        return model
-    weights = readouts.fitted(
-        model.network, model.params, held, spec.votes,
-        kernel=model.kernel, seed=model.facts.seed, decoder=model.facts.decoder,
-    )  # fmt: skip
-    return dataclasses.replace(model, facts=dataclasses.replace(model.facts, readouts=weights))
+    found: list[tuple[float, Model]] = []
+    for decoder in CHOICE if spec.decoder == "auto" else (spec.decoder,):
+        weights = model.facts.readouts
+        if spec.answer == "all":
+            weights = readouts.fitted(
+                model.network, model.params, held, spec.votes,
+                kernel=model.kernel, seed=model.facts.seed, decoder=decoder,
+            )  # fmt: skip
+        facts = dataclasses.replace(model.facts, decoder=decoder, readouts=weights)
+        asked = dataclasses.replace(model, facts=facts)
+        poll = asked.poll(held, spec.votes, progress=progress)
+        temperatures = tuple(measure.fitted_temperatures(poll))
+        nll = metrics.log_loss(poll.answers.tempered(temperatures[-1]).logs, poll.labels)
+        facts = dataclasses.replace(facts, temperatures={decoder: temperatures})
+        found.append((nll, dataclasses.replace(model, facts=facts)))
+    return min(found, key=lambda one: one[0])[1]
 
 
 def final(model: Model, splits: Splits) -> Scores:
     """The scores on the test part that end a training, with the costs of learning and a baseline."""
     settings = model.settings
     spec = settings.evaluate
-    found = scores_of(model, splits, "test", spec.votes, spec.decoder, settings.train.seed)
+    found = scores_of(model, splits, "test", spec.votes, model.facts.decoder, settings.train.seed)
     messages = measure.messages(model.network, settings.train.compartments)
     costs = dataclasses.replace(found.costs, scalars_per_step=messages)
     return dataclasses.replace(found, costs=costs, baseline=baseline_of(splits))

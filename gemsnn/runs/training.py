@@ -26,7 +26,7 @@ from gemsnn.runs.facts import facts_of, save_facts
 from gemsnn.runs.layers import Layered
 from gemsnn.runs.models import DTYPES, Model, load_model
 from gemsnn.scoring import evaluate
-from gemsnn.scoring.answers import check_decoder
+from gemsnn.scoring.answers import check_decoder, provisional
 from gemsnn.store import parsing
 from gemsnn.store.records import STREAM, RunFolder, provenance
 from gemsnn.types import AnyPath, Layout
@@ -67,7 +67,7 @@ def check(settings: Settings) -> None:
     side = 64 if settings.network.topology == "conv" else 1
     layout = Layout(1, 2 * side, side, 2, 1)
     network = networks.build(settings.network_spec(layout), seed=0, device=settings.network.device)
-    check_decoder(settings.evaluate.decoder, network)
+    check_decoder(provisional(settings.evaluate.decoder), network)
     kernels.choose(settings.network.kernel, network, settings.learning)
 
 
@@ -134,7 +134,7 @@ def _run_training(
     dtype = DTYPES[settings.network.dtype]
     device = settings.network.device
     network = networks.build(settings.network_spec(layout), seed=seed, dtype=dtype, device=device)
-    check_decoder(settings.evaluate.decoder, network)
+    check_decoder(provisional(settings.evaluate.decoder), network)
     if source is not None:
         continuing.check_fits(source, network, layout, from_run)
     wanted = settings.network.kernel if before is None else before["kernel"]
@@ -257,14 +257,14 @@ def _train_in(
             watcher = Watcher(run.append, display.show, save, stopped)
             learner, finished = train.fit(
                 network, state, shown, splits.validation, settings.train, settings.learning,
-                kernel=kernel, decoder=settings.evaluate.decoder, watcher=watcher,
+                kernel=kernel, decoder=model.facts.decoder, watcher=watcher,
             )  # fmt: skip
         trained = time.perf_counter()
-        model = scored.answering(dataclasses.replace(model, learner=learner), splits.validation)
+        learned_model = dataclasses.replace(model, learner=learner)
+        model = scored.answering(learned_model, splits.validation, progress=console.bar)
         scores = scored.final(model, splits)
         status = "finished" if finished else "interrupted"
-        found = tuple(row.tempered.temperature for row in scores.by_compartments if row.tempered is not None)
-        save_facts(run, dataclasses.replace(model.facts, temperatures={model.facts.decoder: found}))
+        save_facts(run, model.facts)
         run.write_json("metrics.json", {"schema": 1, "status": status, **scores.to_json()})
         scored.save_pictures(run, model, splits.test, scores)
         augmented.save_example(run, splits, settings.augment, seed)
@@ -272,7 +272,7 @@ def _train_in(
             "train": round(state.seconds + trained - started, 3),
             "evaluate": round(time.perf_counter() - trained, 3),
         }
-        manifest |= {"finished": _now(), "status": status}
+        manifest |= {"finished": _now(), "status": status, "decoder": model.facts.decoder}
         run.write_json("manifest.json", manifest)
         page = report.write_report(run.path)
     mute = scores.costs.mute_hidden_neurons

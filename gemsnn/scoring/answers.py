@@ -5,6 +5,8 @@ A decoder turns K free compartments into class probabilities:
 ============== =====================================================================================
 ``votes``      ``p(c)``: the share of compartments whose visible neuron ``c`` spiked most; of classes that lead
                together, the one with more output spikes of all compartments is the answer
+``rates``      ``p(c)``: the share of visible neuron ``c`` in the output spikes of all compartments, so that a
+               compartment that spoke clearly counts more than one that did not
 ``likelihood`` ``p(c)`` proportional to ``(1/K) sum_k exp v^k_c``, see :func:`gemsnn.scoring.sampling.class_evidence`
 ============== =====================================================================================
 
@@ -22,11 +24,19 @@ import torch
 from torch import Tensor
 
 from gemsnn.errors import InputError
+from gemsnn.model import logspace
 from gemsnn.model.network import Network
 from gemsnn.scoring import metrics, sampling
+from gemsnn.scoring.sampling import Free, Weights
 from gemsnn.specs import checks
+from gemsnn.types import Batch
 
-Decoder = Literal["votes", "likelihood"]
+Decoder = Literal["votes", "rates", "likelihood"]
+Wanted = Literal["auto", "votes", "rates", "likelihood"]
+"""A decoder, or that of :data:`CHOICE` which answers a validation part best."""
+
+CHOICE: tuple[Decoder, ...] = ("votes", "rates")
+"""What ``auto`` chooses from: every network can answer so, and every stream."""
 
 
 def check_decoder(decoder: Decoder, network: Network) -> None:
@@ -35,8 +45,13 @@ def check_decoder(decoder: Decoder, network: Network) -> None:
     if decoder == "likelihood" and not sampling.deaf_to_visible(network):
         raise InputError(
             "the decoder likelihood needs a network in which no neuron hears a visible neuron (a topology other "
-            "than full, and feedback hidden or none); use the decoder votes"
+            "than full, and feedback hidden or none); use the decoder votes or rates"
         )
+
+
+def provisional(wanted: Wanted) -> Decoder:
+    """The decoder itself, and before one has been chosen the first of :data:`CHOICE`."""
+    return CHOICE[0] if wanted == "auto" else wanted
 
 
 class Answers(NamedTuple):
@@ -46,7 +61,7 @@ class Answers(NamedTuple):
         probabilities: what accuracy, Brier score and calibration error are taken of.
         logs: finite log-probabilities, what the NLL is taken of and a temperature divides. Of votes they are the
             logarithms of the shares after one more vote, spread evenly
-            (:func:`gemsnn.scoring.metrics.smoothed_shares`).
+            (:func:`gemsnn.scoring.metrics.smoothed_shares`); of rates, after one more output spike.
     """
 
     probabilities: Tensor
@@ -69,6 +84,37 @@ class Answers(NamedTuple):
             self.probabilities.masked_fill(where, 1 / classes),
             self.logs.masked_fill(where, -math.log(classes)),
         )
+
+
+class Told(NamedTuple):
+    """What a decoder makes answers of: spikes, or evidence in nats.
+
+    Attributes:
+        ends: ``[n, K, C]``, what the first 1, 2, .. compartments tell at the end.
+        course: ``[n, T, C]``, what all of them tell after each step.
+        votes: int64 ``[n, K, T]``.
+    """
+
+    ends: Tensor
+    course: Tensor
+    votes: Tensor
+
+
+def told(decoder: Decoder, network: Network, free: Free, rows: Batch, readouts: Weights = ()) -> Told:
+    """What free compartments tell of a batch; ``readouts`` are the weights of :func:`gemsnn.scoring.sampling.said`."""
+    if decoder != "likelihood":
+        return Told(free.counts[:, :, -1].cumsum(1), free.counts.sum(1), free.votes)
+    evidence = sampling.class_evidence(network, free.potential, rows, readouts)
+    end = logspace.running_log_mean_exp(evidence[:, :, -1], 1)
+    return Told(end, logspace.log_mean_exp(evidence, 1), free.votes)
+
+
+def answers(decoder: Decoder, found: Told) -> tuple[Answers, Answers]:
+    """Answers by compartments, ``[K, n, C]``, and by time, ``[T, n, C]``."""
+    if decoder == "votes":
+        return vote_answers(found.votes, found.ends, found.course)
+    one = likelihood_answers if decoder == "likelihood" else rate_answers
+    return one(found.ends), one(found.course)
 
 
 def vote_answers(votes: Tensor, ends: Tensor, course: Tensor) -> tuple[Answers, Answers]:
@@ -97,3 +143,12 @@ def likelihood_answers(evidence: Tensor) -> Answers:
     """``p(c)`` proportional to ``exp v_c``: answers ``[X, n, C]`` of ``v``, ``[n, X, C]``."""
     logs = torch.log_softmax(evidence.transpose(0, 1), -1)
     return Answers(logs.exp(), logs)
+
+
+def rate_answers(counts: Tensor) -> Answers:
+    """``p(c) = n_c / sum_c n_c``, and ``1/C`` where all are zero: answers ``[X, n, C]`` of counts ``[n, X, C]``."""
+    counts = counts.transpose(0, 1).double()
+    total, classes = counts.sum(-1, keepdim=True), counts.shape[-1]
+    even = torch.full_like(counts, 1 / classes)
+    probabilities = torch.where(total > 0, counts / total.clamp(min=1), even)
+    return Answers(probabilities, ((counts + 1 / classes) / (total + 1)).log())

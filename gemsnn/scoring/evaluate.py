@@ -18,11 +18,10 @@ from torch import Tensor
 from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel
-from gemsnn.model import logspace
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params, check_params
 from gemsnn.scoring import metrics, sampling
-from gemsnn.scoring.answers import Answers, Decoder, check_decoder, likelihood_answers, vote_answers
+from gemsnn.scoring.answers import Answers, Decoder, Told, answers, check_decoder, told
 from gemsnn.scoring.sampling import Weights
 from gemsnn.scoring.scores import Mute
 from gemsnn.specs import checks
@@ -210,26 +209,17 @@ def predict(
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
     for rows in shown(network, presentations, batch, compartments, progress, "prediction"):
         free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=seed, readouts=readouts)
-        if decoder == "likelihood":
-            evidence = sampling.class_evidence(network, free.potential, rows, readouts)
-            end = logspace.running_log_mean_exp(evidence[:, :, -1], 1)
-            course = logspace.log_mean_exp(evidence, 1)
-        else:
-            end, course = free.counts[:, :, -1].cumsum(1), free.counts.sum(1)
+        end, course, voted = told(decoder, network, free, rows, readouts)
         so_far = (rows.came * rows.observed).cumsum(1)
         heard = torch.from_numpy(np.bincount(rows.rows.held, minlength=spec.inputs)).double()
         fired = free.spikes.sum((0, 1, 2), dtype=torch.float64) / compartments
-        told = sampling.home(free.votes, rows.label, so_far, end, course, torch.cat([heard, fired.cpu()]))
-        for kept, new in zip((votes, labels, came, ends, courses), told, strict=False):
+        found = sampling.home(voted, rows.label, so_far, end, course, torch.cat([heard, fired.cpu()]))
+        for kept, new in zip((votes, labels, came, ends, courses), found, strict=False):
             kept.append(new)
-        sent += told[-1]
+        sent += found[-1]
         steps += int(rows.length.sum())
     all_votes = _joined(votes, 2)
-    if decoder == "likelihood":
-        by_compartments = likelihood_answers(torch.cat(ends))
-        by_time = likelihood_answers(_joined(courses, 1))
-    else:
-        by_compartments, by_time = vote_answers(all_votes, torch.cat(ends), _joined(courses, 1))
+    by_compartments, by_time = answers(decoder, Told(torch.cat(ends), _joined(courses, 1), all_votes))
     silent = _joined(came, 1) < least_spikes
     rate = sent / steps
     hidden = slice(spec.inputs, spec.inputs + spec.hidden_neurons)

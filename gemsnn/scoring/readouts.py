@@ -10,7 +10,7 @@ from gemsnn.kernels.contract import Kernel
 from gemsnn.model import logspace
 from gemsnn.model.network import Network, Params
 from gemsnn.scoring import evaluate, metrics, sampling
-from gemsnn.scoring.answers import Answers, Decoder, likelihood_answers, vote_answers
+from gemsnn.scoring.answers import Answers, Decoder, likelihood_answers, rate_answers, vote_answers
 from gemsnn.scoring.sampling import Weights
 from gemsnn.types import Batch, PresentationSequence
 
@@ -102,5 +102,7 @@ def _answers(total: Tensor, address: Tensor, decoder: Decoder, seed: int) -> Ans
     """The answers ``[n, C]`` of all compartments to what they say, ``[n, K, C]``."""
     if decoder == "likelihood":
         return likelihood_answers(logspace.log_mean_exp(total, 1)[:, None]).at(0)
+    if decoder == "rates":
+        return rate_answers(total.sum(1)[:, None]).at(0)
     votes = sampling.most(total[:, :, None], address, range(1), seed=seed)
     return vote_answers(votes, total.cumsum(1), total.sum(1)[:, None])[1].at(0)

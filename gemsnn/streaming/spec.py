@@ -166,7 +166,7 @@ def cautions(spec: StreamSpec, settings: Settings, model: Model) -> list[str]:
     found, facts = [], model.facts
     if settings.data.deflicker:
         found.append("the network was trained on de-flickered recordings, and a stream is not de-flickered")
-    if facts.decoder != "votes":
+    if facts.decoder == "likelihood":
         found.append(f"the run answers by {facts.decoder}, and a stream by votes")
     if not facts.reading.pad and facts.warm_up and spec.window is None:
         found.append(
@@ -191,4 +191,6 @@ def identity(task: Task) -> dict[str, Any]:
     online["readouts"] = list(task.online.readouts)
     if not task.online.readouts:
         del online["readouts"]
+    if task.online.decoder == "votes":
+        del online["decoder"]
     return {"model": task.model.sha256, **online, **arrivals, "learning": learning}

@@ -1,0 +1,212 @@
+"""The bench as a whole: what is missing is run, and all parts become one table and ``results.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from gemsnn.errors import InputError
+from gemsnn.reproduce import jobs
+from gemsnn.reproduce.jobs import Mean
+from gemsnn.reproduce.real import sets
+from gemsnn.reproduce.real.methods import SEEDLESS, TITLES, MethodName, methods_of
+from gemsnn.reproduce.real.part import Job, read
+from gemsnn.reproduce.real.sets import SETS, SetName
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Count
+from gemsnn.store.files import atomic_write, locked
+from gemsnn.store.records import provenance
+from gemsnn.types import AnyPath
+
+SCHEMA = 1
+"""The version of ``results.json``, which docs/results.md describes."""
+
+CURVE: tuple[int, ...] = (50, 100, 200, 400)
+"""Recordings of N-MNIST to learn from, beside all of them."""
+
+CURVE_SET: SetName = "nmnist"
+CURVE_METHODS: tuple[MethodName, ...] = ("counts", "counts-5", "best")
+
+SCORES = ("accuracy", "nll", "ece", "brier", "seconds", "parameters", "peak", "spikes", "operations")
+AT_TEMPERATURE = ("nll", "ece")
+QUICK = "quick form: it shows that the code runs, and nothing about methods"
+
+
+@dataclass(frozen=True)
+class BenchSpec:
+    """What a bench runs.
+
+    Attributes:
+        sets: of :data:`gemsnn.reproduce.real.sets.SETS`.
+        seeds: how many, from 0 on.
+        jobs: parts at a time, each with one thread.
+    """
+
+    sets: tuple[SetName, ...] = get_args(SetName)
+    seeds: Count = 3
+    jobs: Count = 2
+
+    def __post_init__(self) -> None:
+        """Check the fields once."""
+        checks.fields(self)
+        if not self.sets or len(set(self.sets)) < len(self.sets):
+            raise InputError(f"sets must be one or more of {', '.join(SETS)}, each once, not {self.sets}")
+
+
+def jobs_of(spec: BenchSpec, root: AnyPath | None, out: Path, *, quick: bool) -> list[Job]:
+    """All parts of a bench, set by set."""
+    below = None if root is None else str(Path(root).absolute())
+    found = []
+
+    def add(name: SetName, method: MethodName, recordings: int | None = None) -> None:
+        for seed in range(1 if method in SEEDLESS else spec.seeds):
+            some = "" if recordings is None else f"-{recordings}"
+            path = out / "parts" / f"{name}-{method}{some}-seed{seed}.json"
+            found.append(Job(name, method, seed, below, quick, str(path), recordings))
+
+    for name in spec.sets:
+        for method in methods_of(name):
+            add(name, method)
+    if CURVE_SET in spec.sets and not quick:
+        for count in CURVE:
+            for method in CURVE_METHODS:
+                add(CURVE_SET, method, count)
+    return found
+
+
+def run(
+    spec: BenchSpec,
+    root: AnyPath | None,
+    out: AnyPath,
+    *,
+    quick: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Run the parts that are missing in ``out``, then write and return ``results.json``.
+
+    Raises:
+        InputError: a set is missing, ``out`` holds something else or is in use, or a part failed.
+    """
+    out = Path(out)
+    for name in spec.sets:
+        sets.where(name, root)
+    _claim(out, quick=quick)
+    with locked(out):
+        parts = jobs_of(spec, root, out, quick=quick)
+        missing = [job for job in parts if not jobs.is_done(job, read)]
+        if len(missing) < len(parts):
+            say(f"{len(parts) - len(missing)} of {len(parts)} parts are there already")
+        jobs.run_all("gemsnn.reproduce.real.part", missing, spec.jobs, name=_name, told=_told, say=say)
+        results = {"schema": SCHEMA, "quick": quick, **provenance(), **summary([read(job) for job in parts])}
+        atomic_write(out / "results.json", json.dumps(results, allow_nan=False) + "\n")
+    return results
+
+
+def _claim(out: Path, *, quick: bool) -> None:
+    """Make the folder of a bench, or see that it holds one of this form."""
+    marker, form = out / "bench.json", {"bench": "real", "quick": quick}
+    if marker.is_file():
+        if json.loads(marker.read_text()) != form:
+            raise InputError(f"{out} holds a bench of the other form, quick or whole; choose another --out")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists already and is no bench; choose another --out")
+    try:
+        (out / "parts").mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made ({error.strerror}); choose another --out") from error
+    atomic_write(marker, json.dumps(form) + "\n")
+
+
+def _name(job: Job) -> str:
+    some = "" if job.recordings is None else f" of {job.recordings}"
+    return f"{job.name}{some}, {job.method}, seed {job.seed}"
+
+
+def _told(job: Job) -> str:
+    part = read(job)
+    return (
+        f"{part['accuracy']:.1%} right, NLL {part['nll']:.3f}, ECE {part['ece']:.3f}, {part['seconds']:.0f} s"
+    )
+
+
+def summary(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means and standard errors over seeds.
+
+    Returns:
+        ``rows``: for each set, method and number of recordings, means of all scores and costs, those at a temperature
+        as ``nll_tempered`` and ``ece_tempered``, and ``by_time``, the means of early answers; ``digests`` of the sets.
+    """
+    keys = dict.fromkeys((part["name"], part["method"], part["recordings"]) for part in parts)
+    rows = []
+    for key in keys:
+        mine = [part for part in parts if (part["name"], part["method"], part["recordings"]) == key]
+        values = {name: jobs.mean([part[name] for part in mine]) for name in SCORES if name in mine[0]}
+        for name in AT_TEMPERATURE:
+            values[f"{name}_tempered"] = jobs.mean([part["tempered"][name] for part in mine])
+        row = dict(zip(("name", "method", "recordings"), key, strict=True))
+        row |= {"seeds": len(mine), "tested": mine[0]["tested"], **values}
+        if "by_time" in mine[0]:
+            row["decoders"] = [part["decoder"] for part in mine]
+            row["by_time"] = [
+                _moment(moments) for moments in zip(*(part["by_time"] for part in mine), strict=True)
+            ]
+        rows.append(row)
+    return {"rows": rows, "digests": {part["name"]: part["digest"] for part in parts}}
+
+
+def _moment(moments: Sequence[dict[str, float]]) -> dict[str, float | Mean]:
+    """An early answer, over seeds."""
+    scores = {name: jobs.mean([each[name] for each in moments]) for name in ("accuracy", "nll", "ece")}
+    return {"ms": moments[0]["ms"], **scores}
+
+
+COLUMNS = (
+    ("accuracy", "accuracy", 1, 3),
+    ("nll", "NLL", 1, 3),
+    ("ece", "ECE", 1, 3),
+    ("nll_tempered", "NLL at T", 1, 3),
+    ("ece_tempered", "ECE at T", 1, 3),
+    ("seconds", "seconds", 1, 0),
+    ("parameters", "weights, kB", 1e-3, 0),
+    ("peak", "memory, MB", 1e-6, 0),
+    ("spikes", "spikes", 1, 0),
+    ("operations", "operations, M", 1e-6, 2),
+)
+"""Key, heading, factor and decimals."""
+
+
+def table(results: dict[str, Any]) -> str:
+    """All rows as a table of Markdown, set by set; the curve of N-MNIST after them."""
+    lines = [QUICK, ""] if results["quick"] else []
+    whole = {
+        name: max(r["recordings"] for r in results["rows"] if r["name"] == name)
+        for name in results["digests"]
+    }
+    rows = [row for row in results["rows"] if row["recordings"] == whole[row["name"]]]
+    lines += _head(["data", "method"])
+    lines += [_line([SETS[row["name"]].title, TITLES[row["method"]]], row) for row in rows]
+    curve = [row for row in results["rows"] if row["recordings"] != whole[row["name"]]]
+    if curve:
+        curve += [r for r in rows if r["name"] == CURVE_SET and r["method"] in CURVE_METHODS]
+        order = sorted(curve, key=lambda row: (CURVE_METHODS.index(row["method"]), row["recordings"]))
+        lines += ["", *_head(["method", "recordings"])]
+        lines += [_line([TITLES[row["method"]], str(row["recordings"])], row) for row in order]
+    return "\n".join(lines)
+
+
+def _head(first: list[str]) -> list[str]:
+    names = [*first, *(heading for _, heading, _, _ in COLUMNS)]
+    return ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+
+
+def _line(first: list[str], row: dict[str, Any]) -> str:
+    cells = []
+    for key, _, factor, digits in COLUMNS:
+        value = row.get(key)
+        scaled = {} if value is None else {k: None if v is None else factor * v for k, v in value.items()}
+        cells.append(jobs.cell(scaled, digits) if scaled else "")
+    return "| " + " | ".join([*first, *cells]) + " |"

@@ -1,0 +1,113 @@
+"""The sets of recordings of the bench: where each lies, how it is binned and split, and what its bins are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gemsnn.data import datasets
+from gemsnn.data.datasets import DataSpec
+from gemsnn.data.splits import Splits
+from gemsnn.errors import InputError
+from gemsnn.types import AnyPath, Progress
+
+SetName = Literal["digits", "nmnist", "touch", "braille", "neurons", "cards", "objects", "images"]
+
+
+@dataclass(frozen=True)
+class RealSet:
+    """A set of recordings, as all methods see it.
+
+    Attributes:
+        title: what it is.
+        place: the file or folder below the bench's root; ``None`` where nothing is needed.
+        data: how it is read, as settings of :class:`gemsnn.data.datasets.DataSpec`.
+        obtain: where it comes from.
+        digest: the start of the SHA-256 of the training part's bins and labels
+            (:meth:`gemsnn.data.spikeset.SpikeSet.digest`) that numbers in docs/results.md were measured on.
+        best: settings of recipe ``best`` on this set beside those that the recipe has for it.
+    """
+
+    title: str
+    place: str | None
+    data: Mapping[str, Any]
+    obtain: str
+    digest: str = ""
+    best: Mapping[str, Any] = field(default_factory=dict)
+
+
+SETS: dict[SetName, RealSet] = {
+    "digits": RealSet(
+        "8 x 8 digits, emulated camera", None, {"data": "digits"}, "nothing is needed",
+        best={"shift": 2, "epochs": 25},
+    ),
+    "nmnist": RealSet(
+        "N-MNIST, 721 to learn from", "nmnist", {"data": "nmnist"},
+        "https://www.garrickorchard.com/datasets/n-mnist; Train/<digit>/<id>.bin with ids 1 to 1000",
+    ),
+    "touch": RealSet(
+        "36 objects under a fingertip", "touch-objects", {"data": "touch"}, "see docs/data.md, touch",
+    ),
+    "braille": RealSet("27 Braille letters", "braille", {"data": "braille"}, "see docs/data.md, braille"),
+    "neurons": RealSet(
+        "7 pictures before 132 real neurons", "neurons-7-objects", {"data": "neurons"}, "see docs/data.md, neurons",
+    ),
+    "cards": RealSet(
+        "4 pips of cards, Poker-DVS", "poker-dvs", {"data": "events", "class_from": "^[a-z]+"},
+        "http://www2.imse-cnm.csic.es/caviar/POKERDVS.html; files <pip>*.aedat", best={"shift": 2, "epochs": 25},
+    ),
+    "objects": RealSet(
+        "7 objects before a DVS128", "dvs128-objects", {"data": "events", "window_ms": 500},
+        "recordings of objects by an event camera, a file a class, of which windows of 500 ms are cut",
+    ),
+    "images": RealSet(
+        "10,000 MNIST images, emulated camera", "mnist-images/mnist_train_0.npz", {"data": "images"},
+        "http://yann.lecun.com/exdb/mnist: the first 10,000 of the training part, as an npz of images and labels",
+        best={"shift": 2, "epochs": 20},
+    ),
+}  # fmt: skip
+"""All of them, from the quickest to the longest but for the images."""
+
+QUICK = {"limit": 40}
+"""How a set is cut in the quick form, where it can be."""
+
+
+def where(name: SetName, root: AnyPath | None) -> Path | None:
+    """The set's own root.
+
+    Raises:
+        InputError: it is not there, or no root was given for it.
+    """
+    place = SETS[name].place
+    if place is None:
+        return None
+    if root is None:
+        raise InputError(
+            f"the set {name} lies in {place} below a root; give --root, or leave the set out of --sets"
+        )
+    found = Path(root) / place
+    if not found.exists():
+        raise InputError(
+            f"{found} is missing ({SETS[name].obtain}); leave {name} out of --sets, or restore it"
+        )
+    return found
+
+
+def load(
+    name: SetName, root: AnyPath | None, *, quick: bool = False, progress: Progress | None = None
+) -> Splits:
+    """The set in its three parts.
+
+    Raises:
+        InputError: it is missing, damaged, or its bins are others than those of the measured numbers.
+    """
+    found = SETS[name]
+    how: dict[str, Any] = {**found.data, **(QUICK if quick else {})}
+    return datasets.load(DataSpec(root=where(name, root), **how), progress=progress)
+
+
+def is_known(name: SetName, splits: Splits) -> bool:
+    """Whether these are the bins that numbers have been measured on."""
+    return splits.train.digest().startswith(SETS[name].digest)
