@@ -24,3 +24,9 @@ def trained_run(nmnist_root, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
     assert main(command(nmnist_root, out)) == 0
     return out
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Trainings leave their report unwritten, for drawing takes longer than the smallest of them does."""
+    monkeypatch.setattr("gemsnn.report.write_report", lambda run: run / "report.html")

@@ -17,6 +17,8 @@ from gemsnn.store import trees
 from gemsnn.store.checkpoints import digest_of
 from gemsnn.store.records import RunFolder
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 WANTED = [(digit, 10 * number + digit) for digit in range(3) for number in range(6)]
 
 

@@ -15,6 +15,8 @@ from gemsnn.runs import config, drawing
 from gemsnn.runs.models import load_model
 from gemsnn.types import Layout
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 LAYOUT = Layout(2, 9, 12, 4, 1000)
 GRAPH = """
 [[population]]

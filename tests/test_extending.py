@@ -13,6 +13,8 @@ from runs import command
 from gemsnn.commands.cli import main
 from gemsnn.runs.models import load_model
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
 BLOCKS = re.findall(r"```python(?: title=(\S+))?\n(.*?)```", PAGE, re.DOTALL)
 

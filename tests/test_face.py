@@ -31,6 +31,8 @@ from gemsnn.scoring import evaluate, sampling
 from gemsnn.scoring.scores import Scores
 from gemsnn.store import trees
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ROOT = Path(gemsnn.__file__).parent
 SMALL = {"hidden": [4], "epochs": 2}
 

@@ -21,6 +21,8 @@ from gemsnn.runs.layers import FLAGS, Layer
 from gemsnn.specs import fields as specs
 from gemsnn.store import parsing
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def bound(*words: str) -> layers.Layered:
     return train.bind(list(words)).keywords["settings"]

@@ -14,6 +14,8 @@ from gemsnn.data.datasets import DataSpec, load
 from gemsnn.errors import InputError
 from gemsnn.runs import models
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NAMES = ("null", "eins", "zwei")
 
 

@@ -33,6 +33,8 @@ from gemsnn.runs.config import Settings
 from gemsnn.store import trees
 from gemsnn.store.records import RunFolder
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def sharp(log_weights):
     share = torch.softmax(2 * log_weights, -1)

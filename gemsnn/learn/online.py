@@ -37,7 +37,7 @@ from gemsnn.model.network import Network, Params
 from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.scoring import metrics, sampling
-from gemsnn.scoring.answers import rate_answers
+from gemsnn.scoring.answers import rate_answers, share_answers
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Range, Seed
 from gemsnn.store import trees as states
@@ -66,6 +66,7 @@ class OnlineSpec:
         readouts: how much each readout of a network that has several counts, see :func:`gemsnn.scoring.sampling.said`;
             by default the last alone.
         decoder: how compartments answer, see :mod:`gemsnn.scoring.answers`.
+        temperature: of the probabilities, see :func:`gemsnn.scoring.metrics.tempered`; ``None`` for the bare shares.
     """
 
     compartments: Count = 10
@@ -76,6 +77,7 @@ class OnlineSpec:
     least_spikes: Annotated[int, Range(0, 2**63 - 1)] = 1
     readouts: Annotated[tuple[int, ...], Range(0, 127)] = ()
     decoder: Literal["votes", "rates"] = "votes"
+    temperature: Annotated[float, Range(above=0)] | None = None
 
     def __post_init__(self) -> None:
         """Check the fields once."""
@@ -332,12 +334,18 @@ class OnlineLearner:
 
     def _shares(self, votes: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of each class after each step, ``[C, V]``: its share, its probability, and what it is ranked by."""
-        if self.spec.decoder == "rates":
-            shares = rate_answers(counts[None]).probabilities[:, 0]
-            return shares, shares, counts
-        shares = metrics.vote_shares(votes.T, self.network.spec.visible)
-        rank = (shares * self.spec.compartments).round() * (counts.max() + 1) + counts
-        return shares, metrics.break_ties(shares, counts), rank
+        spec = self.spec
+        if spec.decoder == "rates":
+            found, rank = rate_answers(counts[:, None]).at(0), counts
+            shares = found.probabilities
+        else:
+            shares = metrics.vote_shares(votes.T, self.network.spec.visible)
+            rank = (shares * spec.compartments).round() * (counts.max() + 1) + counts
+            found = share_answers(shares, counts, spec.compartments)
+        if spec.temperature is None:
+            return shares, found.probabilities, rank
+        warm = found.tempered(spec.temperature).probabilities
+        return warm, warm, rank
 
     def _not_finite(self, step: int) -> str:
         if self.learning is None:

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from numpy.typing import NDArray
@@ -308,13 +308,15 @@ class Model:
     ) -> OnlineSpec:  # fmt: skip
         """How a stream answers as :meth:`predict` does: given the bins of a presentation, at its last one the same.
 
-        With another ``window`` as many input spikes a bin are worth an answer.
+        With another ``window`` as many input spikes a bin are worth an answer. Votes are answered as bare shares;
+        rates, which by themselves are too modest, at the training's temperature.
 
         Raises:
             InputError: the network was taught spike trains, or a number makes no sense.
         """
         self.check_answers()
         whole = self.facts.window
+        decoder: Literal["votes", "rates"] = "rates" if self.facts.decoder == "rates" else "votes"
         window = whole if window is None else window
         return OnlineSpec(
             compartments,
@@ -324,7 +326,8 @@ class Model:
             address,
             math.ceil(self.facts.least_spikes * window / whole),
             self.facts.readouts,
-            "rates" if self.facts.decoder == "rates" else "votes",
+            decoder,
+            self.temperature(compartments, decoder) if decoder == "rates" else None,
         )
 
     def _read(self, recordings: SpikeSet | Arrays) -> SpikeSet:

@@ -127,16 +127,22 @@ def vote_answers(votes: Tensor, ends: Tensor, course: Tensor) -> tuple[Answers, 
     """
     compartments, classes = ends.shape[1:]
     numbers = torch.arange(1, compartments + 1, device=votes.device)[:, None, None]
-    by_compartments = metrics.break_ties(
-        metrics.vote_shares_by_compartments(votes[:, :, -1], classes), ends.transpose(0, 1)
-    )
-    by_time = metrics.break_ties(
-        torch.stack([metrics.vote_shares(now, classes) for now in votes.unbind(2)]), course.transpose(0, 1)
-    )
     return (
-        Answers(by_compartments, metrics.smoothed_shares(by_compartments, numbers, classes).log()),
-        Answers(by_time, metrics.smoothed_shares(by_time, compartments, classes).log()),
+        share_answers(
+            metrics.vote_shares_by_compartments(votes[:, :, -1], classes), ends.transpose(0, 1), numbers
+        ),
+        share_answers(
+            torch.stack([metrics.vote_shares(now, classes) for now in votes.unbind(2)]),
+            course.transpose(0, 1),
+            compartments,
+        ),
     )
+
+
+def share_answers(shares: Tensor, counts: Tensor, votes: int | Tensor) -> Answers:
+    """Answers ``[.., C]`` of the shares of so many votes, their ties broken by output spikes, ``[.., C]`` both."""
+    broken = metrics.break_ties(shares, counts)
+    return Answers(broken, metrics.smoothed_shares(broken, votes, shares.shape[-1]).log())
 
 
 def likelihood_answers(evidence: Tensor) -> Answers:

@@ -191,6 +191,6 @@ def identity(task: Task) -> dict[str, Any]:
     online["readouts"] = list(task.online.readouts)
     if not task.online.readouts:
         del online["readouts"]
-    if task.online.decoder == "votes":
-        del online["decoder"]
+    for name in ("decoder", "temperature"):  # what is said of the state, and no part of it
+        del online[name]
     return {"model": task.model.sha256, **online, **arrivals, "learning": learning}
