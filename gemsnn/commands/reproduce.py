@@ -109,6 +109,7 @@ def real(
     """
     spec = BenchSpec(sets, 2 if quick else seeds, jobs)
     layers.writable(out, "--out")
+    bench.claim(spec, root, out, quick=quick)
     with console.status("running; a line for every part that is done"):
         results = bench.run(spec, root, out, quick=quick, say=console.say)
     print(bench.table(results))

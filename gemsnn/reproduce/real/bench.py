@@ -56,7 +56,7 @@ class BenchSpec:
             raise InputError(f"sets must be one or more of {', '.join(SETS)}, each once, not {self.sets}")
 
 
-def jobs_of(spec: BenchSpec, root: AnyPath | None, out: Path, *, quick: bool) -> list[Job]:
+def jobs_of(spec: BenchSpec, root: AnyPath | None, out: AnyPath, *, quick: bool) -> list[Job]:
     """All parts of a bench, set by set."""
     below = None if root is None else str(Path(root).absolute())
     found = []
@@ -64,7 +64,7 @@ def jobs_of(spec: BenchSpec, root: AnyPath | None, out: Path, *, quick: bool) ->
     def add(name: SetName, method: MethodName, recordings: int | None = None) -> None:
         for seed in range(1 if method in SEEDLESS else spec.seeds):
             some = "" if recordings is None else f"-{recordings}"
-            path = out / "parts" / f"{name}-{method}{some}-seed{seed}.json"
+            path = Path(out) / "parts" / f"{name}-{method}{some}-seed{seed}.json"
             found.append(Job(name, method, seed, below, quick, str(path), recordings))
 
     for name in spec.sets:
@@ -91,9 +91,7 @@ def run(
         InputError: a set is missing, ``out`` holds something else or is in use, or a part failed.
     """
     out = Path(out)
-    for name in spec.sets:
-        sets.where(name, root)
-    _claim(out, quick=quick)
+    claim(spec, root, out, quick=quick)
     with locked(out):
         parts = jobs_of(spec, root, out, quick=quick)
         missing = [job for job in parts if not jobs.is_done(job, read)]
@@ -101,12 +99,24 @@ def run(
             say(f"{len(parts) - len(missing)} of {len(parts)} parts are there already")
         jobs.run_all("gemsnn.reproduce.real.part", missing, spec.jobs, name=_name, told=_told, say=say)
         results = {"schema": SCHEMA, "quick": quick, **provenance(), **summary([read(job) for job in parts])}
+        for name, digest in results["digests"].items():
+            if not quick and not sets.is_known(name, digest):
+                say(
+                    f"note: the bins of {name} are not those of the numbers in docs/results.md ({SETS[name].obtain})"
+                )
         atomic_write(out / "results.json", json.dumps(results, allow_nan=False) + "\n")
     return results
 
 
-def _claim(out: Path, *, quick: bool) -> None:
-    """Make the folder of a bench, or see that it holds one of this form."""
+def claim(spec: BenchSpec, root: AnyPath | None, out: AnyPath, *, quick: bool) -> None:
+    """See that the sets are there, and make the folder of a bench, or see that it holds one of this form.
+
+    Raises:
+        InputError: a set is missing, ``out`` holds something else, or cannot be made.
+    """
+    for name in spec.sets:
+        sets.where(name, root)
+    out = Path(out)
     marker, form = out / "bench.json", {"bench": "real", "quick": quick}
     if marker.is_file():
         if json.loads(marker.read_text()) != form:
