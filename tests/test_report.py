@@ -23,6 +23,7 @@ from synthetic_run import edit, write_run
 from gemsnn.errors import InputError
 from gemsnn.report import (
     chance,
+    figures_learning,
     figures_recording,
     figures_uncertainty,
     read_run,
@@ -34,6 +35,37 @@ from gemsnn.report import (
 from gemsnn.report.numbers import percent
 from gemsnn.report.reading import Layout
 from gemsnn.report.words import mistakes, moved
+
+OF_WORDS = (
+    "test_words",
+    "test_no_words",
+    "test_a_temperature_is_told",
+    "test_a_calibration_error_is",
+    "test_a_cell_of_few",
+)
+"""Tests with these names look at the page's sentences alone."""
+
+DRAWN = {
+    figures_uncertainty: (
+        "by_compartments",
+        "by_time",
+        "confusion",
+        "reliability_diagram",
+        "selective_curve",
+    ),
+    figures_learning: ("activity_curve", "effective_compartments", "evidence_curve", "validation_curve"),
+    figures_recording: ("augmented", "frames", "raster", "receptive_fields"),
+}
+
+
+@pytest.fixture(autouse=True)
+def figures_where_they_are_looked_at(request, monkeypatch):
+    """Drawing takes a second, and most tests here look at sentences."""
+    if request.node.name.startswith(OF_WORDS):
+        for module, names in DRAWN.items():
+            for name in names:
+                monkeypatch.setattr(module, name, lambda *_, **__: "<svg></svg>")
+
 
 SECTIONS = (
     "Key figures",
