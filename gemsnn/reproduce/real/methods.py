@@ -49,8 +49,8 @@ Row = dict[str, Any]
 def methods_of(name: SetName) -> tuple[MethodName, ...]:
     """All methods of a set: ``plain`` only where ``best`` is something else."""
     found = SETS[name]
-    is_plain = not (found.best or layers.of_data("best", found.data["data"]))
-    return tuple(method for method in TITLES if method != "plain" or not is_plain)
+    told = set(found.best).union(*(layer.values for layer in layers.of_data("best", found.data["data"])))
+    return tuple(method for method in TITLES if method != "plain" or told & set(PLAIN))
 
 
 def learn(name: SetName, method: MethodName, splits: Splits, seed: int, *, quick: bool = False) -> Row:
