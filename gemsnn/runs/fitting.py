@@ -67,8 +67,8 @@ def fit(
     Args:
         recordings: to learn from; of a :func:`gemsnn.dataset` its training part, with the validation part where no
             other is given.
-        validation: recordings, or pairs, on which the temperatures of the answers are fitted; without any,
-            probabilities are the bare shares of the votes.
+        validation: recordings, or pairs, on which the temperatures of the answers are fitted, and by which decoder
+            auto chooses; without any, probabilities are the bare shares of the votes.
         recipe: the settings to begin with: ``best``, what has been measured to learn best, or ``paper``.
         reading: how recordings of a sensor became bins, for a model that is to read others of it; by default theirs.
         progress: shows how far the training is: wraps an iterable, given its length and what its items are.
