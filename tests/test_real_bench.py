@@ -96,6 +96,23 @@ def test_best_without_augmentation_is_a_method_where_best_has_some():
     assert set(SETS) == set(get_args(SetName))
 
 
+def test_the_shuffled_control_learns_as_best_does(monkeypatch):
+    """But for augmentation: with the memory, filters and warm-up that the recipe has for the set."""
+    asked = []
+
+    def fit(splits, **settings):
+        asked.append(settings)
+        raise InputError("asked")
+
+    monkeypatch.setattr(methods, "fit", fit)
+    for name in ("touch", "nmnist"):
+        with pytest.raises(InputError, match="asked"):
+            methods.learn(name, "shuffled", splits(), 0)
+    touch, digits = asked
+    assert (touch["memory"], touch["basis_count"], touch["warm_up"]) == (125, 8, 0.25)
+    assert (digits["shift"], digits["epochs"]) == (0, 10)
+
+
 def fake(seed: int, method: str, count: int, gain: float) -> dict[str, Any]:
     moments = [{"ms": 5.0, "accuracy": 0.5 + gain, "nll": 1.0, "ece": 0.1}]
     return {

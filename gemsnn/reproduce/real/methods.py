@@ -48,9 +48,17 @@ Row = dict[str, Any]
 
 def methods_of(name: SetName) -> tuple[MethodName, ...]:
     """All methods of a set: ``plain`` only where ``best`` is something else."""
-    found = SETS[name]
-    told = set(found.best).union(*(layer.values for layer in layers.of_data("best", found.data["data"])))
+    told = set(SETS[name].best) | set(_of_recipe(name))
     return tuple(method for method in TITLES if method != "plain" or told & set(PLAIN))
+
+
+def _of_recipe(name: SetName) -> Row:
+    """What recipe ``best`` has for the set, of which shuffled recordings no longer tell that they are of it."""
+    return {
+        key: value
+        for layer in layers.of_data("best", SETS[name].data["data"])
+        for key, value in layer.values.items()
+    }
 
 
 def learn(name: SetName, method: MethodName, splits: Splits, seed: int, *, quick: bool = False) -> Row:
@@ -65,7 +73,9 @@ def learn(name: SetName, method: MethodName, splits: Splits, seed: int, *, quick
         return _regression(splits, 1 if method == "counts" else TIME_BINS)
     if method == "shuffled":
         splits = shuffled(splits)
-    settings = {"best": SETS[name].best, "plain": PLAIN, "shuffled": PLAIN, "paper": {}}[method]
+    settings = {"best": SETS[name].best, "plain": PLAIN, "shuffled": _of_recipe(name) | PLAIN, "paper": {}}[
+        method
+    ]
     short = {"epochs": 1, "hidden": [8]} if quick else {}
     votes = 3 if quick else VOTES
     recipe = "paper" if method == "paper" else "best"
