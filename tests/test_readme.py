@@ -53,15 +53,15 @@ def test_recipes_tell_the_numbers_of_the_results():
 
 def test_commands_of_the_documents_exist(capsys):
     known = {}
-    for name in COMMANDS:
+    for name in (*COMMANDS, "reproduce real"):
         with pytest.raises(SystemExit) as stop:
-            main([name, "--help"])
+            main([*name.split(), "--help"])
         assert stop.value.code == 0
         known[name] = set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))
     seen = 0
     for path in DOCUMENTS:
         for name, words in re.findall(
-            r"^(?:.*\| )?gemsnn ([a-z]+)(.*?)(?:  +#.*)?$", path.read_text(), re.MULTILINE
+            r"^(?:.*\| )?gemsnn (reproduce real|[a-z]+)(.*?)(?:  +#.*)?$", path.read_text(), re.MULTILINE
         ):
             flags = set(re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", words))
             assert name in known, (path, name)
