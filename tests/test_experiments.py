@@ -18,6 +18,7 @@ QUICK = [
     ("experiments/online/run.py", "--quick", "--out", "OUT/results.json"),
     ("experiments/recipe-search/search.py", "--quick", "--root", "OUT/images.npz", "--out", "OUT"),
     ("experiments/rules/search.py", "--quick", "--out", "OUT"),
+    ("experiments/compartments/search.py", "--quick", "--out", "OUT"),
     ("experiments/time/search.py", "--quick", "--out", "OUT"),
     ("experiments/unknown-inputs/run.py", "--quick", "--out", "OUT/results.json"),
     ("benchmarks/stream.py", "keep-up", "--quick"),
