@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
+from gemsnn.reproduce import jobs
 from gemsnn.reproduce.real import sets
 from gemsnn.reproduce.real.sets import SetName
 from gemsnn.runs.fitting import fit
@@ -53,11 +52,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = ["| data | change | runs | " + " | ".join(COLUMNS) + " |", "|---" * (3 + len(COLUMNS)) + "|"]
     for key in sorted({(row["set"], row["change"]) for row in rows}):
         mine = [row for row in rows if (row["set"], row["change"]) == key]
-        cells = []
-        for column in COLUMNS:
-            values = np.array([row[column] for row in mine])
-            error = f" ± {values.std(ddof=1) / len(values) ** 0.5:.3f}" if len(values) > 1 else ""
-            cells.append(f"{values.mean():.3f}{error}")
+        cells = [jobs.cell(jobs.mean([row[column] for row in mine]), 3) for column in COLUMNS]
         lines.append(f"| {key[0]} | {key[1]} | {len(mine)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ import numpy as np
 from gemsnn.errors import InputError
 from gemsnn.machine import children
 from gemsnn.machine.children import Children
+from gemsnn.types import AnyPath
 
 Mean = dict[str, float | None]
 """``mean`` and ``error``, one standard error over seeds; ``None`` with one seed."""
@@ -29,8 +31,30 @@ class Job(Protocol):
 J = TypeVar("J", bound=Job)
 
 
-def is_done(job: J, read: Callable[[J], object]) -> bool:
-    """Whether the part is there and whole."""
+def make_folder(out: AnyPath, what: str) -> None:
+    """Make the folder of a new experiment and of its parts; ``what`` is what a sentence calls it.
+
+    Raises:
+        InputError: there is something else, or it cannot be made.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists already and is no {what}; choose another --out")
+    try:
+        (out / "parts").mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made ({error.strerror}); choose another --out") from error
+
+
+def missing(jobs: Sequence[J], read: Callable[[J], object], say: Callable[[str], None]) -> list[J]:
+    """The jobs whose parts are not there, or not whole; how many are is said."""
+    found = [job for job in jobs if not _is_done(job, read)]
+    if len(found) < len(jobs):
+        say(f"{len(jobs) - len(found)} of {len(jobs)} parts are there already")
+    return found
+
+
+def _is_done(job: J, read: Callable[[J], object]) -> bool:
     try:
         read(job)
     except InputError:

@@ -92,10 +92,7 @@ def _run(
         # the longest ones first, so that no thread waits long for the last one
         for k in sorted(spec.compartments, reverse=True)
     ]
-    missing = [job for job in parts if not jobs.is_done(job, read)]
-    if len(missing) < len(parts):
-        say(f"{len(parts) - len(missing)} of {len(parts)} parts are there already")
-    _run_all(missing, spec.jobs, say)
+    _run_all(jobs.missing(parts, read, say), spec.jobs, say)
     results = summary([read(job) for job in parts])
     results = {"settings": given, "quick": quick, **provenance(), **results}
     atomic_write(out / "results.json", json.dumps(results, allow_nan=False) + "\n")
@@ -124,12 +121,7 @@ def claim(settings: Settings, out: AnyPath) -> None:
         if _without_part(config.load_run(marker)) != given:
             raise InputError(f"{out} holds a sweep of other settings; choose another --out")
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists already and is no sweep; choose another --out")
-    try:
-        (out / "parts").mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be made ({error.strerror}); choose another --out") from error
+    jobs.make_folder(out, "sweep")
     atomic_write(marker, config.dump(given))
 
 

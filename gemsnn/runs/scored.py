@@ -14,7 +14,7 @@ from gemsnn.model.receptive import receptive_fields
 from gemsnn.runs import console
 from gemsnn.runs.models import Model
 from gemsnn.scoring import baseline, evaluate, measure, metrics, readouts
-from gemsnn.scoring.answers import CHOICE, Answers, Decoder
+from gemsnn.scoring.answers import CHOICE, Decoder
 from gemsnn.scoring.scores import Baseline, Scores, Tempered
 from gemsnn.store.records import RunFolder
 from gemsnn.types import Progress, first_observed
@@ -97,10 +97,7 @@ def baseline_of(splits: Splits) -> Baseline:
         for part in (splits.train, splits.validation, splits.test)
     )
     model = baseline.fit(train_part, validation, splits.train.layout.classes)
-    found, held = (baseline.predict(model, part.counts) for part in (test, validation))
-    temperature = metrics.fitted_temperature(held.log(), torch.from_numpy(validation.labels))
-    answers, labels = Answers(found, found.log()), torch.from_numpy(test.labels)
-    return measure.baseline_scores(baseline.NAME, answers, labels, temperature)
+    return measure.baseline_scores(baseline.NAME, *measure.baseline_answers(model, validation, test))
 
 
 def save_pictures(run: RunFolder, model: Model, presentations: SpikeSet, scores: Scores) -> None:

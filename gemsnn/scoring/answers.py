@@ -32,7 +32,7 @@ from gemsnn.specs import checks
 from gemsnn.types import Batch
 
 Decoder = Literal["votes", "rates", "likelihood"]
-Wanted = Literal["auto", "votes", "rates", "likelihood"]
+Wanted = Literal["auto", Decoder]
 """A decoder, or that of :data:`CHOICE` which answers a validation part best."""
 
 CHOICE: tuple[Decoder, ...] = ("votes", "rates")

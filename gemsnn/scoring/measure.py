@@ -12,7 +12,7 @@ from torch import Tensor
 from gemsnn.errors import InputError
 from gemsnn.model import logspace
 from gemsnn.model.network import Network
-from gemsnn.scoring import metrics
+from gemsnn.scoring import baseline, metrics
 from gemsnn.scoring.answers import Answers
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.scores import (
@@ -107,6 +107,15 @@ def extremes(votes: Tensor, probabilities: Tensor) -> Extremes:
 def fitted_temperatures(held: Poll) -> list[float]:
     """The temperature for the answers of the first k compartments, for every k, fitted on a part held out for it."""
     return [metrics.fitted_temperature(logs, held.labels) for logs in held.by_compartments.logs]
+
+
+def baseline_answers(
+    model: baseline.Model, validation: baseline.Counts, test: baseline.Counts
+) -> tuple[Answers, Tensor, float]:
+    """A fitted baseline's answers ``[n, C]`` to the test part, its labels, and the validation part's temperature."""
+    found, held = (baseline.predict(model, part.counts) for part in (test, validation))
+    temperature = metrics.fitted_temperature(held.log(), torch.from_numpy(validation.labels))
+    return Answers(found, found.log()), torch.from_numpy(test.labels), temperature
 
 
 def baseline_scores(name: str, answers: Answers, labels: Tensor, temperature: float) -> Baseline:

@@ -94,9 +94,7 @@ def run(
     claim(spec, root, out, quick=quick)
     with locked(out):
         parts = jobs_of(spec, root, out, quick=quick)
-        missing = [job for job in parts if not jobs.is_done(job, read)]
-        if len(missing) < len(parts):
-            say(f"{len(parts) - len(missing)} of {len(parts)} parts are there already")
+        missing = jobs.missing(parts, read, say)
         jobs.run_all("gemsnn.reproduce.real.part", missing, spec.jobs, name=_name, told=_told, say=say)
         results = {"schema": SCHEMA, "quick": quick, **provenance(), **summary([read(job) for job in parts])}
         for name, digest in results["digests"].items():
@@ -122,12 +120,7 @@ def claim(spec: BenchSpec, root: AnyPath | None, out: AnyPath, *, quick: bool) -
         if json.loads(marker.read_text()) != form:
             raise InputError(f"{out} holds a bench of the other form, quick or whole; choose another --out")
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists already and is no bench; choose another --out")
-    try:
-        (out / "parts").mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be made ({error.strerror}); choose another --out") from error
+    jobs.make_folder(out, "bench")
     atomic_write(marker, json.dumps(form) + "\n")
 
 

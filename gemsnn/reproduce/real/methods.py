@@ -7,7 +7,6 @@ import time
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gemsnn import rng
@@ -19,8 +18,7 @@ from gemsnn.rows import SpikeRows
 from gemsnn.runs import layers
 from gemsnn.runs.fitting import fit
 from gemsnn.runs.models import Model
-from gemsnn.scoring import baseline, measure, metrics
-from gemsnn.scoring.answers import Answers
+from gemsnn.scoring import baseline, measure
 from gemsnn.scoring.scores import Scores, plain
 from gemsnn.store import trees
 
@@ -87,10 +85,9 @@ def learn(name: SetName, method: MethodName, splits: Splits, seed: int, *, quick
 
 def _row(model: Model, splits: Splits, votes: int) -> Row:
     scores = model.score(splits.test, votes)
-    steps = splits.test.longest
-    neurons = model.network.spec
+    steps, spec = splits.test.longest, model.network.spec
     rates = scores.costs.spikes_per_neuron_step
-    spikes = rates.hidden * neurons.hidden_neurons + rates.visible * neurons.visible
+    spikes = rates.hidden * spec.hidden_neurons + rates.visible * spec.visible_neurons
     size = sum(leaf.numel() * leaf.element_size() for leaf in trees.leaves(model.params))
     return {
         **_numbers(scores),
@@ -136,9 +133,7 @@ def _regression(splits: Splits, bins: int) -> Row:
     began = time.perf_counter()
     model = baseline.fit(train, validation, splits.train.layout.classes)
     seconds = time.perf_counter() - began
-    found, held = (baseline.predict(model, part.counts) for part in (test, validation))
-    temperature = metrics.fitted_temperature(held.log(), torch.from_numpy(validation.labels))
-    answers, labels = Answers(found, found.log()), torch.from_numpy(test.labels)
+    answers, labels, temperature = measure.baseline_answers(model, validation, test)
     return {
         **plain(measure.answer_scores(answers, labels)),
         "tempered": plain(measure.tempered_scores(answers, labels, temperature)),
