@@ -26,7 +26,7 @@ from gemsnn.errors import InputError
 FAILURE = 1e-6
 NAMES = tuple(item.name for item in dataclasses.fields(AugmentSpec))
 ORDER = (
-    "flip", "shift", "swap_polarity", "time_stretch", "time_shift", "drop_region", "drop_time", "drop_events",
+    "flip", "rotate", "zoom", "shift", "swap_polarity", "time_stretch", "time_shift", "drop_region", "drop_time", "drop_events",
     "noise_events",
 )  # fmt: skip
 
@@ -42,6 +42,19 @@ def oracle(events: Events, spec: AugmentSpec, frame: tuple[int, int, int], *addr
     rows = [(i, *event) for i, event in enumerate(events.tolist())]
     if spec.flip > 0 and draws("flip").random() < spec.flip:
         rows = [(i, t, width - 1 - x, y, on) for i, t, x, y, on in rows]
+    for name in ("rotate", "zoom"):
+        if getattr(spec, name) > 0 and width > 1 and height > 1:
+            random = draws(name)
+            v = random.uniform(-1, 1)
+            angle = math.radians(v * spec.rotate) if name == "rotate" else 0.0
+            factor = (1 + spec.zoom) ** v if name == "zoom" else 1.0
+            within = random.random((2, len(events)))
+            moved = []
+            for i, t, x, y, on in rows:
+                a, b = x + within[0, i] - width / 2, y + within[1, i] - height / 2
+                a, b = a * math.cos(angle) - b * math.sin(angle), a * math.sin(angle) + b * math.cos(angle)
+                moved.append((i, t, math.floor(factor * a + width / 2), math.floor(factor * b + height / 2), on))
+            rows = [row for row in moved if row[2] in range(width) and row[3] in range(height)]
     if spec.shift > 0:
         dx, dy = (int(by) for by in draws("shift").integers(-spec.shift, spec.shift + 1, 2))
         dx, dy = dx if width > 1 else 0, dy if height > 1 else 0
@@ -93,6 +106,8 @@ def specs(draw) -> AugmentSpec:
     share = st.just(0.0) | st.floats(0, 1)
     return AugmentSpec(
         shift=draw(st.sampled_from([0, 0, 1, 3, 40, 32768])),
+        rotate=draw(st.just(0.0) | st.floats(0, 180)),
+        zoom=draw(st.just(0.0) | st.floats(0, 10)),
         flip=draw(share),
         swap_polarity=draw(share),
         time_stretch=draw(st.just(0.0) | st.floats(0, 10)),
@@ -166,7 +181,7 @@ def test_the_settings_that_are_on():
 
 
 FULL = AugmentSpec(
-    shift=3, flip=0.5, swap_polarity=0.5, time_stretch=0.2, time_shift=0.1, drop_region=0.3, drop_time=0.3,
+    shift=3, rotate=20.0, zoom=0.3, flip=0.5, swap_polarity=0.5, time_stretch=0.2, time_shift=0.1, drop_region=0.3, drop_time=0.3,
     drop_events=0.3, noise_events=0.3,
 )  # fmt: skip
 EVENTS = random_events(np.random.default_rng(0), 500, 34, 200_000)
@@ -189,7 +204,7 @@ def test_every_operation_draws_anew_for_each_seed_epoch_and_recording(name):
         assert len(found) == 2 if name in ("flip", "swap_polarity") else len(found) > 10
 
 
-COUNTING = ("drop_events", "noise_events")
+COUNTING = ("rotate", "zoom", "drop_events", "noise_events")
 """They draw for the events of the recording as it is."""
 
 LOSSLESS = ("flip", "swap_polarity", "time_stretch")
@@ -269,6 +284,52 @@ def test_what_is_shifted_off_the_sensor_is_lost_and_the_rest_keeps_its_place():
         want = [(t, t % 6 + dx, t // 6 + dy, True) for t in range(30)]
         assert found.tolist() == [each for each in want if 0 <= each[1] < 6 and 0 <= each[2] < 5]
     assert len(seen) == 25
+
+
+def places(found: Events) -> np.ndarray:
+    """Of events on a sensor of 2,000 x 2,000 pixels, from its middle, ``[2, n]``."""
+    return np.stack((found["x"], found["y"])) + 0.5 - 1000
+
+
+def test_the_scene_turns_about_the_middle_by_a_uniform_angle():
+    before = at([0, 1], [1600, 1000], [1000, 300])  # 600 right of the middle, and 700 above it
+    angles = []
+    for found in outcomes(before, one("rotate", 30), (2000, 2000, 2)):
+        x, y = places(found)
+        assert np.hypot(x, y) == pytest.approx([600, 700], abs=2)
+        first, second = np.arctan2(y, x) - [0, -np.pi / 2]
+        assert first == pytest.approx(second, abs=0.005)
+        angles.append(np.degrees(second))
+    assert is_uniform(np.array(angles), -30, 30)
+
+
+def test_the_scene_is_smaller_as_often_as_larger():
+    before = at([0, 1], [1400, 1000], [1000, 500])
+    powers = []
+    for found in outcomes(before, one("zoom", 0.5), (2000, 2000, 2)):
+        x, y = places(found)
+        assert [y[0], x[1]] == pytest.approx([0, 0], abs=2)
+        assert x[0] / 400 == pytest.approx(y[1] / -500, abs=0.01)
+        powers.append(math.log(y[1] / -500) / math.log(1.5))
+    assert is_uniform(np.array(powers), -1, 1)
+
+
+def test_a_scene_that_grows_has_no_holes():
+    """Each of 400 pixels has 250 events, and every pixel that it grows over has as many as its neighbours."""
+    x, y = (part.ravel() for part in np.meshgrid(np.arange(20), np.arange(20)))
+    events = at(np.arange(100_000), np.tile(x, 250), np.tile(y, 250))
+    for found in outcomes(events, one("zoom", 1.0), (20, 20, 100_000), 20):
+        counts = np.zeros((20, 20))
+        np.add.at(counts, (found["x"], found["y"]), 1)
+        if len(found) < len(events):  # it grew over the edge; else its own edge is within
+            assert np.ptp(counts) < 12 * math.sqrt(counts.mean())  # six standard deviations of a count to either side
+
+
+@pytest.mark.parametrize("name", ["rotate", "zoom"])
+@pytest.mark.parametrize("frame", [(50, 1, 1), (1, 50, 1)])
+def test_a_row_of_channels_neither_turns_nor_grows(name, frame):
+    events = at([0], min(25, frame[0] - 1), min(25, frame[1] - 1))
+    assert all((found == events).all() for found in outcomes(events, one(name, 10), frame, 20))
 
 
 @pytest.mark.parametrize("frame", [(50, 1, 1), (1, 50, 1), (1, 1, 1)])

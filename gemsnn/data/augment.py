@@ -6,22 +6,27 @@ wherever they stand, ``D`` is how long a presentation lasts and ``W x H`` the se
 the scene's changes first, then what is lost on the way, then the noise:
 
 1. ``flip``: ``x <- W - 1 - x`` where ``u < flip``.
-2. ``shift``: ``x <- x + dx``, ``y <- y + dy``, each uniform in the whole numbers ``-shift .. shift``; what leaves the
+2. ``rotate``: the scene turns about the middle of the sensor, ``(W / 2, H / 2)``, by ``v rotate`` degrees, and
+3. ``zoom``: it grows or shrinks from there by the factor ``(1 + zoom)^v``, so smaller as often as larger. An event tells
+   its pixel, not where in that pixel the light changed: its place is uniform there, ``(x + u, y + u')``, anew for each
+   event, and what it comes to is the pixel it falls into. So a scene that grows has no holes between its pixels, and one
+   that neither turns nor grows stays what it is. What leaves the sensor is lost; neither happens to a row of channels.
+4. ``shift``: ``x <- x + dx``, ``y <- y + dy``, each uniform in the whole numbers ``-shift .. shift``; what leaves the
    sensor is lost. It follows the flip, so that both are changes of the same scene; its distribution would be the same
    before it. In a direction in which the sensor has one pixel there is no shift: a row of channels stays a row.
-3. ``swap_polarity``: ON becomes OFF and OFF becomes ON, of the whole recording, where ``u < swap_polarity``. That is
+5. ``swap_polarity``: ON becomes OFF and OFF becomes ON, of the whole recording, where ``u < swap_polarity``. That is
    the negative of the scene, a dark thing before a light ground. Single events are left their sign: it tells which of
    a pixel's two comparators fired, and no sensor takes one for the other.
-4. ``time_stretch``: ``t <- floor(f t)`` with ``f = (1 + time_stretch)^v``, so slower as often as faster.
-5. ``time_shift``: ``t <- t + round(v time_shift D)``; what then lies before ``t = 0`` is lost. It follows the stretch,
+6. ``time_stretch``: ``t <- floor(f t)`` with ``f = (1 + time_stretch)^v``, so slower as often as faster.
+7. ``time_shift``: ``t <- t + round(v time_shift D)``; what then lies before ``t = 0`` is lost. It follows the stretch,
    which keeps ``t = 0`` in its place.
-6. ``drop_region``: what falls into a rectangle of the share ``a = u drop_region`` of the sensor is lost. Its sides are
+8. ``drop_region``: what falls into a rectangle of the share ``a = u drop_region`` of the sensor is lost. Its sides are
    ``sqrt(a) W`` and ``sqrt(a) H`` pixels, rounded; of a row of channels, ``a W`` of them. Its place is uniform. It
    follows the shift and stands still: something is before the camera.
-7. ``drop_time``: what falls into ``u drop_time D`` microseconds is lost; their beginning is uniform. It follows the
+9. ``drop_time``: what falls into ``u drop_time D`` microseconds is lost; their beginning is uniform. It follows the
    changes of time, so that the share is one of the presentation.
-8. ``drop_events``: each event is lost with probability ``u drop_events``.
-9. ``noise_events``: Poisson many come in, ``u noise_events n`` on average, of uniform time in ``[0, D)``, pixel and
+10. ``drop_events``: each event is lost with probability ``u drop_events``.
+11. ``noise_events``: Poisson many come in, ``u noise_events n`` on average, of uniform time in ``[0, D)``, pixel and
    polarity; ``n`` is how many events the recording itself has before ``D``. They come last: a sensor makes noise where
    something covers the scene too, and none of it is the scene's, to be moved with it.
 
@@ -36,6 +41,7 @@ was done to it before.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
@@ -61,6 +67,8 @@ class AugmentSpec:
 
     Attributes:
         shift: up to so many pixels in each direction, x and y independently.
+        rotate: turned by up to so many degrees, either way round.
+        zoom: smaller or larger by up to this factor: 0.25 makes sizes 0.8 to 1.25 times as large.
         flip: share of the recordings that are mirrored, left to right; for classes that are the same in a mirror.
         swap_polarity: share of the recordings whose ON and OFF events change places, as in the scene's negative.
         time_stretch: slower or faster by up to this factor: 0.25 makes times 0.8 to 1.25 times as long.
@@ -72,6 +80,8 @@ class AugmentSpec:
     """
 
     shift: Annotated[int, Range(0, LARGEST_SIDE)] = 0
+    rotate: Annotated[float, Range(0, 180)] = 0.0
+    zoom: Annotated[float, Range(0, 10)] = 0.0
     flip: Share = 0.0
     swap_polarity: Annotated[Share, needs(one_of("polarity", "two"))] = 0.0
     time_stretch: Annotated[float, Range(0, 10)] = 0.0
@@ -188,6 +198,31 @@ def _flip(columns: _Columns, most: float, frame: Frame, random: np.random.Genera
     return columns._replace(x=np.int16(frame.width - 1) - columns.x)
 
 
+def _rotate(columns: _Columns, most: float, frame: Frame, random: np.random.Generator) -> _Columns:
+    angle = math.radians(random.uniform(-1, 1) * most)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    return _mapped(columns, turn, frame, random)
+
+
+def _zoom(columns: _Columns, most: float, frame: Frame, random: np.random.Generator) -> _Columns:
+    return _mapped(columns, (1 + most) ** random.uniform(-1, 1) * np.eye(2), frame, random)
+
+
+def _mapped(
+    columns: _Columns, matrix: NDArray[np.float64], frame: Frame, random: np.random.Generator
+) -> _Columns:
+    """Places ``[2]`` from the middle of the sensor times a matrix ``[2, 2]``."""
+    sides = np.array((frame.width, frame.height))
+    if sides.min() == 1:
+        return columns
+    within = random.random((2, len(columns.t)))
+    places = np.stack((columns.x, columns.y)) + within - sides[:, None] / 2
+    # far beyond the sensor is off it as well, and has room in the type
+    x, y = np.clip(np.floor(matrix @ places + sides[:, None] / 2), -1, LARGEST_SIDE).astype(np.int32)
+    inside = (x.view(np.uint32) < frame.width) & (y.view(np.uint32) < frame.height)
+    return columns._replace(x=x, y=y).keep(inside)
+
+
 def _shift(columns: _Columns, most: float, frame: Frame, random: np.random.Generator) -> _Columns:
     by = random.integers(-int(most), int(most), size=2, endpoint=True).tolist()
     for name, move, side in zip(("x", "y"), by, (frame.width, frame.height), strict=True):
@@ -237,6 +272,8 @@ def _drop_events(columns: _Columns, most: float, frame: Frame, random: np.random
 
 _CHANGES: dict[str, _Change] = {
     "flip": _flip,
+    "rotate": _rotate,
+    "zoom": _zoom,
     "shift": _shift,
     "swap_polarity": _swap_polarity,
     "time_stretch": _time_stretch,
