@@ -26,8 +26,8 @@ from gemsnn.errors import InputError
 FAILURE = 1e-6
 NAMES = tuple(item.name for item in dataclasses.fields(AugmentSpec))
 ORDER = (
-    "flip", "rotate", "zoom", "shift", "swap_polarity", "time_stretch", "time_shift", "drop_region", "drop_time", "drop_events",
-    "noise_events",
+    "flip", "rotate", "zoom", "shift", "swap_polarity", "time_stretch", "time_shift", "drop_region", "drop_time",
+    "drop_events", "noise_events",
 )  # fmt: skip
 
 
@@ -53,7 +53,9 @@ def oracle(events: Events, spec: AugmentSpec, frame: tuple[int, int, int], *addr
             for i, t, x, y, on in rows:
                 a, b = x + within[0, i] - width / 2, y + within[1, i] - height / 2
                 a, b = a * math.cos(angle) - b * math.sin(angle), a * math.sin(angle) + b * math.cos(angle)
-                moved.append((i, t, math.floor(factor * a + width / 2), math.floor(factor * b + height / 2), on))
+                moved.append(
+                    (i, t, math.floor(factor * a + width / 2), math.floor(factor * b + height / 2), on)
+                )
             rows = [row for row in moved if row[2] in range(width) and row[3] in range(height)]
     if spec.shift > 0:
         dx, dy = (int(by) for by in draws("shift").integers(-spec.shift, spec.shift + 1, 2))
@@ -181,8 +183,8 @@ def test_the_settings_that_are_on():
 
 
 FULL = AugmentSpec(
-    shift=3, rotate=20.0, zoom=0.3, flip=0.5, swap_polarity=0.5, time_stretch=0.2, time_shift=0.1, drop_region=0.3, drop_time=0.3,
-    drop_events=0.3, noise_events=0.3,
+    shift=3, rotate=20.0, zoom=0.3, flip=0.5, swap_polarity=0.5, time_stretch=0.2, time_shift=0.1, drop_region=0.3,
+    drop_time=0.3, drop_events=0.3, noise_events=0.3,
 )  # fmt: skip
 EVENTS = random_events(np.random.default_rng(0), 500, 34, 200_000)
 FRAME = (34, 34, 300_000)
@@ -322,7 +324,9 @@ def test_a_scene_that_grows_has_no_holes():
         counts = np.zeros((20, 20))
         np.add.at(counts, (found["x"], found["y"]), 1)
         if len(found) < len(events):  # it grew over the edge; else its own edge is within
-            assert np.ptp(counts) < 12 * math.sqrt(counts.mean())  # six standard deviations of a count to either side
+            assert np.ptp(counts) < 12 * math.sqrt(
+                counts.mean()
+            )  # six standard deviations of a count to either side
 
 
 @pytest.mark.parametrize("name", ["rotate", "zoom"])

@@ -7,10 +7,10 @@ the scene's changes first, then what is lost on the way, then the noise:
 
 1. ``flip``: ``x <- W - 1 - x`` where ``u < flip``.
 2. ``rotate``: the scene turns about the middle of the sensor, ``(W / 2, H / 2)``, by ``v rotate`` degrees, and
-3. ``zoom``: it grows or shrinks from there by the factor ``(1 + zoom)^v``, so smaller as often as larger. An event tells
-   its pixel, not where in that pixel the light changed: its place is uniform there, ``(x + u, y + u')``, anew for each
-   event, and what it comes to is the pixel it falls into. So a scene that grows has no holes between its pixels, and one
-   that neither turns nor grows stays what it is. What leaves the sensor is lost; neither happens to a row of channels.
+3. ``zoom``: it grows or shrinks from there by the factor ``(1 + zoom)^v``, so smaller as often as larger. An event
+   tells its pixel, not where in that pixel the light changed: its place is uniform there, ``(x + u, y + u')``, anew for
+   each event, and what it comes to is the pixel it falls into. So a scene that grows has no holes between its pixels.
+   What leaves the sensor is lost. Neither happens to a row of channels.
 4. ``shift``: ``x <- x + dx``, ``y <- y + dy``, each uniform in the whole numbers ``-shift .. shift``; what leaves the
    sensor is lost. It follows the flip, so that both are changes of the same scene; its distribution would be the same
    before it. In a direction in which the sensor has one pixel there is no shift: a row of channels stays a row.
