@@ -32,6 +32,7 @@ class NetworkSpec:
         topology: see :mod:`gemsnn.model.topology`.
         density: share of synapses of the topology ``sparse``.
         synapse: the basis of the synapses.
+        readout: the basis of the synapses onto visible neurons; ``None`` for that of all synapses.
         self_filter: the basis of a neuron's feedback from its own spikes.
         feedback: which neurons have that feedback. Visible neurons are clamped while they learn, so with
             ``"all"`` they see their own answer and learn to repeat it; hence the default ``"hidden"``.
@@ -63,6 +64,7 @@ class NetworkSpec:
     warm_up: Annotated[float, Range(0, below=1)] = 0.0
     sheet: tuple[Count, Count, Count] | None = None
     readouts: Readouts = "last"
+    readout: BasisSpec | None = None
     custom: Graph | None = None
 
     def __post_init__(self) -> None:
@@ -101,7 +103,7 @@ class NetworkSpec:
         return topology.graph(
             self.topology, self.sheet or (self.inputs, 1, 1), self.hidden, self.visible, density=self.density,
             readouts=self.readouts, output=self.output, feedback=self.feedback, hidden_rate=self.hidden_rate,
-            visible_rate=self.visible_rate,
+            visible_rate=self.visible_rate, readout=self.readout,
         )  # fmt: skip
 
     @functools.cached_property

@@ -20,9 +20,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from gemsnn.errors import InputError
+from gemsnn.model.basis import BasisSpec
 from gemsnn.model.graph import INPUTS, Graph, Population, Projection
 from gemsnn.model.neurons import NEURONS
 from gemsnn.model.projections import DENSE, Convolutional, Kind, Masked, Sheet
@@ -74,6 +76,7 @@ def graph(
     *,
     density: float = 1.0,
     readouts: Readouts = "last",
+    readout: BasisSpec | None = None,
     **neurons: Any,
 ) -> Graph:
     """The graph of a named topology.
@@ -85,6 +88,7 @@ def graph(
         classes: visible neurons of a readout.
         density: for ``sparse``, the share of synapses kept.
         readouts: ``each-layer`` gives every hidden group visible neurons of its own.
+        readout: the basis of the synapses onto visible neurons; ``None`` for the network's.
         neurons: ``output`` (the name of the visible neurons' kind), ``feedback``, ``hidden_rate`` and
             ``visible_rate``; see :class:`gemsnn.model.network.NetworkSpec`.
 
@@ -121,6 +125,7 @@ def graph(
         wires = [Projection(INPUTS, b, kind) for b in [*names, *visible]]
         for at, a in enumerate(names):
             wires += [Projection(a, b, kind) for b in [*names[at:], *visible]]
+    wires = [replace(wire, basis=readout) if wire.target in visible else wire for wire in wires]
     return Graph(inputs, (*groups, *outputs), tuple(wires))
 
 

@@ -111,6 +111,8 @@ class NetworkChoice:
         basis: the synapses' filters.
         basis_count: filters per synapse, L.
         memory: how many steps back a synapse hears, D.
+        readout_memory: how many steps back output neurons hear; by default as all.
+        readout_count: filters of their synapses; by default as of all.
         feedback: which neurons hear their own past spikes.
         feedback_count: filters of that feedback.
         weight_scale: spread of the initial weights, relative to 1 / sqrt(synapses of the neuron).
@@ -130,6 +132,8 @@ class NetworkChoice:
     basis: BasisKind = "raised-cosine"
     basis_count: Count = 4
     memory: Count = 10
+    readout_memory: Annotated[Count | None, OF_TOPOLOGY] = None
+    readout_count: Annotated[Count | None, OF_TOPOLOGY] = None
     feedback: Annotated[FeedbackOf, OF_TOPOLOGY] = "hidden"
     feedback_count: Annotated[Count, needs(one_of("feedback", "hidden", "all"))] = 2
     weight_scale: NotNegative = 1.0
@@ -150,6 +154,12 @@ class NetworkChoice:
         if self.topology != "conv" and self.graph is None:  # these fit some data and not other
             self.spec(Layout(1, 1, 1, 1, 1), 0.0)
 
+    def _readout(self, synapse: BasisSpec) -> BasisSpec | None:
+        """The filters of synapses onto output neurons, where they are others than those of all synapses."""
+        taps, count = self.readout_memory or synapse.taps, self.readout_count or synapse.count
+        found = BasisSpec(self.basis, count, taps)
+        return None if found == synapse else found
+
     def spec(self, layout: Layout, warm_up: float) -> NetworkSpec:
         """The network for inputs and classes of this layout, and this warm-up; see :meth:`Settings.network_spec`."""
         synapse = BasisSpec(self.basis, self.basis_count, self.memory)
@@ -169,6 +179,7 @@ class NetworkChoice:
             warm_up=warm_up,
             sheet=(layout.channels, layout.height, layout.width),
             readouts=self.readouts,
+            readout=self._readout(synapse),
             custom=None if self.graph is None else drawing.graph_of(self.graph, layout, synapse),
         )
 
