@@ -66,9 +66,7 @@ def estimates(seed: int, train: gemsnn.Recordings, rows: gemsnn.Recordings, repe
     many = torch.cat([learned(model, row, MANY, 0.5, 7).bound for row in alone]).double()
     found = []
     for resample in THRESHOLDS:
-        began = time.perf_counter()
         runs = [learned(model, rows, K, resample, 100 + repeat) for repeat in range(repeats)]
-        seconds = time.perf_counter() - began
         bounds = torch.stack([run.bound for run in runs]).double()  # [repeats, n]
         found.append(
             {
@@ -79,7 +77,6 @@ def estimates(seed: int, train: gemsnn.Recordings, rows: gemsnn.Recordings, repe
                 "pooled_below": float((many - log_mean_exp(bounds, 0)).mean()),
                 "spread": float(bounds.std(0).mean()),
                 "ess": float(torch.stack([effective(run.log_weights) for run in runs]).mean()),
-                "seconds": seconds / repeats / len(rows),
             }
         )
         print(found[-1], flush=True)
@@ -146,7 +143,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     told = json.dumps({"estimates": estimated, "trainings": trained})
     (arguments.out / "results.json").write_text(told + "\n")
-    columns = {"bound": 2, "below": 2, "pooled_below": 2, "spread": 2, "ess": 2, "seconds": 3}
+    columns = {"bound": 2, "below": 2, "pooled_below": 2, "spread": 2, "ess": 2}
     print("\n" + table(estimated, columns, ("resample",)))
     scores = {"log_likelihood": 2, "nll": 3, "accuracy": 3, "ece": 3, "seconds": 0}
     print("\n" + table(trained, scores, ("how", "resample")))
