@@ -169,7 +169,7 @@ def test_it_never_waits_for_its_device(always_pending, monkeypatch, optimiser, t
     for every in (1, 3, None):
         learning = Learning(RuleSpec(), spec, 3, every)
         learned = block.learn(network, params, optimisers.init(spec, params), learning, batch, seed=1, lr=0.1)
-        assert all(leaf.is_meta for leaf in (*trees.leaves(learned.params), *learned[2:]))
+        assert all(leaf.is_meta for leaf in (*trees.leaves(learned.params), *trees.leaves(learned[2:])))
     assert all(leaf.is_meta for leaf in block.rollout(network, params, batch, 2, seed=1, clamp=False))
 
 

@@ -261,7 +261,7 @@ CHANGED_TOGETHER = {
     "EmulatorSpec.swing_x_px", "EmulatorSpec.swing_y_px", "NetworkSpec.inputs", "NetworkSpec.visible", "BasisSpec.taps",
     "NetworkSpec.visible_rate", "DataSpec.data", "SpikeSet.counts", "RuleSpec.average", "RuleSpec.kappa",
     "RuleSpec.gamma", "NetworkSpec.readouts", "NetworkChoice.readouts", "NetworkSpec.topology", "NetworkSpec.sheet",
-    "Grid.window", "Grid.cells", "Grid.span", "BinSpec.pool", "ArrivalSpec.grid",
+    "RuleSpec.resample", "Grid.window", "Grid.cells", "Grid.span", "BinSpec.pool", "ArrivalSpec.grid",
 }  # fmt: skip
 """Fields that depend on others, so that not every value of their range passes alone."""
 

@@ -17,6 +17,7 @@ QUICK = [
     ("experiments/memorisation/run.py", "--quick", "--out", "OUT"),
     ("experiments/online/run.py", "--quick", "--out", "OUT/results.json"),
     ("experiments/recipe-search/search.py", "--quick", "--root", "OUT/images.npz", "--out", "OUT"),
+    ("experiments/resampling/run.py", "--quick", "--out", "OUT"),
     ("experiments/rules/search.py", "--quick", "--out", "OUT"),
     ("experiments/compartments/search.py", "--quick", "--out", "OUT"),
     ("experiments/time/search.py", "--quick", "--out", "OUT"),

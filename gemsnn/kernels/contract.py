@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from gemsnn.errors import InputError
+from gemsnn.model.logspace import log_mean_exp
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import own
 from gemsnn.rules.base import RuleSpec
@@ -48,6 +49,11 @@ class Learning:
         if isinstance(self.rule.rule, own.Own):
             own.probe(rule, self.compartments)
 
+    @property
+    def resamples(self) -> bool:
+        """Whether compartments may be replaced: never where there is one alone."""
+        return self.rule.resample > 0 and self.compartments > 1
+
 
 class Learned(NamedTuple):
     """What learning a batch brought.
@@ -55,9 +61,12 @@ class Learned(NamedTuple):
     Attributes:
         params: the new parameters.
         optimiser: the new optimiser state.
-        log_likelihood: ``[B, K]``, the evidence of each compartment summed over the presentation, in nats.
+        log_likelihood: ``[B, K]``, the evidence of each compartment summed over the presentation, in nats; where
+            compartments were replaced, of all that were compartment k.
         log_weights: ``[B, K]``, the rule's log-weights at the end.
         hidden_rate: ``[B]``, mean spikes per hidden neuron, compartment and (live) step.
+        log_estimates: l of :mod:`gemsnn.rules.resampling`, ``[B, K]`` in nats; ``None`` where compartments are never
+            replaced, and ``log_likelihood`` is the same.
     """
 
     params: Params
@@ -65,6 +74,13 @@ class Learned(NamedTuple):
     log_likelihood: Tensor
     log_weights: Tensor
     hidden_rate: Tensor
+    log_estimates: Tensor | None = None
+
+    @property
+    def bound(self) -> Tensor:
+        """The log of the estimate of ``p(x)``, ``log mean_k exp l[k]``, ``[B]`` in nats: the K-sample bound."""
+        found = self.log_likelihood if self.log_estimates is None else self.log_estimates
+        return log_mean_exp(found, 1, check=False)
 
 
 class Rollout(NamedTuple):

@@ -17,8 +17,9 @@ from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import advance as advancing
 from gemsnn.rules import base as rules
-from gemsnn.rules import optimisers
+from gemsnn.rules import optimisers, resampling
 from gemsnn.rules.optimisers import OptimiserState
+from gemsnn.rules.resampling import Replaced
 from gemsnn.store import trees
 from gemsnn.types import Batch
 
@@ -46,8 +47,8 @@ class _Steps:
 
     def step(
         self, spikes: Tensor, target: Tensor, *, alive: Tensor, observed: Tensor, read: Tensor, update: bool
-    ) -> tuple[stepping.Step, Tensor]:
-        """One step, and its evidence ``[B, K]``."""
+    ) -> tuple[stepping.Step, Tensor, Replaced | None]:
+        """One step, its evidence ``[B, K]``, and which compartments were replaced after it."""
         learning, network, t = self.learning, self.network, self._clock
         uniform = rng.uniforms(
             self._seed,
@@ -64,7 +65,7 @@ class _Steps:
         self._clock += 1
         evidence = stepping.evidence(network, now.spikes, now.potential) * observed[:, None]
         if learning is None or self.rule_state is None or self.optimiser is None:
-            return now, evidence
+            return now, evidence, None
         self.rule_state, direction = advancing.advance(
             learning.rule,
             network,
@@ -81,7 +82,18 @@ class _Steps:
                 learning.optimiser, self.optimiser, self.params, self._pending, lr=self._lr
             )
             self._pending = trees.map(torch.zeros_like, self.params)
-        return now, evidence
+        return now, evidence, self._resampled(learning, observed, t) if learning.resamples else None
+
+    def _resampled(self, learning: Learning, observed: Tensor, t: int) -> Replaced | None:
+        """Replace compartments after step t where too few of them count."""
+        state: Any = self.rule_state
+        found = resampling.replaced(
+            learning.rule, state.log_weights, observed, self._address, t, seed=self._seed
+        )
+        if found is not None:
+            self._state = resampling.of_network(found, self._state)
+            self.rule_state = resampling.of_rule(found, state)
+        return found
 
     def state(self) -> dict[str, Tensor]:
         """A copy of all that goes on."""
@@ -132,20 +144,25 @@ def learn(
     alive, observed = batch.alive, batch.observed
     read = rules.read_steps(learning.rule, observed, learning.update_every)
     log_likelihood = network.taps.new_zeros(presentations, learning.compartments)
+    log_estimates = log_likelihood.clone() if learning.resamples else None
     hidden_spikes = network.taps.new_zeros(presentations)
     for t in range(steps):
         update = (t + 1) % every == 0 or t + 1 == steps
-        now, evidence = course.step(
+        now, evidence, found = course.step(
             spikes[:, t], batch.target[:, t],
             alive=alive[:, t], observed=observed[:, t], read=read[:, t], update=update,
         )  # fmt: skip
         log_likelihood += evidence
+        if log_estimates is not None:
+            log_estimates += evidence
+            log_estimates = log_estimates if found is None else resampling.reweighted(found, log_estimates)
         hidden_spikes += now.spikes[..., : network.spec.hidden_neurons].sum((1, 2))
     chances = batch.length * learning.compartments * max(network.spec.hidden_neurons, 1)
     assert course.rule_state is not None
     assert course.optimiser is not None
     log_weights = course.rule_state.log_weights
-    return Learned(course.params, course.optimiser, log_likelihood, log_weights, hidden_spikes / chances)
+    rate = hidden_spikes / chances
+    return Learned(course.params, course.optimiser, log_likelihood, log_weights, rate, log_estimates)
 
 
 class ReferenceStream:
@@ -188,7 +205,7 @@ class ReferenceStream:
         for c in range(spikes.shape[1]):
             self._clock += 1
             update = learning is not None and self._clock % (learning.update_every or 1) == 0
-            now, _ = self._course.step(
+            now, _, _ = self._course.step(
                 spikes[:, c], silent if target is None else target[:, c],
                 alive=alive, observed=observed, update=update,
                 read=observed & (update or (learning is not None and learning.rule.readout == "every-step")),

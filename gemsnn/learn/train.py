@@ -88,7 +88,8 @@ class Update(NamedTuple):
         ends_epoch: whether it is the last of its pass.
         presentations: presentations learned so far.
         loss: minus the mean over compartments of the visible log-likelihood, nats per presentation.
-        bound: the K-sample bound, ``log mean_k exp v^k``, nats per presentation.
+        bound: the K-sample bound, ``log mean_k exp v^k``, nats per presentation; where compartments are replaced,
+            with the running log-evidence (:mod:`gemsnn.rules.resampling`).
         hidden_rate: spikes per hidden neuron and step.
         ess: effective sample size of q at the presentations' ends, between 1 and K.
 
@@ -159,7 +160,7 @@ def updates(
             ends_epoch=position + 1 == per_epoch,
             presentations=epoch * len(presentations) + min((position + 1) * spec.batch, len(presentations)),
             loss=-float(learned.log_likelihood.mean()),
-            bound=math.nan if diverged else float(logspace.log_mean_exp(learned.log_likelihood, 1).mean()),
+            bound=math.nan if diverged else float(learned.bound.mean()),
             hidden_rate=float(learned.hidden_rate.mean()),
             ess=math.nan if diverged else float(metrics.effective_sample_size(share).mean()),
         )

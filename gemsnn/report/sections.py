@@ -159,9 +159,11 @@ def learning(run: Run) -> str:
 
     def curves() -> str:
         alone = compartments == 1
-        team = (
-            "" if alone else " The bound scores the compartments as a team, and never lies below their mean."
-        )
+        rule = run.config.get("rule")
+        replaced = isinstance(rule, dict) and rule.get("resample")
+        # where they are replaced the mean is over places, and no law holds it down
+        law = "" if replaced else ", and never lies below their mean"
+        team = "" if alone else f" The bound scores the compartments as a team{law}."
         drawn = _figure(
             figures_learning.evidence_curve(run.training, compartments),
             "Log-likelihood during training",

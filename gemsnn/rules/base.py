@@ -55,6 +55,12 @@ def _most(rule: Rule) -> int:
 
 OF_ML = needs(_of_rule("ml", need="synapse"))
 
+RESAMPLED: tuple[RuleName, ...] = ("gem", "one-hop")
+"""The rules that stay what they are where compartments are replaced: a mean over compartments by their shares.
+
+What the others subtract has zero mean only over compartments that nobody has chosen.
+"""
+
 
 @dataclass(frozen=True)
 class RuleSpec:
@@ -72,6 +78,8 @@ class RuleSpec:
         sparsity: what a nat of divergence of the hidden spikes from ``sparsity_rate`` costs, in nats of
             log-likelihood; rule ml alone, 0 for no such term.
         sparsity_rate: the spike probability a step that hidden neurons are drawn to, between 0 and 1.
+        resample: the share of the compartments below which their effective number must fall for the likelier ones to
+            replace the others (see gemsnn/rules/resampling.py), in [0, 1]; 0 for never. Rules gem and one-hop.
     """
 
     rule: Annotated[own.Given, Written(str)] = "gem-cv"
@@ -83,6 +91,7 @@ class RuleSpec:
     baseline_decay: Annotated[Share, OF_ML] = 0.9
     sparsity: Annotated[NotNegative, OF_ML] = 0.0
     sparsity_rate: Annotated[Probability, needs(above("sparsity", 0))] = 0.1
+    resample: Annotated[Share, needs(above("compartments", 1)), needs(_of_rule(*RESAMPLED))] = 0.0
 
     def __post_init__(self) -> None:
         """Check the fields once."""
@@ -106,6 +115,16 @@ class RuleSpec:
         if self.sparsity and self.rule != "ml" and "synapse" not in self.value.needs:
             raise InputError(
                 f"sparsity belongs to the rule ml alone; with {self.name} it must be 0, not {self.sparsity}"
+            )
+        if self.resample and self.rule in NAMED and self.rule not in RESAMPLED:
+            raise InputError(
+                f"resample belongs to the rules {' and '.join(RESAMPLED)}, which teach by compartments' shares alone; "
+                f"with {self.name} it must be 0, not {self.resample}"
+            )
+        if self.resample and "synapse" in self.value.needs:
+            raise InputError(
+                f"the rule {self.name} keeps state of its own, which resampling cannot hand on from compartment to "
+                f"compartment; resample must be 0, not {self.resample}"
             )
 
     @property

@@ -181,6 +181,8 @@ def identity(task: Task) -> dict[str, Any]:
     learning = None if task.learning is None else dataclasses.asdict(task.learning)
     if task.learning is not None and learning is not None:
         learning["rule"]["rule"] = task.learning.rule.name
+        if not task.learning.rule.resample:  # of which older states do not tell
+            del learning["rule"]["resample"]
     arrivals, online = dataclasses.asdict(task.arrivals), dataclasses.asdict(task.online)
     arrivals["layout"] = list(task.arrivals.layout)
     # states of before there was such a thing do not tell of it

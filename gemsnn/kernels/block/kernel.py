@@ -209,7 +209,7 @@ def learn(
     presentations, total, _ = batch.shape
     every = total if learning.update_every is None else learning.update_every
     batch, plan = _here(network, batch), plan_of(network)
-    if not network.is_joint or "credit" in learning.rule.value.needs:
+    if not network.is_joint or "credit" in learning.rule.value.needs or learning.resamples:
         return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr)
     groups, spec = groups_of(network), learning.optimiser
     joint, state = joined(params), joined_state(optimiser)

@@ -8,6 +8,10 @@ of the errors r (A as in :mod:`gemsnn.kernels.block.kernel`) and, where the rule
 slopes w: ``g`` is what visible errors since the last update, each weighted by its compartment's learning signal, say of
 hidden spikes up to D steps before them (:mod:`gemsnn.rules.credit`). It is the credit that wires from hidden to visible
 neurons pass back, filtered backwards.
+
+Where compartments replace others (:mod:`gemsnn.rules.resampling`), that sum is taken with the histories as they were at
+each step: at a replacement the terms so far are added to the direction, and the runs' errors, potentials and spikes
+become those of their ancestors.
 """
 
 from __future__ import annotations
@@ -28,7 +32,15 @@ from gemsnn.model.network import Network, Params
 from gemsnn.rules import base as rules
 from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
+from gemsnn.rules.resampling import Replaced
+from gemsnn.store import trees
 from gemsnn.types import Batch
+
+AHEAD = 8
+"""Steps that are run at once, at most, where compartments may be replaced after any of them.
+
+What comes after a replacement is run again, so after one it is a single step, then twice as many each time.
+"""
 
 FADING = 128
 """Steps whose signals become coefficients in one product: a bound of memory and, as that is dense, of work."""
@@ -39,38 +51,129 @@ def learn(
     seed: int, lr: float,
 ) -> Learned:  # fmt: skip
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
-    (presentations, total, _), rule, hidden = batch.shape, learning.rule, network.spec.hidden_neurons
-    every = total if learning.update_every is None else min(learning.update_every, total)
-    history = forward.begin(network, batch, learning.compartments)
-    scores, error = Scores(network, learning, batch, 1.0), torch.zeros_like(history.potential)
-    window, blames = rules.memory_of(rule, network.taps.dtype), "credit" in rule.value.needs
-    fading = fades(rule.gamma, min(total, window + every), min(every, FADING)).to(network.taps)
-    observed = batch.observed.repeat_interleave(learning.compartments, 0)[:, :, None]
-    shape = (presentations, learning.compartments)
+    every = batch.shape[1] if learning.update_every is None else min(learning.update_every, batch.shape[1])
+    course = _Layerwise(network, plan, learning, batch, every, seed)
     params = _sender_by_sender(network, params)
-    for start in range(0, total, every):
-        steps = range(start, min(start + every, total))
-        some = slice(steps.start, steps.stop)
-        forward.run(network, plan, params, batch, history, steps, seed=seed, clamp=True)
+    for start in range(0, course.total, every):
+        stop, direction, done = min(start + every, course.total), None, start
+        while done < stop:
+            done, found = course.advance(params, range(done, stop))
+            if found is None and done < stop:
+                continue
+            steps, start = range(start, done), done
+            if direction is None:
+                direction = course.direction(params, steps)
+            elif course.has_read(steps):
+                direction = trees.map(torch.add, direction, course.direction(params, steps))
+            if found is not None:
+                course.replace(found, done)
+        assert direction is not None
+        optimiser, params = optimisers.update(learning.optimiser, optimiser, params, direction, lr=lr)
+    scores, hidden = course.scores, network.spec.hidden_neurons
+    chances = batch.length.to(network.taps) * learning.compartments * max(hidden, 1)
+    rate = course.fired / chances
+    return Learned(params, optimiser, scores.log_likelihood, scores.log_weights, rate, scores.log_estimates)
+
+
+class _Layerwise:
+    """A batch under way.
+
+    Args:
+        network: the network.
+        plan: of it.
+        learning: how it learns.
+        batch: the presentations.
+        every: steps between two updates.
+        seed: of the noise.
+
+    Attributes:
+        total: T.
+        history: what has happened, where compartments were replaced to the ancestors of those that are there now.
+        error: ``[P, T, N]``, likewise; zero of visible neurons that are not observed.
+        scores: how the compartments do.
+        fired: ``[B]``, spikes of hidden neurons so far.
+    """
+
+    def __init__(
+        self, network: Network, plan: Plan, learning: Learning, batch: Batch, every: int, seed: int
+    ) -> None:
+        self._network, self._plan, self._learning, self._batch, self._seed = (
+            network, plan, learning, batch, seed,
+        )  # fmt: skip
+        presentations, self.total, _ = batch.shape
+        self._shape = (presentations, learning.compartments)
+        self.history = forward.begin(network, batch, learning.compartments)
+        self.scores, self.error = (
+            Scores(network, learning, batch, 1.0),
+            torch.zeros_like(self.history.potential),
+        )
+        self.fired, self._ahead = network.taps.new_zeros(presentations), AHEAD
+        self._window = rules.memory_of(learning.rule, network.taps.dtype)
+        rows = min(self.total, self._window + every)
+        self._fading = fades(learning.rule.gamma, rows, min(every, FADING)).to(network.taps)
+        self._observed = batch.observed.repeat_interleave(learning.compartments, 0)[:, :, None]
+
+    def advance(self, params: Params, steps: range) -> tuple[int, Replaced | None]:
+        """Go on under these parameters by these steps, or by the first ones where compartments may be replaced.
+
+        Returns:
+            The first step that has not happened, and which compartments are to be replaced before it.
+        """
+        if self._learning.resamples:
+            steps = steps[: self._ahead]
+            self._ahead = min(2 * self._ahead, AHEAD)
+        network, history, some = self._network, self.history, slice(steps.start, steps.stop)
+        forward.run(network, self._plan, params, self._batch, history, steps, seed=self._seed, clamp=True)
         spikes, potential = history.fired[:, some], history.potential[:, some]
-        error[:, some] = stepping.error(network, spikes, potential)
-        error[:, some, hidden:] *= observed[:, some]
-        evidence = stepping.evidence(network, spikes, potential)
-        scores.judge(steps, evidence.unflatten(0, shape).permute(2, 0, 1))
-        coefficient = error.new_zeros(min(steps.stop, window + len(steps)), 2, presentations * shape[1])
-        grow(coefficient.flatten(1), scores.signal[some].flatten(1), fading)
+        evidence = stepping.evidence(network, spikes, potential).unflatten(0, self._shape).permute(2, 0, 1)
+        found = None
+        if self._learning.resamples:
+            for at, t in enumerate(steps):
+                self.scores.judge(range(t, t + 1), evidence[at : at + 1])
+                found = self.scores.resample(t, seed=self._seed)
+                if found is not None:  # what was run beyond this step is run again
+                    steps, self._ahead = range(steps.start, t + 1), 1
+                    break
+        else:
+            self.scores.judge(steps, evidence)
+        spikes, potential = spikes[:, : len(steps)], potential[:, : len(steps)]
+        some, hidden = slice(steps.start, steps.stop), network.spec.hidden_neurons
+        self.error[:, some] = stepping.error(network, spikes, potential)
+        self.error[:, some, hidden:] *= self._observed[:, some]
+        self.fired += spikes[..., :hidden].unflatten(0, self._shape).sum((1, 2, 3))
+        return steps.stop, found
+
+    def has_read(self, steps: range) -> bool:
+        """Whether these steps have a learning signal."""
+        return bool(self.scores.signal[steps.start : steps.stop].any())
+
+    def direction(self, params: Params, steps: range) -> Params:
+        """What the learning signals of these steps, the last ones, say."""
+        network, plan, some = self._network, self._plan, slice(steps.start, steps.stop)
+        history, scores, hidden = self.history, self.scores, network.spec.hidden_neurons
+        runs = self._shape[0] * self._shape[1]
+        coefficient = self.error.new_zeros(min(steps.stop, self._window + len(steps)), 2, runs)
+        grow(coefficient.flatten(1), scores.signal[some].flatten(1), self._fading)
         first = steps.stop - len(coefficient)
-        factor = error[:, first : steps.stop].clone()
+        factor = self.error[:, first : steps.stop].clone()
         for kind, neurons in enumerate((slice(hidden), slice(hidden, None))):
             factor[..., neurons] *= coefficient[:, kind].T[:, :, None]
-        if blames:
-            weighted = error[:, some, hidden:] * scores.blame[some].flatten(1).T[:, :, None]
+        if "credit" in self._learning.rule.value.needs:
+            weighted = self.error[:, some, hidden:] * scores.blame[some].flatten(1).T[:, :, None]
             factor = _with_credit(network, plan, params, history, factor, weighted, steps)
-        direction = _direction(network, plan, params, history, factor, steps.stop)
-        optimiser, params = optimisers.update(learning.optimiser, optimiser, params, direction, lr=lr)
-    chances = batch.length.to(error) * shape[1] * max(hidden, 1)
-    rate = history.fired[..., :hidden].unflatten(0, shape).sum((1, 2, 3)) / chances
-    return Learned(params, optimiser, scores.log_likelihood, scores.log_weights, rate)
+        return _direction(network, plan, params, history, factor, steps.stop)
+
+    def replace(self, found: Replaced, stop: int) -> None:
+        """Let runs go on from what their ancestors have done before step ``stop``, as far as it still counts."""
+        batch, compartments = found.ancestor.shape
+        ancestor = (
+            found.ancestor + compartments * torch.arange(batch, device=found.where.device)[:, None]
+        ).flatten()
+        low = max(0, stop - max(self._window, self.history.silence))
+        for leaf, end in (
+            (self.history.spikes, self.history.silence + stop), (self.history.potential, stop), (self.error, stop),
+        ):  # fmt: skip
+            leaf[:, low:end] = leaf[ancestor, low:end]
 
 
 def _sender_by_sender(network: Network, params: Params) -> Params:

@@ -8,6 +8,8 @@ from torch import Tensor
 from gemsnn.kernels.contract import Learning
 from gemsnn.model.network import Network
 from gemsnn.rules import base as rules
+from gemsnn.rules import resampling
+from gemsnn.rules.resampling import Replaced
 from gemsnn.types import Batch
 
 
@@ -25,6 +27,7 @@ class Scores:
         evidence: ``[T, B, K]`` as log-weights count it, zero where the visible neurons are not observed.
         signal: ``[T, 2, B, K]``, learning signals for hidden and for visible neurons, as terms count them.
         blame: ``[T, B, K]``, what visible errors are multiplied with before credit is passed back.
+        log_estimates: ``[B, K]`` in nats, see :class:`gemsnn.kernels.contract.Learned`.
     """
 
     def __init__(self, network: Network, learning: Learning, batch: Batch, size: float) -> None:
@@ -40,6 +43,8 @@ class Scores:
         self.evidence = like.new_zeros(steps, *self.log_weights.shape)
         self.signal = like.new_zeros(steps, 2, *self.log_weights.shape)
         self.blame = like.new_zeros(steps, *self.log_weights.shape)
+        self.log_estimates = torch.zeros_like(self.log_weights) if learning.resamples else None
+        self._rule, self._observed, self._address = rule, batch.observed, batch.address
 
     def judge(self, steps: range, evidence: Tensor) -> None:
         """Take in the evidence of some steps, ``[C, B, K]`` in nats."""
@@ -53,6 +58,19 @@ class Scores:
         torch.mul(visible, self._scale[some], out=self.blame[some])
         torch.mul(hidden, self._scale[some] * self._new_score, out=self.signal[some, 0])
         torch.mul(visible, self._scale[some] * self._new_score, out=self.signal[some, 1])
+
+    def resample(self, t: int, *, seed: int) -> Replaced | None:
+        """Which compartments are replaced after step t, the last that was judged; their log-weights are anew."""
+        if self.log_estimates is None:
+            return None
+        self.log_estimates = self.log_estimates + self.evidence[t] / self._new_evidence
+        found = resampling.replaced(
+            self._rule, self.log_weights, self._observed[:, t], self._address, t, seed=seed
+        )
+        if found is not None:
+            self.log_weights = resampling.anew(found, self.log_weights)
+            self.log_estimates = resampling.reweighted(found, self.log_estimates)
+        return found
 
     @property
     def log_likelihood(self) -> Tensor:

@@ -42,6 +42,8 @@ def refuses(network: Network, learning: Learning | None) -> str | None:
     why = learning and learning.rule.value.unserved({"signal", "credit"})
     if why:
         return f"{why}, which this kernel does not hold; use reference"
+    if learning is not None and learning.resamples:
+        return "compartments that replace others (resample above 0) are not compiled; use block or reference"
     if not network.is_joint:
         return graph.refuses(network)
     if groups_of(network) is None:
