@@ -26,7 +26,7 @@ from gemsnn.scoring.scores import ValidationScores
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Seed
 from gemsnn.store import trees
-from gemsnn.types import ChangingSequence, PresentationSequence, Progress
+from gemsnn.types import ChangingSequence, Presentation, PresentationSequence, Progress
 
 Schedule = Literal["constant", "cosine"]
 
@@ -39,6 +39,7 @@ class TrainSpec:
         compartments: K.
         epochs: passes over the training part.
         batch: presentations in parallel, B; they share weights and average their steps.
+        views: versions of each presentation in its batch, V: each with compartments and an augmentation of its own.
         update_every: steps between updates, or ``"presentation"`` for one update at the end.
         schedule: the step size over the whole training: constant, or falling to zero along a cosine.
         evaluate_every: epochs between two scorings of the validation part.
@@ -49,6 +50,7 @@ class TrainSpec:
     compartments: Count = 1
     epochs: Count = 10
     batch: Count = 16
+    views: Count = 1
     update_every: Count | Literal["presentation"] = "presentation"
     schedule: Schedule = "cosine"
     evaluate_every: Count = 5
@@ -130,7 +132,8 @@ def updates(
 
     The order of presentations is drawn anew for every epoch, from the seed; the noise of a presentation is
     addressed by the seed, the epoch and the presentation's index. So is what a
-    :class:`~gemsnn.types.ChangingSequence` changes.
+    :class:`~gemsnn.types.ChangingSequence` changes: its ``e``-th epoch of V views holds the versions of the epochs
+    ``e V .. e V + V - 1`` of one view.
     """
     check_params(network, learner.params)
     per_epoch = -(-len(presentations) // spec.batch)
@@ -139,15 +142,15 @@ def updates(
         epoch, position = divmod(learner.batches, per_epoch)
         order = rng.generator(spec.seed, "order", epoch).permutation(len(presentations))
         chosen = order[position * spec.batch : (position + 1) * spec.batch]
-        shown = (
-            presentations.at_epoch(epoch) if isinstance(presentations, ChangingSequence) else presentations
+        rows = (
+            _version(presentations, int(i), epoch, v, spec.views) for i in chosen for v in range(spec.views)
         )
         learned = kernel.learn(
             network,
             learner.params,
             learner.optimiser,
             learning,
-            networks.batch(network, (shown[int(i)] for i in chosen)),
+            networks.batch(network, rows),
             seed=rng.derive(spec.seed, "train", epoch),
             lr=learning.optimiser.lr * rate_factor(spec.schedule, learner.batches / total),
         )
@@ -164,6 +167,17 @@ def updates(
             hidden_rate=float(learned.hidden_rate.mean()),
             ess=math.nan if diverged else float(metrics.effective_sample_size(share).mean()),
         )
+
+
+def _version(
+    presentations: PresentationSequence, position: int, epoch: int, view: int, views: int
+) -> Presentation:
+    """A presentation as one of its views has it: changed as in an epoch of its own, where it is, and with its noise."""
+    changing = isinstance(presentations, ChangingSequence)
+    shown = (presentations.at_epoch(epoch * views + view) if changing else presentations)[position]
+    if view == 0:
+        return shown
+    return shown._replace(address=rng.derive(shown.address, "view", view) >> 1)  # addresses have 63 bits
 
 
 def validate(
