@@ -62,7 +62,7 @@ def backpropagated(rule: Any, inputs: Tensor, observed: Tensor, params: Params) 
     logits = []
     for x in inputs:
         if rule is decolle:
-            q = DECAY * q + x
+            q = DECAY * q + (1 - DECAY) * x
             p = DECAY * p + (1 - DECAY) * q
             r = DECAY * r + (1 - DECAY) * s.detach()
             s = spike(p @ weights.hidden.T - r, 0.0)
@@ -113,7 +113,7 @@ def test_the_sum_in_times_order_with_a_trace_for_every_synapse(rule, case):
             pre = DECAY * pre + x
             eligible = near[..., None] * pre[:, None]
         elif rule is decolle:
-            second = DECAY * second + x
+            second = DECAY * second + (1 - DECAY) * x
             pre = DECAY * pre + (1 - DECAY) * second
             eligible = near[..., None] * pre[:, None]
         else:

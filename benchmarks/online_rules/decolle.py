@@ -1,12 +1,12 @@
 """DECOLLE: deep continuous local learning, one layer of it.
 
-J. Kaiser, H. Mostafa and E. Neftci, "Synaptic Plasticity Dynamics for Deep Continuous Local Learning (DECOLLE)", Frontiers
-in Neuroscience 14 (2020) (arXiv 1811.10766). Hidden neurons are read out by fixed random weights, and their own weights
-learn to make that readout right. The loss of a step is the cross entropy here, so that answers are probabilities as all
-others' are; the paper takes a squared error, and adds a term that keeps neurons from falling silent. ``q`` is not scaled
-by ``1 - a``, so that potentials are as large as in the other rules' neurons.
+J. Kaiser, H. Mostafa and E. Neftci, "Synaptic Plasticity Dynamics for Deep Continuous Local Learning (DECOLLE)",
+Frontiers in Neuroscience 14 (2020) (arXiv 1811.10766). Hidden neurons are read out by fixed random weights, and their
+own weights learn to make that readout right. The loss of a step is the cross entropy here, so that answers are
+probabilities as all others' are; the paper takes a squared error, and adds a term that keeps neurons from falling
+silent. One decay serves synapses, membranes and refractoriness.
 
-    q_t = a q_{t-1} + x_t               p_t = a p_{t-1} + (1 - a) q_t       (a second-order synapse)
+    q_t = a q_{t-1} + (1 - a) x_t       p_t = a p_{t-1} + (1 - a) q_t       (a second-order synapse)
     r_t = a r_{t-1} + (1 - a) s_{t-1}   u_t = W p_t - r_t                   s_t = [u_t >= 0]        y_t = G s_t
     dW  = sum_t psi(u_t) G^T (softmax y_t - onehot) p_t
 
@@ -16,9 +16,10 @@ It is the exact gradient, with psi for the derivative of a spike, where ``r`` is
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+
 from online_rules import lif
 from online_rules.lif import Params, Run
-from torch import Tensor
 
 WIDTH = 0.5
 READOUT = 3.0
@@ -40,7 +41,7 @@ def psi(potential: Tensor) -> Tensor:
 
 def synapses(drive: Tensor, decay: float) -> Tensor:
     """``p`` of ``x``, or, as both are linear, ``W p`` of ``W x``."""
-    return (1 - decay) * lif.filtered(lif.filtered(drive, decay), decay)
+    return (1 - decay) ** 2 * lif.filtered(lif.filtered(drive, decay), decay)
 
 
 def forward(params: Params, inputs: Tensor, decay: float) -> Run:
@@ -62,5 +63,5 @@ def gradients(params: Params, inputs: Tensor, labels: Tensor, observed: Tensor, 
     run = forward(params, inputs, decay)
     errors = lif.step_errors(run.logits, labels, observed)
     learning = psi(run.potential) * (errors @ params.readout[:, :-1])
-    back = (1 - decay) * lif.filtered_back(lif.filtered_back(learning, decay), decay)
+    back = (1 - decay) ** 2 * lif.filtered_back(lif.filtered_back(learning, decay), decay)
     return Params(lif.outer(back, inputs), torch.zeros_like(params.readout))

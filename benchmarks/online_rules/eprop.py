@@ -15,9 +15,10 @@ taken as given.
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from online_rules import lif
 from online_rules.lif import Params, Run
-from torch import Tensor
 
 init = lif.init
 DAMPING = 0.3
@@ -38,8 +39,9 @@ def forward(params: Params, inputs: Tensor, decay: float) -> Run:
 def gradients(params: Params, inputs: Tensor, labels: Tensor, observed: Tensor, decay: float) -> Params:
     """What the rule subtracts, times a step size.
 
-    The sums are in another order than time's, ``sum_t L_t sum_{s <= t} k^(t-s) e_s = sum_s e_s sum_{t >= s} k^(t-s) L_t``,
-    and so for ``xbar``: traces of neurons take the place of one of each synapse.
+    The sums are in another order than time's,
+    ``sum_t L_t sum_{s <= t} k^(t-s) e_s = sum_s e_s sum_{t >= s} k^(t-s) L_t``, and so for ``xbar``: traces of neurons
+    take the place of one of each synapse.
     """
     run = forward(params, inputs, decay)
     errors = lif.filtered_back(lif.step_errors(run.logits, labels, observed), decay)

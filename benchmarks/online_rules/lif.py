@@ -76,8 +76,9 @@ def spiking(drive: Tensor, decay: float, reset: float) -> tuple[Tensor, Tensor]:
 def step_errors(logits: Tensor, labels: Tensor, observed: Tensor) -> Tensor:
     """Derivative by the logits of the loss of each step, ``[T, B, C]``.
 
-    The loss is ``sum_t w_t CE(softmax y_t, label)``, the mean over the observed steps of a recording (``observed [T, B]``,
-    1 or 0) and over recordings; its derivative is ``w_t (softmax y_t - onehot)``, known at each step.
+    The loss is ``sum_t w_t CE(softmax y_t, label)``, the mean over the observed steps of a recording
+    (``observed [T, B]``, 1 or 0) and over recordings; its derivative is ``w_t (softmax y_t - onehot)``, known at each
+    step.
     """
     weight = observed / observed.sum(0).clamp(min=1) / observed.shape[1]
     errors = torch.softmax(logits, 2)

@@ -1,8 +1,8 @@
 """OTTT: online training through time.
 
 M. Xiao, Q. Meng, Z. Zhang, D. He and Z. Lin, "Online Training Through Time for Spiking Neural Networks", NeurIPS 2022
-(arXiv 2210.04195), the variant OTTT_A, which adds up the steps' gradients. A readout without memory, and a loss at every
-observed step, here the cross entropy alone, to which the paper adds a little of the squared error.
+(arXiv 2210.04195), the variant OTTT_A, which adds up the steps' gradients. A readout without memory, and a loss at
+every observed step, here the cross entropy alone, to which the paper adds a little of the squared error.
 
     u_t = a (u_{t-1} - s_{t-1}) + W x_t      s_t = [u_t >= 1]        y_t = V s_t
     dW  = sum_t psi(u_t) V^T (softmax y_t - onehot) xhat_t           xhat_t = a xhat_{t-1} + x_t
@@ -14,9 +14,10 @@ It is the exact gradient, with psi for the derivative of a spike, where the rese
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+
 from online_rules import lif
 from online_rules.lif import Params, Run
-from torch import Tensor
 
 init = lif.init
 SLOPE = 4.0

@@ -1,7 +1,7 @@
 """S-TLLR: a temporal local learning rule after spike-timing-dependent plasticity.
 
-M. P. E. Apolinario and K. Roy, "S-TLLR: STDP-inspired Temporal Local Learning Rule for Spiking Neural Networks", TMLR 2025
-(arXiv 2306.15220). The eligibility of a synapse has a causal part, as that of other rules, and one of input spikes that
+M. P. E. Apolinario and K. Roy, "S-TLLR: STDP-inspired Temporal Local Learning Rule for Spiking Neural Networks", TMLR
+2025 (arXiv 2306.15220). The eligibility of a synapse has a causal part, as that of other rules, and one of input spikes that
 come after the neuron was near its threshold. Readouts leak; their learning signal reaches the hidden neurons through
 their weights, at every observed step.
 
@@ -16,9 +16,10 @@ Its constants are those that the paper takes for gestures before an event camera
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+
 from online_rules import eprop, lif
 from online_rules.lif import Params
-from torch import Tensor
 
 init, forward = lif.init, eprop.forward
 PRE_DECAY, POST_DECAY, POST = 0.75, 0.2, -1.0
@@ -32,8 +33,8 @@ def psi(potential: Tensor) -> Tensor:
 def gradients(params: Params, inputs: Tensor, labels: Tensor, observed: Tensor, decay: float) -> Params:
     """What the rule subtracts, times a step size.
 
-    The causal part is summed over traces of hidden neurons, as in :mod:`online_rules.ottt`; the other part needs no more
-    than those.
+    The causal part is summed over traces of hidden neurons, as in :mod:`online_rules.ottt`; the other part needs no
+    more than those.
     """
     run = forward(params, inputs, decay)
     errors = lif.step_errors(run.logits, labels, observed)
