@@ -4,10 +4,10 @@ J. Kaiser, H. Mostafa and E. Neftci, "Synaptic Plasticity Dynamics for Deep Cont
 Frontiers in Neuroscience 14 (2020) (arXiv 1811.10766). Hidden neurons are read out by fixed random weights, and their
 own weights learn to make that readout right. The loss of a step is the cross entropy here, so that answers are
 probabilities as all others' are; the paper takes a squared error, and adds a term that keeps neurons from falling
-silent. One decay serves synapses, membranes and refractoriness.
+silent. One decay serves synapses and membranes.
 
     q_t = a q_{t-1} + (1 - a) x_t       p_t = a p_{t-1} + (1 - a) q_t       (a second-order synapse)
-    r_t = a r_{t-1} + (1 - a) s_{t-1}   u_t = W p_t - r_t                   s_t = [u_t >= 0]        y_t = G s_t
+    r_t = b r_{t-1} + (1 - b) s_{t-1}   u_t = W p_t - r_t                   s_t = [u_t >= 0]        y_t = G s_t
     dW  = sum_t psi(u_t) G^T (softmax y_t - onehot) p_t
 
 It is the exact gradient, with psi for the derivative of a spike, where ``r`` is taken as given.
@@ -22,6 +22,9 @@ from online_rules import lif
 from online_rules.lif import Params, Run
 
 WIDTH = 0.5
+REFRACTORY = 0.65
+"""b, the decay of refractoriness, as the authors' program has it."""
+
 READOUT = 3.0
 """Range of the fixed readout: uniform within ``3 / sqrt(H)`` of 0, so that 256 neurons can be sure of a class."""
 
@@ -50,7 +53,7 @@ def forward(params: Params, inputs: Tensor, decay: float) -> Run:
     potential, spikes = torch.empty_like(drive), torch.empty_like(drive)
     r, s = torch.zeros_like(drive[0]), torch.zeros_like(drive[0])
     for now, u_now, s_now in zip(drive, potential, spikes, strict=True):
-        r = r.mul_(decay).add_(s, alpha=1 - decay)
+        r = r.mul_(REFRACTORY).add_(s, alpha=1 - REFRACTORY)
         s = torch.ge(torch.sub(now, r, out=u_now), 0, out=s_now)
     return Run(potential, spikes, lif.with_one(spikes) @ params.readout.T)
 
