@@ -1,9 +1,9 @@
 """S-TLLR: a temporal local learning rule after spike-timing-dependent plasticity.
 
 M. P. E. Apolinario and K. Roy, "S-TLLR: STDP-inspired Temporal Local Learning Rule for Spiking Neural Networks", TMLR
-2025 (arXiv 2306.15220). The eligibility of a synapse has a causal part, as that of other rules, and one of input spikes that
-come after the neuron was near its threshold. Readouts leak; their learning signal reaches the hidden neurons through
-their weights, at every observed step.
+2025 (arXiv 2306.15220). The eligibility of a synapse has a causal part, as that of other rules, and one of input spikes
+that come after the neuron was near its threshold. Readouts leak; their learning signal reaches the hidden neurons
+through their weights, at every observed step.
 
     u_t = a u_{t-1} + W x_t - s_{t-1}        s_t = [u_t >= 1]        y_t = a y_{t-1} + V s_t
     e_t = psi(u_t) xhat_t + POST x_t psihat_{t-1}

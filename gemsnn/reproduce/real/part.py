@@ -66,6 +66,15 @@ class Done(TypedDict):
     peak: schema.Count
 
 
+class Guest(Done):
+    """A part of a method that is none of ours; it may say more, as ours do: ``brier``, ``by_time``, ``settings``, ..
+
+    ``title`` is what a table calls the method.
+    """
+
+    title: str
+
+
 def read(job: Job) -> dict[str, Any]:
     """The part that this job has written.
 
