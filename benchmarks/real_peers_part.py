@@ -10,7 +10,7 @@ import json
 import resource
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -56,7 +56,7 @@ STEP_SIZES = (0.0005, 0.002, 0.008)
 DECAYS = (0.8, 0.95)
 """What a peer's settings are chosen from, each with each: by the NLL at temperature on the validation part."""
 
-SEARCH = 10_000
+SEARCH = 5_000
 """Presentations, rounded up to whole epochs, after which settings are compared, where the training has more."""
 
 ANSWERED = 64
@@ -186,15 +186,18 @@ def choose(job: PeerJob, splits: Splits, recipe: Recipe, shape: Shape) -> dict[s
     labels, tried = torch.from_numpy(splits.validation.labels), []
     epochs = min(recipe.train.epochs, -(-SEARCH // len(splits.train)))
     course = Course(raw.learned(splits.train, recipe.augment, job.seed), recipe, job.seed, epochs)
-    for settings in (Settings(lr, decay) for lr in STEP_SIZES for decay in DECAYS):
-        with learner_of(job, shape, settings) as learner:
-            for batch, factor in course.batches():
+    grid = [Settings(lr, decay) for lr in STEP_SIZES for decay in DECAYS]
+    with ExitStack() as stack:
+        learners = [stack.enter_context(learner_of(job, shape, settings)) for settings in grid]
+        for batch, factor in course.batches():  # made once for all of them
+            for settings, learner in zip(grid, learners, strict=True):
                 learner.learn(batch, settings.lr * factor)
+        for settings, learner in zip(grid, learners, strict=True):
             found = ask(learner, splits.validation, recipe.data.warm_up).end
-        temperature = metrics.fitted_temperature(found.logs, labels)
-        scores = measure.tempered_scores(found, labels, temperature)
-        accuracy = metrics.accuracy(found.probabilities, labels)
-        tried.append({**settings._asdict(), "accuracy": accuracy, "nll": scores.nll})
+            temperature = metrics.fitted_temperature(found.logs, labels)
+            scores = measure.tempered_scores(found, labels, temperature)
+            accuracy = metrics.accuracy(found.probabilities, labels)
+            tried.append({**settings._asdict(), "accuracy": accuracy, "nll": scores.nll})
     return {"epochs": epochs, "tried": tried}
 
 
