@@ -10,7 +10,7 @@ import json
 import resource
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -177,8 +177,10 @@ def learner_of(job: PeerJob, shape: Shape, settings: Settings) -> Iterator[Learn
             yield Remote(process.stdin, process.stdout)
         except (EOFError, BrokenPipeError):
             raise InputError(f"{job.peer} ended before it had answered (code {process.wait()})") from None
-        process.stdin.close()  # which tells it that nothing more will be asked
-        running.end(process)
+        finally:
+            with suppress(BrokenPipeError):
+                process.stdin.close()  # which tells it that nothing more will be asked
+            running.end(process)
 
 
 def choose(job: PeerJob, splits: Splits, recipe: Recipe, shape: Shape) -> dict[str, Any]:
