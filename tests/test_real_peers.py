@@ -201,6 +201,17 @@ def test_peers_have_their_rows_in_the_table_of_the_bench(here, tmp_path, capsys,
     of_peer.write_text(json.dumps(said | {"digest": "rows:other"}))
     assert main(["reproduce", "real", "--sets", "digits", "--quick", "--out", str(out)]) == 2
     assert "learned from other bins of digits than this bench" in capsys.readouterr().err
+    for change, said_of_it in (
+        ({"method": "best"}, "calls its method best, as one of ours is"),
+        (
+            {"by_time": said["by_time"][:3]},
+            "says other things than the same method's of another seed: 3 early",
+        ),
+        ({"tested": "many"}, "digits-e-prop-seed0.json holds what it should not"),
+    ):
+        of_peer.write_text(json.dumps(said | change))
+        assert main(["reproduce", "real", "--sets", "digits", "--quick", "--out", str(out)]) == 2
+        assert said_of_it in capsys.readouterr().err
     of_peer.write_text("{}")
     assert main(["reproduce", "real", "--sets", "digits", "--quick", "--out", str(out)]) == 2
     assert "digits-e-prop-seed0.json holds what it should not" in capsys.readouterr().err
@@ -210,7 +221,8 @@ def test_a_part_of_other_settings_is_run_again(tmp_path):
     path = tmp_path / "part.json"
     job = peers.PeerJob("digits", "ottt", 0, None, True, str(path), SETTINGS)
     whole = {
-        "name": "digits", "method": "ottt", "title": "OTTT", "seed": 0, "recordings": 3, "digest": "x", "accuracy": 1.0,
+        "name": "digits", "method": "ottt", "title": "OTTT", "seed": 0, "recordings": 3, "tested": 3, "digest": "x",
+        "accuracy": 1.0,
         "nll": 0.0, "ece": 0.0, "tempered": {"temperature": 1.0, "nll": 0.0, "ece": 0.0}, "seconds": 1.0,
         "parameters": 8, "peak": 8, "settings": SETTINGS._asdict(),
     }  # fmt: skip

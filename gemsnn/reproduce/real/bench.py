@@ -117,15 +117,25 @@ def guests(out: AnyPath, digests: Mapping[str, str]) -> list[dict[str, Any]]:
     Whatever program wrote them, they have a place in its table, as long as they are of the same bins.
 
     Raises:
-        InputError: one is damaged, or its set had other bins.
+        InputError: one is damaged, has the name of a method of ours, had other bins, or says other things than the same
+            method's of another seed.
     """
-    found = []
+    found, alike = [], {}
     for path in sorted((Path(out) / "peers").glob("*.json")):
         part = parsing.conform(parsing.parse_json(parsing.read_text(path), str(path)), Guest, str(path))
         if part["name"] not in digests:
             continue
         if part["digest"] != digests[part["name"]]:
             raise InputError(f"{path} learned from other bins of {part['name']} than this bench; remove it")
+        if part["method"] in TITLES:
+            raise InputError(
+                f"{path} calls its method {part['method']}, as one of ours is; call it otherwise"
+            )
+        key = part["name"], part["method"], part["recordings"]
+        says = {*part, f"{len(part.get('by_time', ()))} early answers"}
+        if alike.setdefault(key, says) != says:
+            differ = ", ".join(sorted(alike[key] ^ says))
+            raise InputError(f"{path} says other things than the same method's of another seed: {differ}")
         found.append(dict(part))
     return found
 

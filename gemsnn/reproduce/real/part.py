@@ -66,13 +66,30 @@ class Done(TypedDict):
     peak: schema.Count
 
 
-class Guest(Done):
-    """A part of a method that is none of ours; it may say more, as ours do: ``brier``, ``by_time``, ``settings``, ..
+class Moment(TypedDict):
+    """The scores of an early answer."""
 
-    ``title`` is what a table calls the method.
-    """
+    ms: schema.Positive
+    accuracy: schema.Real
+    nll: schema.Real
+    ece: schema.Real
+
+
+class More(TypedDict, total=False):
+    """What a part of a method that is none of ours may say besides; ``settings`` are those that were chosen for it."""
+
+    brier: schema.Real
+    spikes: schema.Real
+    operations: schema.Real
+    by_time: list[Moment]
+    settings: dict[str, schema.Real]
+
+
+class Guest(Done, More):
+    """A part of a method that is none of ours; ``title`` is what a table calls the method."""
 
     title: str
+    tested: schema.Count
 
 
 def read(job: Job) -> dict[str, Any]:
