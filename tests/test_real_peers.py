@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from gemsnn.data import datasets
 from gemsnn.data.datasets import DataSpec
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
+from gemsnn.machine import places
 from gemsnn.reproduce import jobs
 from gemsnn.reproduce.real import bench, methods, part
 from gemsnn.reproduce.real.bench import BenchSpec
@@ -246,3 +248,12 @@ def test_what_cannot_be_is_told_in_a_sentence(tmp_path, capsys):
     assert "give --root" in capsys.readouterr().err
     assert real_peers.main(["--sets", "digits", "--peers", "ottt", "--seeds", "0", "--out", out]) == 2
     assert "seeds must be at least 1" in capsys.readouterr().err
+
+
+def test_networks_of_snntorch_in_their_environment():
+    python = places.cache_folder() / "peers-venv" / "bin" / "python"
+    if not python.is_file():
+        pytest.skip("the peers' environment is not made: benchmarks/peers.py makes it")
+    child = Path(__file__).with_name("snntorch_child.py")
+    done = subprocess.run([python, child], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
