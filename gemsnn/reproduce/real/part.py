@@ -66,7 +66,7 @@ class Done(TypedDict):
     peak: schema.Count
 
 
-class Moment(TypedDict):
+class EarlyAnswer(TypedDict):
     """The scores of an early answer."""
 
     ms: schema.Positive
@@ -81,7 +81,7 @@ class More(TypedDict, total=False):
     brier: schema.Real
     spikes: schema.Real
     operations: schema.Real
-    by_time: list[Moment]
+    by_time: list[EarlyAnswer]
     settings: dict[str, schema.Real]
 
 
