@@ -18,7 +18,8 @@ GRACE_SECONDS = 5.0
 
 _MODULE = """
 import sys
-sys.path[:] = [folder for folder in sys.path if folder] + [sys.argv.pop(1)]
+import os
+sys.path[:] = [folder for folder in sys.path if folder] + sys.argv.pop(1).split(os.pathsep)
 import runpy
 from gemsnn.machine import children
 children.end_with_parent()
@@ -26,12 +27,13 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
 
-def module(name: str) -> list[str]:
-    """The command that runs a module of this package as :meth:`Children.run` wants it.
+def module(name: str, beside: Path | None = None) -> list[str]:
+    """The command that runs a module as :meth:`Children.run` wants it: of this package, or of a folder ``beside`` it.
 
     ``python -m`` would look into the current folder first, where a file ``queue.py`` would be taken for Python's.
     """
-    return [sys.executable, "-c", _MODULE, str(Path(__file__).parents[2]), name]
+    folders = [Path(__file__).parents[2], *([] if beside is None else [beside.absolute()])]
+    return [sys.executable, "-c", _MODULE, os.pathsep.join(map(str, folders)), name]
 
 
 def end_with_parent() -> None:

@@ -70,6 +70,7 @@ def run_all(
     name: Callable[[J], str],
     told: Callable[[J], str],
     say: Callable[[str], None],
+    beside: Path | None = None,
 ) -> None:
     """Run jobs side by side, each a process with one thread; none outlives a stop.
 
@@ -80,11 +81,12 @@ def run_all(
         name: what a sentence calls a job.
         told: what is said of the part of a job that is done.
         say: takes a line for each.
+        beside: the folder in which the module lies, where it is none of this package.
 
     Raises:
         InputError: a part failed.
     """
-    command = children.module(module)
+    command = children.module(module, beside)
     alone = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with Children() as running, ThreadPoolExecutor(at_once) as pool:
         waiting = {

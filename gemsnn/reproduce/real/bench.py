@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -13,10 +13,11 @@ from gemsnn.reproduce import jobs
 from gemsnn.reproduce.jobs import Mean
 from gemsnn.reproduce.real import sets
 from gemsnn.reproduce.real.methods import SEEDLESS, TITLES, MethodName, methods_of
-from gemsnn.reproduce.real.part import Job, read
+from gemsnn.reproduce.real.part import Guest, Job, read
 from gemsnn.reproduce.real.sets import SETS, SetName
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count
+from gemsnn.store import parsing
 from gemsnn.store.files import atomic_write, locked
 from gemsnn.store.records import provenance
 from gemsnn.types import AnyPath
@@ -32,6 +33,7 @@ CURVE_METHODS: tuple[MethodName, ...] = ("counts", "counts-5", "best")
 
 SCORES = ("accuracy", "nll", "ece", "brier", "seconds", "parameters", "peak", "spikes", "operations")
 AT_TEMPERATURE = ("nll", "ece")
+OF_GUESTS = ("title", "settings")
 QUICK = "quick form: it shows that the code runs, and nothing about methods"
 
 
@@ -96,7 +98,10 @@ def run(
         parts = jobs_of(spec, root, out, quick=quick)
         missing = jobs.missing(parts, read, say)
         jobs.run_all("gemsnn.reproduce.real.part", missing, spec.jobs, name=_name, told=_told, say=say)
-        results = {"schema": SCHEMA, "quick": quick, **provenance(), **summary([read(job) for job in parts])}
+        found = [read(job) for job in parts]
+        found += guests(out, {part["name"]: part["digest"] for part in found})
+        found.sort(key=lambda part: spec.sets.index(part["name"]))
+        results = {"schema": SCHEMA, "quick": quick, **provenance(), **summary(found)}
         for name, digest in results["digests"].items():
             if not quick and not sets.is_known(name, digest):
                 say(
@@ -104,6 +109,35 @@ def run(
                 )
         atomic_write(out / "results.json", json.dumps(results, allow_nan=False) + "\n")
     return results
+
+
+def guests(out: AnyPath, digests: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The parts of methods that are none of ours, of these sets: the files ``peers/*.json`` in the folder of a bench.
+
+    Whatever program wrote them, they have a place in its table, as long as they are of the same bins.
+
+    Raises:
+        InputError: one is damaged, has the name of a method of ours, had other bins, or says other things than the same
+            method's of another seed.
+    """
+    found, alike = [], {}
+    for path in sorted((Path(out) / "peers").glob("*.json")):
+        part = parsing.conform(parsing.parse_json(parsing.read_text(path), str(path)), Guest, str(path))
+        if part["name"] not in digests:
+            continue
+        if part["digest"] != digests[part["name"]]:
+            raise InputError(f"{path} learned from other bins of {part['name']} than this bench; remove it")
+        if part["method"] in TITLES:
+            raise InputError(
+                f"{path} calls its method {part['method']}, as one of ours is; call it otherwise"
+            )
+        key = part["name"], part["method"], part["recordings"]
+        says = {*part, f"{len(part.get('by_time', ()))} early answers"}
+        if alike.setdefault(key, says) != says:
+            differ = ", ".join(sorted(alike[key] ^ says))
+            raise InputError(f"{path} says other things than the same method's of another seed: {differ}")
+        found.append(dict(part))
+    return found
 
 
 def claim(spec: BenchSpec, root: AnyPath | None, out: AnyPath, *, quick: bool) -> None:
@@ -141,7 +175,8 @@ def summary(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         ``rows``: for each set, method and number of recordings, means of all scores and costs, those at a temperature
-        as ``nll_tempered`` and ``ece_tempered``, and ``by_time``, the means of early answers; ``digests`` of the sets.
+        as ``nll_tempered`` and ``ece_tempered``, and ``by_time``, the means of early answers; of guests also their
+        ``title`` and chosen ``settings``; ``digests`` of the sets.
     """
     keys = dict.fromkeys((part["name"], part["method"], part["recordings"]) for part in parts)
     rows = []
@@ -152,8 +187,10 @@ def summary(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
             values[f"{name}_tempered"] = jobs.mean([part["tempered"][name] for part in mine])
         row = dict(zip(("name", "method", "recordings"), key, strict=True))
         row |= {"seeds": len(mine), "tested": mine[0]["tested"], **values}
-        if "by_time" in mine[0]:
+        row |= {name: mine[0][name] for name in OF_GUESTS if name in mine[0]}
+        if "decoder" in mine[0]:
             row["decoders"] = [part["decoder"] for part in mine]
+        if "by_time" in mine[0]:
             row["by_time"] = [
                 _moment(moments) for moments in zip(*(part["by_time"] for part in mine), strict=True)
             ]
@@ -191,7 +228,7 @@ def table(results: dict[str, Any]) -> str:
     }
     rows = [row for row in results["rows"] if row["recordings"] == whole[row["name"]]]
     lines += _head(["data", "method"])
-    lines += [_line([SETS[row["name"]].title, TITLES[row["method"]]], row) for row in rows]
+    lines += [_line([SETS[row["name"]].title, _title(row)], row) for row in rows]
     curve = [row for row in results["rows"] if row["recordings"] != whole[row["name"]]]
     if curve:
         curve += [r for r in rows if r["name"] == CURVE_SET and r["method"] in CURVE_METHODS]
@@ -199,6 +236,10 @@ def table(results: dict[str, Any]) -> str:
         lines += ["", *_head(["method", "recordings"])]
         lines += [_line([TITLES[row["method"]], str(row["recordings"])], row) for row in order]
     return "\n".join(lines)
+
+
+def _title(row: dict[str, Any]) -> str:
+    return row["title"] if "title" in row else TITLES[row["method"]]
 
 
 def _head(first: list[str]) -> list[str]:

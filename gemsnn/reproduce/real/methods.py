@@ -16,7 +16,9 @@ from gemsnn.errors import InputError
 from gemsnn.reproduce.real.sets import SETS, SetName
 from gemsnn.rows import SpikeRows
 from gemsnn.runs import layers
+from gemsnn.runs.config import Settings
 from gemsnn.runs.fitting import fit
+from gemsnn.runs.layers import CALL, Layer
 from gemsnn.runs.models import Model
 from gemsnn.scoring import baseline, measure
 from gemsnn.scoring.scores import Scores, plain
@@ -40,6 +42,8 @@ PLAIN = {"shift": 0, "epochs": 10}
 """What ``best`` is without the augmentation that it has on some sets."""
 
 VOTES = 20
+QUICK = {"epochs": 1, "hidden": (8,)}
+"""What training is in the quick form."""
 
 Row = dict[str, Any]
 
@@ -59,6 +63,13 @@ def _of_recipe(name: SetName) -> Row:
     }
 
 
+def recipe_of(name: SetName, *, quick: bool = False) -> Settings:
+    """All settings of ``best`` on the set, for what is compared with it."""
+    told = layers.of_data("best", SETS[name].data["data"])
+    asked = Layer(CALL, {**SETS[name].best, **(QUICK if quick else {})})
+    return layers.resolve(Settings(), [*told, asked]).settings
+
+
 def learn(name: SetName, method: MethodName, splits: Splits, seed: int, *, quick: bool = False) -> Row:
     """Scores of a method on the test part, without and with a temperature of the validation part, and what it cost.
 
@@ -74,7 +85,7 @@ def learn(name: SetName, method: MethodName, splits: Splits, seed: int, *, quick
     settings = {"best": SETS[name].best, "plain": PLAIN, "shuffled": _of_recipe(name) | PLAIN, "paper": {}}[
         method
     ]
-    short = {"epochs": 1, "hidden": [8]} if quick else {}
+    short = QUICK if quick else {}
     votes = 3 if quick else VOTES
     recipe = "paper" if method == "paper" else "best"
     began = time.perf_counter()
@@ -92,7 +103,7 @@ def _row(model: Model, splits: Splits, votes: int) -> Row:
     return {
         **_numbers(scores),
         "decoder": scores.decoder,
-        "by_time": [plain(scores.by_time[at]) for at in _moments(len(scores.by_time))],
+        "by_time": [plain(scores.by_time[at]) for at in moments(len(scores.by_time))],
         "parameters": size,
         "spikes": spikes * steps * votes,
         "operations": scores.costs.synaptic_operations_per_step * steps,
@@ -107,7 +118,7 @@ def _numbers(scores: Scores) -> Row:
     }
 
 
-def _moments(steps: int) -> list[int]:
+def moments(steps: int) -> list[int]:
     """The ends of so many equal stretches of time."""
     return sorted(
         {round((part + 1) * steps / TIME_BINS) - 1 for part in range(TIME_BINS) if steps >= TIME_BINS}

@@ -66,6 +66,32 @@ class Done(TypedDict):
     peak: schema.Count
 
 
+class EarlyAnswer(TypedDict):
+    """The scores of an early answer."""
+
+    ms: schema.Positive
+    accuracy: schema.Real
+    nll: schema.Real
+    ece: schema.Real
+
+
+class More(TypedDict, total=False):
+    """What a part of a method that is none of ours may say besides; ``settings`` are those that were chosen for it."""
+
+    brier: schema.Real
+    spikes: schema.Real
+    operations: schema.Real
+    by_time: list[EarlyAnswer]
+    settings: dict[str, schema.Real]
+
+
+class Guest(Done, More):
+    """A part of a method that is none of ours; ``title`` is what a table calls the method."""
+
+    title: str
+    tested: schema.Count
+
+
 def read(job: Job) -> dict[str, Any]:
     """The part that this job has written.
 
