@@ -16,7 +16,7 @@ import torch
 
 from gemsnn import kernels, rng
 from gemsnn.data import datasets, raw
-from gemsnn.learn import train
+from gemsnn.learn import judging, train
 from gemsnn.model import network as networks
 from gemsnn.runs.config import FORMER, Settings
 
@@ -43,7 +43,7 @@ def run(chosen: Settings) -> dict:
     _, kernel = kernels.choose("auto", network, chosen.learning)
     began = time.perf_counter()
     spec = dataclasses.replace(chosen.train, evaluate_every=chosen.train.epochs)
-    learner, _ = train.fit(
+    reached, _ = train.fit(
         network,
         train.start(networks.init(network, spec.seed), chosen.learning),
         raw.learned(splits.train, chosen.augment, spec.seed),
@@ -54,7 +54,9 @@ def run(chosen: Settings) -> dict:
     )
     seconds = time.perf_counter() - began
     seed = rng.derive(spec.seed, "validation")
-    scores = train.validate(network, learner.params, splits.validation, 20, kernel=kernel, seed=seed)
+    scores = judging.validate(
+        network, reached.learner.params, splits.validation, 20, kernel=kernel, seed=seed
+    )
     return {**scores.to_json(), "seconds": round(seconds, 1)}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gemsnn.data.reading import reading_of
 from gemsnn.data.sets.catalogue import CATALOGUE
+from gemsnn.learn import state as states
 from gemsnn.learn import train
 from gemsnn.model import network as networks
 from gemsnn.runs import config, facts, models
@@ -22,7 +23,7 @@ def untrained(folder: Path, settings: Settings, layout: Layout) -> Model:
     )
     learner = train.start(networks.init(network, settings.train.seed), settings.learning)
     run = RunFolder.create(folder)
-    tensors = train.learner_tensors(network, learner) | networks.masks(network)
+    tensors = states.learner_tensors(network, learner) | networks.masks(network)
     run.save_checkpoint(tensors, {"batches": 0, "updates": 0})
     run.write("config.toml", config.dump(settings))
     run.write_json("manifest.json", {"layout": layout._asdict(), "status": "finished"})

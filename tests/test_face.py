@@ -22,7 +22,7 @@ from runs import command
 import gemsnn
 from gemsnn.commands.cli import main
 from gemsnn.data import datasets
-from gemsnn.learn import train
+from gemsnn.learn import judging, train
 from gemsnn.report import schema
 from gemsnn.runs import config, layers, recipes, scored
 from gemsnn.runs.config import Settings
@@ -100,7 +100,7 @@ def test_a_module_s_imports_are_not_needed_for_a_name():
 
 def test_what_is_acted_on_comes_first_and_kernels_come_by_name():
     for function in (
-        train.updates, train.fit, train.validate, evaluate.predict, evaluate.log_likelihood, evaluate.example,
+        train.updates, train.fit, judging.validate, evaluate.predict, evaluate.log_likelihood, evaluate.example,
         sampling.free, sampling.clamped,
     ):  # fmt: skip
         parameters = inspect.signature(function).parameters

@@ -43,6 +43,7 @@ OF_SETTINGS = {
     "feedback_count": ("3", ["--feedback", "none"], []),
     "hidden_rate": ("0.2", ["--hidden", ""], []),
     "kappa": ("0.5", [], ["--compartments", "2"]),
+    "patience": ("3", ["--keep", "last"], []),
     "readout": ("last-step", ["--update-every", "1"], ["--rule", "gem"]),
     "baseline_decay": ("0.5", [], ["--rule", "ml"]),
     "sparsity": ("0.5", [], ["--rule", "ml"]),
@@ -66,7 +67,7 @@ target = "output"
 """
 OF_TOPOLOGY = {
     "hidden": "5", "topology": "full", "readouts": "each-layer", "feedback": "none", "output": "winner-take-all",
-    "visible_rate": "0.2",
+    "visible_rate": "0.2", "readout_memory": "5", "readout_count": "2",
 }  # fmt: skip
 """What has an effect but where a graph of one's own is given, with a value."""
 

@@ -26,7 +26,8 @@ from gemsnn.data.packing import Source
 from gemsnn.data.raw import Augmented
 from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
-from gemsnn.learn.train import TrainingState, TrainSpec, Watcher, start
+from gemsnn.learn.state import TrainingState
+from gemsnn.learn.train import TrainSpec, Watcher, start
 from gemsnn.learn.train import fit as learn
 from gemsnn.model import network as networks
 from gemsnn.runs import models

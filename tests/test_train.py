@@ -7,6 +7,7 @@ from cases import make_network, make_presentation
 from gemsnn import kernels
 from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS, Learning
+from gemsnn.learn import state as states
 from gemsnn.learn import train
 from gemsnn.learn.train import TrainSpec, Watcher
 from gemsnn.rules import optimisers
@@ -74,18 +75,18 @@ def test_training_goes_on_from_anywhere():
 def test_a_learner_survives_its_tensors():
     network, learner = start()
     update = next(train.updates(network, learner, easy(10), SPEC, LEARNING, kernel=KERNEL))
-    tensors = train.learner_tensors(network, update.learner)
-    again = train.learner_from(network, tensors, batches=1, updates=update.learner.optimiser.updates)
-    assert all(torch.equal(tensors[name], train.learner_tensors(network, again)[name]) for name in tensors)
+    tensors = states.learner_tensors(network, update.learner)
+    again = states.learner_from(network, tensors, batches=1, updates=update.learner.optimiser.updates)
+    assert all(torch.equal(tensors[name], states.learner_tensors(network, again)[name]) for name in tensors)
     assert len(tensors) == 3 * (
         4 + 2 + 2
     )  # projections, feedback and biases; the parameters and adam's moments
-    plain = train.learner_from(
+    plain = states.learner_from(
         network, {k: v for k, v in tensors.items() if "params" in k}, batches=1, updates=3
     )
     assert plain.optimiser == optimisers.OptimiserState(3, None, None)
     with pytest.raises(InputError, match="lacks"):
-        train.learner_from(network, {"params.bias": torch.zeros(1)}, batches=0, updates=0)
+        states.learner_from(network, {"params.bias": torch.zeros(1)}, batches=0, updates=0)
 
 
 def test_a_stop_leaves_a_checkpoint():
@@ -98,7 +99,7 @@ def test_a_stop_leaves_a_checkpoint():
         network, learner, easy(10), easy(4), SPEC, LEARNING, kernel=KERNEL, watcher=watcher
     )
     assert not finished
-    assert stopped.batches == 5
+    assert stopped.learner.batches == 5
     assert [state.learner.batches for state in saved] == [3, 5]
 
 
@@ -116,29 +117,29 @@ def test_a_training_goes_on_as_if_it_had_never_stopped():
         network, learner, *fit, kernel=KERNEL, watcher=Watcher(record=whole.append, checkpoint=saved.append)
     )
     assert finished
-    assert len(saved) == wanted.batches == 9
+    assert len(saved) == wanted.learner.batches == 9
     for kept in saved:
         before = []
         for row in whole:  # what a checkpoint knows to be in the file
             if row["update"] <= kept.learner.optimiser.updates:
                 before.append(row)
-        tensors = {name: leaf.clone() for name, leaf in train.learner_tensors(network, kept.learner).items()}
-        again = train.learner_from(
-            network, tensors, batches=kept.learner.batches, updates=kept.learner.optimiser.updates
-        )
+        tensors = {
+            name: leaf.clone()
+            for name, leaf in states.learner_tensors(network, kept.learner, kept.kept).items()
+        }
+        again = states.state_from(network, tensors, states.facts_of(kept))
         records = list(before)
         found, _ = train.fit(
             network,
-            train.TrainingState(again, kept.window, 5.0),
+            again._replace(seconds=5.0),
             *fit,
             kernel=KERNEL,
             watcher=Watcher(record=records.append),
         )
         assert plain(records) == plain(whole)
-        assert all(
-            torch.equal(leaf, train.learner_tensors(network, wanted)[name])
-            for name, leaf in train.learner_tensors(network, found).items()
-        )
+        ends = [states.learner_tensors(network, end.learner, end.kept) for end in (wanted, found)]
+        assert ends[0].keys() == ends[1].keys()
+        assert all(torch.equal(leaf, ends[1][name]) for name, leaf in ends[0].items())
 
 
 def test_weights_that_are_none_stop_the_training():

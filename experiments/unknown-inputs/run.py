@@ -115,13 +115,13 @@ def one(seed: int, root: Path | None, quick: bool) -> dict[str, Any]:
     network = networks.build(replace(settings, data=data).network_spec(splits.train.layout), seed=seed)
     learner = train.start(networks.init(network, seed), settings.learning)
     _, kernel = kernels.choose("auto", network, settings.learning)
-    learner, _ = train.fit(
+    reached, _ = train.fit(
         network, learner, splits.train, splits.validation.select([]), spec, settings.learning, kernel=kernel
     )
     least = evaluate.least_spikes_of(network, splits.train)
 
     def answers(part: SpikeSet, least_spikes: int = least) -> Poll:
-        given = (network, learner.params, part, votes)
+        given = (network, reached.learner.params, part, votes)
         return evaluate.predict(*given, kernel=kernel, seed=seed, least_spikes=least_spikes)
 
     temperature = measure.fitted_temperatures(answers(splits.validation))[-1]

@@ -5,30 +5,31 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
-import msgspec
 import torch
-from torch import Tensor
 
 from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel, Learning
-from gemsnn.model import logspace
+from gemsnn.learn.judging import validate, worth
+from gemsnn.learn.state import RECORDED, Kept, Learner, Numbers, TrainingState
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params, check_params
 from gemsnn.rules import optimisers
-from gemsnn.rules.optimisers import OptimiserSpec, OptimiserState
-from gemsnn.scoring import evaluate, measure, metrics
+from gemsnn.rules.optimisers import OptimiserSpec
+from gemsnn.scoring import metrics
 from gemsnn.scoring.answers import Decoder, check_decoder
 from gemsnn.scoring.scores import ValidationScores
 from gemsnn.specs import checks
-from gemsnn.specs.checks import Count, Seed
+from gemsnn.specs.checks import Count, Range, Seed
+from gemsnn.specs.needs import needs, one_of
 from gemsnn.store import trees
 from gemsnn.types import ChangingSequence, Presentation, PresentationSequence, Progress
 
 Schedule = Literal["constant", "cosine"]
+Keep = Literal["best", "last"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class TrainSpec:
         update_every: steps between updates, or ``"presentation"`` for one update at the end.
         schedule: the step size over the whole training: constant, or falling to zero along a cosine.
         evaluate_every: epochs between two scorings of the validation part.
+        keep: which weights answer in the end: those of the epoch that answers the validation part best, or the last.
+        patience: epochs without a better one after which the training ends; 0 for never.
         checkpoint_every: batches between two checkpoints; there is one at the end of every epoch as well.
         seed: addresses all randomness of the run.
     """
@@ -54,6 +57,8 @@ class TrainSpec:
     update_every: Count | Literal["presentation"] = "presentation"
     schedule: Schedule = "cosine"
     evaluate_every: Count = 5
+    keep: Keep = "best"
+    patience: Annotated[int, Range(0, checks.MOST), needs(one_of("keep", "best"))] = 0
     checkpoint_every: Count = 100
     seed: Seed = 0
 
@@ -65,20 +70,6 @@ class TrainSpec:
     def update_steps(self) -> int | None:
         """Steps between updates; ``None`` for one update a presentation."""
         return None if self.update_every == "presentation" else self.update_every
-
-
-class Learner(NamedTuple):
-    """Everything that training changes.
-
-    Attributes:
-        params: the network's parameters.
-        optimiser: the optimiser's state.
-        batches: batches learned so far; with the seed, this addresses all that comes next.
-    """
-
-    params: Params
-    optimiser: OptimiserState
-    batches: int
 
 
 class Update(NamedTuple):
@@ -180,44 +171,6 @@ def _version(
     return shown._replace(address=rng.derive(shown.address, "view", view) >> 1)  # addresses have 63 bits
 
 
-def validate(
-    network: Network,
-    params: Params,
-    presentations: PresentationSequence,
-    compartments: int,
-    *,
-    kernel: Kernel,
-    seed: int,
-    decoder: Decoder = "votes",
-) -> ValidationScores:
-    """Scores of the answers of K compartments, the clamped log-likelihood, and mute hidden neurons, on a part."""
-    asked: Any = (network, params, presentations, compartments)
-    found = evaluate.predict(*asked, kernel=kernel, seed=seed, decoder=decoder)
-    weights = evaluate.log_likelihood(*asked, kernel=kernel, seed=seed)
-    return ValidationScores(
-        **asdict(measure.answer_scores(found.answers, found.labels)),
-        log_likelihood=float(logspace.log_mean_exp(weights, 1).mean()),
-        **asdict(found.activity.mute),
-    )
-
-
-Numbers = dict[str, float]
-
-
-class TrainingState(NamedTuple):
-    """How far a training has come: all that it takes to go on as if it had never stopped.
-
-    Attributes:
-        learner: what has been learned.
-        window: the numbers of the batches since the last training record.
-        seconds: what it has taken so far.
-    """
-
-    learner: Learner
-    window: tuple[Numbers, ...] = ()
-    seconds: float = 0.0
-
-
 class Watcher(NamedTuple):
     """What :func:`fit` tells the outside.
 
@@ -247,11 +200,13 @@ def fit(
     kernel: Kernel,
     decoder: Decoder = "votes",
     watcher: Watcher | None = None,
-) -> tuple[Learner, bool]:
+) -> tuple[TrainingState, bool]:
     """Train to the last epoch, or until the watcher says stop; the decoder scores the validation part.
 
+    Which weights are kept moves nothing of the learning: the noise by which epochs are compared is of its own.
+
     Returns:
-        The learner, and whether training came to its end.
+        How far training came, and whether that is its end.
 
     Raises:
         InputError: there is nothing to train on, the decoder cannot serve the network, or the weights are no
@@ -261,17 +216,22 @@ def fit(
         raise InputError("there is nothing to train on: the training part is empty")
     check_decoder(decoder, network)
     watcher = watcher or Watcher()
-    learner, window, before = state if isinstance(state, TrainingState) else TrainingState(state)
+    learner, window, before, kept = state if isinstance(state, TrainingState) else TrainingState(state)
     window, began = list(window), time.perf_counter()
-    kept = learner.batches
+    saved = learner.batches
 
     def seconds() -> float:
         return round(before + time.perf_counter() - began, 3)
 
+    def reached() -> TrainingState:
+        return TrainingState(learner, tuple(window), seconds(), kept)
+
+    if kept is not None and _is_over(spec, learner, kept, presentations):
+        return reached(), True
     rows = updates(network, learner, presentations, spec, learning, kernel=kernel)
     left = spec.epochs * -(-len(presentations) // spec.batch) - learner.batches
     for update in watcher.progress(rows, max(0, left), "training"):
-        _check_finite(update, learning, kept)
+        _check_finite(update, learning, saved)
         learner = update.learner
         window.append({name: getattr(update, name) for name in RECORDED})
         at = {
@@ -293,20 +253,42 @@ def fit(
             )  # fmt: skip
             told = {"kind": "evaluation", "split": "validation", **at, **scores.to_json()}
             watcher.record({**told, "seconds": seconds()})
+        if update.ends_epoch and len(validation) and spec.keep == "best":
+            nll = worth(
+                network, learner.params, validation,
+                kernel=kernel, seed=rng.derive(spec.seed, "keep"), decoder=decoder,
+            )  # fmt: skip
+            if kept is None or nll < kept.nll:
+                kept = Kept(learner.params, update.epoch, nll)
+            watcher.record(
+                {
+                    "kind": "epoch",
+                    "split": "validation",
+                    **at,
+                    "nll": nll,
+                    "kept": kept.epoch,
+                    "seconds": seconds(),
+                }
+            )
         watcher.show(update, scores)
         if update.ends_epoch or stopping or learner.batches % spec.checkpoint_every == 0:
-            watcher.checkpoint(TrainingState(learner, tuple(window), seconds()))
-            kept = learner.batches
+            watcher.checkpoint(reached())
+            saved = learner.batches
+        if kept is not None and update.ends_epoch and _is_over(spec, learner, kept, presentations):
+            break
         if stopping and not (last and update.ends_epoch):
-            return learner, False
-    return learner, True
+            return reached(), False
+    return reached(), True
+
+
+def _is_over(spec: TrainSpec, learner: Learner, kept: Kept, presentations: PresentationSequence) -> bool:
+    """Whether so many epochs have ended without a better one that training ends before its last."""
+    done = learner.batches // -(-len(presentations) // spec.batch)
+    return 0 < spec.patience <= done - kept.epoch
 
 
 RECORD_EVERY = 20
 """Batches that one training record averages over."""
-
-
-RECORDED = ("loss", "bound", "hidden_rate", "ess")
 
 
 def _mean(window: list[Numbers]) -> Numbers:
@@ -327,64 +309,3 @@ def _check_finite(update: Update, learning: Learning, kept: int) -> None:
         f"{learning.rule.name}, {learning.optimiser.optimiser} with lr {learning.optimiser.lr:g}); the last good "
         f"checkpoint is that of batch {kept}; train again with a smaller --lr"
     )
-
-
-def learner_tensors(network: Network, learner: Learner) -> dict[str, Tensor]:
-    """A learner as named tensors, for a checkpoint: ``params.weights.inputs->hidden``, ``params.bias.hidden``, ..
-
-    Moments of an optimiser are called ``first`` and ``second`` in the place of ``params``.
-    """
-    groups = {"params": learner.params, "first": learner.optimiser.first, "second": learner.optimiser.second}
-    return {
-        f"{group}.{name}": leaf
-        for group, tree in groups.items()
-        if tree is not None
-        for name, leaf in networks.named(network, tree).items()
-    }
-
-
-class _Facts(msgspec.Struct):
-    """What a checkpoint tells beside its tensors, as far as training goes on from it."""
-
-    batches: Annotated[int, msgspec.Meta(ge=0)]
-    updates: Annotated[int, msgspec.Meta(ge=0)]
-    window: tuple[dict[str, float], ...] = ()
-    seconds: float = 0.0
-
-
-def state_from(network: Network, tensors: dict[str, Tensor], facts: dict[str, Any]) -> TrainingState:
-    """The state of a training that a checkpoint's tensors and facts tell of.
-
-    Raises:
-        InputError: a tensor or a fact is missing, or is not what it should be.
-    """
-    try:
-        told = msgspec.convert(facts, _Facts)
-    except msgspec.ValidationError as error:
-        raise InputError(f"the checkpoint's facts are damaged ({error}); train again") from None
-    if any(numbers.keys() != set(RECORDED) for numbers in told.window):
-        raise InputError(
-            "the checkpoint's facts are damaged (a number of its window is missing); train again"
-        )
-    learner = learner_from(network, tensors, batches=told.batches, updates=told.updates)
-    return TrainingState(learner, told.window, told.seconds)
-
-
-def learner_from(network: Network, tensors: dict[str, Tensor], *, batches: int, updates: int) -> Learner:
-    """The learner of a checkpoint's tensors.
-
-    Raises:
-        InputError: a tensor is missing.
-    """
-    groups: dict[str, Params | None] = {}
-    for group in ("params", "first", "second"):
-        found = {
-            name.removeprefix(f"{group}."): leaf
-            for name, leaf in tensors.items()
-            if name.startswith(f"{group}.")
-        }
-        groups[group] = networks.from_named(network, found) if found else None
-    params, first, second = groups.values()
-    if params is None or (first is None) != (second is None):
-        raise InputError("the checkpoint lacks some of the network's parameters; train again")
-    return Learner(params, OptimiserState(updates, first, second), batches)

@@ -73,3 +73,17 @@ def validation_curve(rows: Sequence[Row], chance: float | None, recordings: int 
         axes.set_xlim(left=0)
         legend(axes)
     return to_svg(figure, "validation", "Accuracy on held-out recordings against presentations seen")
+
+
+def epochs_curve(rows: Sequence[Row], kept: int | None) -> str:
+    """NLL of the answers to held-out recordings after each epoch, with a mark at the epoch whose weights were kept."""
+    with styled():
+        figure, axes = panel()
+        x, nll = column(rows, "epoch"), column(rows, "nll")
+        axes.plot(x, nll, "o-", color=MAIN, markersize=3)
+        marked = x == kept
+        axes.plot(x[marked], nll[marked], "o", color=SECOND, markersize=8, label="kept")
+        axes.set(xlabel="epoch", ylabel="NLL, nats")
+        from_zero(axes, nll)
+        legend(axes)
+    return to_svg(figure, "epochs", "NLL of answers to held-out recordings after each epoch")

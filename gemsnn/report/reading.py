@@ -31,6 +31,7 @@ class Run:
     config_text: str
     training: Sequence[Row]
     evaluations: Sequence[Row]
+    epochs: Sequence[Row]
     scores: Row | None
     examples: Mapping[str, Mapping[str, Any]]
     fields: Mapping[str, Any] | None
@@ -122,6 +123,7 @@ def read_run(run: AnyPath) -> Run:
         config_text=text,
         training=[row for row in history if row.get("kind") == "train"],
         evaluations=[row for row in history if row.get("kind") == "evaluation"],
+        epochs=[row for row in history if row.get("kind") == "epoch"],
         scores=scores,
         examples=_examples(run),
         fields=_fields(run / "fields.safetensors"),

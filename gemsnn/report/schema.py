@@ -114,11 +114,21 @@ class Record(TypedDict, total=False):
     ess: Positive | None
     accuracy: Share | None
     ece: Share | None
+    epoch: Count
+    nll: Positive | None
+
+
+class KeptEpoch(TypedDict):
+    """Which epoch's weights a training kept, and after how many epochs."""
+
+    epoch: Count
+    of: Count
 
 
 class Manifest(TypedDict, total=False):
     """``manifest.json``."""
 
+    kept: KeptEpoch | None
     notes: list[str] | None
     seconds: dict[str, Positive | None] | None
 

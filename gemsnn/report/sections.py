@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from gemsnn.report import chance, figures_learning, figures_recording, figures_uncertainty
-from gemsnn.report.numbers import error_percent, measured, number, percent
+from gemsnn.report.numbers import error_percent, measured, number, percent, plural
 from gemsnn.report.reading import Row, Run
 from gemsnn.report.words import NO_DIFFERENCE, filled, mistakes, with_accuracy
 
@@ -194,7 +194,24 @@ def learning(run: Run) -> str:
             + (f" {BANDS}." if recordings else ""),
         ),
     )
+    kept = run.manifest.get("kept") or {}
+    if run.epochs:
+        body += _figure(
+            figures_learning.epochs_curve(run.epochs, kept.get("epoch")),
+            "Which weights answer",
+            "How surprised answers were by the right class of the recordings kept aside, at the temperature that suits "
+            "them; lower is better." + _kept(kept),
+        )
     return section("How it learned", "", f'<div class="grid">\n{body}</div>\n')
+
+
+def _kept(kept: Mapping[str, int]) -> str:
+    """Which epoch's weights are those of the run, where it tells."""
+    if not kept:
+        return ""
+    if kept["epoch"] == kept["of"]:
+        return f" It was lowest after the last of {plural(kept['of'], 'epoch')}, whose weights answer here."
+    return f" It was lowest after epoch {kept['epoch']} of {kept['of']}, whose weights answer here."
 
 
 def recordings(run: Run) -> str:

@@ -142,7 +142,7 @@ def work(job: Job) -> dict[str, Any]:
     name, kernel = kernels.choose(settings.network.kernel, network, learning)
     course: list[dict[str, Any]] = []
     began = time.perf_counter()
-    learner, _ = train.fit(
+    reached, _ = train.fit(
         network,
         train.start(networks.init(network, spec.seed), learning),
         splits.train,
@@ -153,7 +153,7 @@ def work(job: Job) -> dict[str, Any]:
         watcher=Watcher(record=course.append),
     )
     trained = time.perf_counter()
-    given = (network, learner.params)
+    given = (network, reached.learner.params)
 
     def answers(part: SpikeSet) -> evaluate.Poll:
         return evaluate.predict(*given, part, job.votes, kernel=kernel, seed=spec.seed, decoder=decoder)

@@ -239,7 +239,7 @@ FORMER = Settings(
     NetworkChoice(hidden=(64,), topology="layered", memory=20, output="independent"),
     RuleSpec("gem-cv"),
     OptimiserSpec("adam", lr=0.003),
-    TrainSpec(compartments=5, epochs=15),
+    TrainSpec(compartments=5, epochs=15, keep="last"),
     EvaluateSpec(decoder="votes"),
 )
 """The defaults until 0.1: what is meant where the file of a run of an older version lacks a setting."""

@@ -141,7 +141,7 @@ def fit(
     if trains is not None:
         _check_output(network, trains)
     name, kernel = kernels.choose(chosen.network.kernel, network, learning)
-    learner, _ = train.fit(
+    reached, _ = train.fit(
         network,
         train.start(networks.init(network, seed), learning),
         shown,
@@ -154,7 +154,7 @@ def fit(
     )
     least = evaluate.least_spikes_of(network, recordings)
     facts = Facts(reading, chosen.data.warm_up, decoder, seed, least_spikes=least)
-    model = Model(network, learner, facts, chosen, kernel, name)
+    model = Model(network, reached.answering, facts, chosen, kernel, name)
     return scored.answering(model, held, progress) if held else model
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from gemsnn.errors import InputError
-from gemsnn.learn import train
+from gemsnn.learn import state as states
 from gemsnn.model import network as networks
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.runs import config, facts
@@ -68,7 +68,7 @@ def save(path: AnyPath, model: Model) -> None:
     if data.root is not None:
         data = dataclasses.replace(data, root=NOWHERE, labels=None)
     learner = model.learner._replace(optimiser=OptimiserState(0, None, None))
-    tensors = train.learner_tensors(model.network, learner) | networks.masks(model.network)
+    tensors = states.learner_tensors(model.network, learner) | networks.masks(model.network)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     told = {
         "format": FORMAT,

@@ -24,9 +24,10 @@ from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.kernels import Kernel
+from gemsnn.learn import state as states
 from gemsnn.learn import train
 from gemsnn.learn.online import OnlineSpec
-from gemsnn.learn.train import Learner
+from gemsnn.learn.state import Learner
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params
@@ -358,7 +359,7 @@ def load_model(path: AnyPath) -> Model:
     told = facts.load_facts(run, settings)
     tensors, of_checkpoint = run.load_checkpoint()
     network = network_of(settings, told, tensors, f"the checkpoint in {run.path}")
-    learner = train.state_from(network, tensors, of_checkpoint).learner
+    learner = states.state_from(network, tensors, of_checkpoint).answering
     networks.check_params(network, learner.params)
     name, kernel = kernels.choose(settings.network.kernel, network)
     return Model(network, learner, told, settings, kernel, name, of_checkpoint["sha256"])
@@ -372,7 +373,7 @@ def load_file(path: AnyPath) -> Model:
     """
     settings, told, tensors, batches, digest = modelfile.load(path)
     network = network_of(settings, told, tensors, str(path))
-    params = train.learner_from(network, tensors, batches=0, updates=0).params
+    params = states.learner_from(network, tensors, batches=0, updates=0).params
     networks.check_params(network, params)
     learner = train.start(params, settings.optimiser)._replace(batches=batches)
     name, kernel = kernels.choose(settings.network.kernel, network)

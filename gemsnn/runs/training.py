@@ -13,8 +13,10 @@ from gemsnn.data import datasets
 from gemsnn.data.raw import learned
 from gemsnn.data.splits import Splits
 from gemsnn.errors import INTERRUPTED, InputError
+from gemsnn.learn import state as states
 from gemsnn.learn import train
-from gemsnn.learn.train import TrainingState, Watcher
+from gemsnn.learn.state import TrainingState
+from gemsnn.learn.train import Watcher
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network
@@ -214,7 +216,7 @@ def _state(run: RunFolder, settings: Settings, network: Network) -> tuple[Traini
         run.cut_metrics(0)
         return TrainingState(train.start(networks.init(network, settings.train.seed), settings.learning)), {}
     tensors, facts = run.load_checkpoint(note=console.say)
-    state = train.state_from(network, tensors, facts)
+    state = states.state_from(network, tensors, facts)
     networks.check_params(network, state.learner.params)
     optimisers.check_state(settings.optimiser, state.learner.optimiser, state.learner.params)
     run.cut_metrics(facts.get("metrics_bytes"))
@@ -224,17 +226,9 @@ def _state(run: RunFolder, settings: Settings, network: Network) -> tuple[Traini
 
 
 def _save(run: RunFolder, network: Network, seed: int, state: TrainingState, **more: Any) -> None:
-    learner = state.learner
     run.save_checkpoint(
-        train.learner_tensors(network, learner) | networks.masks(network),
-        {
-            "batches": learner.batches,
-            "updates": learner.optimiser.updates,
-            "seed": seed,
-            "window": list(state.window),
-            "seconds": state.seconds,
-            **more,
-        },
+        states.learner_tensors(network, state.learner, state.kept) | networks.masks(network),
+        {**states.facts_of(state), "seed": seed, **more},
     )
 
 
@@ -255,12 +249,12 @@ def _train_in(
         shown = learned(splits.train, settings.augment, seed, progress=console.bar)
         with console.training_display(settings.train, _per_epoch(splits, settings)) as display:
             watcher = Watcher(run.append, display.show, save, stopped)
-            learner, finished = train.fit(
+            reached, finished = train.fit(
                 network, state, shown, splits.validation, settings.train, settings.learning,
                 kernel=kernel, decoder=model.facts.decoder, watcher=watcher,
             )  # fmt: skip
         trained = time.perf_counter()
-        learned_model = dataclasses.replace(model, learner=learner)
+        learned_model = dataclasses.replace(model, learner=reached.answering)
         model = scored.answering(learned_model, splits.validation, progress=console.bar)
         scores = scored.final(model, splits)
         status = "finished" if finished else "interrupted"
@@ -273,6 +267,12 @@ def _train_in(
             "evaluate": round(time.perf_counter() - trained, 3),
         }
         manifest |= {"finished": _now(), "status": status, "decoder": model.facts.decoder}
+        if reached.kept is not None:
+            ended = reached.learner.batches // _per_epoch(splits, settings)
+            manifest["kept"] = {"epoch": reached.kept.epoch, "of": ended, "nll": reached.kept.nll}
+            console.say(
+                f"the weights of epoch {reached.kept.epoch} of {ended} answer the validation part best: kept"
+            )
         run.write_json("manifest.json", manifest)
         page = report.write_report(run.path)
     mute = scores.costs.mute_hidden_neurons

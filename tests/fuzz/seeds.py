@@ -26,6 +26,7 @@ from synthetic_run import write_run
 
 from gemsnn.data import wire
 from gemsnn.data.arrivals import ArrivalSpec
+from gemsnn.learn import state as states
 from gemsnn.learn import train
 from gemsnn.learn.online import OnlineLearner, OnlineSpec
 from gemsnn.model import network as networks
@@ -164,7 +165,7 @@ def model_files() -> list[bytes]:
         )
         network = networks.build(settings.network_spec(LAYOUT))
         learner = train.start(networks.init(network, 0), settings.learning)
-        named = train.learner_tensors(network, learner) | networks.masks(network)
+        named = states.learner_tensors(network, learner) | networks.masks(network)
         tensors = safetensors.torch.save({name: tensor.clone() for name, tensor in named.items()})
         facts = {
             "format": 2,

@@ -31,7 +31,7 @@ from gemsnn.data.readers.hdf5_spikes import open_spikes
 from gemsnn.data.readers.mnist_dvs import find_mnist_dvs, read_files
 from gemsnn.data.recordings import load_hdf5, load_mnist_dvs
 from gemsnn.errors import InputError
-from gemsnn.learn import train
+from gemsnn.learn import state as states
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network
 from gemsnn.report import page, sections
@@ -163,7 +163,7 @@ def _network() -> Network:
 def _checkpoint(data: bytes) -> None:
     run = RunFolder.open(_run(MODEL, data))
     tensors, facts = run.load_checkpoint()
-    train.state_from(_network(), tensors, facts)
+    states.state_from(_network(), tensors, facts)
     run.cut_metrics(facts.get("metrics_bytes"))
 
 

@@ -1,0 +1,61 @@
+"""The validation part asked while a network learns: scores to show, and which epoch's weights answer it best."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from gemsnn.kernels.contract import Kernel
+from gemsnn.model import logspace
+from gemsnn.model.network import Network, Params
+from gemsnn.scoring import evaluate, measure, metrics
+from gemsnn.scoring.answers import Decoder
+from gemsnn.scoring.scores import ValidationScores
+from gemsnn.types import PresentationSequence
+
+JUDGES = 10
+"""Compartments by whose answers the epochs of a training are compared, whoever learns."""
+
+
+def validate(
+    network: Network,
+    params: Params,
+    presentations: PresentationSequence,
+    compartments: int,
+    *,
+    kernel: Kernel,
+    seed: int,
+    decoder: Decoder = "votes",
+) -> ValidationScores:
+    """Scores of the answers of K compartments, the clamped log-likelihood, and mute hidden neurons, on a part."""
+    asked: Any = (network, params, presentations, compartments)
+    found = evaluate.predict(*asked, kernel=kernel, seed=seed, decoder=decoder)
+    weights = evaluate.log_likelihood(*asked, kernel=kernel, seed=seed)
+    return ValidationScores(
+        **asdict(measure.answer_scores(found.answers, found.labels)),
+        log_likelihood=float(logspace.log_mean_exp(weights, 1).mean()),
+        **asdict(found.activity.mute),
+    )
+
+
+def worth(
+    network: Network,
+    params: Params,
+    presentations: PresentationSequence,
+    *,
+    kernel: Kernel,
+    seed: int,
+    decoder: Decoder = "rates",
+) -> float:
+    """How well weights answer a part: the NLL in nats of :data:`JUDGES` compartments at the temperature fitted there.
+
+    At that temperature, for answers that are too modest or too sure are mended by one when training is over; by rates,
+    unless the decoder is ``likelihood``, for the votes of so few compartments are too coarse to tell two epochs apart.
+    """
+    if decoder == "votes":
+        decoder = "rates"
+    found = evaluate.predict(
+        network, params, presentations, JUDGES, kernel=kernel, seed=seed, decoder=decoder
+    )
+    temperature = metrics.fitted_temperature(found.answers.logs, found.labels)
+    return metrics.log_loss(found.answers.tempered(temperature).logs, found.labels)
