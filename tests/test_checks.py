@@ -262,6 +262,7 @@ CHANGED_TOGETHER = {
     "NetworkSpec.visible_rate", "DataSpec.data", "SpikeSet.counts", "RuleSpec.average", "RuleSpec.kappa",
     "RuleSpec.gamma", "NetworkSpec.readouts", "NetworkChoice.readouts", "NetworkSpec.topology", "NetworkSpec.sheet",
     "RuleSpec.resample", "Grid.window", "Grid.cells", "Grid.span", "BinSpec.pool", "ArrivalSpec.grid",
+    "NetworkChoice.readout_memory", "NetworkChoice.readout_count",
 }  # fmt: skip
 """Fields that depend on others, so that not every value of their range passes alone."""
 
