@@ -43,12 +43,21 @@ CHANGES: dict[str, grid.Changes] = {
     | {"augment.drop_events": 0.3, "augment.time_stretch": 0.1, "train.epochs": 40},
     "shift 3, lr 0.002": SHIFT | {"optimiser.lr": 2e-3},
 }
+TURNED: grid.Changes = {"augment.rotate": 10.0, "augment.zoom": 0.1}
+CHANGES |= {
+    "shift 3, 100 epochs, lr 0.002": SHIFT | {"train.epochs": 100, "optimiser.lr": 2e-3},
+    "shift 3, turned, 60 epochs, lr 0.003": SHIFT | TURNED | {"train.epochs": 60, "optimiser.lr": 3e-3},
+    "shift 3, turned, 100 epochs, lr 0.002": SHIFT | TURNED | {"train.epochs": 100, "optimiser.lr": 2e-3},
+}
 DIGITS: grid.Changes = {"data.data": "digits"}
 CHANGES |= {
     f"digits: {name}": change | DIGITS for name, change in CHANGES.items() if name.split(",")[0] in (
         "nothing", "shift 2", "shift 3"
     )
 }  # fmt: skip
+CHANGES["digits: shift 2, turned, 50 epochs, lr 0.002"] = (
+    SHIFT | TURNED | DIGITS | {"augment.shift": 2, "train.epochs": 50, "optimiser.lr": 2e-3}
+)
 
 
 if __name__ == "__main__":
