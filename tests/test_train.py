@@ -125,7 +125,7 @@ def test_a_training_goes_on_as_if_it_had_never_stopped():
                 before.append(row)
         tensors = {
             name: leaf.clone()
-            for name, leaf in states.learner_tensors(network, kept.learner, kept.kept).items()
+            for name, leaf in states.learner_tensors(network, kept.learner, kept.best).items()
         }
         again = states.state_from(network, tensors, states.facts_of(kept))
         records = list(before)
@@ -137,7 +137,7 @@ def test_a_training_goes_on_as_if_it_had_never_stopped():
             watcher=Watcher(record=records.append),
         )
         assert plain(records) == plain(whole)
-        ends = [states.learner_tensors(network, end.learner, end.kept) for end in (wanted, found)]
+        ends = [states.learner_tensors(network, end.learner, end.best) for end in (wanted, found)]
         assert ends[0].keys() == ends[1].keys()
         assert all(torch.equal(leaf, ends[1][name]) for name, leaf in ends[0].items())
 

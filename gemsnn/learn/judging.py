@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from torch import Tensor
+
 from gemsnn.kernels.contract import Kernel
 from gemsnn.model import logspace
 from gemsnn.model.network import Network, Params
@@ -38,7 +40,7 @@ def validate(
     )
 
 
-def worth(
+def losses(
     network: Network,
     params: Params,
     presentations: PresentationSequence,
@@ -46,11 +48,12 @@ def worth(
     kernel: Kernel,
     seed: int,
     decoder: Decoder = "rates",
-) -> float:
-    """How well weights answer a part: the NLL in nats of :data:`JUDGES` compartments at the temperature fitted there.
+) -> Tensor:
+    """How well weights answer a part: each recording's loss ``-log p(its class)`` in nats, float64 ``[n]``.
 
-    At that temperature, for answers that are too modest or too sure are mended by one when training is over; by rates,
-    unless the decoder is ``likelihood``, for the votes of so few compartments are too coarse to tell two epochs apart.
+    It is that of :data:`JUDGES` compartments at the temperature fitted on the part itself, for answers that are too
+    modest or too sure are mended by one when training is over; by rates, unless the decoder is ``likelihood``, for the
+    votes of so few compartments are too coarse to tell two epochs apart.
     """
     if decoder == "votes":
         decoder = "rates"
@@ -58,4 +61,16 @@ def worth(
         network, params, presentations, JUDGES, kernel=kernel, seed=seed, decoder=decoder
     )
     temperature = metrics.fitted_temperature(found.answers.logs, found.labels)
-    return metrics.log_loss(found.answers.tempered(temperature).logs, found.labels)
+    logs = found.answers.tempered(temperature).logs
+    return -logs.gather(1, found.labels[:, None])[:, 0]
+
+
+def is_ahead(best: Tensor, last: Tensor) -> bool:
+    """Whether losses ``[n]`` are lower than others of the same recordings by more than chance makes them.
+
+    That is, by more than one standard error of the mean of their differences; of a single recording, never.
+    """
+    differences = last - best
+    if len(differences) < 2:
+        return False
+    return float(differences.mean()) > float(differences.std() / len(differences) ** 0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
+import torch
 from torch import Tensor
 
 from gemsnn.errors import InputError
@@ -30,18 +31,18 @@ class Learner(NamedTuple):
     batches: int
 
 
-class Kept(NamedTuple):
+class Best(NamedTuple):
     """The weights of the epoch that has answered the validation part best so far.
 
     Attributes:
         params: its weights.
         epoch: which it was, from 1.
-        nll: of its answers, in nats, see :func:`worth`.
+        losses: ``[n]``, see :func:`gemsnn.learn.judging.losses`.
     """
 
     params: Params
     epoch: int
-    nll: float
+    losses: Tensor
 
 
 class TrainingState(NamedTuple):
@@ -51,35 +52,41 @@ class TrainingState(NamedTuple):
         learner: what has been learned.
         window: the numbers of the batches since the last training record.
         seconds: what it has taken so far.
-        kept: the best weights so far; ``None`` where the last are kept.
+        best: the best weights so far; ``None`` where nobody asks.
+        ahead: whether they answer better than those of the last epoch by more than chance makes them, so that they, and
+            not the learner's own, are to answer.
     """
 
     learner: Learner
     window: tuple[Numbers, ...] = ()
     seconds: float = 0.0
-    kept: Kept | None = None
+    best: Best | None = None
+    ahead: bool = False
 
     @property
     def answering(self) -> Learner:
         """The learner with the weights that are to answer."""
-        return self.learner if self.kept is None else self.learner._replace(params=self.kept.params)
+        if self.best is None or not self.ahead:
+            return self.learner
+        return self.learner._replace(params=self.best.params)
 
 
-def learner_tensors(network: Network, learner: Learner, kept: Kept | None = None) -> dict[str, Tensor]:
+def learner_tensors(network: Network, learner: Learner, best: Best | None = None) -> dict[str, Tensor]:
     """A learner as named tensors, for a checkpoint: ``params.weights.inputs->hidden``, ``params.bias.hidden``, ..
 
-    Moments of an optimiser are called ``first`` and ``second`` in the place of ``params``, and weights of another epoch
-    that are kept beside the learner's own are called ``kept``.
+    Moments of an optimiser are called ``first`` and ``second`` in the place of ``params``, and the weights of the best
+    epoch ``best``, where they are others than the learner's own; its losses are ``best_losses``.
     """
     groups = {"params": learner.params, "first": learner.optimiser.first, "second": learner.optimiser.second}
-    if kept is not None and kept.params is not learner.params:
-        groups["kept"] = kept.params
-    return {
+    if best is not None and best.params is not learner.params:
+        groups["best"] = best.params
+    named = {
         f"{group}.{name}": leaf
         for group, tree in groups.items()
         if tree is not None
         for name, leaf in networks.named(network, tree).items()
     }
+    return named if best is None else {**named, "best_losses": best.losses}
 
 
 class _Facts(msgspec.Struct):
@@ -89,19 +96,19 @@ class _Facts(msgspec.Struct):
     updates: Annotated[int, msgspec.Meta(ge=0)]
     window: tuple[dict[str, float], ...] = ()
     seconds: float = 0.0
-    kept_epoch: Annotated[int, msgspec.Meta(ge=0)] = 0
-    kept_nll: float = 0.0
+    best_epoch: Annotated[int, msgspec.Meta(ge=0)] = 0
+    ahead: bool = False
 
 
 def facts_of(state: TrainingState) -> dict[str, Any]:
     """What a checkpoint tells of a training beside its tensors; :func:`state_from` takes it."""
-    learner, kept = state.learner, state.kept
+    learner, best = state.learner, state.best
     return {
         "batches": learner.batches,
         "updates": learner.optimiser.updates,
         "window": list(state.window),
         "seconds": state.seconds,
-        **({} if kept is None else {"kept_epoch": kept.epoch, "kept_nll": kept.nll}),
+        **({} if best is None else {"best_epoch": best.epoch, "ahead": state.ahead}),
     }
 
 
@@ -120,11 +127,13 @@ def state_from(network: Network, tensors: dict[str, Tensor], facts: dict[str, An
             "the checkpoint's facts are damaged (a number of its window is missing); train again"
         )
     learner = learner_from(network, tensors, batches=told.batches, updates=told.updates)
-    kept = None
-    if told.kept_epoch:
-        found = _of_group(network, tensors, "kept")
-        kept = Kept(found or learner.params, told.kept_epoch, told.kept_nll)
-    return TrainingState(learner, told.window, told.seconds, kept)
+    if not told.best_epoch:
+        return TrainingState(learner, told.window, told.seconds)
+    losses = tensors.get("best_losses")
+    if losses is None or losses.ndim != 1 or losses.dtype != torch.float64 or not losses.isfinite().all():
+        raise InputError("the checkpoint's losses of its best epoch are missing or damaged; train again")
+    best = Best(_of_group(network, tensors, "best") or learner.params, told.best_epoch, losses)
+    return TrainingState(learner, told.window, told.seconds, best, told.ahead)
 
 
 def learner_from(network: Network, tensors: dict[str, Tensor], *, batches: int, updates: int) -> Learner:

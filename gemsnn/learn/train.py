@@ -13,8 +13,8 @@ import torch
 from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel, Learning
-from gemsnn.learn.judging import validate, worth
-from gemsnn.learn.state import RECORDED, Kept, Learner, Numbers, TrainingState
+from gemsnn.learn.judging import is_ahead, losses, validate
+from gemsnn.learn.state import RECORDED, Best, Learner, Numbers, TrainingState
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params, check_params
 from gemsnn.rules import optimisers
@@ -44,7 +44,8 @@ class TrainSpec:
         update_every: steps between updates, or ``"presentation"`` for one update at the end.
         schedule: the step size over the whole training: constant, or falling to zero along a cosine.
         evaluate_every: epochs between two scorings of the validation part.
-        keep: which weights answer in the end: those of the epoch that answers the validation part best, or the last.
+        keep: which weights answer in the end: those of the epoch that answers the validation part best, where the last
+            answers it worse by more than chance makes it; or always the last.
         patience: epochs without a better one after which the training ends; 0 for never.
         checkpoint_every: batches between two checkpoints; there is one at the end of every epoch as well.
         seed: addresses all randomness of the run.
@@ -216,7 +217,7 @@ def fit(
         raise InputError("there is nothing to train on: the training part is empty")
     check_decoder(decoder, network)
     watcher = watcher or Watcher()
-    learner, window, before, kept = state if isinstance(state, TrainingState) else TrainingState(state)
+    learner, window, before, best, ahead = state if isinstance(state, TrainingState) else TrainingState(state)
     window, began = list(window), time.perf_counter()
     saved = learner.batches
 
@@ -224,9 +225,9 @@ def fit(
         return round(before + time.perf_counter() - began, 3)
 
     def reached() -> TrainingState:
-        return TrainingState(learner, tuple(window), seconds(), kept)
+        return TrainingState(learner, tuple(window), seconds(), best, ahead)
 
-    if kept is not None and _is_over(spec, learner, kept, presentations):
+    if best is not None and _is_over(spec, learner, best, presentations):
         return reached(), True
     rows = updates(network, learner, presentations, spec, learning, kernel=kernel)
     left = spec.epochs * -(-len(presentations) // spec.batch) - learner.batches
@@ -254,37 +255,31 @@ def fit(
             told = {"kind": "evaluation", "split": "validation", **at, **scores.to_json()}
             watcher.record({**told, "seconds": seconds()})
         if update.ends_epoch and len(validation) and spec.keep == "best":
-            nll = worth(
+            now = losses(
                 network, learner.params, validation,
                 kernel=kernel, seed=rng.derive(spec.seed, "keep"), decoder=decoder,
             )  # fmt: skip
-            if kept is None or nll < kept.nll:
-                kept = Kept(learner.params, update.epoch, nll)
-            watcher.record(
-                {
-                    "kind": "epoch",
-                    "split": "validation",
-                    **at,
-                    "nll": nll,
-                    "kept": kept.epoch,
-                    "seconds": seconds(),
-                }
-            )
+            if best is None or now.mean() < best.losses.mean():
+                best = Best(learner.params, update.epoch, now)
+            ahead = is_ahead(best.losses, now)
+            kept = best.epoch if ahead else update.epoch
+            told = {"kind": "epoch", "split": "validation", **at, "nll": float(now.mean()), "kept": kept}
+            watcher.record({**told, "seconds": seconds()})
         watcher.show(update, scores)
         if update.ends_epoch or stopping or learner.batches % spec.checkpoint_every == 0:
             watcher.checkpoint(reached())
             saved = learner.batches
-        if kept is not None and update.ends_epoch and _is_over(spec, learner, kept, presentations):
+        if best is not None and update.ends_epoch and _is_over(spec, learner, best, presentations):
             break
         if stopping and not (last and update.ends_epoch):
             return reached(), False
     return reached(), True
 
 
-def _is_over(spec: TrainSpec, learner: Learner, kept: Kept, presentations: PresentationSequence) -> bool:
+def _is_over(spec: TrainSpec, learner: Learner, best: Best, presentations: PresentationSequence) -> bool:
     """Whether so many epochs have ended without a better one that training ends before its last."""
     done = learner.batches // -(-len(presentations) // spec.batch)
-    return 0 < spec.patience <= done - kept.epoch
+    return 0 < spec.patience <= done - best.epoch
 
 
 RECORD_EVERY = 20

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from gemsnn.report import chance, figures_learning, figures_recording, figures_uncertainty
-from gemsnn.report.numbers import error_percent, measured, number, percent, plural
+from gemsnn.report.numbers import error_percent, measured, number, percent
 from gemsnn.report.reading import Row, Run
 from gemsnn.report.words import NO_DIFFERENCE, filled, mistakes, with_accuracy
 
@@ -210,8 +210,11 @@ def _kept(kept: Mapping[str, int]) -> str:
     if not kept:
         return ""
     if kept["epoch"] == kept["of"]:
-        return f" It was lowest after the last of {plural(kept['of'], 'epoch')}, whose weights answer here."
-    return f" It was lowest after epoch {kept['epoch']} of {kept['of']}, whose weights answer here."
+        return " No epoch was lower than the last by more than chance makes it, so the last one's weights answer here."
+    return (
+        f" It was lowest after epoch {kept['epoch']} of {kept['of']}, and lower than after the last by more than "
+        "chance makes it: its weights answer here."
+    )
 
 
 def recordings(run: Run) -> str:

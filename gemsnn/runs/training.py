@@ -227,7 +227,7 @@ def _state(run: RunFolder, settings: Settings, network: Network) -> tuple[Traini
 
 def _save(run: RunFolder, network: Network, seed: int, state: TrainingState, **more: Any) -> None:
     run.save_checkpoint(
-        states.learner_tensors(network, state.learner, state.kept) | networks.masks(network),
+        states.learner_tensors(network, state.learner, state.best) | networks.masks(network),
         {**states.facts_of(state), "seed": seed, **more},
     )
 
@@ -267,12 +267,13 @@ def _train_in(
             "evaluate": round(time.perf_counter() - trained, 3),
         }
         manifest |= {"finished": _now(), "status": status, "decoder": model.facts.decoder}
-        if reached.kept is not None:
+        if reached.best is not None:
             ended = reached.learner.batches // _per_epoch(splits, settings)
-            manifest["kept"] = {"epoch": reached.kept.epoch, "of": ended, "nll": reached.kept.nll}
-            console.say(
-                f"the weights of epoch {reached.kept.epoch} of {ended} answer the validation part best: kept"
-            )
+            manifest["kept"] = {"epoch": reached.best.epoch if reached.ahead else ended, "of": ended}
+            if reached.ahead:
+                console.say(
+                    f"kept: the weights of epoch {reached.best.epoch} of {ended}, the best by validation"
+                )
         run.write_json("manifest.json", manifest)
         page = report.write_report(run.path)
     mute = scores.costs.mute_hidden_neurons
