@@ -413,6 +413,7 @@ def test_the_json_of_scores_is_what_it_was(name, tmp_path):
         "status": "interrupted",
         **scored.final(model, datasets.load(data)).scores.to_json(),
     }
+    assert set(found.pop("alone")) == {"reliability", "change"}  # which has come since
     written = json.loads((folders.FOLDER / name / "metrics.json").read_text())
 
     def compare(ours, theirs, where):

@@ -141,7 +141,7 @@ def with_confidences(run: Path, known: float, others: float, spread: float = 0.0
         "known_alone": np.ones(100),
         "unknown_alone": np.ones(100),
         "pictures": np.ones((2, 26 * 26), np.uint16),
-        "answers": np.array([3, 4]),
+        "answers": np.array([3, -1]),
         "confidence": np.array([0.9, 0.3]),
     }
     told = {
@@ -188,6 +188,7 @@ def test_the_section_draws_both_and_some_of_the_scribbles(run):
     page = Page(render(read_run(run)))
     assert {"How sure it is", "Some scribbles, and what it takes them for"} <= set(page.headings("h3"))
     assert "“3”, 90 % sure" in page.source
+    assert ">no answer<" in page.source
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_the_section_draws_both_and_some_of_the_scribbles(run):
         lambda t, m: m.update(alone_error="nan"),
         lambda t, m: t.update(known=np.full(100, 1.5)),
         lambda t, m: t.update(unknown=np.ones(99)),
-        lambda t, m: t.update(answers=np.array([3, -1])),
+        lambda t, m: t.update(answers=np.array([3, -2])),
         lambda t, m: t.update(pictures=np.ones((3, 5), np.uint16)),
     ],
 )

@@ -100,12 +100,15 @@ def _surprise(axes: Axes, drawn: Sequence[Line]) -> None:
         axes.plot(x, nll, "o-", color=colour, markersize=4, label=name)
         for end, told in ends.items():
             told += [(float(nll[end]), float(x[end]), colour)] if rows else []
-    for end, told in ends.items():  # the larger number above its point, the smaller one below
+    for (
+        end,
+        told,
+    ) in ends.items():  # before the first point; at the last the larger number above, the smaller below
         for place, (value, x, colour) in enumerate(sorted(told, reverse=True)):
-            axes.annotate(
-                f"{value:.2f}", (x, value), textcoords="offset points", xytext=(0, 7 if place == 0 else -16),
-                fontsize=10, ha="left" if end == 0 else "center", color=colour,
-            )  # fmt: skip
+            offset, side = ((-6, -4), "right") if end == 0 else ((0, 7 if place == 0 else -16), "center")
+            style = {"textcoords": "offset points", "fontsize": 10, "ha": side, "color": colour}
+            axes.annotate(f"{value:.2f}", (x, value), xytext=offset, **style)
+    axes.set_xlim(left=-0.12 * axes.get_xlim()[1])
     axes.set_ylim(0, 1.15 * max(axes.get_ylim()[1], 1e-9))
     axes.set(xlabel="compartments asked", ylabel="surprise (NLL), nats")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -174,27 +177,20 @@ def confidences(found: Mapping[str, Any]) -> str:
     """How many test recordings and how many scribbles were answered how surely: ``known [n]``, ``unknown [m]``."""
     with styled():
         figure = Figure(figsize=(5, 3.8), layout="constrained")
-        upper, lower = figure.subplots(2, 1, sharex=True)
-        edges = np.linspace(0, 100, 21)
+        upper, lower = figure.subplots(2, 1, sharex=True, sharey=True)
+        edges = np.arange(-5, 106, 10)  # shares of ten votes lie in the middle of a bar
         for axes, name, colour, title in (
             (upper, "known", MAIN, "test recordings"),
             (lower, "unknown", SECOND, "scribbles"),
         ):
             values = 100 * np.asarray(found[name], dtype=float)
             weights = np.full(len(values), 100 / len(values))
-            axes.hist(
-                np.minimum(values, 100 - 1e-9),
-                edges,
-                weights=weights,
-                color=colour,
-                alpha=0.8,
-                edgecolor="none",
-            )
+            axes.hist(values, edges, weights=weights, color=colour, alpha=0.8, rwidth=0.9)
             middle = float(np.median(values))
             axes.axvline(middle, color=MUTED, linestyle="--", linewidth=1.2)
-            axes.set(ylabel="share, %", ylim=(0, 105))
+            axes.set(ylabel="share, %")
             axes.set_title(f"{len(values)} {title}; half of them at {middle:.0f} % or less", loc="left")
-        lower.set(xlabel="how sure the network says it is, %", xlim=(0, 101))
+        lower.set(xlabel="how sure the network says it is, %", xlim=(-2, 107))
         figure.align_ylabels()
     return to_svg(figure, "confidences", "Confidence in test recordings beside confidence in scribbles")
 
@@ -212,7 +208,8 @@ def pictures(found: Mapping[str, Any], layout: Layout, names: Sequence[str] = ()
             grid, found["pictures"], found["answers"], found["confidence"], strict=False
         ):
             axes.imshow(events_picture(on_sensor(counts, layout), None), interpolation="none")
-            name = short(names[int(answer)]) if answer < len(names) else str(answer)
-            axes.set_title(f"“{name}”, {100 * sure:.0f} % sure", fontsize=10)
+            name = short(names[int(answer)]) if 0 <= answer < len(names) else str(answer)
+            told = "no answer" if answer < 0 else f"“{name}”, {100 * sure:.0f} % sure"
+            axes.set_title(told, fontsize=10)
             framed(axes)
     return to_svg(figure, "scribbles", "Scribbles as the sensor saw them, with the network’s answers")

@@ -281,8 +281,8 @@ _CONFIDENCES = ("known", "unknown", "known_alone", "unknown_alone")
 def _unknown(path: Path) -> dict[str, Any] | None:
     """Confidences in test recordings ``known [n]`` and scribbles ``unknown [m]``, by all compartments and by one.
 
-    With them come ``pictures [p, M]`` of some scribbles with their ``answers`` and ``confidence [p]``, and the areas
-    under the ROC curve with their errors.
+    With them come ``pictures [p, M]`` of some scribbles with their ``answers`` (-1: none) and ``confidence [p]``, and
+    the areas under the ROC curve with their errors.
     """
     if not path.is_file():
         return None
@@ -305,7 +305,7 @@ def _unknown(path: Path) -> dict[str, Any] | None:
         and answers.dtype.kind in "iu"
         and answers.shape == found["confidence"].shape == pictures.shape[:1]
         and 1 <= len(pictures) <= MOST_PICTURES
-        and answers.min() >= 0
+        and answers.min() >= -1
         and all(0 <= numbers[f"{name}_area"] <= 1 for name in ("together", "alone"))
         and all(0 <= numbers[f"{name}_error"] <= 1 for name in ("together", "alone"))
         and 1 <= numbers["compartments"] <= LONGEST_BIN

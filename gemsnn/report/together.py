@@ -64,8 +64,8 @@ def together(run: Run) -> str:
     other = run.beside
     drawn = figures_together.lines(run.scores, None if other is None else other["scores"], _names(run, other))
     body = figure(figures_together.one_beside_several(drawn), "What they are sure of, and what that is worth",
-                  _caption(run), "fields")  # fmt: skip
-    body += f'<div class="scroll fields">{_table(run)}</div>\n'
+                  _caption(run), "wide")  # fmt: skip
+    body += f'<div class="scroll wide">{_table(run)}</div>\n'
     example = run.examples.get("unsure")
     if example is not None:
         body += _recording(run, example)
@@ -183,7 +183,7 @@ def _table(run: Run) -> str:
                 f"<td>{show(row[key]) if is_number(row.get(key)) else '–'}</td>" for key, _, show in _WORDS
             )
             title = f"{escape(name)}, answered by {number(row['compartments'])}"
-            body += f'<tr><th scope="row">{title[0].upper()}{title[1:]}</th>{cells}</tr>\n'
+            body += f'<tr><th scope="row" class="whole">{title[0].upper()}{title[1:]}</th>{cells}</tr>\n'
     return f'<table>\n<tr><th scope="col"></th>{head}</tr>\n{body}</table>\n'
 
 

@@ -33,8 +33,8 @@ def save_scribbles(run: RunFolder, model: Model, test: Poll, progress: Progress 
 
     Confidence is the highest class probability as the network answers, without a temperature. Kept are, float64: those
     of the test recordings ``known [n]`` and of the scribbles ``unknown [m]`` by all compartments, and by the first one
-    alone; and of some scribbles, from the most to the least confident, the events ``pictures [p, M]``, answers and
-    confidences. Of recordings that are not emulated nothing is kept, and what was goes away.
+    alone; and of some scribbles, from the most to the least confident, the events ``pictures [p, M]``, answers (-1
+    where it gave none) and confidences. Of recordings that are not emulated nothing is kept, and what was goes away.
     """
     data = model.settings.data
     if data.data not in DRAWN_BY_US:
@@ -54,7 +54,7 @@ def save_scribbles(run: RunFolder, model: Model, test: Poll, progress: Progress 
         "known_alone": ours[0],
         "unknown_alone": theirs[0],
         "pictures": pictures.clamp(max=2**16 - 1).to(torch.uint16),
-        "answers": asked.answers.probabilities.argmax(1)[shown],
+        "answers": asked.answers.probabilities.argmax(1).masked_fill(asked.silent, -1)[shown],
         "confidence": theirs[-1][shown],
     }
     areas = {"together": unknown.auroc(ours[-1], theirs[-1]), "alone": unknown.auroc(ours[0], theirs[0])}
