@@ -20,6 +20,7 @@ def test_a_run_folder_holds_everything(trained_run):
     assert names == {
         "config.toml", "manifest.json", "model.json", "metrics.jsonl", "metrics.json", "checkpoint", ".lock",
         "report.html", "example-sure.safetensors", "example-unsure.safetensors", "fields.safetensors",
+        "answers.safetensors",
     }  # fmt: skip
     manifest = json.loads((trained_run / "manifest.json").read_text())
     assert manifest["kernel"] == "cpu"

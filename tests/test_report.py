@@ -25,6 +25,7 @@ from gemsnn.report import (
     chance,
     figures_learning,
     figures_recording,
+    figures_together,
     figures_uncertainty,
     read_run,
     render,
@@ -32,9 +33,10 @@ from gemsnn.report import (
     svg,
     write_report,
 )
+from gemsnn.report.comparing import moved
 from gemsnn.report.numbers import percent
 from gemsnn.report.reading import Layout
-from gemsnn.report.words import mistakes, moved
+from gemsnn.report.words import mistakes
 
 OF_WORDS = (
     "test_words",
@@ -55,6 +57,7 @@ DRAWN = {
     ),
     figures_learning: ("activity_curve", "effective_compartments", "evidence_curve", "validation_curve"),
     figures_recording: ("augmented", "frames", "raster", "receptive_fields"),
+    figures_together: ("divided", "one_beside_several"),
 }
 
 
@@ -68,6 +71,7 @@ def figures_where_they_are_looked_at(request, monkeypatch):
 
 
 SECTIONS = (
+    "One compartment beside 20",
     "Key figures",
     "Accuracy and uncertainty",
     "Two recordings from the inside",
@@ -77,6 +81,8 @@ SECTIONS = (
     "How to get this again",
 )
 FIGURES = (
+    "What they are sure of, and what that is worth",
+    "The test recording that their votes differ on most",
     "Reliability diagram",
     "More compartments",
     "Answering only when sure",
@@ -291,7 +297,7 @@ def test_any_part_of_the_scores_may_be_missing(run, key):
 def test_all_of_the_scores_may_be_missing(run):
     (run / "metrics.json").write_text('{"schema": 1}')
     page = Page(write_report(run).read_text(encoding="utf-8"))
-    assert page.headings("h2") == list(SECTIONS)
+    assert page.headings("h2") == ["One compartment beside several", *SECTIONS[1:]]
 
 
 def test_numbers_that_are_not_numbers(run):
@@ -436,7 +442,9 @@ def test_a_calibration_error_is_coloured_by_its_error(run, other, kind):
         row["errors"]["plain"]["ece"] = 0.01
     scores["baseline"]["ece"] = other
     edit(run / "metrics.json", **scores | {"ece": 0.1})
-    tile = next(part for part in render(read_run(run)).split('class="tile"') if "Calibration error" in part)
+    tile = next(
+        part for part in render(read_run(run)).split('class="tile"')[1:] if "Calibration error" in part
+    )
     assert re.findall(r'class="versus ([a-z]+)">', tile) == ([kind] if kind else [])
 
 
@@ -463,7 +471,8 @@ def test_words_about_voting(run, first, last, count, verdict):
         for k, a in ((1, first), (9, last))
     ]
     edit(run / "metrics.json", presentations=count, by_compartments=rows)
-    assert f"Voting {verdict}: one compartment alone" in words(run)
+    told = f"{verdict} to how often it is right" if verdict.startswith("makes") else verdict
+    assert f"Voting {told}: one compartment alone" in words(run)
     text = Page(render(read_run(run))).text
     said = {"helps": ", more.", "hurts": ", less."}.get(verdict, ", no difference beyond the error.")
     assert said in text.split("Accuracy with 9 instead of 1")[1].split("Calibration error")[0]
@@ -767,7 +776,8 @@ def test_the_page_names_the_decoder_and_the_temperature(run):
     assert "Decoder: likelihood (how probable" in text
     assert "that vote" not in words(run)
     assert re.search(
-        r"Asking several (helps|hurts|makes no difference beyond the error): one compartment", words(run)
+        r"Asking several (helps|hurts|makes no difference beyond the error to how often it is right): one compartment",
+        words(run),
     )
 
 

@@ -53,17 +53,18 @@ def frames(inputs: NDArray[np.uint8], layout: Layout, bin_us: int, name: str) ->
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         most = max(float(part.sum(2).max(initial=0)) for part in sums)
         for axes, part, begin, end in zip(grid, sums, edges, edges[1:], strict=False):
-            axes.imshow(_events(part, most), interpolation="none")
+            axes.imshow(events_picture(part, most), interpolation="none")
             axes.set_title(f"{begin * bin_us / 1000:.0f} to {end * bin_us / 1000:.0f} ms", fontsize=9)
-            _framed(axes)
+            framed(axes)
         for axes in grid[count:]:
             axes.set_axis_off()
     return to_svg(figure, f"frames-{name}", "Events of the recording summed over equal stretches of time")
 
 
-def _events(counts: NDArray[np.float64], most: float) -> NDArray[np.float64]:
-    """Counts ``[height, width, channels]`` to RGBA: strength by their sum, colour by the share of ON."""
+def events_picture(counts: NDArray[np.float64], most: float | None) -> NDArray[np.float64]:
+    """Counts ``[height, width, channels]`` to RGBA: strength by their sum (of ``most``), colour by the share of ON."""
     total = counts.sum(2)
+    most = float(total.max(initial=0)) if most is None else most
     colour = np.empty((*total.shape, 4))
     if counts.shape[2] == 2:
         on = (counts[..., 1] / np.maximum(total, 1))[..., None]
@@ -170,7 +171,7 @@ def receptive_fields(fields: dict[str, Any] | Any, layout: Layout, names: Sequen
             by_name = fields.get("kind") == "output" and neuron < len(names)
             whose = short(names[int(neuron)]) if by_name else neuron
             axes.set_title(f"{whose}, {after}", fontsize=9)
-            _framed(axes)
+            framed(axes)
     return to_svg(figure, "fields", "Weights from the sensor to some neurons, as pictures")
 
 
@@ -200,21 +201,21 @@ def augmented(found: Mapping[str, Any]) -> str:
             row, column = divmod(i, PICTURES_A_ROW)
             picture = lines[row * len(ratios), column]
             picture.imshow(
-                _events(counts[i], most), interpolation="none", aspect="equal" if on_sensor else "auto"
+                events_picture(counts[i], most), interpolation="none", aspect="equal" if on_sensor else "auto"
             )
             picture.set_title(f"{setting}\n{f'epoch {epoch}' if epoch else ''}", fontsize=9)
-            _framed(picture)
+            framed(picture)
             if on_sensor:
                 below = lines[row * len(ratios) + 1, column]
                 for sign, channel, colour in ((1, 1, MAIN), (-1, 0, SECOND)):
                     below.stairs(sign * over_time[i, :, channel], fill=True, color=colour, linewidth=0)
                 below.axhline(0, color=MUTED, linewidth=0.6)
                 below.set(xlim=(0, over_time.shape[1]), ylim=(-busiest, busiest))
-                _framed(below)
+                framed(below)
     return to_svg(figure, "augmented", "One recording as it is and as it is changed while it is learned")
 
 
-def _framed(axes: Axes) -> None:
+def framed(axes: Axes) -> None:
     """A thin frame instead of ticks."""
     axes.set_axis_on()
     axes.set(xticks=[], yticks=[])

@@ -8,18 +8,14 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from gemsnn.report.comparing import NO_DIFFERENCE, changed_words, compare, decoder, error
 from gemsnn.report.numbers import NBSP, error_percent, is_number, measured, number, plural
+from gemsnn.report.parts import missing, section
 from gemsnn.report.reading import Row, Run
-from gemsnn.report.sections import augmentation, learning, missing, recordings, section, uncertainty, weights
-from gemsnn.report.words import (
-    NO_DIFFERENCE,
-    changed_words,
-    compare,
-    decoder,
-    error,
-    summary,
-    temperature_sign,
-)
+from gemsnn.report.sections import augmentation, learning, recordings, uncertainty, weights
+from gemsnn.report.together import together
+from gemsnn.report.unknown import unknown
+from gemsnn.report.words import summary, temperature_sign
 
 
 def render(run: Run) -> str:
@@ -39,8 +35,10 @@ def render(run: Run) -> str:
         + "".join(
             section(run)
             for section in (
+                together,
                 _tiles,
                 uncertainty,
+                unknown,
                 recordings,
                 learning,
                 augmentation,

@@ -19,6 +19,8 @@ Row = Mapping[str, Any]
 SCHEMA = 1
 LARGEST_SIDE, LONGEST_BIN = 2**15, 10**9
 EXAMPLES = ("unsure", "sure")
+BESIDE = "beside.json"
+"""Where a run keeps the scores of another, which its report shows beside its own."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Run:
     examples: Mapping[str, Mapping[str, Any]]
     fields: Mapping[str, Any] | None
     augmented: Mapping[str, Any] | None
+    unknown: Mapping[str, Any] | None
+    beside: Row | None
 
     @property
     def status(self) -> str:
@@ -128,6 +132,8 @@ def read_run(run: AnyPath) -> Run:
         examples=_examples(run),
         fields=_fields(run / "fields.safetensors"),
         augmented=_augmented(run / "augment.safetensors"),
+        unknown=_unknown(run / "unknown.safetensors"),
+        beside=_json(run / BESIDE, schema.Beside) if (run / BESIDE).is_file() else None,
     )
 
 
@@ -269,3 +275,43 @@ def _augmented(path: Path) -> dict[str, Any] | None:
     if not fits:
         raise InputError(f"{path} holds no pictures of a recording; remove it or train again")
     return found | dict(told)
+
+
+_CONFIDENCES = ("known", "unknown", "known_alone", "unknown_alone")
+
+
+def _unknown(path: Path) -> dict[str, Any] | None:
+    """Confidences in test recordings ``known [n]`` and scribbles ``unknown [m]``, by all compartments and by one.
+
+    With them come ``pictures [p, M]`` of some scribbles with their ``answers`` (-1: none) and ``confidence [p]``, and
+    the areas under the ROC curve with their errors.
+    """
+    if not path.is_file():
+        return None
+    found, metadata = _tensors(path, (*_CONFIDENCES, "pictures", "answers", "confidence"))
+    try:
+        numbers = {
+            name: float(metadata[name])
+            for name in ("together_area", "together_error", "alone_area", "alone_error", "compartments")
+        }
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); remove it or train again") from error
+    shares = [found[name] for name in (*_CONFIDENCES, "confidence")]
+    pictures, answers = found["pictures"], found["answers"]
+    fits = (
+        all(part.ndim == 1 and part.dtype.kind == "f" and len(part) > 0 for part in shares)
+        and all(bool(((part >= 0) & (part <= 1 + 1e-9)).all()) for part in shares)
+        and all(len(found[name]) == len(found[f"{name}_alone"]) for name in ("known", "unknown"))
+        and pictures.ndim == 2
+        and pictures.dtype == np.uint16
+        and answers.dtype.kind in "iu"
+        and answers.shape == found["confidence"].shape == pictures.shape[:1]
+        and 1 <= len(pictures) <= MOST_PICTURES
+        and answers.min() >= -1
+        and all(0 <= numbers[f"{name}_area"] <= 1 for name in ("together", "alone"))
+        and all(0 <= numbers[f"{name}_error"] <= 1 for name in ("together", "alone"))
+        and 1 <= numbers["compartments"] <= LONGEST_BIN
+    )
+    if not fits:
+        raise InputError(f"{path} holds no confidences in scribbles; remove it or train again")
+    return found | numbers

@@ -83,6 +83,13 @@ class Costs(TypedDict, total=False):
     scalars_per_step: dict[str, Positive | None] | None
 
 
+class Alone(TypedDict, total=False):
+    """What one compartment would say by itself, and errors of what the others change."""
+
+    reliability: list[Cell] | None
+    change: dict[str, Positive] | None
+
+
 class Scores(Numbers, total=False):
     """``metrics.json``."""
 
@@ -96,6 +103,7 @@ class Scores(Numbers, total=False):
     errors: Errors | None
     baseline: Baseline | None
     by_compartments: list[AtCompartments] | None
+    alone: Alone | None
     by_time: list[AtTime] | None
     reliability: list[Cell] | None
     selective: list[Kept] | None
@@ -144,6 +152,15 @@ class Config(TypedDict, total=False):
 
     data: dict[str, Any]
     network: ConfigNetwork
+
+
+class Beside(TypedDict):
+    """``beside.json``: another run's name, who taught it, its scores, and errors of what the first changes."""
+
+    name: str
+    compartments: Count | None
+    scores: Scores
+    change: dict[str, Positive] | None
 
 
 class Pictured(TypedDict):

@@ -7,30 +7,13 @@ from html import escape
 from typing import Any
 
 from gemsnn.report import chance, figures_learning, figures_recording, figures_uncertainty
+from gemsnn.report.comparing import NO_DIFFERENCE, filled, with_accuracy
 from gemsnn.report.numbers import error_percent, measured, number, percent
+from gemsnn.report.parts import figure, missing, section
 from gemsnn.report.reading import Row, Run
-from gemsnn.report.words import NO_DIFFERENCE, filled, mistakes, with_accuracy
+from gemsnn.report.words import mistakes
 
 BANDS = "Bands: two standard errors on either side"
-
-
-def section(title: str, intro: str, body: str) -> str:
-    """A part of the page."""
-    anchor = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
-    intro = f'<p class="intro">{intro}</p>\n' if intro else ""
-    return f'<section aria-labelledby="{anchor}">\n<h2 id="{anchor}">{title}</h2>\n{intro}{body}</section>\n'
-
-
-def missing(sentence: str) -> str:
-    """What stands where numbers are missing."""
-    return f'<p class="missing">{sentence}</p>\n'
-
-
-def _figure(svg: str, title: str, caption: str, kind: str = "") -> str:
-    return (
-        f'<figure class="{kind}">\n<h3>{title}</h3>\n<div class="body"><div class="plot">{svg}</div>\n'
-        f"<figcaption>{caption}</figcaption></div>\n</figure>\n"
-    )
 
 
 def _part(rows: Any, otherwise: str, draw: Callable[[], str]) -> str:
@@ -50,7 +33,7 @@ def uncertainty(run: Run) -> str:
         _part(
             filled(scores.get("reliability")),
             "The reliability diagram is missing: no cell holds a recording.",
-            lambda: _figure(
+            lambda: figure(
                 figures_uncertainty.reliability_diagram(scores["reliability"], tempered.get("reliability")),
                 "Reliability diagram",
                 _reliability_caption(scores),
@@ -59,7 +42,7 @@ def uncertainty(run: Run) -> str:
         _part(
             scores.get("by_compartments"),
             "Accuracy against the number of compartments was not measured.",
-            lambda: _figure(
+            lambda: figure(
                 figures_uncertainty.by_compartments(scores["by_compartments"], baseline, count, guessing),
                 "More compartments",
                 _compartments_caption(scores),
@@ -68,7 +51,7 @@ def uncertainty(run: Run) -> str:
         _part(
             scores.get("selective"),
             "Accuracy with abstention was not measured.",
-            lambda: _figure(
+            lambda: figure(
                 figures_uncertainty.selective_curve(
                     scores["selective"], tempered.get("selective"), count, guessing
                 ),
@@ -83,7 +66,7 @@ def uncertainty(run: Run) -> str:
         _part(
             scores.get("by_time"),
             "Accuracy against time was not measured.",
-            lambda: _figure(
+            lambda: figure(
                 figures_uncertainty.by_time(scores["by_time"], guessing, baseline, count, run.warm_up_ms),
                 "While the recording runs",
                 _time_caption(run),
@@ -92,7 +75,7 @@ def uncertainty(run: Run) -> str:
         _part(
             scores.get("confusion"),
             "The confusion matrix is missing.",
-            lambda: _figure(
+            lambda: figure(
                 figures_uncertainty.confusion(scores["confusion"], run.names),
                 "Confusion matrix",
                 f"{mistakes(scores['confusion'], run.names)} Rows are true classes, columns the answers; the stronger "
@@ -164,18 +147,18 @@ def learning(run: Run) -> str:
         # where they are replaced the mean is over places, and no law holds it down
         law = "" if replaced else ", and never lies below their mean"
         team = "" if alone else f" The bound scores the compartments as a team{law}."
-        drawn = _figure(
+        drawn = figure(
             figures_learning.evidence_curve(run.training, compartments),
             "Log-likelihood during training",
             f"Log-likelihood of the target spikes per presentation, before it is learned; higher is better.{team}",
         )
-        drawn += _figure(
+        drawn += figure(
             figures_learning.activity_curve(run.training),
             "Hidden activity",
             "How often a hidden neuron spikes. Zero would be a silent network; fewer spikes cost less.",
         )
         if not alone:  # of one compartment the curve would be 1 throughout
-            drawn += _figure(
+            drawn += figure(
                 figures_learning.effective_compartments(run.training),
                 "Who teaches",
                 "Among how many compartments the learning signal is shared: near 1, one decides alone.",
@@ -187,7 +170,7 @@ def learning(run: Run) -> str:
     body += _part(
         run.evaluations,
         "The network was not evaluated while it learned.",
-        lambda: _figure(
+        lambda: figure(
             figures_learning.validation_curve(run.evaluations, 1 / classes if classes else None, recordings),
             "Accuracy during training",
             f"Share of {number(recordings) if recordings else 'the'} recordings kept aside that were named correctly."
@@ -196,7 +179,7 @@ def learning(run: Run) -> str:
     )
     kept = run.manifest.get("kept") or {}
     if run.epochs:
-        body += _figure(
+        body += figure(
             figures_learning.epochs_curve(run.epochs, kept.get("epoch")),
             "Which weights answer",
             "How surprised answers were by the right class of the recordings kept aside, at the temperature that suits "
@@ -282,13 +265,13 @@ def weights(run: Run) -> str:
         "delay at which its effects are largest: above it are the neuron’s number and that delay. Blue drives it, "
         "orange silences it; each picture has a scale of its own."
     )
-    figure = _figure(
+    drawn = figure(
         figures_recording.receptive_fields(fields, layout, run.names),
         "Weights from the sensor",
         caption,
         "fields",
     )
-    return section(title, "", f'<div class="grid">\n{figure}</div>\n')
+    return section(title, "", f'<div class="grid">\n{drawn}</div>\n')
 
 
 def augmentation(run: Run) -> str:
@@ -317,7 +300,7 @@ def augmentation(run: Run) -> str:
         "In every epoch each recording is learned a little different from what it is, as the settings of its "
         "augmentation allow. Those it is tested on stay as they are."
     )
-    figure = _figure(
+    drawn = figure(
         figures_recording.augmented(found), "A recording, as it is and as it is learned", caption, "fields"
     )
-    return section("What augmentation does", intro, f'<div class="grid">\n{figure}</div>\n')
+    return section("What augmentation does", intro, f'<div class="grid">\n{drawn}</div>\n')

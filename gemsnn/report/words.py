@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 from gemsnn.report import chance
+from gemsnn.report.comparing import NAMES, NO_DIFFERENCE, decoder, error, filled, moved, with_accuracy
 from gemsnn.report.numbers import error_percent, is_number, measured, number, percent, plural
 from gemsnn.report.reading import Row, Run
-
-NO_DIFFERENCE = "no difference beyond the error"
+from gemsnn.report.together import asking_several
 
 
 def summary(run: Run) -> list[str]:
@@ -26,7 +25,7 @@ def summary(run: Run) -> list[str]:
             "every time, so the numbers below say little about what it has learned."
         )
         return paragraphs
-    paragraphs += [_confidence(scores), _abstaining(scores), _voting(run, scores)]
+    paragraphs += [asking_several(scores), _confidence(scores), _abstaining(scores), _in_time(run, scores)]
     return [paragraph for paragraph in paragraphs if paragraph]
 
 
@@ -163,12 +162,6 @@ def _temperature(scores: Row) -> str:
     return f"A temperature chosen on recordings kept aside {shown}." if shown else ""
 
 
-NAMES: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "ece": ("its calibration error", error_percent),
-    "nll": ("its surprise", lambda value: f"{number(value)} nats"),
-}
-
-
 def changed(scores: Row, key: str) -> str | None:
     """What the temperature made of a score where smaller is better, as far as it is beyond the error."""
     warm = scores.get("tempered") or {}
@@ -185,45 +178,6 @@ def temperature_sign(scores: Row, key: str) -> int | None:
     if wide is None or before is None or after is None:
         return None
     return chance.compare_means(before, wide, after, 0.0)
-
-
-def moved(what: str, before: float, after: float, sign: int | None, shown: Callable[[float], str]) -> str:
-    """A change in words: ``sign`` is 1 where the number was larger before, beyond the error, -1 smaller, 0 neither."""
-    numbers = f"from {shown(before)} to {shown(after)}"
-    if sign is None:
-        return f"takes {what} {numbers} (no error is known)"
-    if sign == 0:
-        return (
-            f"makes no difference to {what} beyond the error ({shown(before)} before, {shown(after)} after)"
-        )
-    return f"{'lowers' if sign > 0 else 'raises'} {what} {numbers}"
-
-
-def changed_words(sign: int | None) -> str:
-    """What a temperature made of a score where smaller is better: the words of :func:`moved`, in short."""
-    return {None: "no error is known", 0: NO_DIFFERENCE, 1: "lower", -1: "higher"}[sign]
-
-
-def compare(scores: Row, baseline: Row, key: str) -> int | None:
-    """1 where a score is larger than the baseline's beyond the error, -1 smaller, 0 neither, None unknown."""
-    if not (is_number(scores.get(key)) and is_number(baseline.get(key))):
-        return None
-    one, other, count = scores[key], baseline[key], scores.get("presentations")
-    if key == "accuracy" and count:
-        return chance.compare_shares(one, count, other, count)
-    errors = error(scores, key, scores), error(baseline, key, scores)
-    if errors[0] is None or errors[1] is None:
-        return None
-    return chance.compare_means(one, errors[0], other, errors[1])
-
-
-def error(row: Row, key: str, scores: Row, part: str = "plain") -> float | None:
-    """The standard error of a score of a row, as far as the run tells it; ``scores`` has the number of recordings."""
-    count = scores.get("presentations") or 0
-    if key == "accuracy":
-        return chance.half_width(row[key], count) if count and is_number(row.get(key)) else None
-    found = ((row.get("errors") or {}).get(part) or {}).get(key)
-    return found if is_number(found) and count >= chance.ENOUGH else None
 
 
 def _abstaining(scores: Row) -> str:
@@ -255,35 +209,25 @@ def _abstaining(scores: Row) -> str:
     )
 
 
-def _voting(run: Run, scores: Row) -> str:
-    sentences = []
-    rows, count = with_accuracy(scores.get("by_compartments")), scores["presentations"]
-    if len(rows) > 1:
-        first, last = rows[0], rows[-1]
-        verdict = {1: "helps", -1: "hurts", 0: "makes no difference beyond the error"}[
-            chance.compare_shares(last["accuracy"], count, first["accuracy"], count)
-        ]
-        subject = "Voting" if decoder(scores) == "votes" else "Asking several"
-        who = (
-            "one compartment" if first["compartments"] == 1 else plural(first["compartments"], "compartment")
-        )
-        sentences.append(
-            f"{subject} {verdict}: {who} alone would be right on {measured(first['accuracy'], count)}, "
-            f"{number(last['compartments'])} together on {measured(last['accuracy'], count)}."
-        )
-    times, classes = with_accuracy(scores.get("by_time")), scores.get("classes", 0)
-    if len(times) > 1 and classes > 1 and _beats(scores, 1 / classes):
-        final, warm = times[-1], run.warm_up_ms
-        margin = chance.BEYOND * chance.half_width(final["accuracy"], count)
-        last_below = max(
-            (i for i, row in enumerate(times) if row["accuracy"] < final["accuracy"] - margin), default=-1
-        )
-        begin = f"It begins to answer after {number(round(warm))} ms (the warm-up). " if warm else ""
-        sentences.append(
-            f"{begin}From {number(round(times[last_below + 1]['ms']))} ms of {number(round(final['ms']))} ms on its "
-            f"accuracy stays within two standard errors ({100 * margin:.1f} points) of that at the end."
-        )
-    return " ".join(sentences)
+def _in_time(run: Run, scores: Row) -> str:
+    """From when on its answer is as good as at the end."""
+    times, classes, count = (
+        with_accuracy(scores.get("by_time")),
+        scores.get("classes", 0),
+        scores["presentations"],
+    )
+    if len(times) < 2 or classes < 2 or not _beats(scores, 1 / classes):
+        return ""
+    final, warm = times[-1], run.warm_up_ms
+    margin = chance.BEYOND * chance.half_width(final["accuracy"], count)
+    last_below = max(
+        (i for i, row in enumerate(times) if row["accuracy"] < final["accuracy"] - margin), default=-1
+    )
+    begin = f"It begins to answer after {number(round(warm))} ms (the warm-up). " if warm else ""
+    return (
+        f"{begin}From {number(round(times[last_below + 1]['ms']))} ms of {number(round(final['ms']))} ms on its "
+        f"accuracy stays within two standard errors ({100 * margin:.1f} points) of that at the end."
+    )
 
 
 def mistakes(confusion: Sequence[Sequence[float]], names: Sequence[str] = ()) -> str:
@@ -311,21 +255,6 @@ def mistakes(confusion: Sequence[Sequence[float]], names: Sequence[str] = ()) ->
     ):  # counts err by their root
         text += ", which may be chance"
     return f"{text}."
-
-
-def decoder(scores: Row) -> str:
-    """The decoder of the scores; older runs, which do not name it, voted."""
-    return str(scores.get("decoder") or "votes")
-
-
-def with_accuracy(rows: Sequence[Row] | None) -> list[Row]:
-    """The rows that tell an accuracy."""
-    return [row for row in rows or () if is_number(row.get("accuracy"))]
-
-
-def filled(cells: Sequence[Row] | None) -> list[Row]:
-    """The cells of a reliability diagram that hold recordings."""
-    return [row for row in with_accuracy(cells) if row["count"] and is_number(row["confidence"])]
 
 
 def _present_classes(scores: Row) -> int:

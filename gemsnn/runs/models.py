@@ -10,7 +10,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from numpy.typing import NDArray
@@ -44,6 +44,14 @@ from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Progress
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class Scored(NamedTuple):
+    """Scores, the answers that they are of, and how probable each compartment finds the targets, ``[n, K]`` in nats."""
+
+    scores: Scores
+    poll: Poll
+    log_weights: Tensor
 
 
 @dataclass(frozen=True)
@@ -211,6 +219,21 @@ class Model:
         Raises:
             InputError: as :meth:`predict`.
         """
+        return self.scored(
+            recordings, compartments, decoder=decoder, seed=seed, held=held, progress=progress
+        ).scores
+
+    def scored(
+        self,
+        recordings: SpikeSet | Arrays,
+        compartments: int = 20,
+        *,
+        decoder: Decoder | None = None,
+        seed: int | None = None,
+        held: SpikeSet | Arrays | None = None,
+        progress: Progress | None = None,
+    ) -> Scored:
+        """The scores of :meth:`score`, and what they are of."""
         self.check_answers()
         recordings = self._taught(recordings)
         decoder, seed = decoder or self.facts.decoder, self.facts.seed if seed is None else seed
@@ -230,7 +253,7 @@ class Model:
             bin_us=recordings.layout.bin_us,
             temperatures=temperatures if len(temperatures) == compartments else (),
         )
-        return dataclasses.replace(scores, names=self.reading.spoken)
+        return Scored(dataclasses.replace(scores, names=self.reading.spoken), found, log_weights)
 
     def log_likelihood(
         self,

@@ -12,7 +12,7 @@ from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
 from gemsnn.model.receptive import receptive_fields
 from gemsnn.runs import console
-from gemsnn.runs.models import Model
+from gemsnn.runs.models import Model, Scored
 from gemsnn.scoring import baseline, evaluate, measure, metrics, readouts
 from gemsnn.scoring.answers import CHOICE, Decoder
 from gemsnn.scoring.scores import Baseline, Scores, Tempered
@@ -41,10 +41,18 @@ def scores_of(
 ) -> Scores:
     """All scores of a model on a part of its own data, at temperatures fitted on the validation part.
 
-    Those of the training are that already, where it had the same noise and as many compartments.
+    See :func:`asked`.
+    """
+    return asked(model, splits, part, compartments, decoder, seed).scores
+
+
+def asked(model: Model, splits: Splits, part: str, compartments: int, decoder: Decoder, seed: int) -> Scored:
+    """The scores of :func:`scores_of`, and what they are of.
+
+    The temperatures of the training are fitted there already, where it had the same noise and as many compartments.
     """
     fitted = seed == model.facts.seed and model.temperature(compartments, decoder) is not None
-    found = model.score(
+    found = model.scored(
         part_of(splits, part),
         compartments,
         decoder=decoder,
@@ -52,7 +60,7 @@ def scores_of(
         held=None if fitted else part_of(splits, "validation"),
         progress=console.bar,
     )
-    return dataclasses.replace(found, split=part)
+    return found._replace(scores=dataclasses.replace(found.scores, split=part))
 
 
 def answering(model: Model, held: SpikeSet, progress: Progress | None = None) -> Model:
@@ -80,14 +88,15 @@ def answering(model: Model, held: SpikeSet, progress: Progress | None = None) ->
     return min(found, key=lambda one: one[0])[1]
 
 
-def final(model: Model, splits: Splits) -> Scores:
+def final(model: Model, splits: Splits) -> Scored:
     """The scores on the test part that end a training, with the costs of learning and a baseline."""
     settings = model.settings
     spec = settings.evaluate
-    found = scores_of(model, splits, "test", spec.votes, model.facts.decoder, settings.train.seed)
+    found = asked(model, splits, "test", spec.votes, model.facts.decoder, settings.train.seed)
     messages = measure.messages(model.network, settings.train.compartments)
-    costs = dataclasses.replace(found.costs, scalars_per_step=messages)
-    return dataclasses.replace(found, costs=costs, baseline=baseline_of(splits))
+    costs = dataclasses.replace(found.scores.costs, scalars_per_step=messages)
+    scores = dataclasses.replace(found.scores, costs=costs, baseline=baseline_of(splits))
+    return found._replace(scores=scores)
 
 
 def baseline_of(splits: Splits) -> Baseline:

@@ -22,7 +22,7 @@ from gemsnn.model import network as networks
 from gemsnn.model.network import Network
 from gemsnn.rules import optimisers
 from gemsnn.rules.own import Own
-from gemsnn.runs import augmented, config, console, continuing, layers, scored
+from gemsnn.runs import augmented, beside, config, console, continuing, layers, scored, unknown
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import facts_of, save_facts
 from gemsnn.runs.layers import Layered
@@ -256,12 +256,15 @@ def _train_in(
         trained = time.perf_counter()
         learned_model = dataclasses.replace(model, learner=reached.answering)
         model = scored.answering(learned_model, splits.validation, progress=console.bar)
-        scores = scored.final(model, splits)
+        found = scored.final(model, splits)
+        scores = found.scores
         status = "finished" if finished else "interrupted"
         save_facts(run, model.facts)
         run.write_json("metrics.json", {"schema": 1, "status": status, **scores.to_json()})
         scored.save_pictures(run, model, splits.test, scores)
         augmented.save_example(run, splits, settings.augment, seed)
+        beside.save_answers(run, splits.test, found)
+        unknown.save_scribbles(run, model, found.poll)
         manifest["seconds"] |= {
             "train": round(state.seconds + trained - started, 3),
             "evaluate": round(time.perf_counter() - trained, 3),

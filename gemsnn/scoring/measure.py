@@ -16,6 +16,7 @@ from gemsnn.scoring import baseline, metrics
 from gemsnn.scoring.answers import Answers
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.scores import (
+    Alone,
     AnswerScores,
     AtCompartments,
     AtStep,
@@ -71,16 +72,37 @@ def score_errors(answers: Answers, labels: Tensor, temperature: float | None) ->
     replacement (B. Efron, Annals of Statistics 7, 1979). The sets are always the same: so are the errors.
     """
     ways = [answers] if temperature is None else [answers, answers.tempered(temperature)]
+    scores = _resampled(ways, labels)
+    parts = [scores[:, 0]]
+    if temperature is not None:
+        parts += [scores[:, 1], scores[:, 1] - scores[:, 0]]
+    return Errors(*(AnswerScores(*values.std(0).tolist()) for values in parts))
+
+
+def _resampled(ways: Sequence[Answers], labels: Tensor) -> Tensor:
+    """Scores ``[RESAMPLES, ways, scores]`` of answers on the same drawn sets of presentations."""
     draw, found = torch.Generator().manual_seed(0), []
     for _ in range(RESAMPLES):
         chosen = torch.randint(len(labels), (len(labels),), generator=draw)
         some = (Answers(each.probabilities[chosen], each.logs[chosen]) for each in ways)
         found.append([list(asdict(answer_scores(each, labels[chosen])).values()) for each in some])
-    scores = torch.tensor(found, dtype=torch.float64)  # [RESAMPLES, 1 or 2, scores]
-    parts = [scores[:, 0]]
-    if temperature is not None:
-        parts += [scores[:, 1], scores[:, 1] - scores[:, 0]]
-    return Errors(*(AnswerScores(*values.std(0).tolist()) for values in parts))
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def change_errors(before: Answers, after: Answers, labels: Tensor) -> AnswerScores:
+    """Standard errors of the scores of ``after`` minus those of ``before``, answers ``[n, C]`` to the same recordings.
+
+    They are those of paired differences, on the sets of :func:`score_errors`.
+    """
+    scores = _resampled((before, after), labels)
+    return AnswerScores(*(scores[:, 1] - scores[:, 0]).std(0).tolist())
+
+
+def alone(by_compartments: Answers, labels: Tensor) -> Alone:
+    """What the first of K compartments says by itself, of answers ``[K, n, C]`` of the first 1, 2, .. of them."""
+    one = by_compartments.at(0)
+    cells = metrics.reliability(one.probabilities, labels).cells()
+    return Alone(cells, change_errors(one, by_compartments.at(-1), labels))
 
 
 def extremes(votes: Tensor, probabilities: Tensor) -> Extremes:
@@ -202,6 +224,7 @@ def score(
         tempered=None if temperature is None else tempered_scores(final, labels, temperature, curves=True),
         log_likelihood=last.log_likelihood,
         by_compartments=by_compartments,
+        alone=alone(poll.by_compartments, labels) if compartments > 1 else None,
         by_time=by_time,
         reliability=reliability,
         selective=selective,

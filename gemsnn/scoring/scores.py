@@ -99,6 +99,20 @@ class Errors:
     change: AnswerScores | None = None
 
 
+@dataclass(frozen=True)
+class Alone:
+    """What the first compartment would say by itself, beside what all of them say of the same recordings.
+
+    Attributes:
+        reliability: its confidence against its accuracy.
+        change: standard errors of what the other compartments change, that is of the scores of all of them minus its
+            own, by bootstrap over recordings.
+    """
+
+    reliability: tuple[Cell, ...]
+    change: AnswerScores
+
+
 @dataclass(frozen=True, kw_only=True)
 class AtCompartments:
     """The scores of the first so many compartments."""
@@ -204,6 +218,7 @@ class Scores:
         tempered: what the training's temperature makes of the last three; ``None`` where none was fitted.
         log_likelihood: of the targets, nats a recording.
         by_compartments: the same for the first 1, 2, .., K compartments.
+        alone: more of the first compartment by itself, where others answer beside it.
         by_time: the same after each step.
         reliability: confidence against accuracy.
         selective: accuracy when the least confident abstain.
@@ -234,6 +249,7 @@ class Scores:
     tempered: Tempered | None = None
     log_likelihood: float
     by_compartments: tuple[AtCompartments, ...]
+    alone: Alone | None = None
     by_time: tuple[AtStep, ...]
     reliability: tuple[Cell, ...]
     selective: tuple[Kept, ...]

@@ -13,6 +13,9 @@
                      the rasters of the test recordings whose votes differ most and least
     fields.safetensors    what some neurons hear of the sensor
     augment.safetensors   what augmentation makes of a recording, where it is on
+    answers.safetensors   the answers to the test part
+    unknown.safetensors   how sure it is of scribbles and of test recordings, where these are emulated
+    beside.json           the scores of another run, where a report was asked to show them beside its own
     report.html
 
 What a stream saves (``--state``) is a run folder to those who only read its network: config.toml, manifest.json and, in
@@ -34,6 +37,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -145,6 +149,17 @@ class RunFolder:
     def save_tensors(self, name: str, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
         """Write tensors as one safetensors file, with facts in its header."""
         self.write(name, safetensors.torch.save({key: t.contiguous() for key, t in tensors.items()}, facts))
+
+    def load_tensors(self, name: str) -> dict[str, Tensor]:
+        """The tensors of one safetensors file of the run.
+
+        Raises:
+            InputError: it is missing or damaged.
+        """
+        try:
+            return safetensors.torch.load((self.path / name).read_bytes())
+        except (OSError, safetensors.SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise InputError(f"{self.path / name} cannot be read ({error}); train again") from error
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Hold the folder for writing, see :func:`gemsnn.store.files.locked`."""
