@@ -106,8 +106,8 @@ RESULTS = {
     **{
         f"gemsnn.scoring.scores.{name}": "what scoring returns"
         for name in (
-            "AnswerScores", "AtCompartments", "AtStep", "Baseline", "Cell", "Costs", "Errors", "Extreme", "Extremes",
-            "Kept", "Messages", "Mute", "Rates", "Scores", "Tempered", "ValidationScores",
+            "Alone", "AnswerScores", "AtCompartments", "AtStep", "Baseline", "Cell", "Costs", "Errors", "Extreme",
+            "Extremes", "Kept", "Messages", "Mute", "Rates", "Scores", "Tempered", "ValidationScores",
         )
     },
 }  # fmt: skip

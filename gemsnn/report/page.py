@@ -56,7 +56,8 @@ def _notice(run: Run) -> str:
         "finished": "",
         "interrupted": "This run was interrupted: what follows is what it had reached.",
     }.get(run.status, "This run has not finished, or it was cut off: what follows is what it had reached.")
-    notes = " ".join(escape(str(note)) for note in run.manifest.get("notes") or ())
+    told = (escape(str(note)) for note in run.manifest.get("notes") or ())
+    notes = " ".join(note if note.endswith(".") else f"{note}." for note in told)
     return (f'<p class="notice">{warning}</p>\n' if warning else "") + (
         f'<p class="note">Note: {notes}</p>\n' if notes else ""
     )
