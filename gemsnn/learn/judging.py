@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -65,12 +66,15 @@ def losses(
     return -logs.gather(1, found.labels[:, None])[:, 0]
 
 
-def is_ahead(best: Tensor, last: Tensor) -> bool:
-    """Whether losses ``[n]`` are lower than others of the same recordings by more than chance makes them.
+def is_ahead(best: Tensor, last: Tensor, epochs: int) -> bool:
+    """Whether losses ``[n]`` of the best of E epochs are lower than the last one's by more than chance makes them.
 
-    That is, by more than one standard error of the mean of their differences; of a single recording, never.
+    That is, by more than ``sqrt(2 ln E)`` standard errors of the mean of the recordings' differences: the largest of E
+    normal numbers is hardly ever beyond it, and the best epoch has been chosen from as many. Of a single recording, or
+    a single epoch, never.
     """
     differences = last - best
-    if len(differences) < 2:
+    if len(differences) < 2 or epochs < 2:
         return False
-    return float(differences.mean()) > float(differences.std() / len(differences) ** 0.5)
+    error = float(differences.std()) / math.sqrt(len(differences))
+    return float(differences.mean()) > math.sqrt(2 * math.log(epochs)) * error

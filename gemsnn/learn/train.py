@@ -261,7 +261,7 @@ def fit(
             )  # fmt: skip
             if best is None or now.mean() < best.losses.mean():
                 best = Best(learner.params, update.epoch, now)
-            ahead = is_ahead(best.losses, now)
+            ahead = is_ahead(best.losses, now, update.epoch)
             kept = best.epoch if ahead else update.epoch
             told = {"kind": "epoch", "split": "validation", **at, "nll": float(now.mean()), "kept": kept}
             watcher.record({**told, "seconds": seconds()})
