@@ -2,7 +2,8 @@
 
 FORMER = {
     "--topology": "layered", "--output": "independent", "--memory": "20", "--rule": "gem-cv", "--lr": "0.003",
-    "--compartments": "5", "--warm-up": "0", "--shift": "0", "--decoder": "votes",
+    "--compartments": "5", "--warm-up": "0", "--shift": "0", "--rotate": "0", "--zoom": "0",
+    "--decoder": "votes",
 }  # fmt: skip
 """What was the default until 0.1: hidden groups that hear each other, taught by several compartments."""
 

@@ -147,8 +147,9 @@ class RunFolder:
         return read_json(self.path / name)
 
     def save_tensors(self, name: str, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
-        """Write tensors as one safetensors file, with facts in its header."""
-        self.write(name, safetensors.torch.save({key: t.contiguous() for key, t in tensors.items()}, facts))
+        """Write tensors as one safetensors file, with facts in its header; each is written, though some be the same."""
+        own = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
+        self.write(name, safetensors.torch.save(own, facts))
 
     def load_tensors(self, name: str) -> dict[str, Tensor]:
         """The tensors of one safetensors file of the run.
