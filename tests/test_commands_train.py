@@ -29,7 +29,7 @@ def test_a_run_folder_holds_everything(trained_run):
     assert manifest["seconds"].keys() == {"data", "train", "evaluate"}
     assert any("last 20 %" in note or "Test" in note for note in manifest["notes"])
     kinds = [json.loads(line)["kind"] for line in (trained_run / "metrics.jsonl").read_text().splitlines()]
-    assert kinds == ["train", "evaluation"] * 2
+    assert kinds == ["train", "evaluation", "epoch"] * 2
     scores = json.loads((trained_run / "metrics.json").read_text())
     assert scores["baseline"]["name"].startswith("logistic regression")
     assert scores["costs"]["scalars_per_step"] == {"up": 50, "down": 85}

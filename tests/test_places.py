@@ -167,7 +167,10 @@ def interrupted(run: Path, to: Path) -> Path:
 def test_the_manifest_tells_where_settings_came_from(trained_run):
     manifest = json.loads((trained_run / "manifest.json").read_text())
     of_data, flags = manifest["layers"]
-    assert of_data == {"source": "recipe best on nmnist", "settings": ["epochs", "shift"]}
+    assert of_data == {
+        "source": "recipe best on nmnist",
+        "settings": ["epochs", "lr", "rotate", "shift", "zoom"],
+    }
     assert flags["source"] == "flags"
     assert {"data", "epochs", "evaluate_every", "hidden", "root", "votes"} <= set(flags["settings"])
     assert "seed" not in flags["settings"]  # which is as it usually is

@@ -361,7 +361,7 @@ def test_in_python_it_is_the_same_training(whole, recordings):
     model = gemsnn.fit(
         load(settings_of.data), recipe="best", hidden=[4], batch=8, epochs=2, topology="layered", schedule="constant",
         output="independent", memory=20, rule="gem-cv", lr=0.003, compartments=5, warm_up=0.0, votes=2,
-        shift=2, drop_events=0.4, time_stretch=0.2, noise_events=0.3,
+        shift=2, rotate=0.0, zoom=0.0, drop_events=0.4, time_stretch=0.2, noise_events=0.3,
     )  # fmt: skip
     theirs = models.load(whole).params
     assert all(

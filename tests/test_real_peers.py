@@ -82,7 +82,7 @@ def test_peers_are_shown_what_best_learns_from(monkeypatch):
 
     monkeypatch.setattr("gemsnn.learn.train.networks.batch", batch)
     with pytest.raises(Stop) as stopped:
-        fit(splits, seed=3, shift=2, epochs=1, hidden=[8])
+        fit(splits, seed=3, shift=2, rotate=10.0, zoom=0.1, epochs=1, hidden=[8])
     (learned,) = stopped.value.args
     course = peers.Course(peers.raw.learned(splits.train, recipe.augment, 3), recipe, 3, 2)
     batches = list(course.batches())

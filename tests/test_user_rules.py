@@ -551,8 +551,8 @@ def test_a_file_may_be_called_like_a_library(here, nmnist_root):
     """And what it imports lazily is found later, from its own folder; libraries stay what they are."""
     folder = here / "far"
     folder.mkdir()
-    (folder / "random.py").write_text("def rule(v):\n    from beside import sharp\n    return sharp(v)\n")
-    (folder / "beside.py").write_text(FILE)
+    (folder / "random.py").write_text("def rule(v):\n    from sharpening import sharp\n    return sharp(v)\n")
+    (folder / "sharpening.py").write_text(FILE)
     import random
 
     found = loading.load("far/random.py:rule")

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from gemsnn.types import AnyPath
+
 GRACE_SECONDS = 5.0
 """What a child that is told to end may take before it is killed."""
 
@@ -27,12 +29,12 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
 
-def module(name: str, beside: Path | None = None) -> list[str]:
+def module(name: str, beside: AnyPath | None = None) -> list[str]:
     """The command that runs a module as :meth:`Children.run` wants it: of this package, or of a folder ``beside`` it.
 
     ``python -m`` would look into the current folder first, where a file ``queue.py`` would be taken for Python's.
     """
-    folders = [Path(__file__).parents[2], *([] if beside is None else [beside.absolute()])]
+    folders = [Path(__file__).parents[2], *([] if beside is None else [Path(beside).absolute()])]
     return [sys.executable, "-c", _MODULE, os.pathsep.join(map(str, folders)), name]
 
 

@@ -70,7 +70,7 @@ def run_all(
     name: Callable[[J], str],
     told: Callable[[J], str],
     say: Callable[[str], None],
-    beside: Path | None = None,
+    beside: AnyPath | None = None,
 ) -> None:
     """Run jobs side by side, each a process with one thread; none outlives a stop.
 
