@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from gemsnn.model.spec import NetworkSpec
     from gemsnn.rules.contract import Rule
     from gemsnn.runs.asking import predict, score
-    from gemsnn.runs.fitting import dataset, fit
+    from gemsnn.runs.fitting import dataset, fit, tune
     from gemsnn.runs.models import Model, load
     from gemsnn.runs.prediction import Prediction
     from gemsnn.runs.run import Run
+    from gemsnn.runs.tuning import Tuned
     from gemsnn.scoring.scores import Scores
 
     __version__: str
@@ -40,11 +41,13 @@ _HOMES = {
     "Rule": "gemsnn.rules.contract",
     "Run": "gemsnn.runs.run",
     "Scores": "gemsnn.scoring.scores",
+    "Tuned": "gemsnn.runs.tuning",
     "dataset": "gemsnn.runs.fitting",
     "fit": "gemsnn.runs.fitting",
     "load": "gemsnn.runs.models",
     "predict": "gemsnn.runs.asking",
     "score": "gemsnn.runs.asking",
+    "tune": "gemsnn.runs.fitting",
 }
 """Where each name lives; it is loaded when it is first asked for, since torch takes seconds."""
 
@@ -58,12 +61,14 @@ __all__ = [
     "Rule",
     "Run",
     "Scores",
+    "Tuned",
     "__version__",
     "dataset",
     "fit",
     "load",
     "predict",
     "score",
+    "tune",
 ]
 
 

@@ -61,7 +61,7 @@ def test_what_is_promised_is_a_dozen_names():
     assert dir(gemsnn) == sorted(gemsnn.__all__)
     assert set(gemsnn.__all__) == {
         "InputError", "Model", "NetworkSpec", "OnlineLearner", "Prediction", "Recordings", "Rule", "Run", "Scores",
-        "__version__", "dataset", "fit", "load", "predict", "score",
+        "Tuned", "__version__", "dataset", "fit", "load", "predict", "score", "tune",
     }  # fmt: skip
     for name in gemsnn.__all__:
         value = getattr(gemsnn, name)

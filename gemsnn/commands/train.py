@@ -14,6 +14,7 @@ from gemsnn.errors import InputError
 from gemsnn.runs import training as running
 from gemsnn.runs.layers import Layered
 from gemsnn.runs.recipes import RecipeName
+from gemsnn.runs.tuning import Minutes
 
 
 def bind(words: Sequence[str]) -> Callable[[], int]:
@@ -28,6 +29,7 @@ def train(
     recipe: RecipeName | None = None,
     resume: Path | None = None,
     from_run: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
+    tune: Minutes | None = None,
 ) -> int:
     """Train a network, score it on the test part and write a report.
 
@@ -40,11 +42,18 @@ def train(
         recipe: settings that have been measured, by name.
         resume: a run folder: go on with its training, with its settings, to its end or to more epochs.
         from_run: a run folder: begin a new run with its weights and, but for other flags, its settings.
+        tune: first search the settings that neither flags nor the file give, for so many minutes.
     """
     if resume is None:
-        return running.start_training(settings, out, from_run=from_run)
-    if any(other is not None for other in (out, from_run, config, recipe)):
+        if tune is not None and from_run is not None:
+            raise InputError(
+                "--tune searches settings of a network that begins anew, and --from begins with another's weights; "
+                "leave one of them out"
+            )
+        return running.start_training(settings, out, from_run=from_run, tune=tune)
+    if any(other is not None for other in (out, from_run, config, recipe, tune)):
         raise InputError(
-            "--resume goes on in the run's folder with its settings; leave out --out, --from, --config and --recipe"
+            "--resume goes on in the run's folder with its settings; leave out --out, --from, --config, --recipe and "
+            "--tune"
         )
     return running.resume(resume, settings)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gemsnn import kernels
-from gemsnn.data import datasets, raw
+from gemsnn.data import datasets
 from gemsnn.data.datasets import DataSpec
 from gemsnn.data.packing import Source
 from gemsnn.data.reading import Reading, reading_of_bins
@@ -18,19 +17,18 @@ from gemsnn.data.splits import Splits
 from gemsnn.data.trains import Trains
 from gemsnn.data.unheld import PairSequence, Unheld, is_held, look_at
 from gemsnn.errors import InputError
-from gemsnn.learn import train
 from gemsnn.learn.train import Watcher
-from gemsnn.machine import devices
-from gemsnn.model import network as networks
-from gemsnn.model.network import Network
-from gemsnn.runs import config, drawing, layers, scored
+from gemsnn.model.spec import NetworkSpec
+from gemsnn.runs import config, drawing, layers, scored, tuning
 from gemsnn.runs.config import EvaluateSpec, Settings
 from gemsnn.runs.facts import Facts
 from gemsnn.runs.layers import CALL, Layer
-from gemsnn.runs.models import DTYPES, Model
+from gemsnn.runs.models import Model
 from gemsnn.runs.recipes import RecipeName
+from gemsnn.runs.teaching import teach
+from gemsnn.runs.tuning import Trial, Tuned
 from gemsnn.scoring import evaluate
-from gemsnn.scoring.answers import check_decoder, provisional
+from gemsnn.specs import checks
 from gemsnn.specs import fields as specs
 from gemsnn.types import AnyPath, Progress
 
@@ -107,7 +105,6 @@ def fit(
         refused=refused if trains is None else {**refused, **OF_ANSWERS},
         usual=_usual(recipe, recordings, settings),
     )
-    shown = raw.learned(recordings, chosen.augment, chosen.train.seed, progress=progress)
     caution = config.caution(chosen)
     if caution is not None:
         warnings.warn(caution, stacklevel=2)
@@ -128,34 +125,65 @@ def fit(
         raise InputError(
             "answer 'all' chooses its weights on validation recordings; give some, or answer 'last'"
         )
-    seed, learning = chosen.train.seed, chosen.learning
-    devices.check_here(chosen.network.device)
-    network = networks.build(
-        chosen.network_spec(recordings.layout),
-        seed=seed,
-        dtype=DTYPES[chosen.network.dtype],
-        device=chosen.network.device,
-    )
-    decoder = provisional(chosen.evaluate.decoder)
-    check_decoder(decoder, network)
     if trains is not None:
-        _check_output(network, trains)
-    name, kernel = kernels.choose(chosen.network.kernel, network, learning)
-    reached, _ = train.fit(
-        network,
-        train.start(networks.init(network, seed), learning),
-        shown,
-        held,
-        chosen.train,
-        learning,
-        kernel=kernel,
-        decoder=decoder,
-        watcher=Watcher() if progress is None else Watcher(progress=progress),
-    )
-    least = evaluate.least_spikes_of(network, recordings)
-    facts = Facts(reading, chosen.data.warm_up, decoder, seed, least_spikes=least)
-    model = Model(network, reached.answering, facts, chosen, kernel, name)
+        _check_output(chosen.network_spec(recordings.layout), trains)
+    taught = teach(
+        chosen, recordings, held, progress=progress,
+        watcher=None if progress is None else Watcher(progress=progress),
+    )  # fmt: skip
+    least = evaluate.least_spikes_of(taught.network, recordings)
+    facts = Facts(reading, chosen.data.warm_up, taught.decoder, chosen.train.seed, least_spikes=least)
+    answering = taught.state.answering
+    model = Model(taught.network, answering, facts, chosen, taught.kernel, taught.kernel_name)
     return scored.answering(model, held, progress) if held else model
+
+
+def tune(
+    recordings: SpikeSet | Splits,
+    *,
+    minutes: float,
+    validation: SpikeSet | Iterable[Any] | None = None,
+    recipe: RecipeName = "best",
+    tell: Callable[[Trial], None] = lambda _: None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Tuned:
+    """Search settings by the validation part for so many minutes, for :func:`fit` (:mod:`gemsnn.runs.tuning`).
+
+    Args:
+        recordings: to learn from; of a :func:`gemsnn.dataset` its training part, with the validation part where no
+            other is given.
+        minutes: of the whole search, but for its first trial, which always comes to its end.
+        validation: recordings, or pairs, whose answers decide.
+        recipe: the settings to begin with.
+        tell: takes each trial when it ends.
+        progress: shows how far the reading of events is.
+        **settings: as those of :func:`fit`; they stay as they are given.
+
+    Returns:
+        The settings that were found, and all trials. The same call gives the same trials, as far as the time reaches.
+
+    Raises:
+        InputError: as :func:`fit`; or there are no validation recordings, nothing is left to search, or the library
+            optuna (``pip install 'gemsnn[tune]'``) is missing.
+
+    >>> import gemsnn
+    >>> data = gemsnn.dataset("digits")  # doctest: +SKIP
+    >>> found = gemsnn.tune(data, minutes=10, hidden=[64])  # doctest: +SKIP
+    >>> model = gemsnn.fit(data, hidden=[64], **found.settings)  # doctest: +SKIP
+    """
+    if isinstance(recordings, Splits):
+        validation = recordings.validation if validation is None else validation
+        recordings = recordings.train
+    checks.number(recordings, SpikeSet, "recordings")
+    own = _resolved(recipe, settings, refused=OF_DATA, usual=_usual(recipe, recordings, settings))
+    reading = _reading_of(recordings)
+    if validation is not None and not isinstance(validation, SpikeSet):
+        validation = reading.presentations(validation)
+    held = validation or ()
+    if held:
+        reading.check(held)
+    return tuning.search(recordings, held, own, tuple(settings), minutes, tell=tell, progress=progress)
 
 
 def dataset(
@@ -226,9 +254,9 @@ def _of_spike_trains(trains: Trains, *, drawn: bool) -> Layer:
     return Layer("targets", {"warm_up": 0.0, **of_output}, asked=False)
 
 
-def _check_output(network: Network, trains: Trains) -> None:
+def _check_output(spec: NetworkSpec, trains: Trains) -> None:
     """Raise :class:`InputError` where targets ask more of an output than one spike at a time, and it gives no more."""
-    if trains.most > 1 and any(not population.neuron.elementwise for population in network.graph.visible):
+    if trains.most > 1 and any(not population.neuron.elementwise for population in spec.graph.visible):
         raise InputError(
             f"targets have up to {trains.most} spikes in a bin, and neurons that compete (winner-take-all) spike one "
             "at a time; take the output independent"

@@ -22,13 +22,26 @@ from gemsnn.model import network as networks
 from gemsnn.model.network import Network
 from gemsnn.rules import optimisers
 from gemsnn.rules.own import Own
-from gemsnn.runs import augmented, beside, config, console, continuing, layers, scored, unknown
+from gemsnn.runs import (
+    augmented,
+    beside,
+    config,
+    console,
+    continuing,
+    layers,
+    scored,
+    searching,
+    tuning,
+    unknown,
+)
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import facts_of, save_facts
 from gemsnn.runs.layers import Layered
 from gemsnn.runs.models import DTYPES, Model, load_model
+from gemsnn.runs.tuning import Minutes
 from gemsnn.scoring import evaluate
 from gemsnn.scoring.answers import check_decoder, provisional
+from gemsnn.specs import checks
 from gemsnn.store import parsing
 from gemsnn.store.records import STREAM, RunFolder, provenance
 from gemsnn.types import AnyPath, Layout
@@ -47,17 +60,25 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def start_training(given: Layered, out: AnyPath | None, *, from_run: AnyPath | None = None) -> int:
+def start_training(
+    given: Layered, out: AnyPath | None, *, from_run: AnyPath | None = None, tune: float | None = None
+) -> int:
     """Train in a new run folder, by default one of its own name, score, write the report; the exit code.
 
     With ``from_run``, another run's folder, training begins with its weights. Its optimiser's state stays behind: the
-    moments are of other data or another rule, and the schedule of the step size begins anew.
+    moments are of other data or another rule, and the schedule of the step size begins anew. With ``tune``, minutes,
+    settings that nobody has given are searched before (:mod:`gemsnn.runs.tuning`).
     """
     from_run = None if from_run is None else Path(from_run)
     if out is not None:
         layers.writable(Path(out), "--out")
     check(given.settings)
+    if tune is not None:
+        checks.number(tune, Minutes, "--tune")
+        tuning.library()  # where it is missing, that is said before any data is read
     with RunFolder.claimed(out) as run:
+        if tune is not None:
+            searching.begin(run, given, tune)
         return _run_training(given, run, from_run=from_run)
 
 
@@ -77,9 +98,10 @@ def resume(out: AnyPath, given: Layered | None = None) -> int:
     """Go on with a run that was stopped, to its end, or to that of ``given`` settings of more epochs; the exit code."""
     out = Path(out)
     if (out / "config.toml").is_file() and not (out / "manifest.json").exists():
-        run = RunFolder(out)  # it was stopped before it began
-        with run.locked():
-            return _run_training(given or Layered(config.load_run(out / "config.toml")), run)
+        run, old = RunFolder(out), Layered(config.load_run(out / "config.toml"))
+        searching.check_resumed(out, given or old, old)
+        with run.locked():  # it was stopped before it began, or in its search
+            return _run_training(given or old, run)
     run = RunFolder.open(out)
     if run.read_json("manifest.json").get("status") == STREAM:
         raise InputError(f"{out} is the state of a stream; go on with it by gemsnn stream --state {out}")
@@ -124,6 +146,15 @@ def _run_training(
         console.say(f"note: {note}")
     for part in ("train", "validation", "test"):
         scored.part_of(splits, part)
+    found = None
+    if before is None and searching.is_begun(run):
+        given, found = searching.searched(run, given, splits)
+        if not found.ended:
+            console.say(
+                f"stopped in the search of settings; gemsnn train --resume {run.path} goes on with it"
+            )
+            return INTERRUPTED
+        settings, learning = given.settings, given.settings.learning
     if before is not None and not splits.train.is_of(str(before.get("data_sha256"))):
         raise InputError(
             f"the training data is not what {run.path} began with; restore it under "
@@ -171,7 +202,7 @@ def _run_training(
             "finished": None,
             "status": "running",
             "seconds": {"data": round(loaded - began, 3)},
-            "notes": list(splits.notes),
+            "notes": [*splits.notes, *(() if found is None else (found.told(),))],
             "events": {part: tally._asdict() for part, tally in splits.tallies.items()},
         }
     else:

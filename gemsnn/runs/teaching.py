@@ -1,0 +1,85 @@
+"""A network of given settings, taught recordings in memory: what a call does, and every trial of a search."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gemsnn import kernels
+from gemsnn.data import raw
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.unheld import Unheld
+from gemsnn.kernels.contract import Kernel
+from gemsnn.learn import train
+from gemsnn.learn.state import TrainingState
+from gemsnn.learn.train import Watcher
+from gemsnn.machine import devices
+from gemsnn.model import network as networks
+from gemsnn.model.network import Network
+from gemsnn.runs.config import Settings
+from gemsnn.runs.models import DTYPES
+from gemsnn.scoring.answers import Decoder, check_decoder, provisional
+from gemsnn.types import PresentationSequence, Progress
+
+
+class Taught(NamedTuple):
+    """A network that has learned.
+
+    Attributes:
+        network: what was taught.
+        state: how far, with its weights.
+        kernel_name: the kernel's.
+        kernel: what ran it.
+        decoder: by which the validation part was scored.
+        finished: whether it came to its end; false where the watcher stopped it.
+    """
+
+    network: Network
+    state: TrainingState
+    kernel_name: str
+    kernel: Kernel
+    decoder: Decoder
+    finished: bool
+
+
+def teach(
+    settings: Settings,
+    recordings: SpikeSet | Unheld,
+    validation: PresentationSequence,
+    *,
+    watcher: Watcher | None = None,
+    progress: Progress | None = None,
+) -> Taught:
+    """Build the network of these settings for recordings, and train it on them.
+
+    Args:
+        settings: all of them; those of recordings have no effect but for the warm-up.
+        recordings: to learn from.
+        validation: by which the best epoch is found; may be empty.
+        watcher: sees the training.
+        progress: shows how far the reading of events is, where augmentation needs them.
+
+    Raises:
+        InputError: the settings do not fit the recordings, or the weights are no longer finite.
+    """
+    spec = settings.network
+    shown = raw.learned(recordings, settings.augment, settings.train.seed, progress=progress)
+    devices.check_here(spec.device)
+    seed, learning = settings.train.seed, settings.learning
+    network = networks.build(
+        settings.network_spec(recordings.layout), seed=seed, dtype=DTYPES[spec.dtype], device=spec.device
+    )
+    decoder = provisional(settings.evaluate.decoder)
+    check_decoder(decoder, network)
+    name, kernel = kernels.choose(spec.kernel, network, learning)
+    reached, finished = train.fit(
+        network,
+        train.start(networks.init(network, seed), learning),
+        shown,
+        validation,
+        settings.train,
+        learning,
+        kernel=kernel,
+        decoder=decoder,
+        watcher=watcher,
+    )
+    return Taught(network, reached, name, kernel, decoder, finished)
