@@ -26,8 +26,8 @@ from gemsnn.errors import InputError
 FAILURE = 1e-6
 NAMES = tuple(item.name for item in dataclasses.fields(AugmentSpec))
 ORDER = (
-    "flip", "rotate", "zoom", "shift", "swap_polarity", "time_stretch", "time_shift", "drop_region", "drop_time",
-    "drop_events", "noise_events",
+    "flip", "rotate", "zoom", "shift", "swap_polarity", "time_stretch", "time_shift", "drop_region", "drop_pixels",
+    "drop_time", "drop_events", "noise_events",
 )  # fmt: skip
 
 
@@ -82,6 +82,11 @@ def oracle(events: Events, spec: AugmentSpec, frame: tuple[int, int, int], *addr
         x0, y0 = random.integers(width - size[0] + 1), random.integers(height - size[1] + 1)
         blank = {(x0 + i, y0 + j) for i in range(size[0]) for j in range(size[1])}
         rows = [row for row in rows if (row[2], row[3]) not in blank]
+    if spec.drop_pixels > 0:
+        random = draws("drop_pixels")
+        lost = np.float32(random.random() * spec.drop_pixels)
+        chances = random.random((height, width), np.float32)
+        rows = [row for row in rows if chances[row[3], row[2]] >= lost]
     if spec.drop_time > 0:
         random = draws("drop_time")
         length = round(random.random() * spec.drop_time * duration)
@@ -115,6 +120,7 @@ def specs(draw) -> AugmentSpec:
         time_stretch=draw(st.just(0.0) | st.floats(0, 10)),
         time_shift=draw(share),
         drop_region=draw(share),
+        drop_pixels=draw(share),
         drop_time=draw(share),
         drop_events=draw(share),
         noise_events=draw(st.just(0.0) | st.floats(0, 10)),
@@ -184,7 +190,7 @@ def test_the_settings_that_are_on():
 
 FULL = AugmentSpec(
     shift=3, rotate=20.0, zoom=0.3, flip=0.5, swap_polarity=0.5, time_stretch=0.2, time_shift=0.1, drop_region=0.3,
-    drop_time=0.3, drop_events=0.3, noise_events=0.3,
+    drop_pixels=0.3, drop_time=0.3, drop_events=0.3, noise_events=0.3,
 )  # fmt: skip
 EVENTS = random_events(np.random.default_rng(0), 500, 34, 200_000)
 FRAME = (34, 34, 300_000)
@@ -228,7 +234,7 @@ def test_two_operations_are_one_after_the_other(first, second):
         assert (result(EVENTS, both, FRAME, 1, 0, number) == then).all()
 
 
-@pytest.mark.parametrize("other", ["shift", "drop_region", "drop_time"])
+@pytest.mark.parametrize("other", ["shift", "drop_region", "drop_pixels", "drop_time"])
 def test_the_same_events_are_lost_whatever_else_is_lost(other):
     events = EVENTS.copy()
     events["t"] = 500 * np.arange(len(events))  # a time is an event's name
@@ -418,6 +424,26 @@ def test_the_only_pixel_is_blanked_where_more_than_half_of_it_would_be():
     found = outcomes(at([0], 0, 0), one("drop_region", 1.0), (1, 1, 1), 400)
     assert stats.binomtest(sum(len(each) for each in found), 400, 0.5).pvalue > FAILURE
     assert all(len(each) for each in outcomes(at([0], 0, 0), one("drop_region", 0.4), (1, 1, 1), 400))
+
+
+def test_pixels_are_dead_one_by_one_with_a_uniform_chance():
+    """All events of a pixel are lost, or none."""
+    y, x, times, on = (
+        each.ravel() for each in np.meshgrid(range(8), range(10), range(3), [0, 1], indexing="ij")
+    )
+    order = np.argsort(times, kind="stable")
+    events = make_events(times[order], x[order], y[order], on[order].astype(bool))
+    each, shares = np.zeros(80), []
+    for found in outcomes(events, one("drop_pixels", 0.5), (10, 8, 3), 1000):
+        left = np.bincount(10 * found["y"].astype(int) + found["x"], minlength=80)
+        assert set(left.tolist()) <= {0, 6}
+        each += left == 0
+        shares.append((left == 0).mean())
+    chance = 0.25 / 12
+    tosses = (0.25 - (0.25**2 + chance)) / 80
+    assert abs(np.mean(shares) - 0.25) < 5 * math.sqrt((chance + tosses) / 1000)
+    assert np.var(shares) == pytest.approx(chance + tosses, rel=0.2)
+    assert np.abs(each / 1000 - 0.25).max() < 6 * math.sqrt(0.25 * 0.75 / 1000)
 
 
 def test_the_span_of_time_is_of_a_uniform_share_and_place():

@@ -23,10 +23,12 @@ the scene's changes first, then what is lost on the way, then the noise:
 8. ``drop_region``: what falls into a rectangle of the share ``a = u drop_region`` of the sensor is lost. Its sides are
    ``sqrt(a) W`` and ``sqrt(a) H`` pixels, rounded; of a row of channels, ``a W`` of them. Its place is uniform. It
    follows the shift and stands still: something is before the camera.
-9. ``drop_time``: what falls into ``u drop_time D`` microseconds is lost; their beginning is uniform. It follows the
+9. ``drop_pixels``: each pixel (of a row, each channel) tells nothing with probability ``u drop_pixels``, of either
+   polarity. It follows the shift and stands still: these are the sensor's dead pixels.
+10. ``drop_time``: what falls into ``u drop_time D`` microseconds is lost; their beginning is uniform. It follows the
    changes of time, so that the share is one of the presentation.
-10. ``drop_events``: each event is lost with probability ``u drop_events``.
-11. ``noise_events``: Poisson many come in, ``u noise_events n`` on average, of uniform time in ``[0, D)``, pixel and
+11. ``drop_events``: each event is lost with probability ``u drop_events``.
+12. ``noise_events``: Poisson many come in, ``u noise_events n`` on average, of uniform time in ``[0, D)``, pixel and
    polarity; ``n`` is how many events the recording itself has before ``D``. They come last: a sensor makes noise where
    something covers the scene too, and none of it is the scene's, to be moved with it.
 
@@ -74,6 +76,7 @@ class AugmentSpec:
         time_stretch: slower or faster by up to this factor: 0.25 makes times 0.8 to 1.25 times as long.
         time_shift: earlier or later by up to this share of a presentation.
         drop_region: up to this share of the sensor is blanked, a rectangle.
+        drop_pixels: up to this share of the pixels (or channels) is dead, each by chance.
         drop_time: up to this share of a presentation is blanked, in one piece.
         drop_events: up to this share of the events is lost, each by chance.
         noise_events: random events come in, up to this share of the recording's own number.
@@ -87,6 +90,7 @@ class AugmentSpec:
     time_stretch: Annotated[float, Range(0, 10)] = 0.0
     time_shift: Share = 0.0
     drop_region: Share = 0.0
+    drop_pixels: Share = 0.0
     drop_time: Share = 0.0
     drop_events: Share = 0.0
     noise_events: Annotated[float, Range(0, 10)] = 0.0
@@ -259,6 +263,14 @@ def _drop_region(columns: _Columns, most: float, frame: Frame, random: np.random
     return columns.keep((x < x0) | (x >= x0 + extent[0]) | (y < y0) | (y >= y0 + extent[1]))
 
 
+def _drop_pixels(columns: _Columns, most: float, frame: Frame, random: np.random.Generator) -> _Columns:
+    lost = random.random() * most
+    alive = random.random(frame.width * frame.height, np.float32) >= lost
+    # of an event that has left the sensor any pixel may answer: it is lost already
+    place = columns.y.astype(np.int64) * frame.width + columns.x
+    return columns.keep(alive.take(place, mode="clip"))
+
+
 def _drop_time(columns: _Columns, most: float, frame: Frame, random: np.random.Generator) -> _Columns:
     length = round(random.random() * most * frame.duration_us)
     begin = int(random.integers(frame.duration_us - length + 1))
@@ -279,6 +291,7 @@ _CHANGES: dict[str, _Change] = {
     "time_stretch": _time_stretch,
     "time_shift": _time_shift,
     "drop_region": _drop_region,
+    "drop_pixels": _drop_pixels,
     "drop_time": _drop_time,
     "drop_events": _drop_events,
 }
