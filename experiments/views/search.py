@@ -2,9 +2,10 @@
 
     python experiments/views/search.py --out OUT --root FOLDER [--sets cards nmnist ..] [--seeds 3] [--views 1 10]
 
-FOLDER is that of ``gemsnn reproduce real``. Versions differ in how the scene is moved, where there is a camera, and in
-which inputs are dead, where there is none: a mask of inputs, drawn for each presentation and compartment. All learn from
-equally many presentations, with what the recipe has for a set; of N-MNIST and digits a tenth and a fifth of its epochs.
+FOLDER is that of ``gemsnn reproduce real``. Versions differ in how the scene is moved, where there is a camera, and
+in which inputs are dead, where there is none: a mask of inputs, drawn for each presentation and compartment. All learn
+from equally many presentations, with what the recipe has for a set; of N-MNIST and digits, a tenth and a fifth of its
+epochs.
 
 Every finished run is one line of OUT/results.jsonl, and a run that stands there is not repeated; OUT/summary.json has
 means, and the paired differences between ten versions and one.
