@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import tyro
 
 from gemsnn.commands import flags
-from gemsnn.data import datasets
 from gemsnn.errors import InputError
-from gemsnn.runs import console, models, scored
+from gemsnn.runs import certificate, choosing, console, models, scored
 from gemsnn.runs.facts import no_temperature
 from gemsnn.scoring.answers import Decoder, check_decoder
 
@@ -33,6 +33,7 @@ def evaluate_run(
     data: str | None = None,
     root: Path | None = None,
     limit: int | None = None,
+    certified: bool = False,
 ) -> int:
     """Score a trained network.
 
@@ -46,41 +47,38 @@ def evaluate_run(
         data: another data set, read as the run read its own and scored at the run's temperatures.
         root: where that lies; without a data set, another place of one like the run's.
         limit: score only so many recordings of the part, of every class as many.
+        certified: say as well how the promises of the run's certificate (gemsnn certify) are kept.
     """
     if votes < 1:
         raise InputError(f"votes must be at least 1, not {votes}")
-    if limit is not None and limit < 1:
-        raise InputError(f"limit must be at least 1 recording, not {limit}")
     model = models.load(run)
     model.check_answers()
+    kept = certificate.of_run(run) if certified else None
     decoder = decoder or model.facts.decoder
     check_decoder(decoder, model.network)
-    other, spec = data is not None or root is not None, model.settings.data
-    if not other and not run.is_dir():
-        raise InputError(f"{run} is a model without data; give --data and --root")
-    if other:
-        spec = datasets.read_alike(model.reading, spec, data, root)
-    splits = datasets.load(spec, like=model.reading, progress=console.bar)
-    for note in splits.notes if other else ():
-        console.say(f"note: {note}")
-    part = scored.part_of(splits, split)
-    assert splits.reading is not None, "a data set by its name tells how it was read"
-    model.reading.check(dataclasses.replace(part, names=splits.reading.names))
-    if limit is not None:
-        part = part.first(limit)
-        splits = dataclasses.replace(splits, **{split: part})
+    chosen = choosing.choose(model, run, split, data=data, root=root, limit=limit)
+    splits, part, other = chosen.splits, chosen.part, chosen.other
     seed = model.facts.seed if seed is None else seed
     if other and model.temperature(votes, decoder) is None:
         raise InputError(no_temperature(model.facts, votes, decoder))
     scored.prepare(model)
     if other:
-        found = model.score(part, votes, decoder=decoder, seed=seed, progress=console.bar)
-        found = dataclasses.replace(found, split=split)
+        asked = model.scored(part, votes, decoder=decoder, seed=seed, progress=console.bar)
+        found = dataclasses.replace(asked.scores, split=split)
     else:
-        found = scored.scores_of(model, splits, split, votes, decoder, seed)
+        asked = scored.asked(model, splits, split, votes, decoder, seed)
+        found = asked.scores
+    promised = None if kept is None else certificate.scores(model, kept, part, asked.poll, seed)
     if json:
         front = {"split": split, "kernel": model.kernel_name}
-        print(json_module.dumps(front | found.to_json(), allow_nan=False))
+        more = (
+            {}
+            if promised is None
+            else {"certified": msgspec.to_builtins(promised) | {"told": promised.told()}}
+        )
+        print(json_module.dumps(front | found.to_json() | more, allow_nan=False))
     else:
         scored.print_scores(found)
+        if promised is not None:
+            print(promised.told())
     return 0

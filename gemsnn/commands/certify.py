@@ -1,0 +1,75 @@
+"""``gemsnn certify``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from gemsnn.commands import flags
+from gemsnn.errors import InputError
+from gemsnn.runs import certificate, choosing, console, models, scored
+from gemsnn.scoring.certify import Asked
+from gemsnn.scoring.conformal import ScoreName
+from gemsnn.scoring.early import Rule
+
+CHOSEN_THERE = (
+    "the same recordings chose the epoch, the decoder and the temperature of the run, which makes it look a little "
+    "better on them than on others; recordings that nothing was chosen by (--data, --root) make the promise strict"
+)
+
+
+def bind(words: Sequence[str]) -> Callable[[], int]:
+    """The command with its flags."""
+    return flags.bind("certify", certify_run, words)
+
+
+def certify_run(
+    run: tyro.conf.Positional[Path],
+    risk: float = 0.05,
+    score: ScoreName = "lac",
+    rule: Rule = "single",
+    checkpoints: int = 20,
+    votes: int = 20,
+    split: Literal["validation", "test"] = "validation",
+    data: str | None = None,
+    root: Path | None = None,
+    limit: int | None = None,
+) -> int:
+    """Fit limits that keep a promise, and store them in the run as its certificate.
+
+    Args:
+        run: the run folder.
+        risk: how often the right class may be missing from what is said, above 0 and below 1.
+        score: lac makes the smallest sets, aps sets that grow where the answer is hard.
+        rule: when a recording is answered early: single, as soon as one class is left; any, and spikecp by a limit for
+            each checkpoint, with sets that hold the right class whenever somebody stops.
+        checkpoints: moments at which a recording may be answered.
+        votes: how many compartments answer, K_I.
+        split: the part of the data to fit on; nothing may have been learned from it.
+        data: another data set, read as the run read its own.
+        root: where that lies; without a data set, another place of one like the run's.
+        limit: only so many recordings of the part, of every class as many.
+    """
+    if votes < 1:
+        raise InputError(f"votes must be at least 1, not {votes}")
+    if not run.is_dir():
+        raise InputError(f"{run} is not a run folder, which alone can keep a certificate")
+    model = models.load(run)
+    model.check_answers()
+    chosen = choosing.choose(model, run, split, data=data, root=root, limit=limit)
+    assumes = (CHOSEN_THERE,) if split == "validation" and not chosen.other else ()
+    scored.prepare(model)
+    found = certificate.certified(
+        model, chosen.part, Asked(risk, score, rule, checkpoints), votes,
+        fitted_on=chosen.title, assumes=assumes, progress=console.bar,
+    )  # fmt: skip
+    certificate.save(run, found)
+    print(found.promise)
+    print(f"fitted on {found.fitted_on}, {found.compartments} compartments, decoder {found.decoder}")
+    for each in found.assumes:
+        print(f"assumed: {each}")
+    print(f"certificate: {run / certificate.FILE}; gemsnn evaluate {run} --certified says how it is kept")
+    return 0

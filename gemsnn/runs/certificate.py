@@ -1,0 +1,131 @@
+"""The certificate of a run, ``certificate.json`` in its folder: fitted, kept, and applied to other recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from gemsnn.data.spikeset import SpikeSet
+from gemsnn.errors import InputError
+from gemsnn.runs import facts
+from gemsnn.runs.models import Model
+from gemsnn.scoring import certify
+from gemsnn.scoring.certify import FORMAT, Asked, Certificate, Certified, CertifiedScores
+from gemsnn.scoring.evaluate import Poll
+from gemsnn.store import parsing
+from gemsnn.store.checkpoints import digest_of
+from gemsnn.store.files import atomic_write
+from gemsnn.types import AnyPath, Progress, first_observed
+
+FILE = "certificate.json"
+
+
+def certified(
+    model: Model,
+    held: SpikeSet,
+    asked: Asked,
+    compartments: int = 20,
+    *,
+    fitted_on: str = "",
+    assumes: tuple[str, ...] = (),
+    progress: Progress | None = None,
+) -> Certificate:
+    """The certificate of a model, fitted on recordings that it has not learned from.
+
+    Args:
+        model: the model, which answers by its own decoder, from its own seed.
+        held: labelled recordings, read as the training read its own.
+        asked: what is to be promised.
+        compartments: K, that answer.
+        fitted_on: the recordings, in words.
+        assumes: what the promise rests on besides.
+        progress: shows how far the work is.
+
+    Raises:
+        InputError: there are too few recordings, or no temperature for so many compartments.
+    """
+    poll = model.poll(held, compartments, progress=progress)
+    return certify.fit(
+        asked,
+        poll,
+        held.address,
+        begin=first_observed(model.network.spec.warm_up, held.longest),
+        temperature=_temperature(model, poll),
+        seed=model.facts.seed,
+        weights=model.sha256,
+        fitted_on=fitted_on,
+        assumes=assumes,
+    )
+
+
+def applied(model: Model, certificate: Certificate, part: SpikeSet, poll: Poll, seed: int) -> Certified:
+    """What a certificate makes of a poll of a part of the data.
+
+    Raises:
+        InputError: it is about other weights or other answers than these.
+    """
+    if certificate.weights is not None and model.sha256 is not None and certificate.weights != model.sha256:
+        raise InputError("the certificate is about other weights than these; certify the run anew")
+    certify.check_poll(certificate, poll, _temperature(model, poll), seed)
+    return certify.apply(certificate, poll, part.address)
+
+
+def scores(model: Model, certificate: Certificate, part: SpikeSet, poll: Poll, seed: int) -> CertifiedScores:
+    """How a certificate fares on a part of the data, see :func:`applied`."""
+    found = applied(model, certificate, part, poll, seed)
+    lengths = torch.from_numpy(np.diff(part.starts).astype(np.int64))
+    return certify.score(certificate, found, poll.labels, lengths, part.layout.bin_us)
+
+
+def _temperature(model: Model, poll: Poll) -> float:
+    compartments = poll.votes.shape[1]
+    temperature = model.temperature(compartments, poll.decoder)
+    if temperature is None:
+        raise InputError(facts.no_temperature(model.facts, compartments, poll.decoder))
+    return temperature
+
+
+def save(folder: AnyPath, certificate: Certificate) -> None:
+    """Write it into a run's folder, in the place of the one before."""
+    told: dict[str, Any] = msgspec.to_builtins(certificate)
+    content = msgspec.json.format(msgspec.json.encode(told | {"sha256": digest_of(told)}), indent=1)
+    atomic_write(Path(folder) / FILE, content)
+
+
+def of_run(run: AnyPath) -> Certificate:
+    """The certificate of a run.
+
+    Raises:
+        InputError: it has none, or see :func:`load`.
+    """
+    found = load(run)
+    if found is None:
+        raise InputError(f"{run} has no certificate; gemsnn certify {run} makes one")
+    return found
+
+
+def load(folder: AnyPath) -> Certificate | None:
+    """The certificate of a run; ``None`` where it has none.
+
+    Raises:
+        InputError: the file is damaged, or a newer version wrote it.
+    """
+    path = Path(folder) / FILE
+    if not path.exists():
+        return None
+    told = parsing.parse_json(parsing.read_text(path), str(path))
+    newer = isinstance(told, dict) and type(told.get("format")) is int and told["format"] > FORMAT
+    if newer:
+        raise InputError(
+            f"{path} has format {told['format']}, this gemsnn reads format {FORMAT}; update gemsnn"
+        )
+    if not isinstance(told, dict) or told.pop("sha256", None) != digest_of(told):
+        raise InputError(f"{path} is damaged (its own SHA-256 differs); certify the run anew")
+    try:
+        return msgspec.convert(told, Certificate)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path} holds what it should not ({error}); certify the run anew") from None

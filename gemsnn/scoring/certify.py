@@ -1,0 +1,315 @@
+"""A certificate: limits fitted on recordings that nothing was learned from, what they promise, and what they assume.
+
+It holds one limit for the set of classes at the end of a recording (:mod:`gemsnn.scoring.conformal`), and those by
+which a recording is answered early (:mod:`gemsnn.scoring.early`). Both are of the answers of K compartments, by one
+decoder, at one temperature, from one seed: of other answers it promises nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gemsnn import rng
+from gemsnn.errors import InputError
+from gemsnn.scoring import conformal, early
+from gemsnn.scoring.answers import Decoder
+from gemsnn.scoring.conformal import Risk, ScoreName
+from gemsnn.scoring.early import Rule, Stops
+from gemsnn.scoring.evaluate import Poll
+from gemsnn.specs import checks
+from gemsnn.specs.checks import Count
+
+FORMAT = 1
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Asked(NamedTuple):
+    """What somebody wants promised.
+
+    Attributes:
+        risk: how often the right class may be missing from what is said.
+        score: by which classes are ranked, see :mod:`gemsnn.scoring.conformal`.
+        rule: by which recordings are answered early, see :mod:`gemsnn.scoring.early`.
+        checkpoints: moments at which a recording may be answered, at equal distances from the first observed bin to the
+            end.
+    """
+
+    risk: float = 0.05
+    score: ScoreName = "lac"
+    rule: Rule = "single"
+    checkpoints: int = 20
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """Limits with a promise, as they are written down.
+
+    Attributes:
+        format: of the file.
+        risk: how often the right class may be missing.
+        score: by which classes are ranked.
+        rule: by which recordings are answered early.
+        recordings: that it was fitted on.
+        compartments: whose answers it is about, K.
+        decoder: how they answer.
+        seed: of their noise, and of what the certificate draws.
+        temperature: of their probabilities.
+        checkpoints: bins that have passed when a recording may be answered.
+        reference: part A's scores of right classes, a row for each recording; none for ``spikecp``.
+        limits: of levels (of ``spikecp``, of scores at each checkpoint); ``None`` where no limit keeps the promise.
+        set_limit: of the scores at the end.
+        weights: the SHA-256 of the network's weights, where it is known.
+        fitted_on: in words.
+        assumes: what the promise rests on, in words.
+    """
+
+    format: Literal[1]
+    risk: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    score: ScoreName
+    rule: Rule
+    recordings: Natural
+    compartments: Annotated[int, msgspec.Meta(ge=1)]
+    decoder: Decoder
+    seed: Natural
+    temperature: Positive
+    checkpoints: tuple[Natural, ...]
+    reference: tuple[tuple[float, ...], ...]
+    limits: tuple[float | None, ...]
+    set_limit: float | None
+    weights: str | None
+    fitted_on: str
+    assumes: tuple[str, ...]
+
+    @property
+    def promise(self) -> str:
+        """In words."""
+        what = {
+            "single": "and a recording that is answered as soon as one class is left is answered wrongly, or left "
+            "with a set without the right class, no more often than that",
+            "any": "and so it is at whatever moment anybody stops looking",
+            "spikecp": "and so it is at every moment at which a recording may be answered",
+        }[self.rule]
+        return (
+            f"At the end of a recording the right class is missing from the set in at most {self.risk:.3g} of "
+            f"recordings, {what}."
+        )
+
+
+class Certified(NamedTuple):
+    """What a certificate makes of recordings.
+
+    Attributes:
+        sets: the classes at the end, bool ``[n, C]``.
+        stops: when each was answered early, and how; checkpoints by their number.
+        bins: that had passed by then, int64 ``[n]``.
+    """
+
+    sets: Tensor
+    stops: Stops
+    bins: Tensor
+
+
+class CertifiedScores(msgspec.Struct, frozen=True):
+    """How a certificate fares on labelled recordings.
+
+    Attributes:
+        risk: that was promised.
+        recordings: how many were asked.
+        covered: share whose right class is in the set at the end.
+        size: classes of a set at the end, on average.
+        single: share of the sets at the end that hold one class.
+        missed: share that was answered wrongly, or left with a set without the right class, by the early rule.
+        answered: share that the early rule answered.
+        right: share of those that is right; ``None`` where none was answered.
+        seconds: until the early answer, or to the end where there was none, on average.
+        whole_seconds: of the recordings, on average.
+    """
+
+    risk: float
+    recordings: int
+    covered: float
+    size: float
+    single: float
+    missed: float
+    answered: float
+    right: float | None
+    seconds: float
+    whole_seconds: float
+
+    def told(self) -> str:
+        """In words that a person can use."""
+        if self.right is None:
+            early_words = "It answers none of them before their end."
+        else:
+            early_words = (
+                f"Of recordings where it answers ({self.answered:.0%}), {self.right:.1%} are right, after "
+                f"{self.seconds:.3g} s of {self.whole_seconds:.3g} s on average (those without an answer to their end)."
+            )
+        return (
+            f"{early_words} It misses the right class in {self.missed:.1%}; you asked for at most {self.risk:.3g}. "
+            f"At the end the set holds the right class in {self.covered:.1%}, and {self.size:.2f} classes on average."
+        )
+
+
+def fit(
+    asked: Asked,
+    poll: Poll,
+    address: NDArray[np.int64],
+    *,
+    begin: int,
+    temperature: float,
+    seed: int,
+    weights: str | None = None,
+    fitted_on: str = "",
+    assumes: tuple[str, ...] = (),
+) -> Certificate:
+    """The certificate of a poll on recordings that nothing was learned from.
+
+    Half of them, drawn by the seed, give the levels of the early rule and the others its limit (``spikecp`` takes all
+    for its limits); the limit of sets at the end is that of all of them.
+
+    Args:
+        asked: what is to be promised.
+        poll: of the recordings, n of them.
+        address: the recordings' own numbers, int64 ``[n]``; with the seed they address what is drawn.
+        begin: the first observed bin.
+        temperature: of the probabilities.
+        seed: see above.
+        weights: the SHA-256 of the network's weights.
+        fitted_on: the recordings, in words.
+        assumes: what the promise rests on besides.
+
+    Raises:
+        InputError: there are too few recordings for the risk, or an argument makes no sense.
+    """
+    checks.number(asked.risk, Risk, "risk")
+    checks.choice(asked.rule, Rule, "rule")
+    checks.number(asked.checkpoints, Count, "checkpoints")
+    steps, count = len(poll.by_time.logs), len(poll.labels)
+    marks = np.linspace(begin, steps, min(asked.checkpoints, steps - begin) + 1)[1:]
+    checkpoints = tuple(dict.fromkeys(round(float(at)) for at in marks))
+    found = path_scores(asked.score, poll, address, checkpoints, temperature, seed)
+    right = found[torch.arange(count), :, poll.labels]
+    halves = torch.from_numpy(rng.generator(seed, "certificate").permutation(count)).tensor_split(2)
+    risk = asked.risk / len(checkpoints) if asked.rule == "spikecp" else asked.risk
+    used = count if asked.rule == "spikecp" else len(halves[1])
+    if conformal.rank(used, risk) > used:
+        least = math.ceil(1 / risk) - 1
+        needed = least if asked.rule == "spikecp" else 2 * least
+        raise InputError(
+            f"{count} recordings are too few to promise a risk of {asked.risk:g} by the rule {asked.rule} at "
+            f"{len(checkpoints)} checkpoints; give at least {needed}, or a larger risk"
+        )
+    if asked.rule == "spikecp":
+        reference, limits = torch.empty(0, 0), early.spikecp_limits(right, asked.risk).tolist()
+    else:
+        reference, others = right[halves[0]], halves[1]
+        levels = early.levels(reference, found[others])
+        names = poll.labels[others]
+        if asked.rule == "any":
+            limits = [early.any_limit(levels[torch.arange(len(others)), :, names], asked.risk)]
+        else:
+            limits = [early.single_limit(levels, names, asked.risk)]
+    return Certificate(
+        format=FORMAT,
+        risk=asked.risk,
+        score=asked.score,
+        rule=asked.rule,
+        recordings=count,
+        compartments=poll.votes.shape[1],
+        decoder=poll.decoder,
+        seed=seed,
+        temperature=temperature,
+        checkpoints=checkpoints,
+        reference=tuple(map(tuple, reference.tolist())),
+        limits=tuple(_finite(limit) for limit in limits),
+        set_limit=_finite(conformal.limit(right[:, -1], asked.risk)),
+        weights=weights,
+        fitted_on=fitted_on,
+        assumes=("new recordings are drawn as those were that it was fitted on (exchangeability)", *assumes),
+    )
+
+
+def path_scores(
+    score: ScoreName,
+    poll: Poll,
+    address: NDArray[np.int64],
+    checkpoints: tuple[int, ...],
+    temperature: float,
+    seed: int,
+) -> Tensor:
+    """Scores of classes at checkpoints, float64 ``[n, N, C]``; a recording that has ended keeps its answer."""
+    last = len(poll.by_time.logs) - 1
+    at = torch.tensor([min(bins - 1, last) for bins in checkpoints])
+    shares = poll.by_time.tempered(temperature).probabilities[at].transpose(0, 1)
+    uniform = [rng.generator(seed, "conformal", int(number)).random() for number in address]
+    drawn = torch.tensor(uniform, dtype=torch.float64)[:, None].expand(shares.shape[:2])
+    return conformal.scores(score, shares, drawn)
+
+
+def check_poll(certificate: Certificate, poll: Poll, temperature: float | None, seed: int) -> None:
+    """Raise :class:`InputError` where answers are others than those that a certificate is about."""
+    mine = (certificate.compartments, certificate.decoder, certificate.seed)
+    theirs = (poll.votes.shape[1], poll.decoder, seed)
+    if mine != theirs or certificate.temperature != temperature:
+        raise InputError(
+            f"the certificate is about {mine[0]} compartments that answer by {mine[1]} from seed {mine[2]} at "
+            f"temperature {certificate.temperature:.3g}, not "
+            f"about {theirs[0]} by {theirs[1]} from seed {theirs[2]}; certify these"
+        )
+
+
+def apply(certificate: Certificate, poll: Poll, address: NDArray[np.int64]) -> Certified:
+    """What the certificate makes of recordings; see :func:`check_poll` for whether it may.
+
+    Args:
+        certificate: the limits.
+        poll: of the recordings.
+        address: their own numbers, int64 ``[n]``.
+    """
+    how = (certificate.checkpoints, certificate.temperature, certificate.seed)
+    found = path_scores(certificate.score, poll, address, *how)
+    limits = torch.tensor([math.inf if q is None else q for q in certificate.limits], dtype=torch.float64)
+    values, limit = found, limits
+    if certificate.reference:
+        values = early.levels(torch.tensor(certificate.reference, dtype=torch.float64), found)
+        limit = limits[0]
+    stopped = early.stops(values, poll.labels, limit)
+    end = math.inf if certificate.set_limit is None else certificate.set_limit
+    bins = torch.tensor(certificate.checkpoints)[stopped.checkpoint]
+    return Certified(found[:, -1] <= end, stopped, bins)
+
+
+def score(
+    certificate: Certificate, found: Certified, labels: Tensor, lengths: Tensor, bin_us: int
+) -> CertifiedScores:
+    """How the certificate fares on recordings of these labels and lengths in bins, both int64 ``[n]``."""
+    rows, stopped = torch.arange(len(labels)), found.stops
+    answered = stopped.answered
+    waited = torch.minimum(found.bins, lengths).double()
+    right = (~stopped.misses)[answered].double()
+    return CertifiedScores(
+        risk=certificate.risk,
+        recordings=len(labels),
+        covered=float(found.sets[rows, labels].double().mean()),
+        size=float(found.sets.sum(1).double().mean()),
+        single=float((found.sets.sum(1) == 1).double().mean()),
+        missed=float(stopped.misses.double().mean()),
+        answered=float(answered.double().mean()),
+        right=float(right.mean()) if len(right) else None,
+        seconds=float(waited.mean()) * bin_us * 1e-6,
+        whole_seconds=float(lengths.double().mean()) * bin_us * 1e-6,
+    )
+
+
+def _finite(limit: float) -> float | None:
+    """A limit as JSON has it: no limit is ``None``, and of one below all levels the least number there is."""
+    return None if math.isinf(limit) and limit > 0 else limit
