@@ -13,6 +13,8 @@ import torch
 from gemsnn import rng
 from gemsnn.commands.cli import main
 from gemsnn.errors import InputError
+from gemsnn.report.page import render
+from gemsnn.report.reading import read_run
 from gemsnn.runs import certificate
 from gemsnn.scoring import certify, conformal, early
 from gemsnn.scoring.answers import Answers
@@ -209,11 +211,14 @@ def test_a_run_is_certified_and_says_how_that_is_kept(run, capsys):
     assert "240 recordings of the validation part of digits" in said
     assert "chose the epoch" in said
     assert made.weights is not None
+    kept = json.loads((run / "certified.json").read_text())
+    assert f"on the test part: {kept['told']}" in said
+    assert kept["recordings"] == 357
     assert main(["evaluate", str(run), "--votes", "5", "--certified", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["certified"]
     text = told.pop("told")
     scores = msgspec.convert(told, certify.CertifiedScores)
-    assert scores.told() == text
+    assert scores.told() == text == kept["told"]
     assert scores.recordings == 357
     law = conformal.coverage_law(240, 0.2, 357)
     assert abs(scores.covered - law.mean) < 6 * law.deviation_of_tested
@@ -223,6 +228,16 @@ def test_a_run_is_certified_and_says_how_that_is_kept(run, capsys):
     capsys.readouterr()
     assert main(["evaluate", str(run), "--votes", "5", "--certified"]) == 2
     assert "other weights" in capsys.readouterr().err
+
+
+def test_the_report_tells_the_promise(run):
+    """Drawn anew, for the trainings of these tests leave it unwritten."""
+    assert main(["certify", str(run), "--risk", "0.2", "--votes", "5", "--rule", "any"]) == 0
+    page = render(read_run(run))
+    assert "What it promises" in page
+    assert "at whatever moment anybody stops looking" in page
+    assert main(["certify", str(run), "--risk", "0.2", "--votes", "5", "--split", "test"]) == 0
+    assert "What it promises" not in render(read_run(run))  # the test part is what it was fitted on
 
 
 def test_what_cannot_be_certified_is_one_sentence(run, trained_run, tmp_path, capsys):

@@ -8,8 +8,10 @@ from typing import Literal
 
 import tyro
 
+from gemsnn import report
 from gemsnn.commands import flags
 from gemsnn.errors import InputError
+from gemsnn.report.reading import CERTIFIED
 from gemsnn.runs import certificate, choosing, console, models, scored
 from gemsnn.scoring.certify import Asked
 from gemsnn.scoring.conformal import ScoreName
@@ -38,7 +40,7 @@ def certify_run(
     root: Path | None = None,
     limit: int | None = None,
 ) -> int:
-    """Fit limits that keep a promise, and store them in the run as its certificate.
+    """Fit limits that keep a promise, and store them in the run as its certificate; its report tells of it.
 
     Args:
         run: the run folder.
@@ -67,9 +69,17 @@ def certify_run(
         fitted_on=chosen.title, assumes=assumes, progress=console.bar,
     )  # fmt: skip
     certificate.save(run, found)
+    told = None
+    (run / CERTIFIED).unlink(missing_ok=True)
+    if chosen.other or split != "test":
+        own = chosen if not chosen.other else choosing.choose(model, run, "test")
+        told = certificate.keep_scores(run, model, found, own.splits.test, progress=console.bar)
+    report.write_report(run)
     print(found.promise)
     print(f"fitted on {found.fitted_on}, {found.compartments} compartments, decoder {found.decoder}")
     for each in found.assumes:
         print(f"assumed: {each}")
-    print(f"certificate: {run / certificate.FILE}; gemsnn evaluate {run} --certified says how it is kept")
+    if told is not None:
+        print(f"on the test part: {told.told()}")
+    print(f"certificate: {run / certificate.FILE}, in the report {run / 'report.html'}")
     return 0

@@ -11,6 +11,7 @@ from typing import Any
 from gemsnn.report.comparing import NO_DIFFERENCE, changed_words, compare, decoder, error
 from gemsnn.report.numbers import NBSP, error_percent, is_number, measured, number, plural
 from gemsnn.report.parts import missing, section
+from gemsnn.report.promised import promised
 from gemsnn.report.reading import Row, Run
 from gemsnn.report.sections import augmentation, learning, recordings, uncertainty, weights
 from gemsnn.report.together import together
@@ -38,6 +39,7 @@ def render(run: Run) -> str:
                 together,
                 _tiles,
                 uncertainty,
+                promised,
                 unknown,
                 recordings,
                 learning,

@@ -22,6 +22,9 @@ EXAMPLES = ("unsure", "sure")
 BESIDE = "beside.json"
 """Where a run keeps the scores of another, which its report shows beside its own."""
 
+CERTIFIED = "certified.json"
+"""Where it keeps how the promises of its certificate fared on the test part."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -40,6 +43,7 @@ class Run:
     augmented: Mapping[str, Any] | None
     unknown: Mapping[str, Any] | None
     beside: Row | None
+    certified: Row | None
 
     @property
     def status(self) -> str:
@@ -134,6 +138,7 @@ def read_run(run: AnyPath) -> Run:
         augmented=_augmented(run / "augment.safetensors"),
         unknown=_unknown(run / "unknown.safetensors"),
         beside=_json(run / BESIDE, schema.Beside) if (run / BESIDE).is_file() else None,
+        certified=_json(run / CERTIFIED, schema.Certified) if (run / CERTIFIED).is_file() else None,
     )
 
 

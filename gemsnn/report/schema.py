@@ -154,6 +154,16 @@ class Config(TypedDict, total=False):
     network: ConfigNetwork
 
 
+class Certified(TypedDict):
+    """``certified.json``: what a certificate promises, what it rests on, and how it fared on the test part."""
+
+    promise: str
+    fitted_on: str
+    assumes: list[str]
+    told: str
+    recordings: Count
+
+
 class Beside(TypedDict):
     """``beside.json``: another run's name, who taught it, its scores, and errors of what the first changes."""
 

@@ -11,6 +11,7 @@ import torch
 
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
+from gemsnn.report.reading import CERTIFIED
 from gemsnn.runs import facts
 from gemsnn.runs.models import Model
 from gemsnn.scoring import certify
@@ -19,6 +20,7 @@ from gemsnn.scoring.evaluate import Poll
 from gemsnn.store import parsing
 from gemsnn.store.checkpoints import digest_of
 from gemsnn.store.files import atomic_write
+from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Progress, first_observed
 
 FILE = "certificate.json"
@@ -79,6 +81,28 @@ def scores(model: Model, certificate: Certificate, part: SpikeSet, poll: Poll, s
     found = applied(model, certificate, part, poll, seed)
     lengths = torch.from_numpy(np.diff(part.starts).astype(np.int64))
     return certify.score(certificate, found, poll.labels, lengths, part.layout.bin_us)
+
+
+def keep_scores(
+    folder: AnyPath,
+    model: Model,
+    certificate: Certificate,
+    test: SpikeSet,
+    *,
+    progress: Progress | None = None,
+) -> CertifiedScores:
+    """How a certificate fares on the run's test part, kept in the run's folder for its report."""
+    poll = model.poll(test, certificate.compartments, progress=progress)
+    found = scores(model, certificate, test, poll, certificate.seed)
+    told = {
+        "promise": certificate.promise,
+        "fitted_on": certificate.fitted_on,
+        "assumes": list(certificate.assumes),
+        "told": found.told(),
+        **msgspec.to_builtins(found),
+    }
+    RunFolder(Path(folder)).write_json(CERTIFIED, told)
+    return found
 
 
 def _temperature(model: Model, poll: Poll) -> float:

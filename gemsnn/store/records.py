@@ -17,7 +17,8 @@
     answers.safetensors   the answers to the test part
     unknown.safetensors   how sure it is of scribbles and of test recordings, where these are emulated
     beside.json           the scores of another run, where a report was asked to show them beside its own
-    certificate.json      what is promised of its answers, once gemsnn certify has fitted it
+    certificate.json      what is promised of its answers, once gemsnn certify has fitted it, and
+    certified.json        how that fares on the test part
     report.html
 
 What a stream saves (``--state``) is a run folder to those who only read its network: config.toml, manifest.json and, in
