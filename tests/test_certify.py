@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from gemsnn import rng
 from gemsnn.commands.cli import main
@@ -121,8 +122,9 @@ def test_scores_are_those_of_the_recordings():
     waited = [min(int(applied.bins[n]), 20) for n in range(50)]
     assert told.seconds == pytest.approx(np.mean(waited) * 2e-3)
     assert told.whole_seconds == pytest.approx(0.04)
-    assert "you asked for at most 0.2" in told.told()
-    nothing = told.__class__(0.1, 3, 1.0, 4.0, 0.0, 0.0, 0.0, None, 1.0, 1.0)
+    assert told.spread == pytest.approx(stats.betabinom(50, 121, 30).std() / 50)  # 150 gave the limit
+    assert "you asked for at most 20.0%" in told.told()
+    nothing = told.__class__(0.1, 3, 1.0, 4.0, 0.0, 0.0, 0.0, None, 1.0, 1.0, 0.1)
     assert "It answers none of them" in nothing.told()
 
 

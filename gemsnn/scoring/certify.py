@@ -99,7 +99,7 @@ class Certificate(msgspec.Struct, frozen=True):
         }[self.rule]
         return (
             f"At the end of a recording the right class is missing from the set in at most {self.risk:.3g} of "
-            f"recordings, {what}."
+            f"recordings on average, {what}."
         )
 
 
@@ -131,6 +131,8 @@ class CertifiedScores(msgspec.Struct, frozen=True):
         right: share of those that is right; ``None`` where none was answered.
         seconds: until the early answer, or to the end where there was none, on average.
         whole_seconds: of the recordings, on average.
+        spread: the standard deviation of the share that is missed, over draws of as many recordings to fit on and to
+            ask, where the promise is kept exactly.
     """
 
     risk: float
@@ -143,6 +145,7 @@ class CertifiedScores(msgspec.Struct, frozen=True):
     right: float | None
     seconds: float
     whole_seconds: float
+    spread: float
 
     def told(self) -> str:
         """In words that a person can use."""
@@ -154,7 +157,8 @@ class CertifiedScores(msgspec.Struct, frozen=True):
                 f"{self.seconds:.3g} s of {self.whole_seconds:.3g} s on average (those without an answer to their end)."
             )
         return (
-            f"{early_words} It misses the right class in {self.missed:.1%}; you asked for at most {self.risk:.3g}. "
+            f"{early_words} It misses the right class in {self.missed:.1%}; you asked for at most {self.risk:.1%}, "
+            f"which varies by {self.spread:.1%} (one standard deviation) with so few recordings. "
             f"At the end the set holds the right class in {self.covered:.1%}, and {self.size:.2f} classes on average."
         )
 
@@ -307,6 +311,9 @@ def score(
         right=float(right.mean()) if len(right) else None,
         seconds=float(waited.mean()) * bin_us * 1e-6,
         whole_seconds=float(lengths.double().mean()) * bin_us * 1e-6,
+        spread=conformal.coverage_law(
+            certificate.recordings - len(certificate.reference), certificate.risk, len(labels)
+        ).deviation_of_tested,
     )
 
 
