@@ -82,6 +82,24 @@ def test_limits_are_those_of_the_rule_on_the_halves_that_the_seed_draws(score, r
     assert made.limits == pytest.approx([wanted], abs=1e-9)
 
 
+def test_answers_are_certified_with_a_confidence():
+    """Of 150 certificates of a confidence of 0.8, fewer than all but a fifth break their promise, on a whole world."""
+    world = poll(4000, seed=77)
+    broken = 0
+    for seed in range(150):
+        made = fitted(poll(200, seed), Asked(0.1, "lac", "answers", 6, 0.8), seed=seed)
+        assert made.confidence == 0.8
+        found = certify.apply(made, world, np.arange(4000))
+        wrong = (found.stops.answered & found.stops.misses).sum()
+        broken += bool(wrong > 0.1 * found.stops.answered.sum())
+    assert stats.binomtest(broken, 150, 0.2, alternative="greater").pvalue > 1e-6
+    told = certify.score(made, found, world.labels, torch.full((4000,), STEPS), 1000)
+    assert told.spread is None
+    assert "You asked for at least 90.0%" in told.told()
+    assert "With a confidence of 0.8" in made.promise
+    assert told.answered > 0.2
+
+
 @pytest.mark.parametrize("rule", ["single", "any", "spikecp"])
 def test_what_was_promised_is_kept_over_draws_of_the_world(rule):
     """200 draws of 120 recordings to fit on and 120 to ask; mean misses and mean coverage at five errors."""
@@ -136,6 +154,7 @@ def test_scores_are_those_of_the_recordings():
         (Asked(0.1, rule="spikecp", checkpoints=10), "give at least 99"),
         (Asked(0.2, score="raps"), "lac"),
         (Asked(0.2, rule="never"), "single"),
+        (Asked(0.2, rule="answers", confidence=1.0), "confidence must be above 0 and below 1"),
         (Asked(0.2, checkpoints=0), "at least 1"),
     ],
 )
@@ -249,5 +268,7 @@ def test_what_cannot_be_certified_is_one_sentence(run, trained_run, tmp_path, ca
     assert "not for 9" in capsys.readouterr().err
     assert main(["certify", str(tmp_path / "none")]) == 2
     assert "not a run folder" in capsys.readouterr().err
+    assert main(["certify", str(run), "--confidence", "0.8"]) == 2
+    assert "--rule answers" in capsys.readouterr().err
     assert main(["certify", str(run), "--limit", "0"]) == 2
     assert "at least 1 recording" in capsys.readouterr().err

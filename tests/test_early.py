@@ -124,6 +124,33 @@ def test_stopping_at_one_class_never_waits_longer_than_where_anybody_may_stop(se
     assert (soon.checkpoint <= late.checkpoint).all()
 
 
+def test_the_limit_of_answers_is_the_best_of_those_that_the_tests_show():
+    """Step by step as the definition has it, with binomial sums of one's own."""
+    scores, labels = paths(160, seed=5)
+    a, b = slice(0, 80), slice(80, None)
+    right = right_of(scores[a], labels[a])
+    on_a, on_b = early.levels(right, scores[a]), early.levels(right, scores[b])
+
+    def p_value(found, names, limit):
+        rows = [stop_of(row, limit, int(name)) for row, name in zip(found.tolist(), names, strict=True)]
+        answers = [miss for _, answered, _, miss in rows if answered]
+        m, e = len(answers), sum(answers)
+        p = sum(math.comb(m, k) * 0.1**k * 0.9 ** (m - k) for k in range(e + 1))
+        return p, len(answers) / len(rows), -sum(at for at, *_ in rows) / len(rows)
+
+    grid = [at / 201 for at in range(1, 201)]
+    of_a = {q: p_value(on_a, labels[a], q) for q in grid}
+    shown = []
+    for q in sorted(grid, key=lambda q: round(of_a[q][0], 12)):
+        if p_value(on_b, labels[b], q)[0] > 0.2:
+            break
+        shown.append(q)
+    found = early.answers_limit(on_a, labels[a], on_b, labels[b], 0.1, 0.8)
+    assert shown
+    assert of_a[found][1:] == max(of_a[q][1:] for q in shown)
+    assert early.answers_limit(on_a, labels[a], on_b, 1 - labels[b].clamp(max=1), 0.01, 0.99) == math.inf
+
+
 # -- the promises ------------------------------------------------------------------------------------------
 
 DRAWS, CALIBRATION, TESTED = 400, 60, 60

@@ -229,7 +229,10 @@ def test_how_many_spikes_are_worth_an_answer():
     assert evaluate.least_spikes_of(network, [having(0)]) == 1
     assert evaluate.least_spikes_of(network, [having(140)]) == 7
     assert evaluate.least_spikes_of(network, [having(141)]) == 8
-    assert evaluate.least_spikes_of(network, [having(5), having(100), having(140), having(300)]) == 6
+    assert evaluate.least_spikes_of(network, [having(7), having(100), having(140), having(300)]) == 6
+    # what is learned of the quiet is no silence, and of what holds nothing, nothing is learned
+    assert evaluate.least_spikes_of(network, [having(3), having(100), having(140), having(300)]) == 3
+    assert evaluate.least_spikes_of(network, [having(0), having(100), having(140), having(300)]) == 6
     assert evaluate.least_spikes_of(warmed(network, 0.5), [having(300)]) == 8  # 150 of them are observed
     with pytest.raises(InputError, match="no presentations"):
         evaluate.least_spikes_of(network, [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -16,6 +16,7 @@ from gemsnn.runs import certificate, choosing, console, models, scored
 from gemsnn.scoring.certify import Asked
 from gemsnn.scoring.conformal import ScoreName
 from gemsnn.scoring.early import Rule
+from gemsnn.specs.needs import needs, one_of
 
 CHOSEN_THERE = (
     "the same recordings chose the epoch, the decoder and the temperature of the run, which makes it look a little "
@@ -34,6 +35,7 @@ def certify_run(
     score: ScoreName = "lac",
     rule: Rule = "single",
     checkpoints: int = 20,
+    confidence: Annotated[float, needs(one_of("rule", "answers"))] = 0.9,
     votes: int = 20,
     split: Literal["validation", "test"] = "validation",
     data: str | None = None,
@@ -46,9 +48,11 @@ def certify_run(
         run: the run folder.
         risk: how often the right class may be missing from what is said, above 0 and below 1.
         score: lac makes the smallest sets, aps sets that grow where the answer is hard.
-        rule: when a recording is answered early: single, as soon as one class is left; any, and spikecp by a limit for
-            each checkpoint, with sets that hold the right class whenever somebody stops.
+        rule: when a recording is answered early: single, as soon as one class is left; answers likewise, with a promise
+            about the share of wrong answers among all answers; any, and spikecp by a limit for each checkpoint, with
+            sets that hold the right class whenever somebody stops.
         checkpoints: moments at which a recording may be answered.
+        confidence: with which the promise about answers holds.
         votes: how many compartments answer, K_I.
         split: the part of the data to fit on; nothing may have been learned from it.
         data: another data set, read as the run read its own.
@@ -65,7 +69,7 @@ def certify_run(
     assumes = (CHOSEN_THERE,) if split == "validation" and not chosen.other else ()
     scored.prepare(model)
     found = certificate.certified(
-        model, chosen.part, Asked(risk, score, rule, checkpoints), votes,
+        model, chosen.part, Asked(risk, score, rule, checkpoints, confidence), votes,
         fitted_on=chosen.title, assumes=assumes, progress=console.bar,
     )  # fmt: skip
     certificate.save(run, found)

@@ -41,12 +41,14 @@ class Asked(NamedTuple):
         rule: by which recordings are answered early, see :mod:`gemsnn.scoring.early`.
         checkpoints: moments at which a recording may be answered, at equal distances from the first observed bin to the
             end.
+        confidence: of the rule ``answers``, over the recordings that it is fitted on.
     """
 
     risk: float = 0.05
     score: ScoreName = "lac"
     rule: Rule = "single"
     checkpoints: int = 20
+    confidence: float = 0.9
 
 
 class Certificate(msgspec.Struct, frozen=True):
@@ -57,6 +59,7 @@ class Certificate(msgspec.Struct, frozen=True):
         risk: how often the right class may be missing.
         score: by which classes are ranked.
         rule: by which recordings are answered early.
+        confidence: with which that rule's promise holds, where it is ``answers``.
         recordings: that it was fitted on.
         compartments: whose answers it is about, K.
         decoder: how they answer.
@@ -75,6 +78,7 @@ class Certificate(msgspec.Struct, frozen=True):
     risk: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     score: ScoreName
     rule: Rule
+    confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None
     recordings: Natural
     compartments: Annotated[int, msgspec.Meta(ge=1)]
     decoder: Decoder
@@ -91,6 +95,12 @@ class Certificate(msgspec.Struct, frozen=True):
     @property
     def promise(self) -> str:
         """In words."""
+        if self.rule == "answers":
+            return (
+                f"With a confidence of {self.confidence:.3g}, at most {self.risk:.3g} of the recordings that are "
+                "answered as soon as one class is left are answered wrongly. At the end of a recording the right class "
+                f"is missing from the set in at most {self.risk:.3g} of recordings on average."
+            )
         what = {
             "single": "and a recording that is answered as soon as one class is left is answered wrongly, or left "
             "with a set without the right class, no more often than that",
@@ -132,7 +142,7 @@ class CertifiedScores(msgspec.Struct, frozen=True):
         seconds: until the early answer, or to the end where there was none, on average.
         whole_seconds: of the recordings, on average.
         spread: the standard deviation of the share that is missed, over draws of as many recordings to fit on and to
-            ask, where the promise is kept exactly.
+            ask, where the promise is kept exactly; ``None`` of the rule ``answers``, which promises another share.
     """
 
     risk: float
@@ -145,7 +155,7 @@ class CertifiedScores(msgspec.Struct, frozen=True):
     right: float | None
     seconds: float
     whole_seconds: float
-    spread: float
+    spread: float | None
 
     def told(self) -> str:
         """In words that a person can use."""
@@ -156,10 +166,12 @@ class CertifiedScores(msgspec.Struct, frozen=True):
                 f"Of recordings where it answers ({self.answered:.0%}), {self.right:.1%} are right, after "
                 f"{self.seconds:.3g} s of {self.whole_seconds:.3g} s on average (those without an answer to their end)."
             )
+        end = f"At the end the set holds the right class in {self.covered:.1%}, and {self.size:.2f} classes on average."
+        if self.spread is None:
+            return f"{early_words} You asked for at least {1 - self.risk:.1%}. {end}"
         return (
             f"{early_words} It misses the right class in {self.missed:.1%}; you asked for at most {self.risk:.1%}, "
-            f"which varies by {self.spread:.1%} (one standard deviation) with so few recordings. "
-            f"At the end the set holds the right class in {self.covered:.1%}, and {self.size:.2f} classes on average."
+            f"which varies by {self.spread:.1%} (one standard deviation) with so few recordings. {end}"
         )
 
 
@@ -205,7 +217,9 @@ def fit(
     halves = torch.from_numpy(rng.generator(seed, "certificate").permutation(count)).tensor_split(2)
     risk = asked.risk / len(checkpoints) if asked.rule == "spikecp" else asked.risk
     used = count if asked.rule == "spikecp" else len(halves[1])
-    if conformal.rank(used, risk) > used:
+    if asked.rule == "answers":
+        checks.number(asked.confidence, Risk, "confidence")
+    elif conformal.rank(used, risk) > used:
         least = math.ceil(1 / risk) - 1
         needed = least if asked.rule == "spikecp" else 2 * least
         raise InputError(
@@ -218,7 +232,11 @@ def fit(
         reference, others = right[halves[0]], halves[1]
         levels = early.levels(reference, found[others])
         names = poll.labels[others]
-        if asked.rule == "any":
+        if asked.rule == "answers":
+            names_a = poll.labels[halves[0]]
+            mine = early.levels(reference, found[halves[0]])
+            limits = [early.answers_limit(mine, names_a, levels, names, asked.risk, asked.confidence)]
+        elif asked.rule == "any":
             limits = [early.any_limit(levels[torch.arange(len(others)), :, names], asked.risk)]
         else:
             limits = [early.single_limit(levels, names, asked.risk)]
@@ -227,6 +245,7 @@ def fit(
         risk=asked.risk,
         score=asked.score,
         rule=asked.rule,
+        confidence=asked.confidence if asked.rule == "answers" else None,
         recordings=count,
         compartments=poll.votes.shape[1],
         decoder=poll.decoder,
@@ -311,10 +330,14 @@ def score(
         right=float(right.mean()) if len(right) else None,
         seconds=float(waited.mean()) * bin_us * 1e-6,
         whole_seconds=float(lengths.double().mean()) * bin_us * 1e-6,
-        spread=conformal.coverage_law(
-            certificate.recordings - len(certificate.reference), certificate.risk, len(labels)
-        ).deviation_of_tested,
+        spread=None if certificate.rule == "answers" else _spread(certificate, len(labels)),
     )
+
+
+def _spread(certificate: Certificate, asked: int) -> float:
+    """What theory says of the share that is missed, of the recordings that gave the early limit."""
+    used = certificate.recordings - len(certificate.reference)
+    return conformal.coverage_law(used, certificate.risk, asked).deviation_of_tested
 
 
 def _finite(limit: float) -> float | None:

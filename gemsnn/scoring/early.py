@@ -18,6 +18,13 @@ promised of B's limit holds as long as B and the new recording are exchangeable.
     ``1 - risk`` the right class is in the set at every checkpoint. It needs no part A. J. Chen, S. Park and O. Simeone,
     "SpikeCP: Delay-Adaptive Reliable Spiking Neural Networks via Conformal Prediction", arXiv 2305.11322.
 
+``answers``
+    ``q`` is such that, of the recordings that are answered as ``single`` answers them, no more than the risk are
+    answered wrongly, with a confidence over the draw of calibration recordings (:func:`answers_limit`). What is left
+    unanswered is promised nothing. Learn Then Test, with exact binomial tests in an order that part A gives:
+    A. Angelopoulos, S. Bates, E. Candes, M. Jordan and L. Lei, "Learn then Test: Calibrating Predictive Algorithms to
+    Achieve Risk Control", arXiv 2110.01052.
+
 A recording is answered at the first checkpoint at which one class is left, or none: then it is the one of least level.
 If that never happens, the set at the end is an abstention with content. A *miss* is an answer that is wrong, or a set
 at the end without the right class.
@@ -29,13 +36,16 @@ import math
 from typing import Literal, NamedTuple
 
 import torch
+from scipy import stats
 from torch import Tensor
 
 from gemsnn.errors import InputError
 from gemsnn.scoring import conformal
 from gemsnn.specs import checks
 
-Rule = Literal["any", "single", "spikecp"]
+Rule = Literal["single", "any", "answers", "spikecp"]
+GRID = 200
+"""Limits that ``answers`` chooses from, equally spaced in (0, 1)."""
 
 
 class Stops(NamedTuple):
@@ -127,6 +137,52 @@ def single_limit(found: Tensor, labels: Tensor, risk: float) -> float:
     """The limit of the rule ``single``, from the levels ``[b, N, C]`` and labels of part B."""
     safe = safe_limit(found, labels)
     return conformal.limit(safe.clamp(min=torch.finfo(torch.float64).min), risk)
+
+
+def answers_limit(
+    found_a: Tensor, labels_a: Tensor, found_b: Tensor, labels_b: Tensor, risk: float, confidence: float
+) -> float:
+    """The limit of the rule ``answers``; infinite, so that nothing is answered, where none can be shown to keep it.
+
+    Of m answered recordings of part B, e are wrong. Were a share R > risk of the answers of a limit wrong, so few would
+    be with probability at most ``P(Bin(m, risk) <= e)``, given which ones are answered: that is the p-value of the
+    limit. Limits are tested in the order of their p-values on part A, each at the level ``1 - confidence``, until one
+    fails; all before it are shown to keep the promise, with that confidence for all of them together. Of these it is
+    the one that answers most on part A, and of equals the earliest.
+
+    Args:
+        found_a: levels of part A, ``[a, N, C]``.
+        labels_a: int64 ``[a]``.
+        found_b: levels of part B, ``[b, N, C]``.
+        labels_b: int64 ``[b]``.
+        risk: share of the answers that may be wrong.
+        confidence: above 0 and below 1.
+
+    Raises:
+        InputError: the shapes do not fit, or a number is out of range.
+    """
+    checks.number(risk, conformal.Risk, "risk")
+    checks.number(confidence, conformal.Risk, "confidence")
+    grid = [(at + 1) / (GRID + 1) for at in range(GRID)]
+    on_a = [stops(found_a, labels_a, limit) for limit in grid]
+    order = sorted(range(GRID), key=lambda at: _p_of_answers(on_a[at], risk))
+    shown: list[int] = []
+    for at in order:
+        if _p_of_answers(stops(found_b, labels_b, grid[at]), risk) > 1 - confidence:
+            break
+        shown.append(at)
+
+    def worth(at: int) -> tuple[float, float]:
+        found = on_a[at]
+        return float(found.answered.double().mean()), -float(found.checkpoint.double().mean())
+
+    return grid[max(shown, key=worth)] if shown else math.inf
+
+
+def _p_of_answers(found: Stops, risk: float) -> float:
+    """``P(Bin(m, risk) <= e)`` of m answers of which e are wrong."""
+    answered, wrong = int(found.answered.sum()), int((found.answered & found.misses).sum())
+    return float(stats.binom.cdf(wrong, answered, risk))
 
 
 def spikecp_limits(right: Tensor, risk: float) -> Tensor:

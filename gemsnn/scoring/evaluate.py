@@ -241,19 +241,22 @@ def predict(
 
 
 def least_spikes_of(network: Network, presentations: PresentationSequence) -> int:
-    """How many input spikes make a recording worth an answer: ``max(1, ceil(median / 20))``.
+    """How many input spikes make a recording worth an answer: ``max(1, min(ceil(median / 20), least))``.
 
-    The median is that of the input spikes (or events, where bins hold counts) in the observed steps of these
-    presentations, which are those of the training part: what holds less than a twentieth of them is silence to a
-    network with this ``warm_up`` that has never seen its like.
+    Median and least are of the input spikes (or events, where bins hold counts) in the observed steps of these
+    presentations, which are those of the training part: what holds less than a twentieth of what is usual, and less
+    than any of them that holds anything, is silence to a network with this ``warm_up``, which has never seen its like.
+    Where some of what is learned is quiet (a soft thing under a fingertip), the quiet gets an answer too.
 
     Raises:
         InputError: there are no presentations.
     """
     if not len(presentations):
         raise InputError("there are no presentations to tell how many input spikes are usual")
-    came = [(rows.came * rows.observed).sum(1) for rows in shown(network, presentations, 64, 1)]
-    return max(1, math.ceil(float(torch.cat(came).double().quantile(0.5)) / 20))
+    came = torch.cat([(rows.came * rows.observed).sum(1) for rows in shown(network, presentations, 64, 1)])
+    usual = math.ceil(float(came.double().quantile(0.5)) / 20)
+    heard = came[came > 0]
+    return max(1, min(usual, int(heard.min()))) if len(heard) else 1
 
 
 def _joined(parts: list[Tensor], dim: int) -> Tensor:
