@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy import stats
 
+import gemsnn
 from gemsnn import rng
 from gemsnn.commands.cli import main
 from gemsnn.errors import InputError
@@ -249,6 +250,26 @@ def test_a_run_is_certified_and_says_how_that_is_kept(run, capsys):
     capsys.readouterr()
     assert main(["evaluate", str(run), "--votes", "5", "--certified"]) == 2
     assert "other weights" in capsys.readouterr().err
+
+
+def test_from_python_it_names_sets_and_answers(run):
+    assert main(["certify", str(run), "--risk", "0.3", "--votes", "5", "--checkpoints", "10"]) == 0
+    looked, test = gemsnn.Run(run), gemsnn.dataset("digits").test.first(60)
+    found = looked.promised(test)
+    made, model = looked.certificate, looked.model()
+    poll = model.poll(test, 5)
+    wanted = certify.apply(made, poll, test.address)
+    likely = found.probabilities.argmax(1).tolist()
+    for n in range(60):
+        assert {int(name) for name in found.sets[n]} == set(wanted.sets[n].nonzero()[:, 0].tolist())
+        if found.sets[n]:
+            assert int(found.sets[n][0]) == likely[n]
+        if found.answers[n] is not None:
+            assert bool(wanted.stops.sets[n, int(found.answers[n])])
+        assert (found.answers[n] is not None) == bool(wanted.stops.answered[n])
+    assert torch.equal(found.seconds, wanted.bins.double() * test.layout.bin_us * 1e-6)
+    bare = looked.promised([test.bins(0)])  # lac draws nothing, so that its number does not matter
+    assert bare.sets[0] == found.sets[0]
 
 
 def test_the_report_tells_the_promise(run):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import torch
+from torch import Tensor
 
+from gemsnn.data.arrays import Arrays
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.report.reading import CERTIFIED
@@ -24,6 +27,58 @@ from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Progress, first_observed
 
 FILE = "certificate.json"
+
+
+@dataclass(frozen=True)
+class Promised:
+    """What a certified model says of n recordings.
+
+    Attributes:
+        sets: the names of the classes that are left at the end of each, the likeliest first.
+        answers: the name of the class that was left first, when one was; ``None`` where the recording was not answered.
+        seconds: until then, or to the recording's end, float64 ``[n]``.
+        probabilities: at the end, float64 ``[n, C]``.
+    """
+
+    sets: tuple[tuple[str, ...], ...]
+    answers: tuple[str | None, ...]
+    seconds: Tensor
+    probabilities: Tensor
+
+
+def promised(
+    model: Model,
+    certificate: Certificate,
+    recordings: SpikeSet | Arrays,
+    *,
+    progress: Progress | None = None,
+) -> Promised:
+    """What a model says of recordings under its certificate; they are as :meth:`Model.predict` takes them.
+
+    Raises:
+        InputError: they do not fit, or the certificate is about another model.
+    """
+    part = model.read(recordings)
+    poll = model.poll(part, certificate.compartments, progress=progress)
+    found = applied(model, certificate, part, poll, certificate.seed)
+    shares = model.probabilities(poll)
+    order = shares.argsort(1, descending=True)
+    inside = found.sets.gather(1, order)
+    names = model.names
+    first = found.stops.sets.to(torch.int8).argmax(1).tolist()
+    lengths = torch.from_numpy(np.diff(part.starts).astype(np.int64))
+    return Promised(
+        tuple(
+            tuple(names[c] for c, kept in zip(row, held, strict=True) if kept)
+            for row, held in zip(order.tolist(), inside.tolist(), strict=True)
+        ),
+        tuple(
+            names[c] if answered else None
+            for c, answered in zip(first, found.stops.answered.tolist(), strict=True)
+        ),
+        torch.minimum(found.bins, lengths).double() * part.layout.bin_us * 1e-6,
+        shares,
+    )
 
 
 def certified(

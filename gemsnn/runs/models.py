@@ -125,7 +125,7 @@ class Model:
         return evaluate.predict(
             self.network,
             self.params,
-            self._read(recordings),
+            self.read(recordings),
             compartments,
             kernel=self.kernel,
             seed=self.facts.seed if seed is None else seed,
@@ -311,7 +311,7 @@ class Model:
         return spike_trains.generate(
             self.network,
             self.params,
-            self._read(recordings),
+            self.read(recordings),
             compartments,
             kernel=self.kernel,
             seed=self.facts.seed if seed is None else seed,
@@ -354,8 +354,12 @@ class Model:
             self.temperature(compartments, decoder) if decoder == "rates" else None,
         )
 
-    def _read(self, recordings: SpikeSet | Arrays) -> SpikeSet:
-        """Recordings that fit; bare ones with labels or targets that mean nothing."""
+    def read(self, recordings: SpikeSet | Arrays) -> SpikeSet:
+        """Recordings as the network takes them: bare ones get labels or targets that mean nothing.
+
+        Raises:
+            InputError: they do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
+        """
         if not isinstance(recordings, SpikeSet):
             return prediction.untaught(self.reading, pairs.bare(recordings))
         self.reading.check(recordings)

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gemsnn.data.arrays import Arrays
+from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
-from gemsnn.runs import config, models
+from gemsnn.runs import certificate, config, models
+from gemsnn.runs.certificate import Promised
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
+from gemsnn.scoring.certify import Certificate
 from gemsnn.scoring.scores import Scores
 from gemsnn.store import parsing
 from gemsnn.store.records import METRICS, RunFolder
-from gemsnn.types import AnyPath
+from gemsnn.types import AnyPath, Progress
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,25 @@ class Run:
                 raise InputError(f"line {number} of {self.path / METRICS} is no JSON object; restore it")
             found.append(row)
         return found
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """What ``gemsnn certify`` promises of its answers; ``None`` where it has not been asked."""
+        return certificate.load(self.path)
+
+    def promised(self, recordings: SpikeSet | Arrays, *, progress: Progress | None = None) -> Promised:
+        """What it says of recordings under its certificate: sets of classes, and answers before the end.
+
+        Args:
+            recordings: as :func:`gemsnn.predict` takes them.
+            progress: shows how far the work is.
+
+        Raises:
+            InputError: it has no certificate, the recordings do not fit, or it was trained further since.
+        """
+        return certificate.promised(
+            self.model(), certificate.of_run(self.path), recordings, progress=progress
+        )
 
     def model(self) -> Model:
         """The network of its last checkpoint, with all that its answers depend on."""
