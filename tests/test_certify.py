@@ -268,8 +268,9 @@ def test_from_python_it_names_sets_and_answers(run):
             assert bool(wanted.stops.sets[n, int(found.answers[n])])
         assert (found.answers[n] is not None) == bool(wanted.stops.answered[n])
     assert torch.equal(found.seconds, wanted.bins.double() * test.layout.bin_us * 1e-6)
-    bare = looked.promised([test.bins(0)])  # lac draws nothing, so that its number does not matter
-    assert bare.sets[0] == found.sets[0]
+    bare = looked.promised([test.bins(0)])  # of its own number, and so of other noise
+    assert bare.probabilities.shape == (1, 10)
+    assert set(bare.sets[0]) <= set(model.names)
 
 
 def test_the_report_tells_the_promise(run):
