@@ -79,6 +79,7 @@ RESULTS = {
     "gemsnn.specs.checks.Range": "the checks' own",
     "gemsnn.store.checkpoints.Checkpoints": "a folder's path and nothing else",
     "gemsnn.commands.flags.Plain": "a command's note of a parameter of its own",
+    "gemsnn.runs.certificate.Promised": "what certificate.promised returns",
     "gemsnn.rows.SpikeRows": "made by its own functions; a set of recordings checks what it is given",
     "gemsnn.data.packing.RawEvents": "made by its own functions, of checked events",
     "gemsnn.data.raw.Augmented": "what raw.learned makes of a checked set",
