@@ -36,18 +36,8 @@ def part_of(splits: Splits, name: str) -> SpikeSet:
     return presentations
 
 
-def scores_of(
-    model: Model, splits: Splits, part: str, compartments: int, decoder: Decoder, seed: int
-) -> Scores:
-    """All scores of a model on a part of its own data, at temperatures fitted on the validation part.
-
-    See :func:`asked`.
-    """
-    return asked(model, splits, part, compartments, decoder, seed).scores
-
-
 def asked(model: Model, splits: Splits, part: str, compartments: int, decoder: Decoder, seed: int) -> Scored:
-    """The scores of :func:`scores_of`, and what they are of.
+    """All scores of a model on a part of its own data, at temperatures of the validation part, and what they are of.
 
     The temperatures of the training are fitted there already, where it had the same noise and as many compartments.
     """

@@ -14,7 +14,7 @@ import msgspec
 from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
 from gemsnn.runs import config, console, tuning
-from gemsnn.runs.layers import CALL, FLAGS, Layer, Layered
+from gemsnn.runs.layers import FLAGS, Layer, Layered
 from gemsnn.runs.tuning import Trial, Tuned
 from gemsnn.store import parsing
 from gemsnn.store.records import RunFolder
@@ -37,9 +37,7 @@ class Search(msgspec.Struct, frozen=True):
 
 def given_names(given: Layered) -> tuple[str, ...]:
     """The settings that somebody has given, by flags or in a file: what a recipe says is nobody's wish."""
-    asked = [
-        layer for layer in given.layers if layer.source in (FLAGS, CALL) or layer.source.startswith("file ")
-    ]
+    asked = [layer for layer in given.layers if layer.source == FLAGS or layer.source.startswith("file ")]
     return tuple(sorted({name for layer in asked for name in layer.values}))
 
 

@@ -300,9 +300,6 @@ def _tried(
     least = math.inf
     state: State = "whole"
 
-    def is_late() -> bool:
-        return not first and time.perf_counter() - began > left
-
     def record(line: dict[str, Any]) -> None:
         nonlocal least
         if line["kind"] == "epoch":
@@ -311,7 +308,7 @@ def _tried(
 
     def ends() -> bool:
         nonlocal state
-        if is_late():
+        if not first and time.perf_counter() - began > left:
             state = "out of time"
         elif not first and _is_behind(course, before):
             state = "given up"
@@ -366,10 +363,7 @@ def _frozen(optuna: ModuleType, trial: Trial, where: Mapping[str, BaseDistributi
     """A trial as optuna has it; of one that did not end, the least NLL on its way is what it is judged by."""
     states, whole = optuna.trial.TrialState, trial.state == "whole"
     state = states.COMPLETE if whole else states.PRUNED if trial.course else states.FAIL
-    params = {
-        name: value[0] if isinstance(value, (list, tuple)) else value
-        for name, value in trial.settings.items()
-    }
+    params = {name: value[0] if name == "hidden" else value for name, value in trial.settings.items()}
     return optuna.trial.create_trial(
         state=state,
         value=trial.nll,

@@ -285,8 +285,8 @@ def check_poll(certificate: Certificate, poll: Poll, temperature: float | None, 
     if mine != theirs or certificate.temperature != temperature:
         raise InputError(
             f"the certificate is about {mine[0]} compartments that answer by {mine[1]} from seed {mine[2]} at "
-            f"temperature {certificate.temperature:.3g}, not "
-            f"about {theirs[0]} by {theirs[1]} from seed {theirs[2]}; certify these"
+            f"temperature {certificate.temperature:.3g}, not about {theirs[0]} by {theirs[1]} from seed "
+            f"{theirs[2]}; certify these"
         )
 
 
