@@ -18,10 +18,10 @@ from gemsnn.errors import InputError
 from gemsnn.report.page import render
 from gemsnn.report.reading import read_run
 from gemsnn.runs import certificate
-from gemsnn.scoring import certify, conformal, early
+from gemsnn.scoring import certify, conformal, early, metrics
 from gemsnn.scoring.answers import Answers
-from gemsnn.scoring.certify import Asked
 from gemsnn.scoring.evaluate import Poll
+from gemsnn.scoring.promise import Asked
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -40,7 +40,9 @@ def poll(count, seed=0, compartments=7):
     by_time = Answers(logs.exp(), logs)
     votes = torch.zeros(count, compartments, STEPS, dtype=torch.int64)
     ends = Answers(*(each[-1:].expand(compartments, -1, -1) for each in by_time))
-    return Poll("rates", ends, by_time, votes, labels, torch.zeros(count, dtype=torch.bool), None)
+    return Poll(
+        "rates", ends, by_time, votes, labels, torch.zeros(count, dtype=torch.bool), torch.arange(count), None
+    )
 
 
 TENTH = Asked(0.1)
@@ -66,7 +68,7 @@ def test_limits_are_those_of_the_rule_on_the_halves_that_the_seed_draws(score, r
     uniform = torch.tensor(drawn, dtype=torch.float64)[:, None].expand(-1, 5)
     scores = conformal.scores(score, shares, uniform)
     right = scores[torch.arange(400), :, found.labels]
-    assert made.set_limit == pytest.approx(conformal.limit(right[:, -1], 0.1), abs=1e-12)
+    assert made.set_limits == pytest.approx([conformal.limit(right[:, -1], 0.1)], abs=1e-12)
     if rule == "spikecp":
         assert made.reference == ()
         assert made.limits == pytest.approx(early.spikecp_limits(right, 0.1).tolist(), abs=1e-12)
@@ -125,6 +127,36 @@ def test_what_was_promised_is_kept_over_draws_of_the_world(rule):
     assert np.mean(missed) < 0.2 + 5 * np.std(missed) / math.sqrt(200)
     law = conformal.coverage_law(120, 0.2, 120)
     assert abs(np.mean(covered) - law.mean) < 5 * law.deviation_of_tested / math.sqrt(200)
+
+
+def test_by_class_each_class_is_promised_by_itself():
+    """Of 100 certificates the mean coverage of each class's recordings is at least the promise, at five errors."""
+    world, covered = poll(4000, seed=77), []
+    for seed in range(100):
+        made = fitted(poll(200, seed), Asked(0.2, "aps", "any", 6, by_class=True), seed=seed)
+        assert len(made.set_limits) == CLASSES
+        sets = certify.apply(made, world, np.arange(4000)).sets[torch.arange(4000), world.labels]
+        covered.append([float(sets[world.labels == c].double().mean()) for c in range(CLASSES)])
+    mean, spread = np.mean(covered, 0), np.std(covered, 0)
+    assert (mean > 0.8 - 5 * spread / 10).all()
+    assert "of the recordings of each class" in made.promise
+    assert "of each class" not in fitted(poll(200)).promise
+
+
+@pytest.mark.parametrize("rule", ["single", "any"])
+def test_it_keeps_what_a_limit_for_another_risk_is_made_of(rule):
+    found = poll(400)
+    made = fitted(found, Asked(0.1, "lac", rule, 5))
+    other = fitted(found, Asked(0.25, "lac", rule, 5))
+    assert len(made.own) == 200
+    assert conformal.limit(torch.tensor(made.own, dtype=torch.float64), 0.25) == other.limits[0]
+    assert conformal.limit(torch.tensor(made.scores, dtype=torch.float64), 0.25) == other.set_limits[0]
+    assert made.came == tuple(range(400))
+    shares = torch.softmax(found.by_time.logs[-1] / 1.3, -1)
+    assert made.doubts == pytest.approx((1 - shares.amax(1)).tolist(), abs=1e-12)
+    assert made.begin == 4
+    wanted = [metrics.fitted_temperature(found.by_time.logs[at - 1], found.labels) for at in made.checkpoints]
+    assert made.temperatures == pytest.approx(wanted)
 
 
 def test_scores_are_those_of_the_recordings():
@@ -191,8 +223,11 @@ def test_it_is_read_as_it_was_written(tmp_path):
     path.write_text(json.dumps({**told, "risk": 0.2}))
     with pytest.raises(InputError, match="is damaged"):
         certificate.load(tmp_path)
-    path.write_text(json.dumps({**told, "format": 2}))
+    path.write_text(json.dumps({**told, "format": 3}))
     with pytest.raises(InputError, match="update gemsnn"):
+        certificate.load(tmp_path)
+    path.write_text(json.dumps({**told, "format": 1}))
+    with pytest.raises(InputError, match="certify the run anew"):
         certificate.load(tmp_path)
     path.write_text("[]")
     with pytest.raises(InputError, match="is damaged"):

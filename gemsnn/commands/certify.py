@@ -13,9 +13,9 @@ from gemsnn.commands import flags
 from gemsnn.errors import InputError
 from gemsnn.report.reading import CERTIFIED
 from gemsnn.runs import certificate, choosing, console, models, scored
-from gemsnn.scoring.certify import Asked
 from gemsnn.scoring.conformal import ScoreName
 from gemsnn.scoring.early import Rule
+from gemsnn.scoring.promise import Asked
 from gemsnn.specs.needs import needs, one_of
 
 CHOSEN_THERE = (
@@ -36,6 +36,7 @@ def certify_run(
     rule: Rule = "single",
     checkpoints: int = 20,
     confidence: Annotated[float, needs(one_of("rule", "answers"))] = 0.9,
+    by_class: bool = False,
     votes: int = 20,
     split: Literal["validation", "test"] = "validation",
     data: str | None = None,
@@ -53,6 +54,8 @@ def certify_run(
             sets that hold the right class whenever somebody stops.
         checkpoints: moments at which a recording may be answered.
         confidence: with which the promise about answers holds.
+        by_class: sets at the end keep the promise for the recordings of each class by itself, which takes as many of
+            each as of all without it.
         votes: how many compartments answer, K_I.
         split: the part of the data to fit on; nothing may have been learned from it.
         data: another data set, read as the run read its own.
@@ -69,7 +72,7 @@ def certify_run(
     assumes = (CHOSEN_THERE,) if split == "validation" and not chosen.other else ()
     scored.prepare(model)
     found = certificate.certified(
-        model, chosen.part, Asked(risk, score, rule, checkpoints, confidence), votes,
+        model, chosen.part, Asked(risk, score, rule, checkpoints, confidence, by_class), votes,
         fitted_on=chosen.title, assumes=assumes, progress=console.bar,
     )  # fmt: skip
     certificate.save(run, found)

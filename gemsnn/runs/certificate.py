@@ -18,8 +18,9 @@ from gemsnn.report.reading import CERTIFIED
 from gemsnn.runs import facts
 from gemsnn.runs.models import Model
 from gemsnn.scoring import certify
-from gemsnn.scoring.certify import FORMAT, Asked, Certificate, Certified, CertifiedScores
+from gemsnn.scoring.certify import Certified, CertifiedScores
 from gemsnn.scoring.evaluate import Poll
+from gemsnn.scoring.promise import FORMAT, Asked, Certificate
 from gemsnn.store import parsing
 from gemsnn.store.checkpoints import digest_of
 from gemsnn.store.files import atomic_write
@@ -197,11 +198,10 @@ def load(folder: AnyPath) -> Certificate | None:
     if not path.exists():
         return None
     told = parsing.parse_json(parsing.read_text(path), str(path))
-    newer = isinstance(told, dict) and type(told.get("format")) is int and told["format"] > FORMAT
-    if newer:
-        raise InputError(
-            f"{path} has format {told['format']}, this gemsnn reads format {FORMAT}; update gemsnn"
-        )
+    written = told.get("format") if isinstance(told, dict) else None
+    if type(written) is int and written != FORMAT:
+        advice = "update gemsnn" if written > FORMAT else "certify the run anew"
+        raise InputError(f"{path} has format {written}, this gemsnn reads format {FORMAT}; {advice}")
     if not isinstance(told, dict) or told.pop("sha256", None) != digest_of(told):
         raise InputError(f"{path} is damaged (its own SHA-256 differs); certify the run anew")
     try:

@@ -13,7 +13,7 @@ from gemsnn.runs import certificate, config, models
 from gemsnn.runs.certificate import Promised
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
-from gemsnn.scoring.certify import Certificate
+from gemsnn.scoring.promise import Certificate
 from gemsnn.scoring.scores import Scores
 from gemsnn.store import parsing
 from gemsnn.store.records import METRICS, RunFolder

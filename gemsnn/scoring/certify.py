@@ -1,14 +1,15 @@
-"""A certificate: limits fitted on recordings that nothing was learned from, what they promise, and what they assume.
+"""A certificate fitted on recordings that nothing was learned from, applied to others, and scored there.
 
-It holds one limit for the set of classes at the end of a recording (:mod:`gemsnn.scoring.conformal`), and those by
-which a recording is answered early (:mod:`gemsnn.scoring.early`). Both are of the answers of K compartments, by one
-decoder, at one temperature, from one seed: of other answers it promises nothing.
+A certificate (:mod:`gemsnn.scoring.promise`) holds limits for the set of classes at the end of a recording
+(:mod:`gemsnn.scoring.conformal`), and those by which a recording is answered early (:mod:`gemsnn.scoring.early`). Both
+are of the answers of K compartments, by one decoder, at one temperature, from one seed: of other answers it promises
+nothing.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,99 +19,13 @@ from torch import Tensor
 
 from gemsnn import rng
 from gemsnn.errors import InputError
-from gemsnn.scoring import conformal, early
-from gemsnn.scoring.answers import Decoder
+from gemsnn.scoring import conformal, early, metrics
 from gemsnn.scoring.conformal import Risk, ScoreName
 from gemsnn.scoring.early import Rule, Stops
 from gemsnn.scoring.evaluate import Poll
+from gemsnn.scoring.promise import FORMAT, Asked, Certificate
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count
-
-FORMAT = 1
-
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Natural = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class Asked(NamedTuple):
-    """What somebody wants promised.
-
-    Attributes:
-        risk: how often the right class may be missing from what is said.
-        score: by which classes are ranked, see :mod:`gemsnn.scoring.conformal`.
-        rule: by which recordings are answered early, see :mod:`gemsnn.scoring.early`.
-        checkpoints: moments at which a recording may be answered, at equal distances from the first observed bin to the
-            end.
-        confidence: of the rule ``answers``, over the recordings that it is fitted on.
-    """
-
-    risk: float = 0.05
-    score: ScoreName = "lac"
-    rule: Rule = "single"
-    checkpoints: int = 20
-    confidence: float = 0.9
-
-
-class Certificate(msgspec.Struct, frozen=True):
-    """Limits with a promise, as they are written down.
-
-    Attributes:
-        format: of the file.
-        risk: how often the right class may be missing.
-        score: by which classes are ranked.
-        rule: by which recordings are answered early.
-        confidence: with which that rule's promise holds, where it is ``answers``.
-        recordings: that it was fitted on.
-        compartments: whose answers it is about, K.
-        decoder: how they answer.
-        seed: of their noise, and of what the certificate draws.
-        temperature: of their probabilities.
-        checkpoints: bins that have passed when a recording may be answered.
-        reference: part A's scores of right classes, a row for each recording; none for ``spikecp``.
-        limits: of levels (of ``spikecp``, of scores at each checkpoint); ``None`` where no limit keeps the promise.
-        set_limit: of the scores at the end.
-        weights: the SHA-256 of the network's weights, where it is known.
-        fitted_on: in words.
-        assumes: what the promise rests on, in words.
-    """
-
-    format: Literal[1]
-    risk: Annotated[float, msgspec.Meta(gt=0, lt=1)]
-    score: ScoreName
-    rule: Rule
-    confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None
-    recordings: Natural
-    compartments: Annotated[int, msgspec.Meta(ge=1)]
-    decoder: Decoder
-    seed: Natural
-    temperature: Positive
-    checkpoints: tuple[Natural, ...]
-    reference: tuple[tuple[float, ...], ...]
-    limits: tuple[float | None, ...]
-    set_limit: float | None
-    weights: str | None
-    fitted_on: str
-    assumes: tuple[str, ...]
-
-    @property
-    def promise(self) -> str:
-        """In words."""
-        if self.rule == "answers":
-            return (
-                f"With a confidence of {self.confidence:.3g}, at most {self.risk:.3g} of the recordings that are "
-                "answered as soon as one class is left are answered wrongly. At the end of a recording the right class "
-                f"is missing from the set in at most {self.risk:.3g} of recordings on average."
-            )
-        what = {
-            "single": "and a recording that is answered as soon as one class is left is answered wrongly, or left "
-            "with a set without the right class, no more often than that",
-            "any": "and so it is at whatever moment anybody stops looking",
-            "spikecp": "and so it is at every moment at which a recording may be answered",
-        }[self.rule]
-        return (
-            f"At the end of a recording the right class is missing from the set in at most {self.risk:.3g} of "
-            f"recordings on average, {what}."
-        )
 
 
 class Certified(NamedTuple):
@@ -226,6 +141,7 @@ def fit(
             f"{count} recordings are too few to promise a risk of {asked.risk:g} by the rule {asked.rule} at "
             f"{len(checkpoints)} checkpoints; give at least {needed}, or a larger risk"
         )
+    own: list[float] = []
     if asked.rule == "spikecp":
         reference, limits = torch.empty(0, 0), early.spikecp_limits(right, asked.risk).tolist()
     else:
@@ -236,10 +152,15 @@ def fit(
             names_a = poll.labels[halves[0]]
             mine = early.levels(reference, found[halves[0]])
             limits = [early.answers_limit(mine, names_a, levels, names, asked.risk, asked.confidence)]
-        elif asked.rule == "any":
-            limits = [early.any_limit(levels[torch.arange(len(others)), :, names], asked.risk)]
         else:
-            limits = [early.single_limit(levels, names, asked.risk)]
+            mine = early.own_limits(asked.rule, levels, names)
+            own, limits = mine.tolist(), [conformal.limit(mine, asked.risk)]
+    if asked.by_class:
+        classes = found.shape[2]
+        ends = conformal.limits_by_class(right[:, -1], poll.labels, classes, asked.risk).tolist()
+    else:
+        ends = [conformal.limit(right[:, -1], asked.risk)]
+    by_time = poll.by_time.logs[_moments(poll, checkpoints)]
     return Certificate(
         format=FORMAT,
         risk=asked.risk,
@@ -251,10 +172,16 @@ def fit(
         decoder=poll.decoder,
         seed=seed,
         temperature=temperature,
+        begin=begin,
         checkpoints=checkpoints,
+        temperatures=tuple(metrics.fitted_temperature(logs, poll.labels) for logs in by_time),
         reference=tuple(map(tuple, reference.tolist())),
+        own=tuple(own),
         limits=tuple(_finite(limit) for limit in limits),
-        set_limit=_finite(conformal.limit(right[:, -1], asked.risk)),
+        scores=tuple(right[:, -1].tolist()),
+        set_limits=tuple(_finite(limit) for limit in ends),
+        doubts=tuple((1 - poll.by_time.tempered(temperature).probabilities[-1].amax(1)).tolist()),
+        came=tuple(poll.came.tolist()),
         weights=weights,
         fitted_on=fitted_on,
         assumes=("new recordings are drawn as those were that it was fitted on (exchangeability)", *assumes),
@@ -270,12 +197,16 @@ def path_scores(
     seed: int,
 ) -> Tensor:
     """Scores of classes at checkpoints, float64 ``[n, N, C]``; a recording that has ended keeps its answer."""
-    last = len(poll.by_time.logs) - 1
-    at = torch.tensor([min(bins - 1, last) for bins in checkpoints])
+    at = _moments(poll, checkpoints)
     shares = poll.by_time.tempered(temperature).probabilities[at].transpose(0, 1)
     uniform = [rng.generator(seed, "conformal", int(number)).random() for number in address]
     drawn = torch.tensor(uniform, dtype=torch.float64)[:, None].expand(shares.shape[:2])
     return conformal.scores(score, shares, drawn)
+
+
+def _moments(poll: Poll, checkpoints: tuple[int, ...]) -> Tensor:
+    last = len(poll.by_time.logs) - 1
+    return torch.tensor([min(bins - 1, last) for bins in checkpoints])
 
 
 def check_poll(certificate: Certificate, poll: Poll, temperature: float | None, seed: int) -> None:
@@ -300,15 +231,19 @@ def apply(certificate: Certificate, poll: Poll, address: NDArray[np.int64]) -> C
     """
     how = (certificate.checkpoints, certificate.temperature, certificate.seed)
     found = path_scores(certificate.score, poll, address, *how)
-    limits = torch.tensor([math.inf if q is None else q for q in certificate.limits], dtype=torch.float64)
+    limits = bounds(certificate.limits)
     values, limit = found, limits
     if certificate.reference:
         values = early.levels(torch.tensor(certificate.reference, dtype=torch.float64), found)
         limit = limits[0]
     stopped = early.stops(values, poll.labels, limit)
-    end = math.inf if certificate.set_limit is None else certificate.set_limit
     bins = torch.tensor(certificate.checkpoints)[stopped.checkpoint]
-    return Certified(found[:, -1] <= end, stopped, bins)
+    return Certified(found[:, -1] <= bounds(certificate.set_limits), stopped, bins)
+
+
+def bounds(limits: tuple[float | None, ...]) -> Tensor:
+    """Limits as numbers, float64: infinite where there is none."""
+    return torch.tensor([math.inf if limit is None else limit for limit in limits], dtype=torch.float64)
 
 
 def score(

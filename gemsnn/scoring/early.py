@@ -135,8 +135,23 @@ def safe_limit(found: Tensor, labels: Tensor) -> Tensor:
 
 def single_limit(found: Tensor, labels: Tensor, risk: float) -> float:
     """The limit of the rule ``single``, from the levels ``[b, N, C]`` and labels of part B."""
-    safe = safe_limit(found, labels)
-    return conformal.limit(safe.clamp(min=torch.finfo(torch.float64).min), risk)
+    return conformal.limit(own_limits("single", found, labels), risk)
+
+
+def own_limits(rule: Literal["single", "any"], found: Tensor, labels: Tensor) -> Tensor:
+    """The least limit that keeps the rule's promise for each recording, of which its limit is the quantile.
+
+    Args:
+        rule: of the two that have one.
+        found: levels of part B, ``[b, N, C]``.
+        labels: int64 ``[b]``.
+
+    Returns:
+        float64 ``[b]``, finite.
+    """
+    if rule == "any":
+        return found[torch.arange(len(found)), :, labels].amax(1)
+    return safe_limit(found, labels).clamp(min=torch.finfo(torch.float64).min)
 
 
 def answers_limit(

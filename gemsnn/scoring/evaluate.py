@@ -57,6 +57,7 @@ class Poll(NamedTuple):
         votes: int64 ``[n, K, T]``, see :class:`gemsnn.scoring.sampling.Free`.
         labels: int64 ``[n]``.
         silent: bool ``[n]``, the recordings whose answers are even because they held too few input spikes.
+        came: int64 ``[n]``, input spikes (or events, where bins hold counts) in the observed steps.
         activity: spikes and operations.
     """
 
@@ -66,6 +67,7 @@ class Poll(NamedTuple):
     votes: Tensor
     labels: Tensor
     silent: Tensor
+    came: Tensor
     activity: Activity
 
     @property
@@ -220,7 +222,8 @@ def predict(
         steps += int(rows.length.sum())
     all_votes = _joined(votes, 2)
     by_compartments, by_time = answers(decoder, Told(torch.cat(ends), _joined(courses, 1), all_votes))
-    silent = _joined(came, 1) < least_spikes
+    heard_by = _joined(came, 1)
+    silent = heard_by < least_spikes
     rate = sent / steps
     hidden = slice(spec.inputs, spec.inputs + spec.hidden_neurons)
     return Poll(
@@ -230,6 +233,7 @@ def predict(
         all_votes,
         torch.cat(labels),
         silent[:, -1],
+        heard_by[:, -1],
         Activity(
             inputs=float(rate[: spec.inputs].mean()),
             hidden=float(rate[hidden].mean()) if spec.hidden_neurons else 0.0,
