@@ -237,7 +237,7 @@ class _Queue:
         message = wire.read_lines(lines)
         for at, what in message.damaged:
             self._note(what if first is None else f"line {first + at}: {what}", damaged=1)
-        if len(message.events) or message.labels:
+        if len(message.events) or message.labels or message.begins:
             self._put(message, wait=wait)
 
     def _note(self, what: str, *, damaged: int = 0, dropped: int = 0) -> None:

@@ -6,7 +6,8 @@ https://github.com/aestream/faery). Or it is text, one line or several: a datagr
 for the polarity of its first event is no letter.
 
 **A line** is ``t,x,y,on`` with the same meaning, or ``label,T,C``: from the sensor's time T on (now, if T is left out)
-the class is C (none, if C is left out). On standard input a first line without digits is a heading.
+the class is C (none, if C is left out), or ``begin,T``: at that time (now, if T is left out) a recording begins. On
+standard input a first line without digits is a heading.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from gemsnn.errors import InputError, one_line
 
 FORMATS = "send t64_x16_y16_on8, or text t,x,y,on"
 DATAGRAM = np.dtype([("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("on", "u1")])
-LABEL = b"label,"
+LABEL, BEGIN = b"label,", b"begin,"
 LONGEST_LINE = 100
 """Longer lines are damaged."""
 
@@ -41,18 +42,30 @@ class Label(NamedTuple):
     label: int | None
 
 
+class Begin(NamedTuple):
+    """A recording begins.
+
+    Attributes:
+        t: microseconds of the sensor's clock; ``None`` for now.
+    """
+
+    t: int | None
+
+
 class Message(NamedTuple):
     """What a datagram or some lines hold.
 
     Attributes:
         events: in the order of their arrival.
         labels: likewise.
-        damaged: of lines that are neither, their positions, and a sentence each.
+        begins: likewise.
+        damaged: of lines that are none of these, their positions, and a sentence each.
     """
 
     events: Events
     labels: tuple[Label, ...] = ()
     damaged: tuple[tuple[int, str], ...] = ()
+    begins: tuple[Begin, ...] = ()
 
 
 def is_text(data: bytes) -> bool:
@@ -64,10 +77,10 @@ def is_text(data: bytes) -> bool:
 
 
 def is_heading(line: bytes) -> bool:
-    """Whether a first line names columns: it has no digit, and is no label."""
+    """Whether a first line names columns: it has no digit, and is neither a label nor a beginning."""
     return (
         len(line) <= LONGEST_LINE
-        and not line.startswith(LABEL)
+        and not line.startswith((LABEL, BEGIN))
         and not any(48 <= byte <= 57 for byte in line)
     )
 
@@ -76,6 +89,7 @@ def read_lines(lines: list[bytes]) -> Message:
     """The content of lines of text, the damaged ones left out and told of."""
     rows: list[tuple[int, int, int, int]] = []
     labels: list[Label] = []
+    begins: list[Begin] = []
     damaged: list[tuple[int, str]] = []
     for at, line in enumerate(lines):
         if not line.strip():
@@ -83,11 +97,13 @@ def read_lines(lines: list[bytes]) -> Message:
         try:
             if line.startswith(LABEL):
                 labels.append(read_label(line))
+            elif line.startswith(BEGIN):
+                begins.append(read_begin(line))
             else:
                 rows.append(read_event(line))
         except InputError as error:
             damaged.append((at, str(error)))
-    return Message(events_of(rows), tuple(labels), tuple(damaged))
+    return Message(events_of(rows), tuple(labels), tuple(damaged), tuple(begins))
 
 
 def read_datagram(data: bytes) -> Message:
@@ -127,6 +143,18 @@ def read_label(line: bytes) -> Label:
         raise InputError(f"{_shown(line)} is no label; write label,T,C")
     t, label = (_number(part, line) if part.strip() else None for part in parts[1:])
     return Label(t, label)
+
+
+def read_begin(line: bytes) -> Begin:
+    """The content of ``begin,T``.
+
+    Raises:
+        InputError: it is none.
+    """
+    parts = line.strip().split(b",")
+    if len(line) > LONGEST_LINE or len(parts) != 2 or parts[0] != b"begin":
+        raise InputError(f"{_shown(line)} is no beginning; write begin,T")
+    return Begin(_number(parts[1], line) if parts[1].strip() else None)
 
 
 def read_event(line: bytes) -> tuple[int, int, int, int]:

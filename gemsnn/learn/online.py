@@ -17,8 +17,9 @@ What a learner holds does not grow with time.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Annotated, Literal, NamedTuple
@@ -31,13 +32,15 @@ from gemsnn.data.arrivals import ArrivalSpec, Clock, Counts, EventBins
 from gemsnn.data.events import Events
 from gemsnn.errors import InputError
 from gemsnn.kernels import KernelName, Learning
+from gemsnn.learn.certified import Certifier, Verdict
 from gemsnn.model import network as networks
 from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.scoring import metrics, sampling
-from gemsnn.scoring.answers import rate_answers, share_answers
+from gemsnn.scoring.answers import Answers, rate_answers, share_answers
+from gemsnn.scoring.promise import Certificate
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Range, Seed
 from gemsnn.store import trees as states
@@ -100,6 +103,7 @@ class Decision(NamedTuple):
         votes: int64 ``[K]``, also where they are no answer.
         hidden_rate: spikes per hidden neuron, compartment and bin, since the answer before.
         target: the class that was told in this bin, or ``None``.
+        verdict: what the learner's certificate makes of it, or ``None``.
     """
 
     bin: int
@@ -110,6 +114,7 @@ class Decision(NamedTuple):
     votes: Tensor
     hidden_rate: float
     target: int | None
+    verdict: Verdict | None = None
 
 
 class Passed(NamedTuple):
@@ -142,13 +147,16 @@ class OnlineLearner:
             it, it never does.
         optimiser: the optimiser's state to begin with, by default a fresh one.
         kernel: the code that runs it; auto takes the fastest that serves the case.
+        certificate: what is promised of its answers, see :mod:`gemsnn.learn.certified`.
 
     Attributes:
         passed: how far it has come.
         bins: its open bins, or ``None``.
+        certifier: its certificate at work, or ``None``.
 
     Raises:
-        InputError: the settings do not fit one another, or no stream serves the case.
+        InputError: the settings do not fit one another, the certificate is about other answers, or no stream serves
+            the case.
     """
 
     def __init__(
@@ -161,6 +169,7 @@ class OnlineLearner:
         learning: Learning | None = None,
         optimiser: OptimiserState | None = None,
         kernel: KernelName = "auto",
+        certificate: Certificate | None = None,
     ) -> None:
         self.network, self.spec, self.learning = network, spec or OnlineSpec(), learning
         networks.check_params(network, params)
@@ -192,6 +201,14 @@ class OnlineLearner:
         self._recent = torch.zeros(compartments, self.spec.window, visible, dtype=torch.uint8)
         self._rates = torch.zeros(hidden, dtype=torch.float64)
         self._heard = torch.zeros(self.spec.window, dtype=torch.int64)
+        self.certifier = None if certificate is None else self._certified(certificate)
+
+    def _certified(self, certificate: Certificate) -> Certifier:
+        spec = self.spec
+        certificate.check(spec.compartments, spec.decoder, spec.seed)
+        return Certifier(
+            certificate, self.network.spec.visible, address=spec.address, least_spikes=spec.least_spikes
+        )
 
     @property
     def params(self) -> Params:
@@ -231,6 +248,11 @@ class OnlineLearner:
         """Let bins pass without the network: it stands still. For a computer that cannot keep up."""
         checks.number(bins, Annotated[int, Range(0, 2**62)], "bins")
         self.passed = self.passed._replace(bins=self.passed.bins + bins, skipped=self.passed.skipped + bins)
+
+    def begin(self) -> None:
+        """With the next bin a recording begins, of which the certificate promises something."""
+        if self.certifier is not None:
+            self.certifier.begin()
 
     def hidden_rates(self) -> Tensor | None:
         """Spikes per bin of each hidden neuron, float64 ``[H]``, averaged with weights that fade over 1000 bins.
@@ -275,7 +297,8 @@ class OnlineLearner:
         visible, hidden = sampling.home(sampling.said(self.network, fired, self.spec.readouts), hidden)
         votes, counts = self._vote(visible, first)
         heard = self._hear(spikes)
-        return self._answers(votes, counts, heard, hidden, target)
+        verdicts = self._verdicts(visible, spikes, heard, self._bare(votes, counts))
+        return self._answers(votes, counts, heard, hidden, target, verdicts)
 
     def _hear(self, spikes: Tensor) -> Tensor:
         """Input spikes (or events) in the window after each step, int64 ``[C]``, of those of the steps, ``[C, M]``."""
@@ -293,9 +316,22 @@ class OnlineLearner:
         votes = sampling.most(counts[None], self._address, range(first, first + count), seed=self._ties)[0]
         return votes, counts.sum(0)
 
+    def _verdicts(
+        self, fired: Tensor, spikes: Tensor, heard: Tensor, last: Answers
+    ) -> Iterator[Verdict | None]:
+        """What the certificate makes of each step, of visible spikes ``[K, C, V]`` and inputs ``[C, M]``."""
+        if self.certifier is None:
+            return itertools.repeat(None)
+        told, first = self.certifier.counts(fired), self.passed.steps
+        steps = range(first, first + len(spikes))
+        votes = sampling.most(told[None], self._address, steps, seed=self._ties)[0]
+        so_far = self._bare(votes, told.sum(0))
+        return self.certifier.verdicts(told, so_far, spikes.sum(1, dtype=torch.int64), last, heard)
+
     def _answers(
-        self, votes: Tensor, counts: Tensor, heard: Tensor, hidden: Tensor, target: int | None
-    ) -> list[Decision]:
+        self, votes: Tensor, counts: Tensor, heard: Tensor, hidden: Tensor, target: int | None,
+        verdicts: Iterator[Verdict | None],
+    ) -> list[Decision]:  # fmt: skip
         """Take note of the hidden spikes ``[K, C, H]``, and answer where an answer is due."""
         count, every, passed = votes.shape[1], self.spec.every, self.passed
         fade = torch.exp(-torch.arange(count - 1, -1, -1, dtype=torch.float64) / RATES_OVER)
@@ -309,7 +345,7 @@ class OnlineLearner:
         shares, probabilities, rank = self._shares(votes, counts)
         steps, nothing = range(passed.steps, passed.steps + count), torch.full_like(shares[0], 1 / visible)
         labels = sampling.most(rank[None, None], self._address, steps, seed=self._label_ties)[0, 0].tolist()
-        for c in range(count):
+        for c, verdict in zip(range(count), verdicts, strict=False):
             since, chances = since + spikes[c], chances + 1
             if (passed.bins + c + 1) % every:
                 continue
@@ -324,6 +360,7 @@ class OnlineLearner:
                     votes=votes[:, c],
                     hidden_rate=since / (each * chances),
                     target=target,
+                    verdict=verdict,
                 )
             )
             since = chances = 0
@@ -332,16 +369,21 @@ class OnlineLearner:
         )
         return answers
 
+    def _bare(self, votes: Tensor, counts: Tensor) -> Answers:
+        """Answers ``[C, V]`` of votes ``[K, C]`` and of all output spikes behind them, ``[C, V]``."""
+        if self.spec.decoder == "rates":
+            return rate_answers(counts[:, None]).at(0)
+        shares = metrics.vote_shares(votes.T, self.network.spec.visible)
+        return share_answers(shares, counts, self.spec.compartments)
+
     def _shares(self, votes: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of each class after each step, ``[C, V]``: its share, its probability, and what it is ranked by."""
-        spec = self.spec
+        spec, found = self.spec, self._bare(votes, counts)
         if spec.decoder == "rates":
-            found, rank = rate_answers(counts[:, None]).at(0), counts
-            shares = found.probabilities
+            shares, rank = found.probabilities, counts
         else:
             shares = metrics.vote_shares(votes.T, self.network.spec.visible)
             rank = (shares * spec.compartments).round() * (counts.max() + 1) + counts
-            found = share_answers(shares, counts, spec.compartments)
         if spec.temperature is None:
             return shares, found.probabilities, rank
         warm = found.tempered(spec.temperature).probabilities
@@ -362,6 +404,7 @@ class OnlineLearner:
             "recent": self._recent.clone(),
             "rates": self._rates.clone(),
             "heard": self._heard.clone(),
+            **({} if self.certifier is None else states.flat("certified", self.certifier.held)),
             **states.flat("passed", self.passed),
             **{f"stream.{name}": leaf for name, leaf in self._stream.state().items()},
         }
@@ -380,6 +423,8 @@ class OnlineLearner:
         self._rates = states.filled("rates", self._rates, leaves)
         self._heard = states.filled("heard", self._heard, leaves)
         self.passed = states.filled("passed", self.passed, leaves)
+        if self.certifier is not None:
+            self.certifier.held = states.filled("certified", self.certifier.held, leaves)
         if self.bins is not None:
             counts = states.filled("counts", Counts(), leaves)
             clock = states.filled("clock", Clock(), leaves)

@@ -126,10 +126,15 @@ def applied(model: Model, certificate: Certificate, part: SpikeSet, poll: Poll, 
     Raises:
         InputError: it is about other weights or other answers than these.
     """
-    if certificate.weights is not None and model.sha256 is not None and certificate.weights != model.sha256:
-        raise InputError("the certificate is about other weights than these; certify the run anew")
+    check_weights(model, certificate)
     certify.check_poll(certificate, poll, _temperature(model, poll), seed)
     return certify.apply(certificate, poll, part.address)
+
+
+def check_weights(model: Model, certificate: Certificate) -> None:
+    """Raise :class:`InputError` where a certificate is known to be about other weights."""
+    if certificate.weights is not None and model.sha256 is not None and certificate.weights != model.sha256:
+        raise InputError("the certificate is about other weights than these; certify the run anew")
 
 
 def scores(model: Model, certificate: Certificate, part: SpikeSet, poll: Poll, seed: int) -> CertifiedScores:

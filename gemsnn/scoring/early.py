@@ -224,14 +224,19 @@ def stops(found: Tensor, labels: Tensor, limit: float | Tensor) -> Stops:
     checks.classes_of(labels, "the labels", "[n]", found.shape[2])
     values = found.double()
     where = torch.as_tensor(limit, dtype=torch.float64)
-    left = values <= (where[:, None] if where.ndim else where)
-    few = left.sum(2) <= 1
+    kept, few = left(values, where[:, None] if where.ndim else where)
     answered = few.any(1)
     at = torch.where(answered, few.to(torch.int8).argmax(1), found.shape[1] - 1)
     rows = torch.arange(len(found))
     best = torch.nn.functional.one_hot(values[rows, at].argmin(1), found.shape[2]).bool()
-    sets = torch.where(answered[:, None], best, left[rows, at])
+    sets = torch.where(answered[:, None], best, kept[rows, at])
     return Stops(at, answered, sets, ~sets[rows, labels])
+
+
+def left(values: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:
+    """The classes that are left at a limit, bool ``[.., C]``, and where one is left or none: there it is answered."""
+    kept = values <= limit
+    return kept, kept.sum(-1) <= 1
 
 
 def _check_paths(values: Tensor, name: str, shape: str, dims: int) -> None:

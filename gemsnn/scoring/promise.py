@@ -6,9 +6,11 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
+from gemsnn.errors import InputError
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.conformal import ScoreName
 from gemsnn.scoring.early import Rule
+from gemsnn.store.checkpoints import digest_of
 
 FORMAT = 2
 
@@ -115,3 +117,17 @@ class Certificate(msgspec.Struct, frozen=True):
     def by_class(self) -> bool:
         """Whether sets at the end keep the promise for the recordings of each class by itself."""
         return len(self.set_limits) > 1
+
+    @property
+    def digest(self) -> str:
+        """Its own SHA-256."""
+        return digest_of(msgspec.to_builtins(self))
+
+    def check(self, compartments: int, decoder: str, seed: int) -> None:
+        """Raise :class:`InputError` where answers are others than those that the certificate is about."""
+        if (compartments, decoder, seed) != (self.compartments, self.decoder, self.seed):
+            raise InputError(
+                f"the certificate is about {self.compartments} compartments that answer by {self.decoder} from seed "
+                f"{self.seed} at temperature {self.temperature:.3g}, not about {compartments} by {decoder} from seed "
+                f"{seed}; certify these"
+            )

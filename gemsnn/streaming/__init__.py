@@ -19,13 +19,12 @@ import torch
 
 from gemsnn.data.events import mended
 from gemsnn.data.sources import Source, open_source
-from gemsnn.data.wire import Label
 from gemsnn.errors import INTERRUPTED, InputError
-from gemsnn.runs import config, console, continuing, facts, models
+from gemsnn.runs import certificate, config, console, continuing, facts, models
 from gemsnn.runs.models import Model
 from gemsnn.store.files import locked, make_folder
 from gemsnn.store.records import CONFIG, MANIFEST, STREAM, RunFolder, provenance
-from gemsnn.streaming.labels import Labels, read_labels
+from gemsnn.streaming.labels import Labels, Mark, read_labels
 from gemsnn.streaming.session import Session
 from gemsnn.streaming.spec import StreamSpec, Task, cautions, identity, task_of
 from gemsnn.types import AnyPath
@@ -44,11 +43,14 @@ def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
     trained.check_answers()
     settings = trained.settings
     schedule = [] if spec.labels is None else read_labels(spec.labels, trained.reading.layout.classes)
+    promised = certificate.of_run(model) if spec.certified else None
+    if promised is not None:
+        certificate.check_weights(trained, promised)
     source = open_source(given, time_unit=trained.reading.time_unit or settings.data.time_unit)
     for note in mended(source.repairs):
         console.say(f"note: {note}")
     try:
-        task = task_of(spec, settings, trained, source.sensor)
+        task = task_of(spec, settings, trained, source.sensor, promised)
         _check_lag(spec, task, source)
         notes = cautions(spec, settings, trained)
         if task.learning is not None:
@@ -72,7 +74,7 @@ def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
         source.close()
 
 
-def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Label], folder: RunFolder) -> int:
+def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Mark], folder: RunFolder) -> int:
     labels = Labels(schedule, task.arrivals.layout.bin_us)
     session = Session(spec, task, source, labels, sys.stdout, identity(task))
     session.restore()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gemsnn.data import wire
 from gemsnn.data.sources import Arrival, Source
 from gemsnn.errors import InputError
+from gemsnn.learn.certified import Verdict
 from gemsnn.learn.online import Decision, Reason
 from gemsnn.model import network as networks
 from gemsnn.runs import console
@@ -30,7 +31,13 @@ LATE_SHARE = 0.05
 """Of all events, how many may be late before a person is told."""
 
 
-class Saved(TypedDict):
+class Later(TypedDict, total=False):
+    """What goes with saved states by now; older ones lack it."""
+
+    begins: list[int]
+
+
+class Saved(Later):
     """What goes with a saved state."""
 
     identity: dict[str, Any]
@@ -165,6 +172,9 @@ class Session:
                 continue
             now = self.bins.clock.newest
             self.labels.tell(label, now if label.t is None else self.bins.stream_time(label.t))
+        for begin in arrival.message.begins:
+            now = self.bins.clock.newest
+            self.labels.tell(begin, now if begin.t is None else self.bins.stream_time(begin.t))
 
     def _pass(self, blocks: Iterable[NDArray[np.uint8]]) -> None:
         """Let bins pass; at real speed one by one, each when it is due."""
@@ -185,13 +195,19 @@ class Session:
                 self._limit.took(self._wall.now() - begun)
 
     def _advance(self, spikes: torch.Tensor, due: float | None) -> None:
-        first, done = self.learner.passed.bins, 0
-        targets = [self.labels.at(first + c, self.bins.stream_time) for c in range(len(spikes))]
-        for target, group in groupby(targets):
+        first, done, begun = self.learner.passed.bins, 0, 0
+        told = []
+        for c in range(len(spikes)):
+            begun += self.labels.begins(first + c, self.bins.stream_time)
+            told.append((begun, self.labels.at(first + c, self.bins.stream_time)))
+        before = 0
+        for (recording, target), group in groupby(told):
             count = len(list(group))
+            if recording > before:
+                self.learner.begin()
             for decision in self.learner.step(spikes[done : done + count], target):
                 self._say(decision, due)
-            done += count
+            done, before = done + count, recording
 
     def _say(self, decision: Decision, due: float | None) -> None:
         """Write the line of an answer, and how far behind it is written."""
@@ -212,19 +228,30 @@ class Session:
             self.out, self.unheard = open(os.devnull, "w"), True  # noqa: PTH123, SIM115
 
     def _line(self, decision: Decision) -> dict[str, Any]:
-        reason: Reason | Literal["unsure"] | None = decision.reason
-        if reason is None and float(decision.probabilities.max()) < self.spec.threshold:
+        reason: Reason | Literal["unsure", "undecided"] | None = decision.reason
+        label, probabilities, entropy = decision.label, decision.probabilities, decision.entropy
+        verdict, certified = decision.verdict, {}
+        if verdict is not None:
+            probabilities, certified = verdict.probabilities, self._certified(verdict)
+            entropy = max(0.0, float(torch.special.entr(probabilities).sum()))
+            label = verdict.classes[0] if len(verdict.classes) == 1 else None
+            if verdict.answered:
+                reason = None  # what was answered stays, though it has become silent since
+            elif label is None and reason is None:
+                reason = "undecided"
+        if reason is None and float(probabilities.max()) < self.spec.threshold:
             reason = "unsure"
         counts, trouble = self.bins.counts, self.source.trouble
-        label = decision.label if reason is None else None
+        label = label if reason is None else None
         return {
             "time_us": (decision.bin + 1) * self._layout.bin_us,
             "bin": decision.bin,
             "class": label,
             "name": None if label is None else self.task.model.names[label],
             "reason": reason,
-            "probabilities": [round(p, 6) for p in decision.probabilities.tolist()],
-            "entropy": round(decision.entropy, 6),
+            "probabilities": [round(p, 6) for p in probabilities.tolist()],
+            "entropy": round(entropy, 6),
+            **certified,
             "votes": decision.votes.tolist(),
             "hidden_rate": round(decision.hidden_rate, 6),
             "target": decision.target,
@@ -235,6 +262,16 @@ class Session:
             "damaged": counts.damaged + trouble.damaged + self._damaged_labels,
             "dropped_messages": trouble.dropped + self.labels.forgotten,
             "clock_jumps": counts.clock_jumps,
+        }
+
+    def _certified(self, verdict: Verdict) -> dict[str, Any]:
+        """What a certificate makes of a bin, as a line has it."""
+        return {
+            "set": [self.task.model.names[c] for c in verdict.classes],
+            "answered": verdict.answered,
+            "recording": verdict.recording,
+            "elapsed_us": verdict.elapsed * self._layout.bin_us,
+            "over": verdict.over,
         }
 
     def save(self) -> None:
@@ -253,6 +290,7 @@ class Session:
             "bins": self.learner.passed.bins,
             "label": self.labels.now,
             "labels": [list(told) for told in self.labels.told],
+            "begins": list(self.labels.begun),
         }
         Checkpoints(self.spec.state).save({**named, **tensors}, facts)
         self._saved_at = self.learner.passed.bins
@@ -286,6 +324,7 @@ class Session:
         self.learner.restore(tensors)
         self.labels.now = facts["label"]
         self.labels.told = [(bin, label) for bin, label in facts["labels"]]
+        self.labels.begun = list(facts.get("begins", ()))
         self._saved_at = facts["bins"]
         console.say(f"going on after bin {facts['bins']}")
 

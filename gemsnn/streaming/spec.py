@@ -15,12 +15,16 @@ from gemsnn.rules import loading
 from gemsnn.rules.base import RuleSpec
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
+from gemsnn.scoring.promise import Certificate
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, NotNegative, Range, Seed, Share
 from gemsnn.specs.needs import given, needs, one_of
 from gemsnn.types import LARGEST_SIDE
 
 OF_LEARNING = needs(given("learn"))
+
+COMPARTMENTS = 10
+"""That answer, where nobody says how many."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,11 @@ class StreamSpec:
         learn: learn while a label is told, with the run's rule and optimiser.
         rule: the run's rule again, where it is one of your own, module:name or path/to/file.py:name.
         labels: a file of lines label,T,C: from the time T on (microseconds of the events' clock) the class is C, or
-            none.
+            none; and of lines begin,T: at T a recording begins.
+        certified: answer under the run's certificate (gemsnn certify): sets of classes, answers before a recording's
+            end, nothing where it is undecided.
         state: a folder to save the stream in, and to go on from where it was stopped.
-        compartments: K, that vote and learn.
+        compartments: K, that vote and learn; by default 10, or as many as the certificate is about.
         window: bins whose output spikes make a vote; by default as many as made the answers in training. Where no
             input has spiked in them there is no class, for the reason silence.
         every: bins from one answer to the next.
@@ -62,8 +68,9 @@ class StreamSpec:
     learn: bool = False
     rule: Annotated[str | None, OF_LEARNING] = None
     labels: Path | None = None
+    certified: bool = False
     state: Path | None = None
-    compartments: Count = 10
+    compartments: Count | None = None
     window: Count | None = None
     every: Count = 1
     update_every: Annotated[Count | None, OF_LEARNING] = None
@@ -94,7 +101,7 @@ class Task(NamedTuple):
         learning: how it learns, where it does.
         kernel: what runs it: the run's, where it has a stream.
         at_least: bins of a source that ends, silence after its last event with them, as in training.
-        kernel: what runs it: the run's choice, where that has a stream.
+        certificate: what is promised of its answers, or ``None``.
     """
 
     model: Model
@@ -103,6 +110,7 @@ class Task(NamedTuple):
     learning: Learning | None
     at_least: int = 0
     kernel: KernelName = "auto"
+    certificate: Certificate | None = None
 
     def learner(self) -> OnlineLearner:
         """A learner at its beginning."""
@@ -118,17 +126,25 @@ class Task(NamedTuple):
             learning=self.learning,
             kernel=self.kernel,
             optimiser=optimiser if fits else None,
+            certificate=self.certificate,
         )
 
 
-def task_of(spec: StreamSpec, settings: Settings, model: Model, sensor: tuple[int, int] | None) -> Task:
-    """What a stream with these settings has to do.
+def task_of(
+    spec: StreamSpec,
+    settings: Settings,
+    model: Model,
+    sensor: tuple[int, int] | None,
+    certificate: Certificate | None = None,
+) -> Task:
+    """What a stream with these settings has to do, under this certificate.
 
     Raises:
         InputError: the network cannot learn like this without end, or does not fit on the sensor.
     """
+    compartments = spec.compartments or (COMPARTMENTS if certificate is None else certificate.compartments)
     online = model.online(
-        spec.compartments, window=spec.window, every=spec.every, seed=spec.seed, address=spec.address
+        compartments, window=spec.window, every=spec.every, seed=spec.seed, address=spec.address
     )
     learning, reading = None, model.reading
     if spec.learn:
@@ -136,7 +152,7 @@ def task_of(spec: StreamSpec, settings: Settings, model: Model, sensor: tuple[in
         if spec.lr is not None:
             optimiser = dataclasses.replace(optimiser, lr=spec.lr)
         every = spec.update_every or settings.train.update_steps or online.window
-        learning = Learning(_rule(spec, settings), optimiser, spec.compartments, every)
+        learning = Learning(_rule(spec, settings), optimiser, compartments, every)
     corner = reading.corner_on(sensor, spec.x0, spec.y0)
     return Task(
         model,
@@ -145,6 +161,7 @@ def task_of(spec: StreamSpec, settings: Settings, model: Model, sensor: tuple[in
         learning,
         reading.steps if reading.pad else 0,
         settings.network.kernel if settings.network.kernel in STREAMS else "auto",
+        certificate,
     )
 
 
@@ -195,4 +212,5 @@ def identity(task: Task) -> dict[str, Any]:
         del online["readouts"]
     for name in ("decoder", "temperature"):  # what is said of the state, and no part of it
         del online[name]
-    return {"model": task.model.sha256, **online, **arrivals, "learning": learning}
+    found = {"model": task.model.sha256, **online, **arrivals, "learning": learning}
+    return found if task.certificate is None else found | {"certificate": task.certificate.digest}
