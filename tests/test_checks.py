@@ -107,7 +107,7 @@ RESULTS = {
     **{
         f"gemsnn.scoring.scores.{name}": "what scoring returns"
         for name in (
-            "Alone", "AnswerScores", "AtCompartments", "AtStep", "Baseline", "Cell", "Costs", "Errors", "Extreme",
+            "Alone", "AnswerScores", "AtCompartments", "AtStep", "Baseline", "Calibration", "Cell", "Costs", "Errors", "Extreme",
             "Extremes", "Kept", "Messages", "Mute", "Rates", "Scores", "Tempered", "ValidationScores",
         )
     },

@@ -1,9 +1,14 @@
-"""What a certificate makes of a stream: sets of classes, and answers before a recording's end.
+"""What a certificate makes of a stream: sets of classes, answers before a recording's end, and an alarm.
 
-A recording begins where the stream does, and where somebody says so. Up to the certificate's last moment its answers
-rest on the output spikes from its first observed bin on, as those of :mod:`gemsnn.scoring.evaluate` do, and the early
-rule answers it or leaves a set. After that, and until the next one begins, a set rests on the last bins of the stream,
-as many as count in a recording: it is that of a recording that has just ended.
+A recording begins where the stream does, and where somebody says so. Up to the certificate's last moment, its *end*,
+its answers rest on the output spikes from its first observed bin on, as those of :mod:`gemsnn.scoring.evaluate` do, and
+the early rule answers it or leaves a set. After that, and until the next one begins, a set rests on the last bins of
+the stream, as many as count in a recording: it is that of a recording that has just ended.
+
+Where the class is told at a recording's end or after it, the limits of sets and of the early rules ``single`` and
+``any`` follow what was missed (:mod:`gemsnn.scoring.following`), so that the long-run share of misses is the risk
+whatever comes, a network that learns on included. Told or not, each recording's doubt, ``1 - max p``, and its number of
+input spikes are watched for a change of the world (:mod:`gemsnn.scoring.alarm`).
 
 The first recording of a stream is judged as ``gemsnn evaluate --certified`` judges it, to the bit. Later ones find the
 network as the one before has left it, and have other noise of the same kind.
@@ -11,8 +16,9 @@ network as the one before has left it, and have other noise of the same kind.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -20,8 +26,11 @@ from torch import Tensor
 from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.scoring import certify, conformal, early
+from gemsnn.scoring.alarm import Alarm, AlarmSpec
 from gemsnn.scoring.answers import Answers
+from gemsnn.scoring.following import Following, FollowingSpec
 from gemsnn.scoring.promise import Certificate
+from gemsnn.store import trees as states
 
 UNANSWERED = -1
 
@@ -34,8 +43,9 @@ class Verdict(NamedTuple):
         elapsed: bins since it began.
         classes: those that are left, in order; all of them where nothing is promised yet.
         answered: whether one class was left when the rule looked, which it then stays.
-        over: whether the recording has come to its end; then the set is that of the stream's last bins.
+        over: whether its end has passed; then the set is that of the stream's last bins.
         probabilities: float64 ``[V]``, at the temperature of so much elapsed time.
+        alarm: the recording at whose end the alarm was raised, or ``None``.
     """
 
     recording: int
@@ -44,26 +54,33 @@ class Verdict(NamedTuple):
     answered: bool
     over: bool
     probabilities: Tensor
+    alarm: int | None
 
 
 class Held(NamedTuple):
-    """What goes on.
+    """What goes on, of the recording.
 
     Attributes:
         recording: how many recordings began before this one.
         elapsed: bins since it began.
         answer: the class that was left first, or :data:`UNANSWERED`.
+        named: 1 once its class was told after its end, else 0.
         left: bool ``[V]``, the classes that are left.
-        told: int64 ``[K, V]``, output spikes that count for its answer.
+        counts: int64 ``[K, V]``, output spikes that count for its answer.
         came: input spikes that count for it.
+        values: float64 ``[N, V]``, levels (of ``spikecp``, scores) at the checkpoints by now.
+        ends: float64 ``[V]``, scores at its end.
     """
 
     recording: int
     elapsed: int
     answer: int
+    named: int
     left: Tensor
-    told: Tensor
+    counts: Tensor
     came: int
+    values: Tensor
+    ends: Tensor
 
 
 class Certifier:
@@ -74,27 +91,47 @@ class Certifier:
         classes: V.
         address: of the stream's noise; recordings are numbered from it on.
         least_spikes: input spikes without which a recording, or the stream's last bins, are silent.
+        false_alarms: the probability of an alarm, ever, where the world stays as it was.
 
     Attributes:
-        held: what goes on.
+        held: what goes on, of the recording.
+        sets: the limit of sets; ``None`` where each class has one, which stays.
+        rule: the limit of the early rule; ``None`` of those whose limits stay.
+        alarm: what watches.
 
     Raises:
-        InputError: the certificate is about another number of classes.
+        InputError: the certificate is about another number of classes, or a number makes no sense.
     """
 
-    def __init__(self, certificate: Certificate, classes: int, *, address: int, least_spikes: int) -> None:
+    def __init__(
+        self, certificate: Certificate, classes: int, *, address: int, least_spikes: int,
+        false_alarms: float = 0.01,
+    ) -> None:  # fmt: skip
         if certificate.by_class and len(certificate.set_limits) != classes:
             raise InputError(
                 f"the certificate is about {len(certificate.set_limits)} classes, and the network has {classes}"
             )
-        self.certificate, self._classes = certificate, classes
-        self._address, self._least = address, least_spikes
-        self._reference = torch.tensor(certificate.reference, dtype=torch.float64)
+        made = self.certificate = certificate
+        self._classes, self._address, self._least = classes, address, least_spikes
+        self._reference = torch.tensor(made.reference, dtype=torch.float64)
+        spec = FollowingSpec(risk=made.risk)
+        numbers = [torch.tensor(each, dtype=torch.float64) for each in (made.scores, made.own)]
+        self.sets = None if made.by_class else Following(numbers[0], spec)
+        self.rule = Following(numbers[1], spec) if made.own else None
+        calibration = torch.tensor([made.doubts, made.came], dtype=torch.float64).T
+        self.alarm = Alarm(calibration, AlarmSpec(rate=false_alarms, most=max(20_000, len(calibration))))
         self.held = self._fresh(0)
 
     def _fresh(self, recording: int) -> Held:
-        told = torch.zeros(self.certificate.compartments, self._classes, dtype=torch.int64)
-        return Held(recording, 0, UNANSWERED, torch.ones(self._classes, dtype=torch.bool), told, 0)
+        classes = self._classes
+        return Held(
+            recording, 0, UNANSWERED, 0,
+            torch.ones(classes, dtype=torch.bool),
+            torch.zeros(self.certificate.compartments, classes, dtype=torch.int64),
+            0,
+            torch.zeros(len(self.certificate.checkpoints), classes, dtype=torch.float64),
+            torch.zeros(classes, dtype=torch.float64),
+        )  # fmt: skip
 
     def begin(self) -> None:
         """With the next bin a recording begins."""
@@ -105,74 +142,110 @@ class Certifier:
         """Output spikes of the recording after each step, int64 ``[K, C, V]``, of those of C steps."""
         at = torch.arange(1, fired.shape[1] + 1) + self.held.elapsed
         observed = (at > self.certificate.begin)[:, None]
-        return self.held.told[:, None] + (fired.to(torch.int64) * observed).cumsum(1)
+        return self.held.counts[:, None] + (fired.to(torch.int64) * observed).cumsum(1)
 
     def verdicts(
-        self, told: Tensor, so_far: Answers, heard: Tensor, last: Answers, heard_last: Tensor
-    ) -> Iterator[Verdict]:
+        self, counts: Tensor, so_far: Answers, heard: Tensor, last: Answers, heard_last: Tensor,
+        target: int | None,
+    ) -> Iterator[Verdict]:  # fmt: skip
         """Let C steps of the recording pass, and say after each what is made of it.
 
         Args:
-            told: output spikes of the recording after each, int64 ``[K, C, V]``, of :meth:`counts`.
+            counts: output spikes of the recording after each, int64 ``[K, C, V]``, of :meth:`counts`.
             so_far: answers ``[C, V]`` of these, however silent.
             heard: input spikes of each step, int64 ``[C]``.
             last: answers ``[C, V]`` of the stream's last bins.
             heard_last: input spikes in those, int64 ``[C]``.
+            target: the class that is told, or ``None``.
         """
         arrived, recent = heard.tolist(), heard_last.tolist()
         for c in range(len(arrived)):
             now = slice(c, c + 1)
-            self._step(told[:, c].clone(), arrived[c], _at(so_far, now))
+            self._step(counts[:, c].clone(), arrived[c], _at(so_far, now), target)
             yield self._verdict(_at(so_far, now), _at(last, now), recent[c])
 
-    def _step(self, told: Tensor, heard: int, so_far: Answers) -> None:
+    def _step(self, counts: Tensor, heard: int, so_far: Answers, target: int | None) -> None:
         """Let a bin of the recording pass."""
-        elapsed = self.held.elapsed + 1
-        came = self.held.came + (heard if elapsed > self.certificate.begin else 0)
-        self.held = self.held._replace(elapsed=elapsed, told=told, came=came)
-        if elapsed in self.certificate.checkpoints and self.held.answer == UNANSWERED:
-            self._look(self.certificate.checkpoints.index(elapsed), so_far)
+        made, elapsed = self.certificate, self.held.elapsed + 1
+        came = self.held.came + (heard if elapsed > made.begin else 0)
+        self.held = self.held._replace(elapsed=elapsed, counts=counts, came=came)
+        if elapsed in made.checkpoints:
+            self._look(made.checkpoints.index(elapsed), so_far)
+        if elapsed == made.checkpoints[-1]:
+            self._watch(so_far)
+        if elapsed >= made.checkpoints[-1] and target is not None and not self.held.named:
+            self._name(target)
 
     def _look(self, number: int, found: Answers) -> None:
         """Judge the recording at a checkpoint."""
-        made = self.certificate
-        values = self._scores(found, self.held.came)
-        limit = certify.bounds(made.limits)
+        made, held = self.certificate, self.held
+        scores = self._scores(found, held.came)[0]
+        limit = certify.bounds(made.limits)[number if made.rule == "spikecp" else 0]
+        if self.rule is not None:
+            limit = torch.tensor(self.rule.limit, dtype=torch.float64)
+        values = scores
         if made.reference:
-            values = early.levels(self._reference[:, number : number + 1], values[None])[0]
-        else:
-            limit = limit[number : number + 1]
-        left, answered = early.left(values[0], limit)
+            values = early.levels(self._reference[:, number : number + 1], scores[None, None])[0, 0]
+        held.values[number] = values
         last = number == len(made.checkpoints) - 1
+        if last:
+            held.ends[:] = scores
+        if held.answer != UNANSWERED:
+            return
+        left, answered = early.left(values, limit)
         if bool(answered):
-            answer = int(values[0].argmin())
-            only = torch.zeros_like(self.held.left)
-            only[answer] = True
-            self.held = self.held._replace(answer=answer, left=only)
+            answer = int(values.argmin())
+            only = torch.arange(self._classes) == answer
+            self.held = held._replace(answer=answer, left=only)
         elif made.rule in ("any", "spikecp") or (last and made.rule == "single"):
-            self.held = self.held._replace(left=left)
+            self.held = held._replace(left=left)
         elif last:
-            self.held = self.held._replace(left=self._at_end(found, self.held.came))
+            self.held = held._replace(left=self._inside(scores))
+
+    def _watch(self, found: Answers) -> None:
+        """Bet on the recording that has ended."""
+        made, held = self.certificate, self.held
+        shares = self._heard(found, held.came).tempered(made.temperature).probabilities
+        scores = (1 - float(shares.max()), float(held.came))
+        seed, heard = rng.derive(made.seed, "alarm"), self.alarm.heard
+        address = torch.tensor([self._address])
+        u, v = rng.uniforms(seed, address, range(heard, heard + 1), 2, len(scores))[0, 0].tolist()
+        self.alarm.step(scores, u, v)
+
+    def _name(self, target: int) -> None:
+        """The class of the recording that has ended is known."""
+        self.held = self.held._replace(named=1)
+        if self.sets is not None:
+            self.sets.tell(float(self.held.ends[target]))
+        if self.rule is not None:
+            label = torch.tensor([target])
+            rule = cast("Literal['single', 'any']", self.certificate.rule)
+            self.rule.tell(float(early.own_limits(rule, self.held.values[None], label)[0]))
+
+    def _heard(self, found: Answers, came: int) -> Answers:
+        """Answers ``[1, V]``, even where too little has come."""
+        return found.silenced(torch.tensor([came < self._least]))
 
     def _scores(self, found: Answers, came: int) -> Tensor:
         """Scores of the classes, ``[1, V]``, of answers ``[1, V]``."""
         made, number = self.certificate, self._address + self.held.recording
-        shares = found.silenced(torch.tensor([came < self._least])).tempered(made.temperature).probabilities
+        shares = self._heard(found, came).tempered(made.temperature).probabilities
         drawn = rng.generator(made.seed, "conformal", number).random()
         return conformal.scores(made.score, shares, torch.tensor([drawn], dtype=torch.float64))
 
-    def _at_end(self, found: Answers, came: int) -> Tensor:
-        """The set at the end of a recording, bool ``[V]``."""
-        return self._scores(found, came)[0] <= certify.bounds(self.certificate.set_limits)
+    def _inside(self, scores: Tensor) -> Tensor:
+        """The set at the end of a recording, bool ``[V]``, of scores ``[V]``."""
+        if self.sets is not None:
+            return scores <= self.sets.limit
+        return scores <= certify.bounds(self.certificate.set_limits)
 
     def _verdict(self, so_far: Answers, last: Answers, came: int) -> Verdict:
         """What is said after a step, of answers ``[1, V]``; ``came`` are the input spikes in the stream's last bins."""
         made, held = self.certificate, self.held
         over = held.elapsed > made.checkpoints[-1]
-        left = self._at_end(last, came) if over else held.left
+        left = self._inside(self._scores(last, came)[0]) if over else held.left
         passed = sum(bins <= held.elapsed for bins in made.checkpoints)
-        heard = came if over else held.came
-        now = (last if over else so_far).silenced(torch.tensor([heard < self._least]))
+        now = self._heard(last, came) if over else self._heard(so_far, held.came)
         return Verdict(
             held.recording,
             held.elapsed,
@@ -180,7 +253,37 @@ class Certifier:
             not over and held.answer != UNANSWERED,
             over,
             now.tempered(made.temperatures[max(0, passed - 1)]).probabilities[0],
+            self.alarm.raised,
         )
+
+    def state(self) -> dict[str, Tensor]:
+        """All that goes on, to the bit."""
+        parts = {"sets": self.sets, "rule": self.rule, "alarm": self.alarm}
+        told = {name: part.state() for name, part in parts.items() if part is not None}
+        text = torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)
+        return {**states.flat("certified", self.held), "certified.text": text}
+
+    def restore(self, leaves: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state` of one with the same certificate has returned.
+
+        Raises:
+            InputError: it is the state of another, or damaged.
+        """
+        self.held = states.filled("certified", self.held, leaves)
+        told = _parsed(leaves.get("certified.text"))
+        for name, part in (("sets", self.sets), ("rule", self.rule), ("alarm", self.alarm)):
+            if part is not None:
+                part.restore(told.get(name, {}))
+
+
+def _parsed(text: Tensor | None) -> dict[str, Any]:
+    try:
+        found = json.loads(bytes(text.tolist())) if text is not None else None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InputError("the saved state's certificate is damaged, or was not there; begin a new state")
+    return found
 
 
 def _at(answers: Answers, rows: slice) -> Answers:

@@ -148,6 +148,7 @@ class OnlineLearner:
         optimiser: the optimiser's state to begin with, by default a fresh one.
         kernel: the code that runs it; auto takes the fastest that serves the case.
         certificate: what is promised of its answers, see :mod:`gemsnn.learn.certified`.
+        false_alarms: the probability that its alarm is ever raised, where the world stays as it was.
 
     Attributes:
         passed: how far it has come.
@@ -170,6 +171,7 @@ class OnlineLearner:
         optimiser: OptimiserState | None = None,
         kernel: KernelName = "auto",
         certificate: Certificate | None = None,
+        false_alarms: float = 0.01,
     ) -> None:
         self.network, self.spec, self.learning = network, spec or OnlineSpec(), learning
         networks.check_params(network, params)
@@ -201,14 +203,21 @@ class OnlineLearner:
         self._recent = torch.zeros(compartments, self.spec.window, visible, dtype=torch.uint8)
         self._rates = torch.zeros(hidden, dtype=torch.float64)
         self._heard = torch.zeros(self.spec.window, dtype=torch.int64)
-        self.certifier = None if certificate is None else self._certified(certificate)
+        self.certifier = None if certificate is None else self._certified(certificate, false_alarms)
 
-    def _certified(self, certificate: Certificate) -> Certifier:
+    def _certified(self, certificate: Certificate, false_alarms: float) -> Certifier:
         spec = self.spec
         certificate.check(spec.compartments, spec.decoder, spec.seed)
+        whole = certificate.checkpoints[-1] - certificate.begin
+        if spec.window != whole:
+            raise InputError(
+                f"the certificate is about answers that rest on {whole} bins, not on {spec.window}; leave out the "
+                "window"
+            )
         return Certifier(
-            certificate, self.network.spec.visible, address=spec.address, least_spikes=spec.least_spikes
-        )
+            certificate, self.network.spec.visible, address=spec.address, least_spikes=spec.least_spikes,
+            false_alarms=false_alarms,
+        )  # fmt: skip
 
     @property
     def params(self) -> Params:
@@ -297,7 +306,7 @@ class OnlineLearner:
         visible, hidden = sampling.home(sampling.said(self.network, fired, self.spec.readouts), hidden)
         votes, counts = self._vote(visible, first)
         heard = self._hear(spikes)
-        verdicts = self._verdicts(visible, spikes, heard, self._bare(votes, counts))
+        verdicts = self._verdicts(visible, spikes, heard, self._bare(votes, counts), target)
         return self._answers(votes, counts, heard, hidden, target, verdicts)
 
     def _hear(self, spikes: Tensor) -> Tensor:
@@ -317,7 +326,7 @@ class OnlineLearner:
         return votes, counts.sum(0)
 
     def _verdicts(
-        self, fired: Tensor, spikes: Tensor, heard: Tensor, last: Answers
+        self, fired: Tensor, spikes: Tensor, heard: Tensor, last: Answers, target: int | None
     ) -> Iterator[Verdict | None]:
         """What the certificate makes of each step, of visible spikes ``[K, C, V]`` and inputs ``[C, M]``."""
         if self.certifier is None:
@@ -326,7 +335,7 @@ class OnlineLearner:
         steps = range(first, first + len(spikes))
         votes = sampling.most(told[None], self._address, steps, seed=self._ties)[0]
         so_far = self._bare(votes, told.sum(0))
-        return self.certifier.verdicts(told, so_far, spikes.sum(1, dtype=torch.int64), last, heard)
+        return self.certifier.verdicts(told, so_far, spikes.sum(1, dtype=torch.int64), last, heard, target)
 
     def _answers(
         self, votes: Tensor, counts: Tensor, heard: Tensor, hidden: Tensor, target: int | None,
@@ -404,7 +413,7 @@ class OnlineLearner:
             "recent": self._recent.clone(),
             "rates": self._rates.clone(),
             "heard": self._heard.clone(),
-            **({} if self.certifier is None else states.flat("certified", self.certifier.held)),
+            **({} if self.certifier is None else self.certifier.state()),
             **states.flat("passed", self.passed),
             **{f"stream.{name}": leaf for name, leaf in self._stream.state().items()},
         }
@@ -424,7 +433,7 @@ class OnlineLearner:
         self._heard = states.filled("heard", self._heard, leaves)
         self.passed = states.filled("passed", self.passed, leaves)
         if self.certifier is not None:
-            self.certifier.held = states.filled("certified", self.certifier.held, leaves)
+            self.certifier.restore(leaves)
         if self.bins is not None:
             counts = states.filled("counts", Counts(), leaves)
             clock = states.filled("clock", Clock(), leaves)

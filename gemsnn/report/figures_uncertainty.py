@@ -98,6 +98,10 @@ def by_compartments(
     return to_svg(figure, "by-compartments", "Accuracy and calibration error against compartments asked")
 
 
+UNDER_TIME = (("ece", "calibration\nerror, %", 100), ("nll", "NLL,\nnats", 1))
+"""What is drawn below the accuracy in the course of time: its key, label and factor."""
+
+
 def by_time(
     rows: Sequence[Row],
     chance: float | None,
@@ -105,12 +109,21 @@ def by_time(
     recordings: int | None = None,
     warm_up_ms: float = 0.0,
 ) -> str:
-    """Accuracy against the time since the recording began; the warm-up, in which no answer counts, is shaded."""
+    """Accuracy against the time since the recording began; the warm-up, in which no answer counts, is shaded.
+
+    Below it the calibration error and the negative log-likelihood, where they are known.
+    """
     with styled():
-        figure, axes = panel()
+        known = {name for name, *_ in UNDER_TIME if any(row.get(name) is not None for row in rows)}
+        below = [each for each in UNDER_TIME if each[0] in known]
+        figure = Figure(figsize=(5, 3.2 + 1.1 * len(below)), layout="constrained")
+        heights = [3] + [1] * len(below)
+        panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        axes = panels[0]
         x, share = column(rows, "ms"), column(rows, "accuracy")
+        for each in panels if warm_up_ms else ():
+            each.axvspan(0, warm_up_ms, color=FAINT, alpha=0.6, linewidth=0, zorder=0)
         if warm_up_ms:
-            axes.axvspan(0, warm_up_ms, color=FAINT, alpha=0.6, linewidth=0, zorder=0)
             axes.text(0.5 * warm_up_ms, 50, "warm-up", ha="center", fontsize=10, color=MUTED)
         if recordings:
             after = x > warm_up_ms  # before it there is no answer that could be in error
@@ -119,10 +132,17 @@ def by_time(
         if baseline:
             reference(axes, baseline.get("accuracy"), BASELINE, "baseline, at the end")
         reference(axes, chance, MUTED, "guessing")
-        axes.set(xlabel="time since the recording began, ms", ylabel="accuracy, %", ylim=(0, 102))
+        axes.set(ylabel="accuracy, %", ylim=(0, 102))
         axes.set_xlim(left=0)
+        for (name, label, factor), lower in zip(below, panels[1:], strict=True):
+            values = factor * column(rows, name)
+            lower.plot(x, values, color=MAIN)
+            lower.set(ylabel=label)
+            from_zero(lower, values)
+        panels[-1].set(xlabel="time since the recording began, ms")
+        figure.align_ylabels()
         legend(axes)
-    return to_svg(figure, "by-time", "Accuracy against elapsed time")
+    return to_svg(figure, "by-time", "Accuracy, calibration error and NLL against elapsed time")
 
 
 def selective_curve(

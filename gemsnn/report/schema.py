@@ -59,12 +59,21 @@ class Errors(TypedDict, total=False):
     change: dict[str, Positive] | None
 
 
+class Calibration(TypedDict, total=False):
+    """Numbers beside the curves."""
+
+    by_chance: Positive | None
+    debiased: Positive | None
+    risk_area: Positive | None
+
+
 class Tempered(Numbers, total=False):
     """Numbers at a temperature."""
 
     temperature: Positive | None
     reliability: list[Cell] | None
     selective: list[Kept] | None
+    calibration: Calibration | None
 
 
 class Baseline(Numbers, total=False):
@@ -107,6 +116,7 @@ class Scores(Numbers, total=False):
     by_time: list[AtTime] | None
     reliability: list[Cell] | None
     selective: list[Kept] | None
+    calibration: Calibration | None
     confusion: list[list[Positive]] | None
     costs: Costs | None
 

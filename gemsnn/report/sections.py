@@ -57,7 +57,7 @@ def uncertainty(run: Run) -> str:
                 ),
                 "Answering only when sure",
                 "Towards the left the network answers only the recordings it is surest of. Where its doubts point at "
-                f"its mistakes, the line rises to the left, beyond the band. {BANDS}"
+                f"its mistakes, the line rises to the left, beyond the band.{_risk_area(scores)} {BANDS}"
                 + (
                     f"; shares of less than {chance.ENOUGH} recordings are left out." if few_left_out else "."
                 ),
@@ -86,6 +86,16 @@ def uncertainty(run: Run) -> str:
     return section(title, "", f'<div class="grid">\n{"".join(parts)}</div>\n')
 
 
+def _risk_area(scores: Row) -> str:
+    area, share = (scores.get("calibration") or {}).get("risk_area"), scores.get("accuracy")
+    if area is None or share is None:
+        return ""
+    return (
+        f" On average over all shares {error_percent(area)} of the answers are wrong; of doubts that tell nothing it "
+        f"would be {error_percent(1 - share)}."
+    )
+
+
 def _reliability_caption(scores: Row) -> str:
     cells = filled(scores["reliability"])
     text = (
@@ -98,6 +108,13 @@ def _reliability_caption(scores: Row) -> str:
         low, high = chance.wilson(cell["accuracy"], cell["count"])
         off += not low <= cell["confidence"] <= high
     text += f" {number(off)} of {number(len(cells))} dots are off the line beyond their bars."
+    beside, found = scores.get("calibration") or {}, scores.get("ece")
+    if found is not None and beside.get("by_chance") is not None and beside.get("debiased") is not None:
+        text += (
+            f" The calibration error is {error_percent(found)}; of claims that are right, on so few recordings it "
+            f"would be {error_percent(beside['by_chance'])} by chance. Without what chance adds to it, it is "
+            f"{error_percent(beside['debiased'])}."
+        )
     if any(cell["low"] == cell["high"] for cell in cells):
         text += " The bar at the far right counts answers given with certainty, as unanimous votes are."
     return text
@@ -131,6 +148,9 @@ def _time_caption(run: Run) -> str:
         )
     else:
         text = "The network can be asked at any moment: accuracy if it had to answer then."
+    rows = (run.scores or {}).get("by_time") or []
+    if any(row.get("nll") is not None for row in rows):
+        text += " Below it, without a temperature, how wrong its claims are at that time."
     return f"{text} {BANDS}."
 
 

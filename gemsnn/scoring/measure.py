@@ -12,7 +12,7 @@ from torch import Tensor
 from gemsnn.errors import InputError
 from gemsnn.model import logspace
 from gemsnn.model.network import Network
-from gemsnn.scoring import baseline, metrics
+from gemsnn.scoring import baseline, calibration, metrics
 from gemsnn.scoring.answers import Answers
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.scores import (
@@ -21,6 +21,7 @@ from gemsnn.scoring.scores import (
     AtCompartments,
     AtStep,
     Baseline,
+    Calibration,
     Cell,
     Costs,
     Errors,
@@ -52,7 +53,7 @@ def tempered_scores(
 ) -> Tempered:
     """What a temperature makes of the scores of answers ``[n, C]``; which class leads, it leaves as it is.
 
-    With ``curves`` the reliability cells and the selective accuracy come with them.
+    With ``curves`` the reliability cells, the selective accuracy, and the numbers beside them come with them.
     """
     warm = answers.tempered(temperature)
     scores = answer_scores(warm, labels)
@@ -151,11 +152,12 @@ def baseline_scores(name: str, answers: Answers, labels: Tensor, temperature: fl
     )
 
 
-def _curves(probabilities: Tensor, labels: Tensor) -> tuple[tuple[Cell, ...], tuple[Kept, ...]]:
+def _curves(probabilities: Tensor, labels: Tensor) -> tuple[tuple[Cell, ...], tuple[Kept, ...], Calibration]:
     selective = metrics.selective_accuracy(probabilities, labels)
     return (
         metrics.reliability(probabilities, labels).cells(),
         tuple(Kept(float(c), float(a)) for c, a in zip(selective.coverage, selective.accuracy, strict=True)),
+        calibration.calibration(probabilities, labels),
     )
 
 
@@ -208,7 +210,7 @@ def score(
         AtStep(t + 1, (t + 1) * bin_us / 1000, **asdict(answer_scores(poll.by_time.at(t), labels)))
         for t in range(steps)
     )
-    reliability, selective = _curves(final.probabilities, labels)
+    reliability, selective, beside = _curves(final.probabilities, labels)
     last = by_compartments[-1]
     return Scores(
         decoder=poll.decoder,
@@ -228,6 +230,7 @@ def score(
         by_time=by_time,
         reliability=reliability,
         selective=selective,
+        calibration=beside,
         errors=score_errors(final, labels, temperature),
         confusion=tuple(tuple(row) for row in metrics.confusion_matrix(final.probabilities, labels).tolist()),
         extremes=extremes(poll.votes[:, :, -1], final.probabilities),

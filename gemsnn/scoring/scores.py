@@ -73,6 +73,21 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """Numbers beside the curves; see :mod:`gemsnn.scoring.calibration`.
+
+    Attributes:
+        by_chance: the calibration error that is expected of claims that are right, on so many recordings.
+        debiased: the calibration error without what chance adds to it on average.
+        risk_area: the area under the share of wrong answers against the share answered.
+    """
+
+    by_chance: float
+    debiased: float
+    risk_area: float
+
+
+@dataclass(frozen=True)
 class Tempered:
     """What a temperature makes of scores; the accuracy it leaves as it is."""
 
@@ -82,6 +97,7 @@ class Tempered:
     ece: float
     reliability: tuple[Cell, ...] | None = None
     selective: tuple[Kept, ...] | None = None
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -222,6 +238,7 @@ class Scores:
         by_time: the same after each step.
         reliability: confidence against accuracy.
         selective: accuracy when the least confident abstain.
+        calibration: how much of the calibration error is chance, and the area under the curve of abstaining.
         errors: standard errors of the scores.
         confusion: ``[C][C]``; row i counts the answers to recordings of class i.
         extremes: the recordings whose votes differ most and least.
@@ -253,6 +270,7 @@ class Scores:
     by_time: tuple[AtStep, ...]
     reliability: tuple[Cell, ...]
     selective: tuple[Kept, ...]
+    calibration: Calibration | None = None
     errors: Errors | None = None
     confusion: tuple[tuple[float, ...], ...]
     extremes: Extremes | None = None

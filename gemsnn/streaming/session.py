@@ -272,6 +272,7 @@ class Session:
             "recording": verdict.recording,
             "elapsed_us": verdict.elapsed * self._layout.bin_us,
             "over": verdict.over,
+            "alarm": verdict.alarm,
         }
 
     def save(self) -> None:

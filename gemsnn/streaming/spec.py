@@ -15,6 +15,7 @@ from gemsnn.rules import loading
 from gemsnn.rules.base import RuleSpec
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
+from gemsnn.scoring.conformal import Risk
 from gemsnn.scoring.promise import Certificate
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, NotNegative, Range, Seed, Share
@@ -39,7 +40,8 @@ class StreamSpec:
         labels: a file of lines label,T,C: from the time T on (microseconds of the events' clock) the class is C, or
             none; and of lines begin,T: at T a recording begins.
         certified: answer under the run's certificate (gemsnn certify): sets of classes, answers before a recording's
-            end, nothing where it is undecided.
+            end, nothing where it is undecided. Where labels are told, its limits follow what was missed.
+        false_alarms: the probability of an alarm, ever, where the world stays as it was when the run was certified.
         state: a folder to save the stream in, and to go on from where it was stopped.
         compartments: K, that vote and learn; by default 10, or as many as the certificate is about.
         window: bins whose output spikes make a vote; by default as many as made the answers in training. Where no
@@ -69,6 +71,7 @@ class StreamSpec:
     rule: Annotated[str | None, OF_LEARNING] = None
     labels: Path | None = None
     certified: bool = False
+    false_alarms: Annotated[Risk, needs(given("certified"))] = 0.01
     state: Path | None = None
     compartments: Count | None = None
     window: Count | None = None
@@ -102,6 +105,7 @@ class Task(NamedTuple):
         kernel: what runs it: the run's, where it has a stream.
         at_least: bins of a source that ends, silence after its last event with them, as in training.
         certificate: what is promised of its answers, or ``None``.
+        false_alarms: the probability of an alarm where nothing has changed.
     """
 
     model: Model
@@ -111,6 +115,7 @@ class Task(NamedTuple):
     at_least: int = 0
     kernel: KernelName = "auto"
     certificate: Certificate | None = None
+    false_alarms: float = 0.01
 
     def learner(self) -> OnlineLearner:
         """A learner at its beginning."""
@@ -127,6 +132,7 @@ class Task(NamedTuple):
             kernel=self.kernel,
             optimiser=optimiser if fits else None,
             certificate=self.certificate,
+            false_alarms=self.false_alarms,
         )
 
 
@@ -162,6 +168,7 @@ def task_of(
         reading.steps if reading.pad else 0,
         settings.network.kernel if settings.network.kernel in STREAMS else "auto",
         certificate,
+        spec.false_alarms,
     )
 
 
