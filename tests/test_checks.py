@@ -107,8 +107,8 @@ RESULTS = {
     **{
         f"gemsnn.scoring.scores.{name}": "what scoring returns"
         for name in (
-            "Alone", "AnswerScores", "AtCompartments", "AtStep", "Baseline", "Calibration", "Cell", "Costs", "Errors", "Extreme",
-            "Extremes", "Kept", "Messages", "Mute", "Rates", "Scores", "Tempered", "ValidationScores",
+            "Alone", "AnswerScores", "AtCompartments", "AtStep", "Baseline", "Calibration", "Cell", "Costs", "Errors",
+            "Extreme", "Extremes", "Kept", "Messages", "Mute", "Rates", "Scores", "Tempered", "ValidationScores",
         )
     },
 }  # fmt: skip
