@@ -105,7 +105,12 @@ def test_the_least_number_is_the_least_that_can_stop(classes, risk, rule):
 
 def test_least_numbers_by_hand():
     """``(n + 1) / 2^n <= risk / (C - 1)``, and ``(2^n - 1) / n >= 1 / risk``."""
-    for classes, risk, ppr, leader in ((10, 0.05, 12, 8), (7, 0.1, 10, 6), (36, 0.05, 14, 8), (2, 0.05, 8, 8)):
+    for classes, risk, ppr, leader in (
+        (10, 0.05, 12, 8),
+        (7, 0.1, 10, 6),
+        (36, 0.05, 14, 8),
+        (2, 0.05, 8, 8),
+    ):
         assert (mode.least(classes, risk, "ppr"), mode.least(classes, risk)) == (ppr, leader)
         assert (ppr + 1) / 2**ppr <= risk / (classes - 1) < (ppr + 0) / 2 ** (ppr - 1)
         assert (2**leader - 1) / leader >= 1 / risk > (2 ** (leader - 1) - 1) / (leader - 1)
@@ -114,7 +119,9 @@ def test_least_numbers_by_hand():
 # -- the promise -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("chances", [(0.4, 0.4, 0.2), (0.5, 0.3, 0.2), (1 / 3, 1 / 3, 1 / 3), (0.45, 0.1, 0.45)])
+@pytest.mark.parametrize(
+    "chances", [(0.4, 0.4, 0.2), (0.5, 0.3, 0.2), (1 / 3, 1 / 3, 1 / 3), (0.45, 0.1, 0.45)]
+)
 @pytest.mark.parametrize("steps", [1, 4, 7])
 def test_bets_against_a_mode_win_nothing_in_the_mean(chances, steps):
     """Over all votes of so many compartments, each with its chance, for each class that is a mode."""

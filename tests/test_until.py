@@ -13,6 +13,7 @@ import gemsnn
 from gemsnn.errors import InputError
 from gemsnn.kernels import KERNELS
 from gemsnn.scoring import evaluate, metrics, mode, sampling, until
+from gemsnn.scoring.answers import Answers
 from gemsnn.types import class_target
 
 CLASSES = 3
@@ -119,7 +120,10 @@ def test_the_end_of_presentations_is_that_of_the_whole_course(net, rows):
     ("wrong", "said"),
     [
         ({"risk": 0.0}, "risk must be above 0 and below 1"),
-        ({"risk": 0.001, "most": 5}, "most must be at least 14, not 5: with fewer votes no winner of 3 classes"),
+        (
+            {"risk": 0.001, "most": 5},
+            "most must be at least 14, not 5: with fewer votes no winner of 3 classes",
+        ),
         ({"portion": 0}, "portion must be at least 1"),
         ({"most": 0}, "must be at least 1"),
         ({"decoder": "likelihood"}, "by the decoders votes and rates alone|needs a network in which"),
@@ -174,9 +178,27 @@ def test_a_model_answers_where_a_winner_is_told(model, recordings, decoder):
 def test_the_temperature_is_that_of_recordings_asked_alike(model, recordings):
     found = model.ask(recordings, 0.05, 12, held=recordings)
     polled = model.polled(recordings, 0.05, 12)
-    assert found.temperature == metrics.fitted_temperature(polled.answers.logs, polled.labels)
-    expected = polled.answers.tempered(found.temperature).probabilities
-    assert torch.equal(found.probabilities, expected)
+    whole = metrics.fitted_temperature(polled.answers.logs, polled.labels)
+    assert found.temperature.tolist() == [whole] * len(recordings)  # too few for temperatures of their own
+    assert torch.equal(found.probabilities, polled.answers.tempered(whole).probabilities)
+    bare = model.ask(arrays()[0], 0.05, 12, held=recordings)
+    assert torch.equal(bare.probabilities, found.probabilities)
+    assert torch.equal(bare.temperature, found.temperature)
+
+
+def test_numbers_asked_often_have_their_own_temperature():
+    draw = torch.Generator().manual_seed(0)
+    logs = torch.log_softmax(torch.randn(100, 3, dtype=torch.float64, generator=draw), -1)
+    labels = torch.multinomial((2 * logs).exp(), 1, generator=draw)[:, 0]
+    asked = torch.tensor([8] * 60 + [13] * 39 + [50])
+    none = torch.zeros(100, dtype=torch.bool)
+    answers = Answers(logs.exp(), logs)
+    polled = until.Polled("votes", answers, asked, ~none, torch.zeros(100, 50).long(), labels, none)
+    found = until.fitted(polled)
+    assert found.own == {8: metrics.fitted_temperature(logs[:60], labels[:60])}
+    assert found.whole == metrics.fitted_temperature(logs, labels)
+    expected = [*metrics.tempered(logs[:60], found.own[8]), *metrics.tempered(logs[60:], found.whole)]
+    torch.testing.assert_close(until.tempered(polled, found).logs, torch.stack(expected))
 
 
 def test_bare_arrays_and_pairs_are_asked_alike(model, recordings):

@@ -228,7 +228,14 @@ class ReferenceStream:
 
 @torch.no_grad()
 def rollout(
-    network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool, first: int = 0
+    network: Network,
+    params: Params,
+    batch: Batch,
+    compartments: int,
+    *,
+    seed: int,
+    clamp: bool,
+    first: int = 0,
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
     state = stepping.initial_state(network, len(batch.label), compartments)

@@ -14,8 +14,8 @@ which with probability at most ``risk`` ever reach ``1 / risk`` (J. Ville, "Etud
     rivals of the mode. S. Jain and others, "PAC Mode Estimation using PPR Martingale Confidence Sequences", AISTATS
     2022, arXiv 2109.05047. As the density grows with ``n_b <= n_a``, only the rival with most votes counts.
 ``leader``
-    Every class ``m`` is taken for a mode until a bet against it has won ``1 / risk``. Before each vote the bet is on the
-    class that leads then, ties going to the lowest, and rests where that is ``m`` itself or where nothing has been
+    Every class ``m`` is taken for a mode until a bet against it has won ``1 / risk``. Before each vote the bet is on
+    the class that leads then, ties going to the lowest, and rests where that is ``m`` itself or where nothing has been
     voted. With ``A_m`` votes for the leaders of these moments and ``B_m`` for ``m``, it has won ::
 
         E_m = 2 int_1/2^1 (2 q)^A_m (2 - 2 q)^B_m dq = 2^(A_m + B_m + 1) B(A_m + 1, B_m + 1) P(q > 1/2),

@@ -234,7 +234,14 @@ def learn(
 
 @torch.no_grad()
 def rollout(
-    network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool, first: int = 0
+    network: Network,
+    params: Params,
+    batch: Batch,
+    compartments: int,
+    *,
+    seed: int,
+    clamp: bool,
+    first: int = 0,
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
     batch, plan = _here(network, batch), plan_of(network)

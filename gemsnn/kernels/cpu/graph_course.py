@@ -232,7 +232,13 @@ def block_of(batch: Batch, classes: int, seed: int, *, clamp: bool, first: int) 
     inputs = [batch.rows.part(b * steps, (b + 1) * steps) for b in range(count)]
     target, alive, observed = batch.target[:, :, :classes], batch.alive, batch.observed & clamp
     return Block(
-        inputs, target.numpy(), alive.numpy(), observed.numpy(), rng.index(batch.address), rng.key(seed), first
+        inputs,
+        target.numpy(),
+        alive.numpy(),
+        observed.numpy(),
+        rng.index(batch.address),
+        rng.key(seed),
+        first,
     )
 
 
