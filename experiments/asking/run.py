@@ -28,6 +28,7 @@ from gemsnn.reproduce.real.sets import SETS
 from gemsnn.runs.fitting import fit
 from gemsnn.runs.models import Model
 from gemsnn.scoring import evaluate, measure, metrics, mode, sampling, until
+from gemsnn.scoring.answers import Answers
 from gemsnn.scoring.until import Polled
 
 LIGHT: dict[str, dict[str, Any]] = {"digits": {"epochs": 10, "shift": 0, "rotate": 0, "zoom": 0, "lr": 0.001}}
@@ -36,6 +37,9 @@ LIGHT: dict[str, dict[str, Any]] = {"digits": {"epochs": 10, "shift": 0, "rotate
 FIXED = (1, 5, 10, 20, 50)
 RULES: tuple[tuple[mode.Rule, float], ...] = (("leader", 0.05), ("leader", 0.1), ("ppr", 0.05), ("ppr", 0.1))
 MOST = max(FIXED)
+OWN = 40
+"""Recordings of the validation part from which on a number of compartments has a temperature of its own."""
+
 TIMED, TIMES = 64, 3
 """Recordings of the test part that the kernel is timed on, and how often each way has its turn."""
 
@@ -113,17 +117,30 @@ def winner(found: Polled) -> Tensor:
     return torch.nn.functional.one_hot(found.votes + 1)[..., 1:].sum(1).argmax(1)
 
 
+def tempered_by_number(test: Polled, held: Polled, one: float) -> Answers:
+    """Answers at a temperature for each number of compartments that :data:`OWN` recordings or more were asked."""
+    each = torch.full(test.asked.shape, one, dtype=torch.float64)
+    for number in held.asked.unique().tolist():
+        rows = held.asked == number
+        if rows.sum() >= OWN:
+            each[test.asked == number] = metrics.fitted_temperature(
+                held.answers.logs[rows], held.labels[rows]
+            )
+    logs = torch.log_softmax(test.answers.logs / each[:, None], -1)
+    return Answers(logs.exp(), logs)
+
+
 def row_of(
     parts: dict[str, tuple[Tensor, ...]], decoder: str, how: int | tuple[mode.Rule, float]
 ) -> dict[str, Any]:
     """All numbers of one way to ask; temperatures are of the validation part, asked alike."""
     test, held = (polled(parts[part], decoder, how) for part in ("test", "validation"))
     one = metrics.fitted_temperature(held.answers.logs, held.labels)
-    by_number = until.tempered(test, until.fitted(held))
+    warm, by_number = test.answers.tempered(one), tempered_by_number(test, held, one)
     same = winner(test) == winner(polled(parts["test"], decoder, MOST))
     errors = measure.change_errors(polled(parts["test"], decoder, MOST).answers.tempered(
         metrics.fitted_temperature(polled(parts["validation"], decoder, MOST).answers.logs, held.labels)
-    ), by_number, test.labels)  # fmt: skip
+    ), warm, test.labels)  # fmt: skip
     told = test.decided
     return {
         "way": f"fixed {how}" if isinstance(how, int) else f"{how[0]} {how[1]}",
@@ -132,7 +149,7 @@ def row_of(
         "accuracy": metrics.accuracy(test.answers.probabilities, test.labels),
         "accuracy_told": metrics.accuracy(test.answers.probabilities[told], test.labels[told]) if told.any() else None,
         "nll": metrics.log_loss(test.answers.logs, test.labels),
-        "nll_one": metrics.log_loss(test.answers.tempered(one).logs, test.labels),
+        "nll_one": metrics.log_loss(warm.logs, test.labels),
         "nll_by_number": metrics.log_loss(by_number.logs, test.labels),
         "error_beside_most": {"accuracy": errors.accuracy, "nll": errors.nll},
         "same": float(same.double().mean()),
@@ -200,8 +217,8 @@ def main() -> None:
                     )
                     print(
                         f"| {row['way']} | {row['asked']:.1f} | {row['undecided']:.3f} | {row['accuracy']:.3f} "
-                        f"| {told} | {row['nll']:.3f} | {row['nll_one']:.3f} | {row['nll_by_number']:.3f} | {row['same']:.3f} | "
-                        f"{same} | {row['seconds']:.2f} |"
+                        f"| {told} | {row['nll']:.3f} | {row['nll_one']:.3f} | {row['nll_by_number']:.3f} "
+                        f"| {row['same']:.3f} | {same} | {row['seconds']:.2f} |"
                     )
     (given.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
 

@@ -64,7 +64,7 @@ def ask(
         risk: the probability, at most, with which the winner that is told is another than that of infinitely many.
         most: compartments that are asked at most; where they tell no winner, the label is ``None``.
         rule: how a winner is told, ``leader`` or ``ppr``, see :mod:`gemsnn.scoring.mode`.
-        held: labelled recordings, asked alike, on which temperatures are fitted; without, none is.
+        held: labelled recordings, asked alike, on which a temperature is fitted; without, none is.
         decoder: how those that were asked answer, ``votes`` or ``rates``.
         seed: of their noise.
         progress: shows how far each portion of compartments has come.

@@ -35,13 +35,13 @@ from gemsnn.runs import config, facts, modelfile, prediction
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import Facts
 from gemsnn.runs.prediction import Prediction, Winners
-from gemsnn.scoring import evaluate, measure, spike_trains, until
+from gemsnn.scoring import evaluate, measure, metrics, spike_trains, until
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.mode import Rule
 from gemsnn.scoring.scores import Scores
 from gemsnn.scoring.spike_trains import SpikeTrains
-from gemsnn.scoring.until import Polled, Temperatures
+from gemsnn.scoring.until import Polled
 from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Progress
 
@@ -202,8 +202,7 @@ class Model:
             risk: see above.
             most: compartments that are asked at most.
             rule: how a winner is told, ``leader`` or ``ppr``, see :mod:`gemsnn.scoring.mode`.
-            held: labelled recordings, which are asked alike, on which temperatures are fitted by the number of
-                compartments asked (:func:`gemsnn.scoring.until.fitted`); without, none is.
+            held: labelled recordings, which are asked alike, on which a temperature is fitted; without, none is.
             decoder: how all that were asked answer, ``votes`` or ``rates``; by default as they did in training. By
                 rates the answer may differ from the winner of the votes, of which alone something is promised.
             seed: of their noise; by default the training's.
@@ -214,13 +213,14 @@ class Model:
         """
         self.check_answers()
         how: Any = {"most": most, "rule": rule, "decoder": decoder, "seed": seed}
-        temperatures = None
+        temperature = None
         if held is not None:
-            temperatures = until.fitted(self.polled(self._taught(held), risk, **how, progress=progress))
+            found = self.polled(self._taught(held), risk, **how, progress=progress)
+            temperature = metrics.fitted_temperature(found.answers.logs, found.labels)
         if isinstance(recordings, SpikeSet):
-            return self._told(self.polled(recordings, risk, **how, progress=progress), temperatures)
+            return self._told(self.polled(recordings, risk, **how, progress=progress), temperature)
         portions = prediction.portions(self.reading, recordings, progress)
-        return Winners.joined(self._told(self.polled(part, risk, **how), temperatures) for part in portions)
+        return Winners.joined(self._told(self.polled(part, risk, **how), temperature) for part in portions)
 
     def polled(
         self,
@@ -252,8 +252,8 @@ class Model:
             progress=progress,
         )
 
-    def _told(self, found: Polled, temperatures: Temperatures | None) -> Winners:
-        answers = found.answers if temperatures is None else until.tempered(found, temperatures)
+    def _told(self, found: Polled, temperature: float | None) -> Winners:
+        answers = found.answers if temperature is None else found.answers.tempered(temperature)
         indices = found.answers.probabilities.argmax(1).masked_fill(~found.decided, -1)
         return Winners(
             tuple(None if index < 0 else self.names[index] for index in indices.tolist()),
@@ -263,7 +263,7 @@ class Model:
             found.silent,
             found.asked,
             found.decided,
-            None if temperatures is None else temperatures.of(found.asked),
+            temperature,
         )
 
     def temperature(self, compartments: int, decoder: Decoder | None = None) -> float | None:

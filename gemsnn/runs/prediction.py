@@ -75,7 +75,7 @@ class Winners:
         silent: bool ``[n]``: recordings with too few input spikes to be worth an answer.
         asked: int64 ``[n]``, how many compartments answer.
         decided: bool ``[n]``, whether their votes told a winner.
-        temperature: at which the probabilities of each are, float64 ``[n]``; ``None`` where none was fitted.
+        temperature: at which the probabilities are; ``None`` where none was fitted.
     """
 
     labels: tuple[str | None, ...]
@@ -85,7 +85,7 @@ class Winners:
     silent: Tensor
     asked: Tensor
     decided: Tensor
-    temperature: Tensor | None
+    temperature: float | None
 
     @staticmethod
     def joined(parts: Iterable[Winners]) -> Winners:
@@ -97,7 +97,6 @@ class Winners:
         each = list(parts)
         if not each:
             raise InputError("recordings must be one or more, but there are none")
-        temperatures = [part.temperature for part in each if part.temperature is not None]
         return Winners(
             tuple(label for part in each for label in part.labels),
             torch.cat([part.indices for part in each]),
@@ -106,7 +105,7 @@ class Winners:
             torch.cat([part.silent for part in each]),
             torch.cat([part.asked for part in each]),
             torch.cat([part.decided for part in each]),
-            torch.cat(temperatures) if temperatures else None,
+            each[0].temperature,
         )
 
 

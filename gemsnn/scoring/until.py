@@ -19,7 +19,7 @@ from torch import Tensor
 from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel
 from gemsnn.model.network import Network, Params
-from gemsnn.scoring import evaluate, metrics, mode, sampling
+from gemsnn.scoring import evaluate, mode, sampling
 from gemsnn.scoring.answers import Answers, Decoder, check_decoder, rate_answers, share_answers
 from gemsnn.scoring.conformal import Risk
 from gemsnn.scoring.mode import Rule
@@ -30,9 +30,6 @@ from gemsnn.types import PresentationSequence, Progress
 
 MOST = 50
 """Compartments that are asked at most, by default."""
-
-OWN = 40
-"""Recordings from which on a number of compartments gets a temperature of its own."""
 
 PORTION = 5
 """Compartments of every portion but the first, by default."""
@@ -170,43 +167,6 @@ def predict(
     silent = came < least_spikes
     answers = answered(decoder, votes, spikes, asked).silenced(silent)
     return Polled(decoder, answers, asked, decided, votes, labels, silent)
-
-
-class Temperatures(NamedTuple):
-    """What answers are tempered at.
-
-    Attributes:
-        whole: the temperature of all recordings.
-        own: by the number of compartments that were asked, where enough recordings were asked so many.
-    """
-
-    whole: float
-    own: dict[int, float]
-
-    def of(self, asked: Tensor) -> Tensor:
-        """The temperature of each recording, float64, by how many compartments were asked, int64 ``[n]``."""
-        found = [self.own.get(number, self.whole) for number in asked.tolist()]
-        return torch.tensor(found, dtype=torch.float64)
-
-
-def fitted(held: Polled) -> Temperatures:
-    """Temperatures with the lowest NLL on labelled recordings, see :func:`gemsnn.scoring.metrics.fitted_temperature`.
-
-    A few votes that all agree leave too modest a share, and many that differ do not: so each number of compartments
-    that :data:`OWN` recordings or more were asked has a temperature of its own.
-    """
-    numbers, times = held.asked.unique(return_counts=True)
-    own = {}
-    for number in numbers[times >= OWN].tolist():
-        rows = held.asked == number
-        own[number] = metrics.fitted_temperature(held.answers.logs[rows], held.labels[rows])
-    return Temperatures(metrics.fitted_temperature(held.answers.logs, held.labels), own)
-
-
-def tempered(found: Polled, temperatures: Temperatures) -> Answers:
-    """Answers at these temperatures, ``[n, C]``."""
-    logs = torch.log_softmax(found.answers.logs / temperatures.of(found.asked)[:, None], -1)
-    return Answers(logs.exp(), logs)
 
 
 def answered(decoder: Decoder, votes: Tensor, spikes: Tensor, asked: Tensor) -> Answers:
