@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from gemsnn.learn.online import OnlineLearner
     from gemsnn.model.spec import NetworkSpec
     from gemsnn.rules.contract import Rule
-    from gemsnn.runs.asking import predict, score
+    from gemsnn.runs.asking import ask, predict, score
     from gemsnn.runs.fitting import dataset, fit, tune
     from gemsnn.runs.models import Model, load
-    from gemsnn.runs.prediction import Prediction
+    from gemsnn.runs.prediction import Prediction, Winners
     from gemsnn.runs.run import Run
     from gemsnn.runs.tuning import Tuned
     from gemsnn.scoring.scores import Scores
@@ -42,6 +42,8 @@ _HOMES = {
     "Run": "gemsnn.runs.run",
     "Scores": "gemsnn.scoring.scores",
     "Tuned": "gemsnn.runs.tuning",
+    "Winners": "gemsnn.runs.prediction",
+    "ask": "gemsnn.runs.asking",
     "dataset": "gemsnn.runs.fitting",
     "fit": "gemsnn.runs.fitting",
     "load": "gemsnn.runs.models",
@@ -62,7 +64,9 @@ __all__ = [
     "Run",
     "Scores",
     "Tuned",
+    "Winners",
     "__version__",
+    "ask",
     "dataset",
     "fit",
     "load",

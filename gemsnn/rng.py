@@ -76,12 +76,13 @@ def fill_row(out, presentation, step, compartment, key_0, key_1):
 
 
 @njit(nogil=True)
-def _fill(out, key_0, key_1, index, first_step):
+def _fill(out, key_0, key_1, index, first_step, first):
     presentations, steps, compartments, _ = out.shape
     for b in range(presentations):
         for c in range(steps):
             for k in range(compartments):
-                fill_row(out[b, c, k], index[b], np.uint64(first_step + c), np.uint64(k), key_0, key_1)
+                step, compartment = np.uint64(first_step + c), np.uint64(first + k)
+                fill_row(out[b, c, k], index[b], step, compartment, key_0, key_1)
 
 
 def key(seed: int) -> NDArray[np.uint64]:
@@ -101,6 +102,7 @@ def uniforms(
     compartments: int,
     neurons: int,
     *,
+    first: int = 0,
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """Uniform numbers in (0, 1) for a block of consecutive steps.
@@ -111,17 +113,18 @@ def uniforms(
         steps: the steps of the block, ``C`` of them.
         compartments: K.
         neurons: N.
+        first: the number of the first compartment.
         device: where they are drawn; the numbers are the same everywhere.
 
     Returns:
         float32 ``[B, C, K, N]``; entry ``(b, c, k, n)`` depends only on the seed, ``presentation[b]``,
-        ``steps[c]``, ``k`` and ``n``.
+        ``steps[c]``, ``first + k`` and ``n``.
     """
     if torch.device(device).type != "cpu":
-        return uniforms_of_torch(seed, presentation, steps, compartments, neurons, device=device)
+        return uniforms_of_torch(seed, presentation, steps, compartments, neurons, first=first, device=device)
     rows, (key_0, key_1) = index(presentation), key(seed)
     out = np.empty((len(rows), len(steps), compartments, neurons), np.float32)
-    _fill(out, key_0, key_1, rows, steps.start)
+    _fill(out, key_0, key_1, rows, steps.start, first)
     return torch.from_numpy(out)
 
 
@@ -132,6 +135,7 @@ def uniforms_of_torch(
     compartments: int,
     neurons: int,
     *,
+    first: int = 0,
     device: torch.device | str,
 ) -> Tensor:
     """The numbers of :func:`uniforms`, bit by bit, from torch's operations alone, on any device."""
@@ -143,7 +147,7 @@ def uniforms_of_torch(
     step = torch.arange(steps.start, steps.stop, device=device)
     words = (
         axis(torch.arange(-(-neurons // 4), device=device), 3),
-        axis(torch.arange(compartments, device=device), 2),
+        axis(torch.arange(first, first + compartments, device=device), 2),
         axis(step & _WORD, 1),
         (axis(rows & _WORD, 0) + axis(step >> 32, 1)) & _WORD,
     )

@@ -36,7 +36,7 @@ def expected_step(
     silent = torch.nn.functional.pad(1 - paths[chosen], (0, network.spec.visible_neurons)).transpose(1, 2)
     read_steps = base.read_steps
 
-    def forced(seed, address, steps, *shape, device=None):
+    def forced(seed, address, steps, *shape, **more):
         return silent[:, steps.start : steps.stop]
 
     def weighted(*given):

@@ -274,15 +274,16 @@ def check_learning(served, case: Case, rule: RuleSpec, optimiser: str, every: in
 
 
 def check_rollout(served, case: Case, *, clamp: bool) -> None:
-    """A kernel runs as the reference runs."""
+    """A kernel runs as the reference runs, which begins at any compartment."""
     network, params, batch = make(case)
-    got, want = (
-        kernel.rollout(network, params, batch, case.compartments, seed=5, clamp=clamp)
-        for kernel in (served, reference)
+    got, want, later = (
+        kernel.rollout(network, params, batch, case.compartments, seed=5, clamp=clamp, first=first)
+        for kernel, first in ((served, 0), (reference, 0), (served, 1))
     )
     assert torch.equal(got.spikes, want.spikes)
     torch.testing.assert_close(got.potential, want.potential)
     assert want.spikes.any()
+    assert torch.equal(later.spikes[:, :-1], want.spikes[:, 1:])
 
 
 @pytest.mark.parametrize("every", [1, 3, None])

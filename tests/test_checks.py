@@ -101,6 +101,7 @@ RESULTS = {
     "gemsnn.runs.facts.Facts": "what a run folder holds",
     "gemsnn.runs.models.Model": "what loading a run folder returns",
     "gemsnn.runs.prediction.Prediction": "what a model returns",
+    "gemsnn.runs.prediction.Winners": "what a model returns",
     "gemsnn.runs.run.Run": "a folder's path and nothing else",
     "gemsnn.store.records.RunFolder": "a folder's path and nothing else",
     "gemsnn.report.reading.Run": "what reading a folder returns",

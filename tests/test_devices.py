@@ -50,8 +50,8 @@ def test_noise_is_the_same_on_every_device(seed, address, start, length, compart
 
 
 def test_noise_of_a_single_presentation():
-    want = rng.uniforms(3, 2**40 + 7, range(4), 2, 5)
-    assert torch.equal(rng.uniforms_of_torch(3, 2**40 + 7, range(4), 2, 5, device="cpu"), want)
+    want = rng.uniforms(3, 2**40 + 7, range(4), 2, 5, first=6)
+    assert torch.equal(rng.uniforms_of_torch(3, 2**40 + 7, range(4), 2, 5, first=6, device="cpu"), want)
     assert rng.uniforms(3, 7, range(4), 2, 5, device="meta").is_meta
 
 

@@ -24,6 +24,7 @@ QUICK = [
     ("experiments/views/search.py", "--quick", "--out", "OUT"),
     ("experiments/tune/run.py", "--quick", "--out", "OUT"),
     ("experiments/certificates/run.py", "--quick", "--out", "OUT"),
+    ("experiments/asking/run.py", "--quick", "--out", "OUT"),
     ("experiments/unknown-inputs/run.py", "--quick", "--out", "OUT/results.json"),
     ("benchmarks/real_peers.py", "--quick", "--sets", "digits", "--peers", "ottt", "--out", "OUT/bench"),
     ("benchmarks/stream.py", "keep-up", "--quick"),

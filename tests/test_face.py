@@ -27,7 +27,7 @@ from gemsnn.report import schema
 from gemsnn.runs import config, layers, recipes, scored
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import load_model
-from gemsnn.scoring import evaluate, sampling
+from gemsnn.scoring import evaluate, sampling, until
 from gemsnn.scoring.scores import Scores
 from gemsnn.store import trees
 
@@ -61,7 +61,7 @@ def test_what_is_promised_is_a_dozen_names():
     assert dir(gemsnn) == sorted(gemsnn.__all__)
     assert set(gemsnn.__all__) == {
         "InputError", "Model", "NetworkSpec", "OnlineLearner", "Prediction", "Recordings", "Rule", "Run", "Scores",
-        "Tuned", "__version__", "dataset", "fit", "load", "predict", "score", "tune",
+        "Tuned", "Winners", "__version__", "ask", "dataset", "fit", "load", "predict", "score", "tune",
     }  # fmt: skip
     for name in gemsnn.__all__:
         value = getattr(gemsnn, name)
@@ -101,7 +101,7 @@ def test_a_module_s_imports_are_not_needed_for_a_name():
 def test_what_is_acted_on_comes_first_and_kernels_come_by_name():
     for function in (
         train.updates, train.fit, judging.validate, evaluate.predict, evaluate.log_likelihood, evaluate.example,
-        sampling.free, sampling.clamped,
+        sampling.free, sampling.clamped, sampling.ended, until.predict,
     ):  # fmt: skip
         parameters = inspect.signature(function).parameters
         assert next(iter(parameters)) == "network", function

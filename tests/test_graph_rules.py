@@ -91,7 +91,7 @@ def test_the_log_likelihood_is_that_of_all_hidden_paths(monkeypatch, name, kerne
     paths, hidden = hidden_paths(network, STEPS), network.spec.hidden_neurons
     silent = torch.nn.functional.pad(1 - paths, (0, network.spec.visible_neurons)).transpose(0, 1)[None]
     monkeypatch.setattr(
-        rng, "uniforms", lambda seed, address, steps, *_, device=None: silent[:, steps.start : steps.stop]
+        rng, "uniforms", lambda seed, address, steps, *_, **more: silent[:, steps.start : steps.stop]
     )
     assert KERNELS[kernel].refuses(network, None) is None
     batch = networks.batch(network, [presentation])

@@ -237,6 +237,22 @@ def test_compartments_and_batches_do_not_disturb_each_other(name):
     assert torch.equal(alone.spikes[0], few.spikes[1, :, :8])
 
 
+@pytest.mark.parametrize("clamp", [True, False])
+@pytest.mark.parametrize("topology", ["full", "feedforward"])
+@pytest.mark.parametrize("name", list(KERNELS))
+def test_a_run_may_begin_at_any_compartment(name, topology, clamp):
+    """Its compartments are those of a run of more, to the bit, whichever recordings are beside them."""
+    network, params, batch = make(Case(topology=topology))
+    kernel = KERNELS[name]
+    many = kernel.rollout(network, params, batch, 7, seed=5, clamp=clamp)
+    for first, stop in ((0, 2), (2, 3), (3, 7)):
+        some = kernel.rollout(network, params, batch, stop - first, seed=5, clamp=clamp, first=first)
+        assert torch.equal(some.spikes, many.spikes[:, first:stop])
+        torch.testing.assert_close(some.potential, many.potential[:, first:stop], rtol=1e-12, atol=1e-12)
+    alone = kernel.rollout(network, params, batch.some(slice(1, 2)), 2, seed=5, clamp=clamp, first=4)
+    assert torch.equal(alone.spikes[0], many.spikes[1, 4:6])
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_float32_agrees_in_the_mean(name):
     """Float32 rounding may flip a spike and all that follows, so the claim is about means over 2000 runs."""

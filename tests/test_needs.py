@@ -73,6 +73,7 @@ OF_TOPOLOGY = {
 
 OF_COMMANDS = {
     "lr": [*STREAM, "--lr", "0.1"],
+    "false_alarms": [*STREAM, "--false-alarms", "0.1"],
     "rule": [*STREAM, "--rule", "x:y"],
     "update_every": [*STREAM, "--update-every", "3"],
     "max_lag_ms": [*STREAM, "--speed", "max", "--max-lag-ms", "3"],

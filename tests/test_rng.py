@@ -51,6 +51,8 @@ def test_the_address_is_all_that_counts(seed, compartments, neurons, start, leng
     block = rng.uniforms(seed, index, range(start, start + length), compartments, neurons)
     wider = rng.uniforms(seed, index, range(start, start + length), compartments + 3, neurons + 5)
     assert torch.equal(block, wider[:, :, :compartments, :neurons])
+    later = rng.uniforms(seed, index, range(start, start + length), 2, neurons, first=compartments + 1)
+    assert torch.equal(later, wider[:, :, compartments + 1 :, :neurons])
     alone = rng.uniforms(seed, 11, range(start + length - 1, start + length), compartments, neurons)
     assert torch.equal(block[1, -1], alone[0, 0])
 

@@ -125,8 +125,12 @@ class Kernel(Protocol):
         *,
         seed: int,
         clamp: bool,
+        first: int = 0,
     ) -> Rollout:
-        """Run the batch with fixed parameters, the visible neurons clamped to the target where observed, or free."""
+        """Run the batch with fixed parameters, the visible neurons clamped to the target where observed, or free.
+
+        The compartments are those with the numbers ``first, first + 1, ..`` of a run of more, to the bit.
+        """
         ...
 
 

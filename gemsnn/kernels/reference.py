@@ -228,7 +228,14 @@ class ReferenceStream:
 
 @torch.no_grad()
 def rollout(
-    network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool
+    network: Network,
+    params: Params,
+    batch: Batch,
+    compartments: int,
+    *,
+    seed: int,
+    clamp: bool,
+    first: int = 0,
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
     state = stepping.initial_state(network, len(batch.label), compartments)
@@ -243,6 +250,7 @@ def rollout(
             range(t, t + 1),
             compartments,
             network.spec.neurons,
+            first=first,
             device=network.taps.device,
         )[:, 0]
         state, now = stepping.step(

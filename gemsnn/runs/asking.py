@@ -5,8 +5,10 @@ from __future__ import annotations
 from gemsnn.data.arrays import Arrays
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.runs.models import Model
-from gemsnn.runs.prediction import Prediction
+from gemsnn.runs.prediction import Prediction, Winners
+from gemsnn.scoring import until
 from gemsnn.scoring.answers import Decoder
+from gemsnn.scoring.mode import Rule
 from gemsnn.scoring.scores import Scores
 from gemsnn.types import Progress
 
@@ -40,6 +42,44 @@ def predict(
     ('7', '2', None)
     """
     return model.predict(recordings, compartments, decoder=decoder, seed=seed, progress=progress)
+
+
+def ask(
+    model: Model,
+    recordings: SpikeSet | Arrays,
+    risk: float = 0.05,
+    most: int = until.MOST,
+    *,
+    rule: Rule = "leader",
+    held: SpikeSet | Arrays | None = None,
+    decoder: Decoder | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Winners:
+    """What a model answers by as many compartments as needed: until their votes tell the winner of infinitely many.
+
+    Args:
+        model: from :func:`gemsnn.fit` or :func:`gemsnn.load`.
+        recordings: as :func:`gemsnn.predict` takes them.
+        risk: the probability, at most, with which the winner that is told is another than that of infinitely many.
+        most: compartments that are asked at most; where they tell no winner, the label is ``None``.
+        rule: how a winner is told, ``leader`` or ``ppr``, see :mod:`gemsnn.scoring.mode`.
+        held: labelled recordings, asked alike, on which a temperature is fitted; without, none is.
+        decoder: how those that were asked answer, ``votes`` or ``rates``.
+        seed: of their noise.
+        progress: shows how far each portion of compartments has come.
+
+    Raises:
+        InputError: as :func:`gemsnn.predict`, or so few compartments can never tell a winner.
+
+    >>> import gemsnn
+    >>> found = gemsnn.ask(gemsnn.load("runs/demo"), data.test, risk=0.05, most=50)  # doctest: +SKIP
+    >>> found.labels[:3], found.asked[:3].tolist()  # doctest: +SKIP
+    (('7', '2', None), [8, 13, 50])
+    """
+    return model.ask(
+        recordings, risk, most, rule=rule, held=held, decoder=decoder, seed=seed, progress=progress
+    )
 
 
 def score(

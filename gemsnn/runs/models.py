@@ -34,12 +34,14 @@ from gemsnn.model.network import Network, Params
 from gemsnn.runs import config, facts, modelfile, prediction
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import Facts
-from gemsnn.runs.prediction import Prediction
-from gemsnn.scoring import evaluate, measure, spike_trains
+from gemsnn.runs.prediction import Prediction, Winners
+from gemsnn.scoring import evaluate, measure, metrics, spike_trains, until
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.evaluate import Poll
+from gemsnn.scoring.mode import Rule
 from gemsnn.scoring.scores import Scores
 from gemsnn.scoring.spike_trains import SpikeTrains
+from gemsnn.scoring.until import Polled
 from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Progress
 
@@ -175,6 +177,92 @@ class Model:
             answers.probabilities,
             torch.special.entr(answers.probabilities).sum(1),
             found.silent,
+            temperature,
+        )
+
+    def ask(
+        self,
+        recordings: SpikeSet | Arrays,
+        risk: float = 0.05,
+        most: int = until.MOST,
+        *,
+        rule: Rule = "leader",
+        held: SpikeSet | Arrays | None = None,
+        decoder: Decoder | None = None,
+        seed: int | None = None,
+        progress: Progress | None = None,
+    ) -> Winners:
+        """Answers by as many compartments as needed: until their votes tell the winner of infinitely many.
+
+        Of each recording, with probability at most ``risk``, the winner that is told is another. That says how sure the
+        network is of its answer, not how often the answer is right. Whose votes tell no winner is left unanswered.
+
+        Args:
+            recordings: see :meth:`predict`.
+            risk: see above.
+            most: compartments that are asked at most.
+            rule: how a winner is told, ``leader`` or ``ppr``, see :mod:`gemsnn.scoring.mode`.
+            held: labelled recordings, which are asked alike, on which a temperature is fitted; without, none is.
+            decoder: how all that were asked answer, ``votes`` or ``rates``; by default as they did in training. By
+                rates the answer may differ from the winner of the votes, of which alone something is promised.
+            seed: of their noise; by default the training's.
+            progress: shows how far each portion of compartments has come.
+
+        Raises:
+            InputError: as :meth:`predict`, or so few compartments can never tell a winner.
+        """
+        self.check_answers()
+        how: Any = {"most": most, "rule": rule, "decoder": decoder, "seed": seed}
+        temperature = None
+        if held is not None:
+            found = self.polled(self._taught(held), risk, **how, progress=progress)
+            temperature = metrics.fitted_temperature(found.answers.logs, found.labels)
+        if isinstance(recordings, SpikeSet):
+            return self._told(self.polled(recordings, risk, **how, progress=progress), temperature)
+        portions = prediction.portions(self.reading, recordings, progress)
+        return Winners.joined(self._told(self.polled(part, risk, **how), temperature) for part in portions)
+
+    def polled(
+        self,
+        recordings: SpikeSet | Arrays,
+        risk: float = 0.05,
+        most: int = until.MOST,
+        *,
+        portion: int = until.PORTION,
+        rule: Rule = "leader",
+        decoder: Decoder | None = None,
+        seed: int | None = None,
+        progress: Progress | None = None,
+    ) -> Polled:
+        """What each compartment says that was asked; the arguments are those of :meth:`ask`."""
+        self.check_answers()
+        return until.predict(
+            self.network,
+            self.params,
+            self.read(recordings),
+            risk,
+            kernel=self.kernel,
+            seed=self.facts.seed if seed is None else seed,
+            most=most,
+            portion=portion,
+            rule=rule,
+            decoder=decoder or self.facts.decoder,
+            readouts=self.facts.readouts,
+            least_spikes=self.facts.least_spikes,
+            progress=progress,
+        )
+
+    def _told(self, found: Polled, temperature: float | None) -> Winners:
+        answers = found.answers if temperature is None else found.answers.tempered(temperature)
+        indices = found.answers.probabilities.argmax(1).masked_fill(~found.decided, -1)
+        return Winners(
+            tuple(None if index < 0 else self.names[index] for index in indices.tolist()),
+            indices,
+            answers.probabilities,
+            torch.special.entr(answers.probabilities).sum(1),
+            found.silent,
+            found.asked,
+            found.decided,
             temperature,
         )
 

@@ -63,6 +63,52 @@ class Prediction:
         )
 
 
+@dataclass(frozen=True)
+class Winners:
+    """What a model answers to n recordings by as many compartments as it took.
+
+    Attributes:
+        labels: the names of the answers; ``None`` in silence, and where even the most compartments told no winner.
+        indices: the same as classes from 0 on, int64 ``[n]``; -1 where there is none.
+        probabilities: of the classes, float64 ``[n, C]``, also where nothing was told; ``1/C`` each in silence.
+        entropy: of the probabilities, in nats, ``[n]``.
+        silent: bool ``[n]``: recordings with too few input spikes to be worth an answer.
+        asked: int64 ``[n]``, how many compartments answer.
+        decided: bool ``[n]``, whether their votes told a winner.
+        temperature: at which the probabilities are; ``None`` where none was fitted.
+    """
+
+    labels: tuple[str | None, ...]
+    indices: Tensor
+    probabilities: Tensor
+    entropy: Tensor
+    silent: Tensor
+    asked: Tensor
+    decided: Tensor
+    temperature: float | None
+
+    @staticmethod
+    def joined(parts: Iterable[Winners]) -> Winners:
+        """Answers to portions of recordings, one after the other.
+
+        Raises:
+            InputError: there are none.
+        """
+        each = list(parts)
+        if not each:
+            raise InputError("recordings must be one or more, but there are none")
+        return Winners(
+            tuple(label for part in each for label in part.labels),
+            torch.cat([part.indices for part in each]),
+            torch.cat([part.probabilities for part in each]),
+            torch.cat([part.entropy for part in each]),
+            torch.cat([part.silent for part in each]),
+            torch.cat([part.asked for part in each]),
+            torch.cat([part.decided for part in each]),
+            each[0].temperature,
+        )
+
+
 def untaught(reading: Reading, recordings: Iterable[Any], first: int = 0) -> SpikeSet:
     """Recordings that fit a reading, with labels or targets that mean nothing, numbered from ``first`` on.
 

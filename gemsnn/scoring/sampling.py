@@ -79,6 +79,36 @@ def free(
     return Free(votes(counts, batch, seed=tie_seed(seed)), counts, run.spikes, run.potential)
 
 
+class Ended(NamedTuple):
+    """What compartments say at the end of presentations.
+
+    Attributes:
+        votes: int64 ``[B, K]``.
+        counts: int64 ``[B, K, C]``, output spikes where they are observed.
+    """
+
+    votes: Tensor
+    counts: Tensor
+
+
+def ended(
+    network: Network, params: Params, batch: Batch, compartments: range, *, kernel: Kernel, seed: int,
+    readouts: Weights = (),
+) -> Ended:  # fmt: skip
+    """Run the compartments with these numbers and take their votes at the end: to the bit those of :func:`free`."""
+    count, first = len(compartments), compartments.start
+    run = kernel.rollout(network, params, batch, count, seed=seed, clamp=False, first=first)
+    spoken = said(network, run.spikes, readouts)
+    counts = (spoken * batch.observed[:, None, :, None]).sum(2, dtype=torch.int64)
+    found = counts.new_empty(counts.shape[:2])
+    for length in batch.length.unique().tolist():
+        rows = batch.length == length
+        last = range(length - 1, length)
+        address = batch.address[rows]
+        found[rows] = most(counts[rows][:, :, None], address, last, seed=tie_seed(seed), first=first)[..., 0]
+    return Ended(found, counts)
+
+
 def said(network: Network, spikes: Tensor, readouts: Weights = ()) -> Tensor:
     """What the readouts say of each class: ``sum_r w_r s_r,c``, in the type of the spikes ``[.., N]``, ``[.., C]``.
 
@@ -125,7 +155,7 @@ def votes(counts: Tensor, batch: Batch, *, seed: int) -> Tensor:
     return chosen.gather(2, last[:, None].expand(presentations, compartments, steps))
 
 
-def most(counts: Tensor, address: Tensor, steps: range, *, seed: int) -> Tensor:
+def most(counts: Tensor, address: Tensor, steps: range, *, seed: int, first: int = 0) -> Tensor:
     """The neuron with most spikes, ties broken at random: int64 ``[B, K, C]`` of whole numbers ``[B, K, C, V]``.
 
     Args:
@@ -133,9 +163,11 @@ def most(counts: Tensor, address: Tensor, steps: range, *, seed: int) -> Tensor:
         address: int64 ``[B]``.
         steps: those C steps; with the address and the seed they address the ties' random numbers.
         seed: see above.
+        first: the number of the first compartment.
     """
     _, compartments, _, classes = counts.shape
-    ties = rng.uniforms(seed, address, steps, compartments, classes, device=counts.device).transpose(1, 2)
+    ties = rng.uniforms(seed, address, steps, compartments, classes, first=first, device=counts.device)
+    ties = ties.transpose(1, 2)
     return (counts.double() + ties).argmax(-1)
 
 

@@ -82,12 +82,14 @@ def begin(network: Network, batch: Batch, compartments: int) -> History:
 
 def run(
     network: Network, plan: Plan, params: Params, batch: Batch, history: History, steps: range, *, seed: int,
-    clamp: bool,
+    clamp: bool, first: int = 0,
 ) -> None:  # fmt: skip
     """Fill in the spikes and potentials of some steps, all before them known, under parameters that rest."""
     some, like, hidden = slice(steps.start, steps.stop), network.taps, network.spec.hidden_neurons
     compartments = len(history.spikes) // len(history.inputs)
-    uniform = rng.uniforms(seed, batch.address, steps, compartments, network.spec.neurons, device=like.device)
+    uniform = rng.uniforms(
+        seed, batch.address, steps, compartments, network.spec.neurons, first=first, device=like.device
+    )
     uniform = uniform.transpose(1, 2).flatten(0, 1).to(like)
     given = Clamp(
         batch.target[:, some].repeat_interleave(compartments, 0).to(like),

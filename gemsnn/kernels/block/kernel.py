@@ -234,19 +234,26 @@ def learn(
 
 @torch.no_grad()
 def rollout(
-    network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool
+    network: Network,
+    params: Params,
+    batch: Batch,
+    compartments: int,
+    *,
+    seed: int,
+    clamp: bool,
+    first: int = 0,
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
     batch, plan = _here(network, batch), plan_of(network)
     if not network.is_joint or plan.is_forward:
         course = forward.begin(network, batch, compartments)
         steps = range(course.potential.shape[1])
-        forward.run(network, plan, params, batch, course, steps, seed=seed, clamp=clamp)
+        forward.run(network, plan, params, batch, course, steps, seed=seed, clamp=clamp, first=first)
         shape = (-1, compartments)
         return Rollout(course.fired.to(torch.uint8).unflatten(0, shape), course.potential.unflatten(0, shape))
     history = begin(network, batch, compartments)
     steps = range(len(history.error))
-    segment = Segment(network, joined(params), batch, history, steps, seed=seed, clamp=clamp)
+    segment = Segment(network, joined(params), batch, history, steps, seed=seed, clamp=clamp, first=first)
     _run(network, segment)
     spikes, potential = (
         values.unflatten(1, (-1, compartments)).permute(1, 2, 0, 3).contiguous()

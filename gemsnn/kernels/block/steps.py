@@ -112,7 +112,8 @@ class Segment:
     """
 
     def __init__(
-        self, network: Network, params: Joint, batch: Batch, history: History, steps: range, *, seed: int, clamp: bool
+        self, network: Network, params: Joint, batch: Batch, history: History, steps: range, *, seed: int, clamp: bool,
+        first: int = 0,
     ) -> None:  # fmt: skip
         _, runs, neurons = history.error.shape
         filters, count = bank(network), len(network.taps)
@@ -137,7 +138,7 @@ class Segment:
             history.potential[some],
             history.error[some],
             drive.repeat_interleave(compartments, 1),
-            _draw(network, batch, observed, steps, compartments, seed),
+            _draw(network, batch, observed, steps, range(first, first + compartments), seed),
             history.error[some][..., self._visible],
             ~observed.repeat_interleave(compartments, 1)[:, :, None],
         )
@@ -181,13 +182,14 @@ def _input_drive(network: Network, weight: Tensor, inputs: Tensor, steps: range)
 
 
 def _draw(
-    network: Network, batch: Batch, observed: Tensor, steps: range, compartments: int, seed: int
+    network: Network, batch: Batch, observed: Tensor, steps: range, compartments: range, seed: int
 ) -> Tensor:
     """Random numbers ``[C, P, N]``, replaced where a target (where ``observed``, ``[C, B]``) or padding decides."""
     like, some = network.taps, slice(steps.start, steps.stop)
     uniform = rng.uniforms(
-        seed, batch.address, steps, compartments, network.spec.neurons, device=network.taps.device
-    )
+        seed, batch.address, steps, len(compartments), network.spec.neurons, first=compartments.start,
+        device=like.device,
+    )  # fmt: skip
     draw = time_first(uniform, like).to(like)
     draw.masked_fill_(~time_first(batch.alive[:, some], like)[:, :, None, None], NEVER)
     target = torch.where(time_first(batch.target[:, some], like) > 0, CERTAIN, NEVER).to(like)[:, :, None]

@@ -101,6 +101,7 @@ class DenseCourse:
         seed: of the noise.
         lr: step size.
         potentials: whether potentials are kept.
+        first: the number of the first compartment.
     """
 
     def __init__(
@@ -116,9 +117,10 @@ class DenseCourse:
         seed: int,
         lr: float = 0.0,
         potentials: bool = False,
+        first: int = 0,
     ) -> None:
         self.network, self.learning, self.way = network, learning, way
-        self.seed, self.lr, self._potentials = seed, lr, potentials
+        self.seed, self.lr, self._potentials, self._first = seed, lr, potentials, first
         with threads.one_for_blas():
             self.parts = [
                 Runs(network, size, compartments, way.rule, way.capacity, potentials=potentials)
@@ -186,6 +188,7 @@ class DenseCourse:
                     updates=updates[inside],
                     address=piece.address,
                     seed=self.seed,
+                    first=self._first,
                 )
                 for piece, inputs, read in zip(pieces, self._inputs, reads, strict=True)
             ]

@@ -234,8 +234,8 @@ def _fire(work, given, t, p, potential):  # pragma: no cover (compiled)
         error[:] = 0
         return
     uniform = work.scratch.uniform[p]
-    step = np.uint64(given.clock + t)
-    rng.fill_row(uniform, given.address[b], step, np.uint64(p % compartments), given.key[0], given.key[1])
+    step, compartment = np.uint64(given.clock + t), np.uint64(given.first + p % compartments)
+    rng.fill_row(uniform, given.address[b], step, compartment, given.key[0], given.key[1])
     silent, circuits = 0.0, work.wiring.circuits
     if len(circuits) > 0:
         elementary.sigmoid(potential[:hidden], error[:hidden])

@@ -99,14 +99,21 @@ def learn(
 
 @torch.no_grad()
 def rollout(
-    network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool
+    network: Network,
+    params: Params,
+    batch: Batch,
+    compartments: int,
+    *,
+    seed: int,
+    clamp: bool,
+    first: int = 0,
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
     steps = batch.shape[1]
     pieces = groups_of(network, batch, compartments, whole=False)
     course = Course(
         network, params, None, None, compartments, [len(piece.label) for piece in pieces], steps, seed=seed,
-        potentials=True,
+        potentials=True, first=first,
     )  # fmt: skip
     reads = [piece.alive for piece in pieces]
     done = course.advance(pieces, reads, torch.zeros(steps, dtype=torch.bool), clamp=clamp)

@@ -52,16 +52,18 @@ class Course:
         seed: of the noise.
         lr: step size.
         potentials: whether :meth:`advance` tells what the runs did.
+        first: the number of the first compartment.
     """
 
     def __init__(
         self, network: Network, params: Params, learning: Learning | None, optimiser: OptimiserState | None,
         compartments: int, presentations: list[int], steps: int | None, *, seed: int, lr: float = 0.0,
-        potentials: bool = False,
+        potentials: bool = False, first: int = 0,
     ) -> None:  # fmt: skip
         self.plan = layout.plan_of(network, endless=steps is None)
         self.learning, self.optimiser, self._params = learning, optimiser, params
         self.compartments, self.seed, self.lr, self._potentials = compartments, seed, lr, potentials
+        self._first = first
         self._batch = sum(presentations)
         self._weights = layout.laid_out(self.plan, params)
         rule, ahead = learning and learning.rule, False
@@ -103,7 +105,7 @@ class Course:
             clamp: whether visible neurons are clamped to the target where observed; else they are free.
         """
         classes, steps = self.plan.network.spec.visible, len(updates)
-        whole = [block_of(piece, classes, self.seed, clamp=clamp) for piece in pieces]
+        whole = [block_of(piece, classes, self.seed, clamp=clamp, first=self._first) for piece in pieces]
         self.groups[0].history.widen(max(piece.rows.largest for piece in pieces))
         seen, done = self._to_show(steps), 0
         while done < steps:
@@ -224,13 +226,19 @@ def _move(into: NDArray, *others: NDArray) -> None:
         other[:] = 0
 
 
-def block_of(batch: Batch, classes: int, seed: int, *, clamp: bool) -> Block:
+def block_of(batch: Batch, classes: int, seed: int, *, clamp: bool, first: int) -> Block:
     """All steps of a batch."""
     count, steps, _ = batch.shape
     inputs = [batch.rows.part(b * steps, (b + 1) * steps) for b in range(count)]
     target, alive, observed = batch.target[:, :, :classes], batch.alive, batch.observed & clamp
     return Block(
-        inputs, target.numpy(), alive.numpy(), observed.numpy(), rng.index(batch.address), rng.key(seed)
+        inputs,
+        target.numpy(),
+        alive.numpy(),
+        observed.numpy(),
+        rng.index(batch.address),
+        rng.key(seed),
+        first,
     )
 
 
@@ -238,4 +246,4 @@ def cut(block: Block, inside: slice) -> Block:
     """Some of its steps."""
     inputs = [rows.part(inside.start, inside.stop) for rows in block.inputs]
     target, alive, observed = (np.ascontiguousarray(leaf[:, inside]) for leaf in block[1:4])
-    return Block(inputs, target, alive, observed, block.address, block.key)
+    return Block(inputs, target, alive, observed, block.address, block.key, block.first)

@@ -102,16 +102,23 @@ def learn(
 
 @torch.no_grad()
 def rollout(
-    network: Network, params: Params, batch: Batch, compartments: int, *, seed: int, clamp: bool
+    network: Network,
+    params: Params,
+    batch: Batch,
+    compartments: int,
+    *,
+    seed: int,
+    clamp: bool,
+    first: int = 0,
 ) -> Rollout:
     """See :meth:`gemsnn.kernels.contract.Kernel.rollout`."""
     if not network.is_joint:
-        return graph.rollout(network, params, batch, compartments, seed=seed, clamp=clamp)
+        return graph.rollout(network, params, batch, compartments, seed=seed, clamp=clamp, first=first)
     steps = batch.shape[1]
     pieces = split(batch, PARTS)
     course = DenseCourse(
         network, params, None, None, Plan(Rule(), 0, steps), [len(piece.label) for piece in pieces],
-        compartments, seed=seed, potentials=True,
+        compartments, seed=seed, potentials=True, first=first,
     )  # fmt: skip
     reads = [piece.alive for piece in pieces]
     done = course.advance(pieces, reads, torch.zeros(steps, dtype=torch.bool), clamp=clamp)

@@ -33,6 +33,7 @@ class Block(NamedTuple):
         observed: bool ``[B, C]``, whether visible neurons are clamped to the target.
         address: uint64 ``[B]``.
         key: the seed's.
+        first: the number of the first compartment.
     """
 
     inputs: list[SpikeRows]
@@ -41,6 +42,7 @@ class Block(NamedTuple):
     observed: NDArray
     address: NDArray
     key: NDArray
+    first: int
 
 
 def hear_inputs(
@@ -228,13 +230,13 @@ def _credits(plan: Plan, n: int) -> list[int]:
     ]
 
 
-def given_of(plan: Plan, block: Block, b: int, clock: int, compartment: int, scratch: Scratch) -> list[Given]:
+def given_of(plan: Plan, block: Block, b: int, clock: int, k: int, scratch: Scratch) -> list[Given]:
     """What each population meets in a run's block, whose first step has this number."""
     found, steps, first, neurons = [], block.alive.shape[1], 0, plan.network.spec.neurons
     sizes = [plan.size(n) for n in range(len(plan.populations))]
     noise = scratch.get("noise", neurons * steps, dtype=np.float32)
     buffer = scratch.get("rows", min(steps, NOISE_STEPS), neurons, dtype=np.float32)
-    firing.make_noise(block.address[b], clock, compartment, block.key, np.array(sizes), buffer, noise)
+    firing.make_noise(block.address[b], clock, block.first + k, block.key, np.array(sizes), buffer, noise)
     for places, width in sizes:
         last = first + places * width
         own = noise[first * steps : last * steps].reshape(places, steps, width)

@@ -46,6 +46,7 @@ class Block(NamedTuple):
         updates: bool ``[C]``, whether the step ends with an update.
         address: int64 ``[B]``.
         seed: of the noise.
+        first: the number of the first compartment.
     """
 
     inputs: Inputs
@@ -56,6 +57,7 @@ class Block(NamedTuple):
     updates: Tensor
     address: Tensor
     seed: int
+    first: int = 0
 
 
 class _Open(NamedTuple):
@@ -217,6 +219,7 @@ class Runs:
             updates=block.updates.numpy(),
             address=rng.index(block.address),
             key=rng.key(block.seed),
+            first=block.first,
         )
         hidden, inputs = self.wiring.hidden, self.wiring.inputs
         outgoing = np.ascontiguousarray(weight[inputs : inputs + hidden, :, hidden:].transpose(2, 1, 0))

@@ -97,6 +97,7 @@ class Given(NamedTuple):
         updates: bool ``[C]``, whether the step ends with an update.
         address: uint64 ``[B]``, the presentations' address in the noise.
         key: uint64 ``[2]``, the seed.
+        first: the number of the first compartment.
     """
 
     start: int
@@ -110,6 +111,7 @@ class Given(NamedTuple):
     updates: NDArray
     address: NDArray
     key: NDArray
+    first: int
 
 
 class Past(NamedTuple):
