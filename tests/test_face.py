@@ -414,7 +414,9 @@ def test_the_json_of_scores_is_what_it_was(name, tmp_path):
         "status": "interrupted",
         **scored.final(model, datasets.load(data)).scores.to_json(),
     }
-    assert set(found.pop("alone")) == {"reliability", "change"}  # which has come since
+    assert set(found.pop("alone")) == {"reliability", "change"}  # which has come since, as have these
+    for part in (found, found.get("tempered") or {"calibration": found["calibration"]}):
+        assert set(part.pop("calibration")) == {"by_chance", "debiased", "risk_area"}
     written = json.loads((folders.FOLDER / name / "metrics.json").read_text())
 
     def compare(ours, theirs, where):
