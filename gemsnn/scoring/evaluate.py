@@ -58,6 +58,9 @@ class Poll(NamedTuple):
         labels: int64 ``[n]``.
         silent: bool ``[n]``, the recordings whose answers are even because they held too few input spikes.
         activity: spikes and operations.
+        spoken: int64 ``[n, K, C]``, the output spikes of each compartment by itself in the observed steps.
+        hidden: float64 ``[n, H]``, spikes of each hidden neuron per observed step of a compartment.
+        came: int64 ``[n]``, input spikes (or events, where bins hold counts) in the observed steps.
     """
 
     decoder: Decoder
@@ -67,6 +70,9 @@ class Poll(NamedTuple):
     labels: Tensor
     silent: Tensor
     activity: Activity
+    spoken: Tensor
+    hidden: Tensor
+    came: Tensor
 
     @property
     def answers(self) -> Answers:
@@ -206,6 +212,7 @@ def predict(
     spec, (fan_out,) = network.spec, sampling.home(network.fan_out())
     votes, labels, came = [], [], []
     ends, courses = [], []  # at the end, by compartments; and in the course of time
+    spoken, rates = [], []  # at the end: by each compartment, and by the hidden neurons
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
     for rows in shown(network, presentations, batch, compartments, progress, "prediction"):
         free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=seed, readouts=readouts)
@@ -213,14 +220,18 @@ def predict(
         so_far = (rows.came * rows.observed).cumsum(1)
         heard = torch.from_numpy(np.bincount(rows.rows.held, minlength=spec.inputs)).double()
         fired = free.spikes.sum((0, 1, 2), dtype=torch.float64) / compartments
-        found = sampling.home(voted, rows.label, so_far, end, course, torch.cat([heard, fired.cpu()]))
-        for kept, new in zip((votes, labels, came, ends, courses), found, strict=False):
+        own, hidden_rate = sampling.spoken(free), sampling.hidden_rates(network, free, rows)
+        found = sampling.home(
+            voted, rows.label, so_far, end, course, own, hidden_rate, torch.cat([heard, fired.cpu()])
+        )
+        for kept, new in zip((votes, labels, came, ends, courses, spoken, rates), found, strict=False):
             kept.append(new)
         sent += found[-1]
         steps += int(rows.length.sum())
     all_votes = _joined(votes, 2)
     by_compartments, by_time = answers(decoder, Told(torch.cat(ends), _joined(courses, 1), all_votes))
-    silent = _joined(came, 1) < least_spikes
+    all_came = _joined(came, 1)
+    silent = all_came < least_spikes
     rate = sent / steps
     hidden = slice(spec.inputs, spec.inputs + spec.hidden_neurons)
     return Poll(
@@ -237,6 +248,9 @@ def predict(
             operations=float((rate * fan_out).sum()),
             mute=metrics.mute(rate[hidden]),
         ),
+        torch.cat(spoken),
+        torch.cat(rates),
+        all_came[:, -1],
     )
 
 
