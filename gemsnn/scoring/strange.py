@@ -9,8 +9,8 @@ poll holds may tell that.
     ``H(m) = sum_k w_k H(p_k) + sum_k w_k KL(p_k || m)``:
 
 the *noise* that every compartment has by itself, and the *disagreement* between them, which is the mutual information
-of the answer and the compartment it comes from (A. Depeweg and others, arXiv 1710.07283). All compartments have the same
-weights, so they disagree by their noise and not, as members of an ensemble do, by what they have learned.
+of the answer and the compartment it comes from (A. Depeweg and others, arXiv 1710.07283). All compartments have the
+same weights, so they disagree by their noise and not, as members of an ensemble do, by what they have learned.
 
 *Hidden activity.* With the rate ``r_i`` of hidden neuron ``i``, ``x_i = sqrt(r_i)`` varies about as much whatever the
 rate is (M. S. Bartlett, 1936). What is familiar is a mixture of normal laws, one for each class, with one covariance,
@@ -112,11 +112,12 @@ def entropy(shares: Tensor, weights: Tensor) -> Entropy:
     parts = weight * each
     whole = parts.sum(-2)
     apart = weight * torch.xlogy(each, each) - torch.xlogy(parts, whole[..., None, :])
-    return Entropy(
+    found = (
         torch.special.entr(whole).sum(-1),
         (weight * torch.special.entr(each)).sum((-2, -1)),
-        apart.sum((-2, -1)).clamp(min=0),
+        apart.sum((-2, -1)),
     )
+    return Entropy(*(part.clamp(min=0) for part in found))  # rounding takes them a little below
 
 
 # -- hidden activity ---------------------------------------------------------------------------------------
