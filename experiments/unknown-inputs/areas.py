@@ -7,8 +7,10 @@ epochs, nothing moved), and is shown the test part and other recordings, most of
 same is done by one that has not seen the last two digits. The answers are those by rates.
 
 Every finished training is some lines of OUT/areas.jsonl, and one that stands there is not repeated; OUT/areas.json has
-means over seeds. OUT/<set>, <case>, <seed>.npz holds the scores themselves: their ``names [S]``, the scores of the
-``validation``, ``test`` and ``shifted`` recordings ``[S, n]``, and which of the latter two were answered ``right``.
+means over seeds, what is flagged at a risk of 0.05, and as ``inputs`` what can be told without a network.
+OUT/<set>, <case>, <seed>.npz holds the scores themselves: their ``names [S]``; of the parts ``validation``, ``test``
+and ``shifted``, each ``[S, n]``; and which recordings of the latter two were answered right, ``right_test`` and
+``right_shifted``, bool ``[n]``.
 """
 
 from __future__ import annotations
@@ -143,8 +145,8 @@ def asked(
     return {what: (held, test, told(case.recordings, case.seed)) for what, case in others.items()}
 
 
-def row(held: Told, test: Told, shifted: Told, labelled: bool) -> dict[str, Any]:
-    """The numbers of a case, by score: the area, its error in this draw, and what a risk of :data:`RISK` tells."""
+def row(test: Told, shifted: Told, labelled: bool) -> dict[str, Any]:
+    """The numbers of a case; by score, the area and its error in this draw."""
     found: dict[str, Any] = {
         "test": len(test.right),
         "shifted": len(shifted.right),
@@ -153,79 +155,142 @@ def row(held: Told, test: Told, shifted: Told, labelled: bool) -> dict[str, Any]
     }
     if labelled:
         found["accuracy shifted"] = metrics.accuracy(shifted.poll.answers.probabilities, shifted.poll.labels)
-    for name, usual in held.scores.items():
-        ours, theirs = test.scores[name], shifted.scores[name]
+    for name, ours in test.scores.items():
+        theirs = shifted.scores[name]
         area = unknown.auroc(-ours, -theirs)
-        told = [float((conformal.p_values(usual, each) <= RISK).double().mean()) for each in (ours, theirs)]
-        found[name] = {"area": area.area, "error": area.error, "false": told[0], "told": told[1]}
+        found[name] = {"area": area.area, "error": area.error}
     return found
 
 
 def keep(file: Path, held: Told, test: Told, shifted: Told) -> None:
     """Write the scores of a case, see the module."""
-    arrays = {
-        name: torch.stack(list(each.scores.values())).numpy()
-        for name, each in (("validation", held), ("test", test), ("shifted", shifted))
-    }
+    every = [torch.stack(list(each.scores.values())).numpy() for each in (held, test, shifted)]
+    names = np.array(list(held.scores))
     np.savez_compressed(
-        file, names=np.array(list(held.scores)), right_test=test.right.numpy(),
-        right_shifted=shifted.right.numpy(), **arrays,
+        file, names=names, validation=every[0], test=every[1], shifted=every[2],
+        right_test=test.right.numpy(), right_shifted=shifted.right.numpy(),
     )  # fmt: skip
+
+
+def flagged(file: Path) -> dict[str, dict[str, float]]:
+    """The shares of test and of other recordings with a p-value of at most :data:`RISK`, by score.
+
+    ``either`` is the smaller p-value of entropy and surprise, doubled, as two chances to be wrong are to be paid for.
+    There are none where validation recordings are so few that no p-value is as small.
+    """
+    with np.load(file) as kept:
+        names = kept["names"].tolist()
+        held, *asked = (torch.from_numpy(kept[part]) for part in ("validation", "test", "shifted"))
+    if RISK * (held.shape[1] + 1) < 1:
+        return {}
+    found: dict[str, dict[str, float]] = {name: {} for name in (*names, "either")}
+    for part, values in zip(("test", "shifted"), asked, strict=True):
+        p = {name: conformal.p_values(held[i], values[i]) for i, name in enumerate(names)}
+        p["either"] = 2 * torch.minimum(p["entropy"], p["surprise"])
+        for name, each in p.items():
+            found[name][part] = float((each <= RISK).double().mean())
+    return found
+
+
+def place(out: Path, row: dict[str, Any]) -> Path:
+    """Where the scores of a case lie."""
+    return out / f"{row['set']}, {row['case']}, {row['seed']}.npz"
+
+
+def material(
+    name: SetName, seed: int, root: Path | None, *, new: bool, quick: bool
+) -> tuple[Splits, dict[str, Case]]:
+    """What is learned and what is shown; with ``new``, some classes and the others."""
+    splits = sets.load(name, root, quick=quick)
+    if not new:
+        return splits, cases(name, splits.test, seed)
+    others = {"new classes": Case(of_classes(splits.test, known=False), seed, labelled=False)}
+    train, validation, test = (of_classes(part, known=True) for part in splits.parts.values())
+    return Splits(train, validation, test), others
 
 
 def one(
     name: SetName, seed: int, root: Path | None, out: Path, *, new: bool, quick: bool
 ) -> list[dict[str, Any]]:
-    """One training, asked about every case; with ``new`` it learns some classes and is asked about the others."""
-    splits = sets.load(name, root, quick=quick)
-    if new:
-        parts = (of_classes(part, known=True) for part in (splits.train, splits.validation, splits.test))
-        shown = {"new classes": Case(of_classes(splits.test, known=False), seed, labelled=False)}
-        splits = Splits(*parts)
-    else:
-        shown = cases(name, splits.test, seed)
+    """One training, asked about every case."""
+    splits, shown = material(name, seed, root, new=new, quick=quick)
     settings = {**LEARNED[name], **({"epochs": 1, "hidden": [8]} if quick else {})}
     model = fit(splits, seed=seed, **settings)
     rows = []
     for what, told in asked(model, splits, shown, seed, 5 if quick else 20).items():
-        keep(out / f"{name}, {what}, {seed}.npz", *told)
         rows.append({"set": name, "case": what, "seed": seed, "decoder": model.facts.decoder})
-        rows[-1].update(row(*told, shown[what].labelled))
+        keep(place(out, rows[-1]), *told)
+        rows[-1].update(row(*told[1:], shown[what].labelled))
     return rows
 
 
-def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Means over seeds of each set and case, in the order of the sets."""
+def without_network(name: SetName, root: Path | None, *, new: bool, quick: bool) -> dict[str, float]:
+    """The areas of the surprise of the inputs' own rates, whatever a network makes of them, by case."""
+    splits, shown = material(name, 0, root, new=new, quick=quick)
+
+    def rates(part: SpikeSet) -> Tensor:
+        return torch.from_numpy(part.counts_per_input() / np.diff(part.starts)[:, None])
+
+    known = strange.familiar(rates(splits.train), torch.from_numpy(splits.train.labels))
+    test = -known.surprise(rates(splits.test))
+    return {
+        what: unknown.auroc(test, -known.surprise(rates(case.recordings))).area
+        for what, case in shown.items()
+    }
+
+
+def mean(values: list[float]) -> jobs.Mean:
+    """Mean and standard error, with as many digits as a page may want."""
+    return {key: None if value is None else round(value, 4) for key, value in jobs.mean(values).items()}
+
+
+def summary(rows: list[dict[str, Any]], out: Path) -> list[dict[str, Any]]:
+    """Means over seeds of each set and case: areas with the mean of their own errors, and what is flagged."""
     found = []
     for name, what in dict.fromkeys((row["set"], row["case"]) for row in rows):
         mine = [row for row in rows if (row["set"], row["case"]) == (name, what)]
         means: dict[str, Any] = {"set": name, "case": what, "seeds": len(mine)}
-        for key, value in mine[0].items():
-            if isinstance(value, dict):
-                means[key] = {part: jobs.mean([row[key][part] for row in mine]) for part in value}
-            elif key in ("accuracy", "accuracy shifted", "silent"):
-                means[key] = jobs.mean([row[key] for row in mine])
-            elif key in ("test", "shifted"):
-                means[key] = value
+        flags = [flagged(place(out, row)) for row in mine]
+        means |= {key: mine[0][key] for key in ("test", "shifted")}
+        means |= {
+            key: mean([row[key] for row in mine])
+            for key in ("silent", "accuracy", "accuracy shifted")
+            if key in mine[0]
+        }
+        means["areas"] = {
+            key: {
+                **mean([row[key]["area"] for row in mine]),
+                "of a draw": mean([row[key]["error"] for row in mine])["mean"],
+            }
+            for key, value in mine[0].items()
+            if isinstance(value, dict)
+        }
+        means["flagged"] = {
+            key: {part: mean([flag[key][part] for flag in flags]) for part in ("test", "shifted")}
+            for key in flags[0]
+        }
         found.append(means)
     return found
 
 
-def table(found: list[dict[str, Any]]) -> str:
-    """Areas for a page."""
-    names = [key for key, value in found[0].items() if isinstance(value, dict) and "area" in value]
-    head = ["learned", "shown", "accuracy before, then", *names]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+def _page(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def tables(found: list[dict[str, Any]]) -> str:
+    """For a page: the accuracy of test recordings, and of others whose labels mean something, and areas; flags."""
+    areas, flags, scores = [], [], list(found[0]["areas"])
+    by = ("1 - max", "entropy", "surprise", "events", "either")
     for row in found:
         both = [jobs.cell(row[key], 3) for key in ("accuracy", "accuracy shifted") if key in row]
-        cells = [
-            row["set"],
-            row["case"],
-            ", ".join(both),
-            *(jobs.cell(row[name]["area"], 3) for name in names),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        own = [f"{row['set']}, {row['case']}"]
+        areas.append([*own, ", ".join(both), *(jobs.cell(row["areas"][name], 3) for name in scores)])
+        if row["flagged"]:
+            cells = (
+                [jobs.cell(row["flagged"][name][part], 2) for part in ("test", "shifted")] for name in by
+            )
+            flags.append([*own, *(", ".join(pair) for pair in cells)])
+    return "\n\n".join([_page(["shown", "accuracy", *scores], areas), _page(["shown", *by], flags)])
 
 
 def main() -> int:
@@ -236,7 +301,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    wanted = ["digits"] if arguments.quick else arguments.sets
+    wanted: list[SetName] = ["digits"] if arguments.quick else arguments.sets
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / "areas.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
@@ -252,9 +317,14 @@ def main() -> int:
                 rows += found
                 print(f"{name}, seed {seed}, {', '.join(each['case'] for each in found)}", flush=True)
     rows.sort(key=lambda row: list(LEARNED).index(row["set"]))
-    means = summary(rows)
+    means = summary(rows, arguments.out)
+    for name, new in dict.fromkeys((row["set"], row["case"] == "new classes") for row in means):
+        plain = without_network(name, arguments.root, new=new, quick=arguments.quick)
+        for each in means:
+            if each["set"] == name and each["case"] in plain:
+                each["areas"]["inputs"] = {"mean": round(plain[each["case"]], 4), "error": None}
     (arguments.out / "areas.json").write_text(json.dumps(means) + "\n")
-    print(table(means))
+    print(tables(means))
     return 0
 
 
