@@ -40,9 +40,8 @@ def poll(count, seed=0, compartments=7):
     by_time = Answers(logs.exp(), logs)
     votes = torch.zeros(count, compartments, STEPS, dtype=torch.int64)
     ends = Answers(*(each[-1:].expand(compartments, -1, -1) for each in by_time))
-    return Poll(
-        "rates", ends, by_time, votes, labels, torch.zeros(count, dtype=torch.bool), torch.arange(count), None
-    )
+    silent = torch.zeros(count, dtype=torch.bool)
+    return Poll("rates", ends, by_time, votes, labels, silent, None, None, None, torch.arange(count))
 
 
 TENTH = Asked(0.1)

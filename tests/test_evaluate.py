@@ -153,6 +153,24 @@ def test_rates_are_the_shares_of_all_output_spikes(situation: Situation):
     torch.testing.assert_close(even.logs.exp(), even.probabilities)
 
 
+@pytest.mark.parametrize("decoder", ["votes", "rates", "likelihood"])
+def test_what_each_compartment_and_hidden_neuron_did_is_counted_in_the_observed_steps(
+    situation: Situation, decoder
+):
+    """By loops over the spikes; recordings of several lengths, a warm-up, and batches of two."""
+    network, params, rows, kernel = situation
+    network = warmed(network, 0.4)
+    found = evaluate.predict(network, params, rows, 5, kernel=kernel, seed=3, decoder=decoder, batch=2)
+    assert found.spoken.shape == (len(rows), 5, 3)
+    assert found.hidden.shape == (len(rows), network.spec.hidden_neurons)
+    for at, row in enumerate(rows):
+        one = evaluate.example(network, params, rows, at, 5, kernel=kernel, seed=3)
+        first = int(0.4 * len(row.spikes))
+        assert torch.equal(found.spoken[at], one.visible[:, first:].long().sum(1))
+        torch.testing.assert_close(found.hidden[at], one.hidden[:, first:].double().mean((0, 1)))
+        assert found.came[at] == row.spikes[first:].sum()
+
+
 def silence(row: Presentation, kept: int) -> Presentation:
     """The recording with its first so many input spikes alone."""
     spikes = row.spikes.flatten()

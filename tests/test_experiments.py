@@ -26,6 +26,7 @@ QUICK = [
     ("experiments/certificates/run.py", "--quick", "--out", "OUT"),
     ("experiments/asking/run.py", "--quick", "--out", "OUT"),
     ("experiments/unknown-inputs/run.py", "--quick", "--out", "OUT/results.json"),
+    ("experiments/unknown-inputs/areas.py", "--quick", "--out", "OUT"),
     ("benchmarks/real_peers.py", "--quick", "--sets", "digits", "--peers", "ottt", "--out", "OUT/bench"),
     ("benchmarks/stream.py", "keep-up", "--quick"),
     ("benchmarks/stream.py", "endless", "--quick", "--figure", "OUT/memory.png"),

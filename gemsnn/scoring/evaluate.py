@@ -57,8 +57,10 @@ class Poll(NamedTuple):
         votes: int64 ``[n, K, T]``, see :class:`gemsnn.scoring.sampling.Free`.
         labels: int64 ``[n]``.
         silent: bool ``[n]``, the recordings whose answers are even because they held too few input spikes.
-        came: int64 ``[n]``, input spikes (or events, where bins hold counts) in the observed steps.
         activity: spikes and operations.
+        spoken: int64 ``[n, K, C]``, the output spikes of each compartment by itself in the observed steps.
+        hidden: float64 ``[n, H]``, spikes of each hidden neuron per observed step of a compartment.
+        came: int64 ``[n]``, input spikes (or events, where bins hold counts) in the observed steps.
     """
 
     decoder: Decoder
@@ -67,8 +69,10 @@ class Poll(NamedTuple):
     votes: Tensor
     labels: Tensor
     silent: Tensor
-    came: Tensor
     activity: Activity
+    spoken: Tensor
+    hidden: Tensor
+    came: Tensor
 
     @property
     def answers(self) -> Answers:
@@ -208,6 +212,7 @@ def predict(
     spec, (fan_out,) = network.spec, sampling.home(network.fan_out())
     votes, labels, came = [], [], []
     ends, courses = [], []  # at the end, by compartments; and in the course of time
+    spoken, rates = [], []  # at the end: by each compartment, and by the hidden neurons
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
     for rows in shown(network, presentations, batch, compartments, progress, "prediction"):
         free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=seed, readouts=readouts)
@@ -215,15 +220,18 @@ def predict(
         so_far = (rows.came * rows.observed).cumsum(1)
         heard = torch.from_numpy(np.bincount(rows.rows.held, minlength=spec.inputs)).double()
         fired = free.spikes.sum((0, 1, 2), dtype=torch.float64) / compartments
-        found = sampling.home(voted, rows.label, so_far, end, course, torch.cat([heard, fired.cpu()]))
-        for kept, new in zip((votes, labels, came, ends, courses), found, strict=False):
+        own, hidden_rate = sampling.spoken(free), sampling.hidden_rates(network, free, rows)
+        found = sampling.home(
+            voted, rows.label, so_far, end, course, own, hidden_rate, torch.cat([heard, fired.cpu()])
+        )
+        for kept, new in zip((votes, labels, came, ends, courses, spoken, rates), found, strict=False):
             kept.append(new)
         sent += found[-1]
         steps += int(rows.length.sum())
     all_votes = _joined(votes, 2)
     by_compartments, by_time = answers(decoder, Told(torch.cat(ends), _joined(courses, 1), all_votes))
-    heard_by = _joined(came, 1)
-    silent = heard_by < least_spikes
+    all_came = _joined(came, 1)
+    silent = all_came < least_spikes
     rate = sent / steps
     hidden = slice(spec.inputs, spec.inputs + spec.hidden_neurons)
     return Poll(
@@ -233,7 +241,6 @@ def predict(
         all_votes,
         torch.cat(labels),
         silent[:, -1],
-        heard_by[:, -1],
         Activity(
             inputs=float(rate[: spec.inputs].mean()),
             hidden=float(rate[hidden].mean()) if spec.hidden_neurons else 0.0,
@@ -241,6 +248,9 @@ def predict(
             operations=float((rate * fan_out).sum()),
             mute=metrics.mute(rate[hidden]),
         ),
+        torch.cat(spoken),
+        torch.cat(rates),
+        all_came[:, -1],
     )
 
 

@@ -138,6 +138,19 @@ def spike_counts(visible: Tensor, batch: Batch) -> Tensor:
     return (visible * batch.observed[:, None, :, None]).to(torch.int64).cumsum(2)
 
 
+def spoken(found: Free) -> Tensor:
+    """Output spikes of each compartment at the end, int64 ``[B, K, C]``, in memory of their own."""
+    return found.counts[:, :, -1].clone()
+
+
+def hidden_rates(network: Network, found: Free, batch: Batch) -> Tensor:
+    """Spikes of each hidden neuron per observed step of a compartment, float64 ``[B, H]``; 0 where none is observed."""
+    seen = batch.observed[:, None, :, None]
+    spikes = found.spikes[..., : network.spec.hidden_neurons] * seen
+    steps = found.spikes.shape[1] * batch.observed.sum(1, keepdim=True)
+    return spikes.sum((1, 2), dtype=torch.float64) / steps.clamp(min=1)
+
+
 def votes(counts: Tensor, batch: Batch, *, seed: int) -> Tensor:
     """The class whose visible neuron has spiked most so far, ties broken at random.
 
