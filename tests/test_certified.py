@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -44,7 +45,12 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def made(loaded, data):
+def familiar(loaded, data):
+    return certificate.learned(loaded, data.train.first(400), K)
+
+
+@pytest.fixture(scope="module")
+def made(loaded, data, familiar):
     """Certificates by rule."""
     found = {}
 
@@ -52,7 +58,7 @@ def made(loaded, data):
         key = (rule, *more.items())
         if key not in found:
             asked = Asked(0.2, rule=rule, checkpoints=8, **more)
-            found[key] = certificate.certified(loaded, data.validation, asked, K)
+            found[key] = certificate.certified(loaded, data.validation, asked, K, familiar=familiar)
         return found[key]
 
     return of
@@ -63,6 +69,33 @@ def learner_of(loaded, promise, address=0, **more):
         loaded.network, loaded.learner.params, loaded.online(K, address=address, seed=promise.seed),
         certificate=promise, **more,
     )  # fmt: skip
+
+
+def test_the_alarm_hears_what_a_poll_holds(loaded, data, made, familiar):
+    """Its three scores of a first recording are those that its p-values by themselves are made of."""
+    promise = made("single")
+    part = data.test.first(4)
+    poll = loaded.poll(part, K)
+    shares = poll.by_time.tempered(promise.temperature).probabilities[-1]
+    for n in range(4):
+        learner = learner_of(loaded, promise, int(part.address[n]), familiar=familiar)
+        learner.step(torch.from_numpy(part.bins(n)))
+        held = learner.certifier.held
+        seen = K * (promise.checkpoints[-1] - promise.begin)
+        assert torch.equal(held.hidden.double() / seen, poll.hidden[n])
+        assert held.came == int(poll.came[n])
+        scores = [1 - float(shares[n].max()), held.came, float(familiar.surprise(poll.hidden[n : n + 1]))]
+        pools = learner.certifier.alarm.state()["pools"]
+        for pool, score, before in zip(
+            pools, scores, (promise.doubts, promise.came, promise.surprises), strict=True
+        ):
+            assert len(pool) == len(before) + 1
+            assert min(abs(each - score) for each in pool) < 1e-9
+    strange = certify.strangeness(promise, familiar, poll.hidden)
+    bigger = torch.tensor(promise.surprises)[None] >= familiar.surprise(poll.hidden)[:, None]
+    assert torch.allclose(strange, (1 + bigger.sum(1)) / (len(promise.surprises) + 1))
+    with pytest.raises(InputError, match="certify the run anew"):
+        certify.strangeness(msgspec.structs.replace(promise, surprises=()), familiar, poll.hidden)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +195,11 @@ def test_it_goes_on_to_the_bit_whatever_the_pieces(loaded, data, made):
             learner_of(loaded, promise).restore(broken)
 
 
-def test_an_alarm_where_the_world_has_changed(loaded, data, made):
+@pytest.mark.parametrize("watched", ["two", "three"])
+def test_an_alarm_where_the_world_has_changed(loaded, data, made, familiar, watched):
     """In the same world none in 60 recordings (the chance is 0.01 at most); of noise one within 40."""
-    learner = learner_of(loaded, made("single"), false_alarms=0.01)
+    more = {"familiar": familiar} if watched == "three" else {}
+    learner = learner_of(loaded, made("single"), false_alarms=0.01, **more)
     assert shown(learner, data, range(60), told=False)[-1].alarm is None
     draw = np.random.default_rng(0)
     rate = float(np.mean([data.test.bins(n).mean() for n in range(60)]))
@@ -207,8 +242,6 @@ def test_after_its_end_a_set_is_that_of_the_last_bins(loaded, data, made):
     ],
 )
 def test_of_other_answers_it_promises_nothing(loaded, made, change, message):
-    import msgspec
-
     promise = made("single")
     other = msgspec.structs.replace(promise, **change(promise))
     with pytest.raises(InputError, match=message):

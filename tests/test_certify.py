@@ -302,9 +302,24 @@ def test_from_python_it_names_sets_and_answers(run):
             assert bool(wanted.stops.sets[n, int(found.answers[n])])
         assert (found.answers[n] is not None) == bool(wanted.stops.answered[n])
     assert torch.equal(found.seconds, wanted.bins.double() * test.layout.bin_us * 1e-6)
+    assert found.strange is not None
+    assert ((found.strange > 0) & (found.strange <= 1)).all()
+    assert found.strange.mean() > 0.2  # on average half, where they come as those did
     bare = looked.promised([test.bins(0)])  # of its own number, and so of other noise
     assert bare.probabilities.shape == (1, 10)
     assert set(bare.sets[0]) <= set(model.names)
+
+
+def test_what_is_familiar_belongs_to_its_certificate(run, tmp_path):
+    assert main(["certify", str(run), "--risk", "0.3", "--votes", "5"]) == 0
+    made = certificate.of_run(run)
+    assert certificate.familiar_of(run, made) is not None
+    other = msgspec.structs.replace(made, risk=0.2)
+    with pytest.raises(InputError, match="belongs to another certificate"):
+        certificate.familiar_of(run, other)
+    with pytest.raises(InputError, match="cannot be read"):
+        certificate.familiar_of(tmp_path, made)
+    assert certificate.familiar_of(tmp_path, msgspec.structs.replace(made, surprises=())) is None
 
 
 def test_the_report_tells_the_promise(run):

@@ -24,6 +24,8 @@ QUICK = [
     ("experiments/views/search.py", "--quick", "--out", "OUT"),
     ("experiments/tune/run.py", "--quick", "--out", "OUT"),
     ("experiments/certificates/run.py", "--quick", "--out", "OUT"),
+    ("experiments/certificates/before.py", "--quick", "--out", "OUT"),
+    ("experiments/alarms/run.py", "--quick", "--out", "OUT"),
     ("experiments/asking/run.py", "--quick", "--out", "OUT"),
     ("experiments/unknown-inputs/run.py", "--quick", "--out", "OUT/results.json"),
     ("experiments/unknown-inputs/areas.py", "--quick", "--out", "OUT"),

@@ -95,7 +95,7 @@ def draw(parts: list[dict[str, Any]], path: Path) -> None:
     axes.axhline(math.log(parts[0]["classes"]), color="0.5", linestyle="--", label="knowing nothing")
     axes.axvline(round(PICTURE * steps), color="0.7", linewidth=1)
     axes.annotate(
-        "the picture comes", (round(PICTURE * steps), 0.05), xytext=(4, 0), textcoords="offset points"
+        "the picture comes", (round(PICTURE * steps), 1.25), xytext=(4, 0), textcoords="offset points"
     )
     for way, colour in zip(WAYS, ("#d55e00", "#0072b2", "#009e73"), strict=True):
         mean = np.mean([part["entropy"][way] for part in parts], 0)[parts[0]["begin"] :]

@@ -71,15 +71,16 @@ def certify_run(
     chosen = choosing.choose(model, run, split, data=data, root=root, limit=limit)
     assumes = (CHOSEN_THERE,) if split == "validation" and not chosen.other else ()
     scored.prepare(model)
+    own = chosen if not chosen.other else choosing.choose(model, run, "test")
+    familiar = certificate.learned(model, own.splits.train, votes, progress=console.bar)
     found = certificate.certified(
         model, chosen.part, Asked(risk, score, rule, checkpoints, confidence, by_class), votes,
-        fitted_on=chosen.title, assumes=assumes, progress=console.bar,
+        familiar=familiar, fitted_on=chosen.title, assumes=assumes, progress=console.bar,
     )  # fmt: skip
-    certificate.save(run, found)
+    certificate.save(run, found, familiar)
     told = None
     (run / CERTIFIED).unlink(missing_ok=True)
     if chosen.other or split != "test":
-        own = chosen if not chosen.other else choosing.choose(model, run, "test")
         told = certificate.keep_scores(run, model, found, own.splits.test, progress=console.bar)
     report.write_report(run)
     print(found.promise)

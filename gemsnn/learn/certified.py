@@ -7,8 +7,9 @@ the stream, as many as count in a recording: it is that of a recording that has 
 
 Where the class is told at a recording's end or after it, the limits of sets and of the early rules ``single`` and
 ``any`` follow what was missed (:mod:`gemsnn.scoring.following`), so that the long-run share of misses is the risk
-whatever comes, a network that learns on included. Told or not, each recording's doubt, ``1 - max p``, and its number of
-input spikes are watched for a change of the world (:mod:`gemsnn.scoring.alarm`).
+whatever comes, a network that learns on included. Told or not, each recording's doubt, ``1 - max p``, its number of
+input spikes and, where what is familiar is known, the surprise of its hidden activity (:mod:`gemsnn.scoring.strange`)
+are watched for a change of the world (:mod:`gemsnn.scoring.alarm`).
 
 The first recording of a stream is judged as ``gemsnn evaluate --certified`` judges it, to the bit. Later ones find the
 network as the one before has left it, and have other noise of the same kind.
@@ -30,6 +31,7 @@ from gemsnn.scoring.alarm import Alarm, AlarmSpec
 from gemsnn.scoring.answers import Answers
 from gemsnn.scoring.following import Following, FollowingSpec
 from gemsnn.scoring.promise import Certificate
+from gemsnn.scoring.strange import Familiar
 from gemsnn.store import trees as states
 
 UNANSWERED = -1
@@ -68,6 +70,7 @@ class Held(NamedTuple):
         left: bool ``[V]``, the classes that are left.
         counts: int64 ``[K, V]``, output spikes that count for its answer.
         came: input spikes that count for it.
+        hidden: int64 ``[H]``, hidden spikes of all compartments in the bins that count for it.
         values: float64 ``[N, V]``, levels (of ``spikecp``, scores) at the checkpoints by now.
         ends: float64 ``[V]``, scores at its end.
     """
@@ -79,6 +82,7 @@ class Held(NamedTuple):
     left: Tensor
     counts: Tensor
     came: int
+    hidden: Tensor
     values: Tensor
     ends: Tensor
 
@@ -91,6 +95,8 @@ class Certifier:
         classes: V.
         address: of the stream's noise; recordings are numbered from it on.
         least_spikes: input spikes without which a recording, or the stream's last bins, are silent.
+        hidden: H, hidden neurons.
+        familiar: what their activity is like; without it, it is not watched.
         false_alarms: the probability of an alarm, ever, where the world stays as it was.
 
     Attributes:
@@ -104,8 +110,8 @@ class Certifier:
     """
 
     def __init__(
-        self, certificate: Certificate, classes: int, *, address: int, least_spikes: int,
-        false_alarms: float = 0.01,
+        self, certificate: Certificate, classes: int, *, address: int, least_spikes: int, hidden: int,
+        familiar: Familiar | None = None, false_alarms: float = 0.01,
     ) -> None:  # fmt: skip
         if certificate.by_class and len(certificate.set_limits) != classes:
             raise InputError(
@@ -113,12 +119,14 @@ class Certifier:
             )
         made = self.certificate = certificate
         self._classes, self._address, self._least = classes, address, least_spikes
+        self._hidden, self._familiar = hidden, familiar if made.surprises else None
         self._reference = torch.tensor(made.reference, dtype=torch.float64)
         spec = FollowingSpec(risk=made.risk)
         numbers = [torch.tensor(each, dtype=torch.float64) for each in (made.scores, made.own)]
         self.sets = None if made.by_class else Following(numbers[0], spec)
         self.rule = Following(numbers[1], spec) if made.own else None
-        calibration = torch.tensor([made.doubts, made.came], dtype=torch.float64).T
+        watched = [made.doubts, made.came, *([] if self._familiar is None else [made.surprises])]
+        calibration = torch.tensor(watched, dtype=torch.float64).T
         self.alarm = Alarm(calibration, AlarmSpec(rate=false_alarms, most=max(20_000, len(calibration))))
         self.held = self._fresh(0)
 
@@ -129,6 +137,7 @@ class Certifier:
             torch.ones(classes, dtype=torch.bool),
             torch.zeros(self.certificate.compartments, classes, dtype=torch.int64),
             0,
+            torch.zeros(self._hidden, dtype=torch.int64),
             torch.zeros(len(self.certificate.checkpoints), classes, dtype=torch.float64),
             torch.zeros(classes, dtype=torch.float64),
         )  # fmt: skip
@@ -145,7 +154,7 @@ class Certifier:
         return self.held.counts[:, None] + (fired.to(torch.int64) * observed).cumsum(1)
 
     def verdicts(
-        self, counts: Tensor, so_far: Answers, heard: Tensor, last: Answers, heard_last: Tensor,
+        self, counts: Tensor, so_far: Answers, heard: Tensor, last: Answers, heard_last: Tensor, hidden: Tensor,
         target: int | None,
     ) -> Iterator[Verdict]:  # fmt: skip
         """Let C steps of the recording pass, and say after each what is made of it.
@@ -156,19 +165,21 @@ class Certifier:
             heard: input spikes of each step, int64 ``[C]``.
             last: answers ``[C, V]`` of the stream's last bins.
             heard_last: input spikes in those, int64 ``[C]``.
+            hidden: hidden spikes ``[K, C, H]``.
             target: the class that is told, or ``None``.
         """
-        arrived, recent = heard.tolist(), heard_last.tolist()
+        arrived, recent, sent = heard.tolist(), heard_last.tolist(), hidden.sum(0, dtype=torch.int64)
         for c in range(len(arrived)):
             now = slice(c, c + 1)
-            self._step(counts[:, c].clone(), arrived[c], _at(so_far, now), target)
+            self._step(counts[:, c].clone(), arrived[c], sent[c], _at(so_far, now), target)
             yield self._verdict(_at(so_far, now), _at(last, now), recent[c])
 
-    def _step(self, counts: Tensor, heard: int, so_far: Answers, target: int | None) -> None:
+    def _step(self, counts: Tensor, heard: int, sent: Tensor, so_far: Answers, target: int | None) -> None:
         """Let a bin of the recording pass."""
-        made, elapsed = self.certificate, self.held.elapsed + 1
-        came = self.held.came + (heard if elapsed > made.begin else 0)
-        self.held = self.held._replace(elapsed=elapsed, counts=counts, came=came)
+        made, held, elapsed = self.certificate, self.held, self.held.elapsed + 1
+        self.held = held._replace(elapsed=elapsed, counts=counts)
+        if made.begin < elapsed <= made.checkpoints[-1]:
+            self.held = self.held._replace(came=held.came + heard, hidden=held.hidden + sent)
         if elapsed in made.checkpoints:
             self._look(made.checkpoints.index(elapsed), so_far)
         if elapsed == made.checkpoints[-1]:
@@ -206,7 +217,10 @@ class Certifier:
         """Bet on the recording that has ended."""
         made, held = self.certificate, self.held
         shares = self._heard(found, held.came).tempered(made.temperature).probabilities
-        scores = (1 - float(shares.max()), float(held.came))
+        scores = [1 - float(shares.max()), float(held.came)]
+        if self._familiar is not None:
+            seen = made.compartments * (made.checkpoints[-1] - made.begin)
+            scores.append(float(self._familiar.surprise(held.hidden[None].double() / seen)))
         seed, heard = rng.derive(made.seed, "alarm"), self.alarm.heard
         address = torch.tensor([self._address])
         u, v = rng.uniforms(seed, address, range(heard, heard + 1), 2, len(scores))[0, 0].tolist()

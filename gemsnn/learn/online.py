@@ -41,6 +41,7 @@ from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.scoring import metrics, sampling
 from gemsnn.scoring.answers import Answers, rate_answers, share_answers
 from gemsnn.scoring.promise import Certificate
+from gemsnn.scoring.strange import Familiar
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Range, Seed
 from gemsnn.store import trees as states
@@ -148,6 +149,7 @@ class OnlineLearner:
         optimiser: the optimiser's state to begin with, by default a fresh one.
         kernel: the code that runs it; auto takes the fastest that serves the case.
         certificate: what is promised of its answers, see :mod:`gemsnn.learn.certified`.
+        familiar: what its alarm knows of hidden activity, of the same certificate.
         false_alarms: the probability that its alarm is ever raised, where the world stays as it was.
 
     Attributes:
@@ -171,6 +173,7 @@ class OnlineLearner:
         optimiser: OptimiserState | None = None,
         kernel: KernelName = "auto",
         certificate: Certificate | None = None,
+        familiar: Familiar | None = None,
         false_alarms: float = 0.01,
     ) -> None:
         self.network, self.spec, self.learning = network, spec or OnlineSpec(), learning
@@ -203,9 +206,11 @@ class OnlineLearner:
         self._recent = torch.zeros(compartments, self.spec.window, visible, dtype=torch.uint8)
         self._rates = torch.zeros(hidden, dtype=torch.float64)
         self._heard = torch.zeros(self.spec.window, dtype=torch.int64)
-        self.certifier = None if certificate is None else self._certified(certificate, false_alarms)
+        self.certifier = None if certificate is None else self._certified(certificate, familiar, false_alarms)
 
-    def _certified(self, certificate: Certificate, false_alarms: float) -> Certifier:
+    def _certified(
+        self, certificate: Certificate, familiar: Familiar | None, false_alarms: float
+    ) -> Certifier:
         spec = self.spec
         certificate.check(spec.compartments, spec.decoder, spec.seed)
         whole = certificate.checkpoints[-1] - certificate.begin
@@ -216,7 +221,7 @@ class OnlineLearner:
             )
         return Certifier(
             certificate, self.network.spec.visible, address=spec.address, least_spikes=spec.least_spikes,
-            false_alarms=false_alarms,
+            hidden=self.network.spec.hidden_neurons, familiar=familiar, false_alarms=false_alarms,
         )  # fmt: skip
 
     @property
@@ -306,7 +311,7 @@ class OnlineLearner:
         visible, hidden = sampling.home(sampling.said(self.network, fired, self.spec.readouts), hidden)
         votes, counts = self._vote(visible, first)
         heard = self._hear(spikes)
-        verdicts = self._verdicts(visible, spikes, heard, self._bare(votes, counts), target)
+        verdicts = self._verdicts(visible, hidden, spikes, heard, self._bare(votes, counts), target)
         return self._answers(votes, counts, heard, hidden, target, verdicts)
 
     def _hear(self, spikes: Tensor) -> Tensor:
@@ -326,16 +331,17 @@ class OnlineLearner:
         return votes, counts.sum(0)
 
     def _verdicts(
-        self, fired: Tensor, spikes: Tensor, heard: Tensor, last: Answers, target: int | None
+        self, fired: Tensor, hidden: Tensor, spikes: Tensor, heard: Tensor, last: Answers, target: int | None
     ) -> Iterator[Verdict | None]:
-        """What the certificate makes of each step, of visible spikes ``[K, C, V]`` and inputs ``[C, M]``."""
+        """What the certificate makes of each step, of visible spikes ``[K, C, V]``, hidden ones and inputs."""
         if self.certifier is None:
             return itertools.repeat(None)
         told, first = self.certifier.counts(fired), self.passed.steps
         steps = range(first, first + len(spikes))
         votes = sampling.most(told[None], self._address, steps, seed=self._ties)[0]
         so_far = self._bare(votes, told.sum(0))
-        return self.certifier.verdicts(told, so_far, spikes.sum(1, dtype=torch.int64), last, heard, target)
+        arrived = spikes.sum(1, dtype=torch.int64)
+        return self.certifier.verdicts(told, so_far, arrived, last, heard, hidden, target)
 
     def _answers(
         self, votes: Tensor, counts: Tensor, heard: Tensor, hidden: Tensor, target: int | None,

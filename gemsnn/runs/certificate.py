@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from gemsnn.data.arrays import Arrays
@@ -17,17 +18,18 @@ from gemsnn.errors import InputError
 from gemsnn.report.reading import CERTIFIED
 from gemsnn.runs import facts
 from gemsnn.runs.models import Model
-from gemsnn.scoring import certify
+from gemsnn.scoring import certify, strange
 from gemsnn.scoring.certify import Certified, CertifiedScores
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.promise import FORMAT, Asked, Certificate
+from gemsnn.scoring.strange import Familiar
 from gemsnn.store import parsing
 from gemsnn.store.checkpoints import digest_of
 from gemsnn.store.files import atomic_write
 from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Progress, first_observed
 
-FILE = "certificate.json"
+FILE, FAMILIAR = "certificate.json", "familiar.safetensors"
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,16 @@ class Promised:
         answers: the name of the class that was left first, when one was; ``None`` where the recording was not answered.
         seconds: until then, or to the recording's end, float64 ``[n]``.
         probabilities: at the end, float64 ``[n, C]``.
+        strange: p-values of each recording's hidden activity, float64 ``[n]``: of one that comes as those did on which
+            the certificate was fitted, at most ``a`` with probability at most ``a``; ``None`` where what is familiar
+            is not known.
     """
 
     sets: tuple[tuple[str, ...], ...]
     answers: tuple[str | None, ...]
     seconds: Tensor
     probabilities: Tensor
+    strange: Tensor | None
 
 
 def promised(
@@ -52,9 +58,12 @@ def promised(
     certificate: Certificate,
     recordings: SpikeSet | Arrays,
     *,
+    familiar: Familiar | None = None,
     progress: Progress | None = None,
 ) -> Promised:
     """What a model says of recordings under its certificate; they are as :meth:`Model.predict` takes them.
+
+    With what is ``familiar`` to it, it says of each how strange it is.
 
     Raises:
         InputError: they do not fit, or the certificate is about another model.
@@ -79,7 +88,22 @@ def promised(
         ),
         torch.minimum(found.bins, lengths).double() * part.layout.bin_us * 1e-6,
         shares,
+        None if familiar is None else certify.strangeness(certificate, familiar, poll.hidden),
     )
+
+
+def learned(
+    model: Model, train: SpikeSet, compartments: int = 20, *, progress: Progress | None = None
+) -> Familiar | None:
+    """What is familiar to a model: the hidden activity that the recordings give it from which it has learned.
+
+    ``None`` where it has no hidden neurons, or the recordings are too few to tell.
+    """
+    poll = model.poll(train, compartments, progress=progress)
+    try:
+        return strange.familiar(poll.hidden, poll.labels) if poll.hidden.shape[1] else None
+    except InputError:
+        return None
 
 
 def certified(
@@ -88,6 +112,7 @@ def certified(
     asked: Asked,
     compartments: int = 20,
     *,
+    familiar: Familiar | None = None,
     fitted_on: str = "",
     assumes: tuple[str, ...] = (),
     progress: Progress | None = None,
@@ -99,6 +124,7 @@ def certified(
         held: labelled recordings, read as the training read its own.
         asked: what is to be promised.
         compartments: K, that answer.
+        familiar: of :func:`learned`.
         fitted_on: the recordings, in words.
         assumes: what the promise rests on besides.
         progress: shows how far the work is.
@@ -114,6 +140,7 @@ def certified(
         begin=first_observed(model.network.spec.warm_up, held.longest),
         temperature=_temperature(model, poll),
         seed=model.facts.seed,
+        familiar=familiar,
         weights=model.sha256,
         fitted_on=fitted_on,
         assumes=assumes,
@@ -174,8 +201,14 @@ def _temperature(model: Model, poll: Poll) -> float:
     return temperature
 
 
-def save(folder: AnyPath, certificate: Certificate) -> None:
-    """Write it into a run's folder, in the place of the one before."""
+def save(folder: AnyPath, certificate: Certificate, familiar: Familiar | None = None) -> None:
+    """Write it into a run's folder, in the place of the one before, with what is familiar beside it."""
+    if familiar is None:
+        (Path(folder) / FAMILIAR).unlink(missing_ok=True)
+    else:
+        RunFolder(Path(folder)).save_tensors(
+            FAMILIAR, familiar._asdict(), {"certificate": certificate.digest}
+        )
     told: dict[str, Any] = msgspec.to_builtins(certificate)
     content = msgspec.json.format(msgspec.json.encode(told | {"sha256": digest_of(told)}), indent=1)
     atomic_write(Path(folder) / FILE, content)
@@ -191,6 +224,27 @@ def of_run(run: AnyPath) -> Certificate:
     if found is None:
         raise InputError(f"{run} has no certificate; gemsnn certify {run} makes one")
     return found
+
+
+def familiar_of(run: AnyPath, certificate: Certificate) -> Familiar | None:
+    """What is familiar to a run's network, as it was when this certificate was made; ``None`` where that is not known.
+
+    Raises:
+        InputError: the file is missing, damaged, or another certificate's.
+    """
+    if not certificate.surprises:
+        return None
+    folder = RunFolder(Path(run))
+    found = folder.load_tensors(FAMILIAR)
+    try:
+        with safe_open(folder.path / FAMILIAR, framework="pt") as file:
+            of = (file.metadata() or {}).get("certificate")
+        familiar = Familiar(**found)
+    except TypeError as error:
+        raise InputError(f"{folder.path / FAMILIAR} is damaged; certify the run anew") from error
+    if of != certificate.digest:
+        raise InputError(f"{folder.path / FAMILIAR} belongs to another certificate; certify the run anew")
+    return familiar
 
 
 def load(folder: AnyPath) -> Certificate | None:

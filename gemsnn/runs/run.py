@@ -80,7 +80,7 @@ class Run:
         return certificate.load(self.path)
 
     def promised(self, recordings: SpikeSet | Arrays, *, progress: Progress | None = None) -> Promised:
-        """What it says of recordings under its certificate: sets of classes, and answers before the end.
+        """What it says of recordings under its certificate: sets, answers before the end, and what is strange.
 
         Args:
             recordings: as :func:`gemsnn.predict` takes them.
@@ -89,9 +89,9 @@ class Run:
         Raises:
             InputError: it has no certificate, the recordings do not fit, or it was trained further since.
         """
-        return certificate.promised(
-            self.model(), certificate.of_run(self.path), recordings, progress=progress
-        )
+        made = certificate.of_run(self.path)
+        familiar = certificate.familiar_of(self.path, made)
+        return certificate.promised(self.model(), made, recordings, familiar=familiar, progress=progress)
 
     def model(self) -> Model:
         """The network of its last checkpoint, with all that its answers depend on."""

@@ -24,6 +24,7 @@ from gemsnn.scoring.conformal import Risk, ScoreName
 from gemsnn.scoring.early import Rule, Stops
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.promise import FORMAT, Asked, Certificate
+from gemsnn.scoring.strange import Familiar
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count
 
@@ -98,6 +99,7 @@ def fit(
     begin: int,
     temperature: float,
     seed: int,
+    familiar: Familiar | None = None,
     weights: str | None = None,
     fitted_on: str = "",
     assumes: tuple[str, ...] = (),
@@ -114,6 +116,7 @@ def fit(
         begin: the first observed bin.
         temperature: of the probabilities.
         seed: see above.
+        familiar: what the hidden activity of training recordings is like, where that is known.
         weights: the SHA-256 of the network's weights.
         fitted_on: the recordings, in words.
         assumes: what the promise rests on besides.
@@ -182,6 +185,7 @@ def fit(
         set_limits=tuple(_finite(limit) for limit in ends),
         doubts=tuple((1 - poll.by_time.tempered(temperature).probabilities[-1].amax(1)).tolist()),
         came=tuple(poll.came.tolist()),
+        surprises=() if familiar is None else tuple(familiar.surprise(poll.hidden).tolist()),
         weights=weights,
         fitted_on=fitted_on,
         assumes=("new recordings are drawn as those were that it was fitted on (exchangeability)", *assumes),
@@ -237,6 +241,21 @@ def apply(certificate: Certificate, poll: Poll, address: NDArray[np.int64]) -> C
     stopped = early.stops(values, poll.labels, limit)
     bins = torch.tensor(certificate.checkpoints)[stopped.checkpoint]
     return Certified(found[:, -1] <= bounds(certificate.set_limits), stopped, bins)
+
+
+def strangeness(certificate: Certificate, familiar: Familiar, hidden: Tensor) -> Tensor:
+    """P-values of recordings by their hidden rates ``[n, H]``: float64 ``[n]``, small where one is strange.
+
+    Of a recording that comes as those did that the certificate was fitted on, it is at most ``a`` with probability at
+    most ``a``.
+
+    Raises:
+        InputError: the certificate knows of no surprises, or these are no rates of its network.
+    """
+    if not certificate.surprises:
+        raise InputError("the certificate does not know what is familiar; certify the run anew")
+    held = torch.tensor(certificate.surprises, dtype=torch.float64)
+    return conformal.p_values(held, familiar.surprise(hidden))
 
 
 def bounds(limits: tuple[float | None, ...]) -> Tensor:

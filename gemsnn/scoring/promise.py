@@ -64,6 +64,8 @@ class Certificate(msgspec.Struct, frozen=True):
         set_limits: of the scores at the end, one for all classes, or one for each; ``None`` where there is none.
         doubts: ``1 - max p`` at the end, of each recording.
         came: input spikes (or events, where bins hold counts) of each recording that counted for its answer.
+        surprises: of each recording's hidden activity, see :mod:`gemsnn.scoring.strange`; none where what is familiar
+            is not known.
         weights: the SHA-256 of the network's weights, where it is known.
         fitted_on: in words.
         assumes: what the promise rests on, in words.
@@ -89,6 +91,7 @@ class Certificate(msgspec.Struct, frozen=True):
     set_limits: tuple[float | None, ...]
     doubts: tuple[float, ...]
     came: tuple[Natural, ...]
+    surprises: tuple[float, ...]
     weights: str | None
     fitted_on: str
     assumes: tuple[str, ...]

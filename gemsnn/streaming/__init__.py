@@ -43,9 +43,11 @@ def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
     trained.check_answers()
     settings = trained.settings
     schedule = [] if spec.labels is None else read_labels(spec.labels, trained.reading.layout.classes)
-    promised = certificate.of_run(model) if spec.certified else None
-    if promised is not None:
-        certificate.check_weights(trained, promised)
+    promised = None
+    if spec.certified:
+        made = certificate.of_run(model)
+        certificate.check_weights(trained, made)
+        promised = made, certificate.familiar_of(model, made)
     source = open_source(given, time_unit=trained.reading.time_unit or settings.data.time_unit)
     for note in mended(source.repairs):
         console.say(f"note: {note}")

@@ -17,6 +17,7 @@ from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
 from gemsnn.scoring.conformal import Risk
 from gemsnn.scoring.promise import Certificate
+from gemsnn.scoring.strange import Familiar
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, NotNegative, Range, Seed, Share
 from gemsnn.specs.needs import given, needs, one_of
@@ -105,6 +106,7 @@ class Task(NamedTuple):
         kernel: what runs it: the run's, where it has a stream.
         at_least: bins of a source that ends, silence after its last event with them, as in training.
         certificate: what is promised of its answers, or ``None``.
+        familiar: what its alarm knows of hidden activity, or ``None``.
         false_alarms: the probability of an alarm where nothing has changed.
     """
 
@@ -115,6 +117,7 @@ class Task(NamedTuple):
     at_least: int = 0
     kernel: KernelName = "auto"
     certificate: Certificate | None = None
+    familiar: Familiar | None = None
     false_alarms: float = 0.01
 
     def learner(self) -> OnlineLearner:
@@ -132,6 +135,7 @@ class Task(NamedTuple):
             kernel=self.kernel,
             optimiser=optimiser if fits else None,
             certificate=self.certificate,
+            familiar=self.familiar,
             false_alarms=self.false_alarms,
         )
 
@@ -141,13 +145,14 @@ def task_of(
     settings: Settings,
     model: Model,
     sensor: tuple[int, int] | None,
-    certificate: Certificate | None = None,
+    promised: tuple[Certificate, Familiar | None] | None = None,
 ) -> Task:
-    """What a stream with these settings has to do, under this certificate.
+    """What a stream with these settings has to do, under this certificate, with what is familiar.
 
     Raises:
         InputError: the network cannot learn like this without end, or does not fit on the sensor.
     """
+    certificate, familiar = promised or (None, None)
     compartments = spec.compartments or (COMPARTMENTS if certificate is None else certificate.compartments)
     online = model.online(
         compartments, window=spec.window, every=spec.every, seed=spec.seed, address=spec.address
@@ -168,6 +173,7 @@ def task_of(
         reading.steps if reading.pad else 0,
         settings.network.kernel if settings.network.kernel in STREAMS else "auto",
         certificate,
+        familiar,
         spec.false_alarms,
     )
 
