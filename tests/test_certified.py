@@ -92,8 +92,9 @@ def test_the_alarm_hears_what_a_poll_holds(loaded, data, made, familiar):
             assert len(pool) == len(before) + 1
             assert min(abs(each - score) for each in pool) < 1e-9
     strange = certify.strangeness(promise, familiar, poll.hidden)
-    bigger = torch.tensor(promise.surprises)[None] >= familiar.surprise(poll.hidden)[:, None]
-    assert torch.allclose(strange, (1 + bigger.sum(1)) / (len(promise.surprises) + 1))
+    surprises = torch.tensor(promise.surprises, dtype=torch.float64)
+    bigger = surprises[None] >= familiar.surprise(poll.hidden)[:, None]
+    assert torch.allclose(strange, (1 + bigger.sum(1)).double() / (len(surprises) + 1))
     with pytest.raises(InputError, match="certify the run anew"):
         certify.strangeness(msgspec.structs.replace(promise, surprises=()), familiar, poll.hidden)
 
