@@ -11,13 +11,13 @@ import pytest
 import torch
 
 import gemsnn
-from gemsnn import streaming
+from gemsnn import rng, streaming
 from gemsnn.commands.cli import main
 from gemsnn.data import sources, wire
 from gemsnn.errors import InputError
 from gemsnn.learn.online import OnlineLearner
 from gemsnn.runs import certificate
-from gemsnn.scoring import certify
+from gemsnn.scoring import certify, conformal
 from gemsnn.scoring.promise import Asked
 from gemsnn.streaming.labels import Labels, read_labels
 
@@ -225,8 +225,10 @@ def test_after_its_end_a_set_is_that_of_the_last_bins(loaded, data, made):
     assert (
         loaded.facts.decoder == "rates"
     )  # which are answered at the certificate's temperature without it, too
+    u = torch.tensor(rng.generator(promise.seed, "conformal", 0).random(), dtype=torch.float64)
     for answer in answers:
-        inside = (1 - answer.probabilities <= limits).nonzero()[:, 0]
+        scores = conformal.scores("lac", answer.probabilities[None], u[None])[0]
+        inside = (scores <= limits).nonzero()[:, 0]
         assert answer.verdict.classes == tuple(inside.tolist())
     assert all(each.over and not each.answered for each in later)
     assert [each.recording for each in later] == [0] * 80

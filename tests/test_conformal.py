@@ -90,6 +90,20 @@ def test_limits_by_class_are_those_of_the_classes():
 # -- scores ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["lac", "aps"])
+def test_where_answers_tie_the_promise_is_kept_exactly(name):
+    """A third of the answers are even, as those of silence; 2,000 draws of 49 and one, at five errors."""
+    draw, held = np.random.default_rng(3), 0
+    for _ in range(2000):
+        shares = draw.dirichlet(np.full(4, 0.3), 50)
+        shares[draw.random(50) < 1 / 3] = 0.25
+        labels = torch.from_numpy(np.array([draw.choice(4, p=row) for row in shares]))
+        found = conformal.scores(name, torch.from_numpy(shares), torch.from_numpy(draw.random(50)))
+        right = found[torch.arange(50), labels]
+        held += bool(right[-1] <= conformal.limit(right[:-1], 0.3))
+    assert abs(held / 2000 - 0.7) < 5 * (0.7 * 0.3 / 2000) ** 0.5
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(2, 6), st.integers(0, 2**31), st.booleans())
 def test_aps_is_the_mass_ahead_and_a_share_of_its_own(classes, seed, tied):

@@ -13,7 +13,7 @@ That is a mean over calibration recordings too; given n of them, the coverage is
 ``k``, see :func:`coverage_law`.
 
 Where scores tie, as those of votes do, sets are larger than they need be. With a number ``u`` in (0, 1) drawn for each
-recording, ties are broken at random (:func:`p_values`), and the promise is kept exactly.
+recording, ties are broken at random (:func:`scores`, :func:`p_values`), and the promise is kept exactly.
 
 ====== ==================================================================================================
 ``lac`` ``1 - p(c)``: the smallest sets on average (M. Sadinle, J. Lei and L. Wasserman, "Least Ambiguous
@@ -39,16 +39,21 @@ from gemsnn.specs.checks import Range
 ScoreName = Literal["lac", "aps"]
 Risk = Annotated[float, Range(above=0, below=1)]
 
+HAIR = 2.0**-32
+"""By how much, at most, a tie is broken."""
+
 
 def scores(name: ScoreName, probabilities: Tensor, uniform: Tensor) -> Tensor:
     """How ill each class suits, float64 ``[.., C]``, in [0, 1]; see the module's table.
 
-    Classes of the same probability are one step of ``aps``: neither is ahead of the other.
+    Classes of the same probability are one step of ``aps``: neither is ahead of the other. Of ``lac`` the number drawn
+    for a recording breaks ties with other recordings, as answers by counted spikes have them, by a hair: its scores are
+    ``(1 - p(c)) (1 - 2^-32 u)``. So no limit has to take all recordings of a tie or none.
 
     Args:
         name: ``lac`` or ``aps``.
         probabilities: ``[.., C]``.
-        uniform: ``[..]``, one number in [0, 1] for each recording; ``aps`` needs it.
+        uniform: ``u [..]``, one number in [0, 1] for each recording.
 
     Raises:
         InputError: there is no such score, these are no probabilities, or the shapes do not fit.
@@ -56,9 +61,9 @@ def scores(name: ScoreName, probabilities: Tensor, uniform: Tensor) -> Tensor:
     checks.choice(name, ScoreName, "score")
     checks.distributions(probabilities, "the probabilities", "[.., C]")
     shares = probabilities.double()
-    if name == "lac":
-        return 1 - shares
     _check_uniform(uniform, shares.shape[:-1])
+    if name == "lac":
+        return (1 - shares) * (1 - HAIR * uniform.double())[..., None]
     mine, other = shares[..., :, None], shares[..., None, :]
     ahead = (other * (other > mine)).sum(-1)
     level = (other * (other == mine)).sum(-1)
