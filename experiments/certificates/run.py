@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from gemsnn.reproduce.real import sets
@@ -148,6 +149,27 @@ def waiting(
     }
 
 
+def draw(summary: dict[str, Any], path: Path) -> None:
+    """Coverage over divisions less what was promised, with its spread, beside the spread of theory."""
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    panels = figure.subplots(1, len(summary), sharey=True, squeeze=False)[0]
+    for axes, (name, part) in zip(panels, summary.items(), strict=True):
+        axes.axhline(0, color="0.6", linewidth=1)
+        for score, shift, colour in (("lac", -0.12, "#0072b2"), ("aps", 0.12, "#d55e00")):
+            rows = [row for row in part["coverage"] if row["score"] == score]
+            at = np.array([RISKS.index(round(1 - row["target"], 9)) for row in rows])
+            mean = np.array([row["coverage"] - row["target"] for row in rows])
+            spread = np.array([row["spread"] for row in rows])
+            theory = np.array([row["theory"][1] for row in rows])
+            axes.bar(at + shift, 2 * theory, 0.2, mean - theory, color=colour, alpha=0.2, edgecolor="none")
+            axes.errorbar(at + shift, mean, spread, fmt="o", color=colour, markersize=4, label=score)
+        axes.set(title=f"{name}, {part['tested']}", xlabel="promised")
+        axes.set_xticks(range(len(RISKS)), [f"{1 - risk:g}" for risk in RISKS])
+    panels[0].set(ylabel="covered less promised")
+    panels[-1].legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -157,6 +179,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, help="the folder that holds the sets")
     parser.add_argument("--sets", nargs="*", default=["neurons", "touch", "braille", "nmnist"])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--figure", type=Path, help="where to draw coverage")
     parser.add_argument("--quick", action="store_true", help="few digits, to see that it works")
     given = parser.parse_args()
     if given.quick:
@@ -189,6 +212,8 @@ def main() -> None:
             for rule, row in rules.items():
                 print(f"| {n} | {rule} | {row['missed']:.3f} | {row['bins']:.1f} |")
     (given.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    if given.figure:
+        draw(summary, given.figure)
 
 
 if __name__ == "__main__":
