@@ -150,7 +150,7 @@ def _time_caption(run: Run) -> str:
         text = "The network can be asked at any moment: accuracy if it had to answer then."
     rows = (run.scores or {}).get("by_time") or []
     if any(row.get("nll") is not None for row in rows):
-        text += " Below it, without a temperature, how wrong its claims are at that time."
+        text += " Below it, how far its bare claims are from the truth at that time."
     return f"{text} {BANDS}."
 
 
