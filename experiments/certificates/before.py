@@ -49,7 +49,7 @@ def one(seed: int, root: Path | None, *, quick: bool) -> dict[str, Any]:
     splits = sets.load(name, root, quick=quick)
     short = {"epochs": 1, "hidden": [8]} if quick else {}
     model = fit(splits, seed=seed, **{**SETS[name].best, "warm_up": WARM_UP, **short})
-    promise = certificate.certified(model, splits.validation, Asked(0.2, checkpoints=60))
+    promise = certificate.certified(model, splits.validation, Asked(0.4, checkpoints=60))
     poll, temperature = model.poll(splits.test), model.temperature(20)
     assert temperature is not None
     ways = (poll.by_time, poll.by_time.tempered(temperature), at_elapsed(promise, poll.by_time))
