@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -50,17 +51,7 @@ class Prediction:
         Raises:
             InputError: there are none.
         """
-        each = list(parts)
-        if not each:
-            raise InputError("recordings must be one or more, but there are none")
-        return Prediction(
-            tuple(label for part in each for label in part.labels),
-            torch.cat([part.indices for part in each]),
-            torch.cat([part.probabilities for part in each]),
-            torch.cat([part.entropy for part in each]),
-            torch.cat([part.silent for part in each]),
-            each[0].temperature,
-        )
+        return _joined(parts)
 
 
 @dataclass(frozen=True)
@@ -94,19 +85,25 @@ class Winners:
         Raises:
             InputError: there are none.
         """
-        each = list(parts)
-        if not each:
-            raise InputError("recordings must be one or more, but there are none")
-        return Winners(
-            tuple(label for part in each for label in part.labels),
-            torch.cat([part.indices for part in each]),
-            torch.cat([part.probabilities for part in each]),
-            torch.cat([part.entropy for part in each]),
-            torch.cat([part.silent for part in each]),
-            torch.cat([part.asked for part in each]),
-            torch.cat([part.decided for part in each]),
-            each[0].temperature,
-        )
+        return _joined(parts)
+
+
+Answered = TypeVar("Answered", Prediction, Winners)
+
+
+def _joined(parts: Iterable[Answered]) -> Answered:
+    """Field by field: names and tensors one after the other, and the temperature, which is that of all."""
+    each = list(parts)
+    if not each:
+        raise InputError("recordings must be one or more, but there are none")
+    columns = {
+        field.name: [getattr(part, field.name) for part in each] for field in dataclasses.fields(each[0])
+    }
+    labels, temperatures = columns.pop("labels"), columns.pop("temperature")
+    tensors = {name: torch.cat(column) for name, column in columns.items()}
+    return type(each[0])(
+        labels=tuple(label for some in labels for label in some), temperature=temperatures[0], **tensors
+    )
 
 
 def untaught(reading: Reading, recordings: Iterable[Any], first: int = 0) -> SpikeSet:

@@ -224,12 +224,7 @@ class Alarm:
         Raises:
             InputError: it is the state of another, or damaged.
         """
-        for name, value in vars(self.spec).items():
-            if state.get(name) != value:
-                raise InputError(
-                    f"the saved alarm has the {name} {state.get(name)!r} where {value} is set: give it that, or begin "
-                    "a new state"
-                )
+        checks.same(state, self.spec, "the saved alarm")
         heard = checks.number(state.get("heard"), Heard, "heard of the saved alarm")
         before: Any = Annotated[int, Range(0, heard - 1)]
         raised = checks.number(state.get("raised"), before | None, "raised of the saved alarm")

@@ -154,12 +154,7 @@ class Following:
         Raises:
             InputError: it is the state of another, or damaged.
         """
-        for name, value in vars(self.spec).items():
-            if state.get(name) != value:
-                raise InputError(
-                    f"the saved limit has the {name} {state.get(name)!r} where {value} is set: give it that, or begin "
-                    "a new state"
-                )
+        checks.same(state, self.spec, "the saved limit")
         told = checks.number(state.get("told"), Told, "told of the saved limit")
         missed = checks.number(
             state.get("missed"), Annotated[int, Range(0, told)], "missed of the saved limit"

@@ -26,7 +26,7 @@ import os
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
@@ -97,6 +97,15 @@ def fields(spec: Any) -> None:
         kept = _held(given, kind, name)
         if kept is not given:
             object.__setattr__(spec, name, kept)
+
+
+def same(state: Mapping[str, Any], spec: Any, name: str) -> None:
+    """Raise :class:`InputError` where a saved state holds other settings than the fields of a dataclass."""
+    for field, value in vars(spec).items():
+        if state.get(field) != value:
+            raise InputError(
+                f"{name} has the {field} {state.get(field)!r} where {value} is set: give it that, or begin a new state"
+            )
 
 
 def choice(value: object, kind: Any, name: str) -> Any:
