@@ -169,29 +169,14 @@ class Model:
 
     def _predicted(self, found: Poll) -> Prediction:
         temperature = self.temperature(found.votes.shape[1], found.decoder)
-        answers = found.answers if temperature is None else found.answers.tempered(temperature)
-        indices = found.answers.probabilities.argmax(1).masked_fill(found.silent, -1)
-        return Prediction(
-            tuple(None if index < 0 else self.names[index] for index in indices.tolist()),
-            indices,
-            answers.probabilities,
-            torch.special.entr(answers.probabilities).sum(1),
-            found.silent,
-            temperature,
-        )
+        same = prediction.said(self.names, found.answers, found.silent, temperature)
+        return Prediction(**same, silent=found.silent)
 
     def ask(
-        self,
-        recordings: SpikeSet | Arrays,
-        risk: float = 0.05,
-        most: int = until.MOST,
-        *,
-        rule: Rule = "leader",
-        held: SpikeSet | Arrays | None = None,
-        decoder: Decoder | None = None,
-        seed: int | None = None,
-        progress: Progress | None = None,
-    ) -> Winners:
+        self, recordings: SpikeSet | Arrays, risk: float = 0.05, most: int = until.MOST, *,
+        rule: Rule = "leader", held: SpikeSet | Arrays | None = None, decoder: Decoder | None = None,
+        seed: int | None = None, progress: Progress | None = None,
+    ) -> Winners:  # fmt: skip
         """Answers by as many compartments as needed: until their votes tell the winner of infinitely many.
 
         Of each recording, with probability at most ``risk``, the winner that is told is another. That says how sure the
@@ -223,17 +208,10 @@ class Model:
         return Winners.joined(self._told(self.polled(part, risk, **how), temperature) for part in portions)
 
     def polled(
-        self,
-        recordings: SpikeSet | Arrays,
-        risk: float = 0.05,
-        most: int = until.MOST,
-        *,
-        portion: int = until.PORTION,
-        rule: Rule = "leader",
-        decoder: Decoder | None = None,
-        seed: int | None = None,
-        progress: Progress | None = None,
-    ) -> Polled:
+        self, recordings: SpikeSet | Arrays, risk: float = 0.05, most: int = until.MOST, *,
+        portion: int = until.PORTION, rule: Rule = "leader", decoder: Decoder | None = None,
+        seed: int | None = None, progress: Progress | None = None,
+    ) -> Polled:  # fmt: skip
         """What each compartment says that was asked; the arguments are those of :meth:`ask`."""
         self.check_answers()
         return until.predict(
@@ -253,18 +231,8 @@ class Model:
         )
 
     def _told(self, found: Polled, temperature: float | None) -> Winners:
-        answers = found.answers if temperature is None else found.answers.tempered(temperature)
-        indices = found.answers.probabilities.argmax(1).masked_fill(~found.decided, -1)
-        return Winners(
-            tuple(None if index < 0 else self.names[index] for index in indices.tolist()),
-            indices,
-            answers.probabilities,
-            torch.special.entr(answers.probabilities).sum(1),
-            found.silent,
-            found.asked,
-            found.decided,
-            temperature,
-        )
+        same = prediction.said(self.names, found.answers, ~found.decided, temperature)
+        return Winners(**same, silent=found.silent, asked=found.asked, decided=found.decided)
 
     def temperature(self, compartments: int, decoder: Decoder | None = None) -> float | None:
         """The temperature of the answers of so many compartments; ``None`` where none was fitted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
+from gemsnn.scoring.answers import Answers
 from gemsnn.types import Progress
 
 PORTION = 64
@@ -86,6 +87,21 @@ class Winners:
             InputError: there are none.
         """
         return _joined(parts)
+
+
+def said(
+    names: Sequence[str], answers: Answers, unanswered: Tensor, temperature: float | None
+) -> dict[str, Any]:
+    """What both say of answers ``[n, C]``, of which those that are true in bool ``[n]`` have no label."""
+    warm = answers if temperature is None else answers.tempered(temperature)
+    indices = answers.probabilities.argmax(1).masked_fill(unanswered, -1)
+    return {
+        "labels": tuple(None if index < 0 else names[index] for index in indices.tolist()),
+        "indices": indices,
+        "probabilities": warm.probabilities,
+        "entropy": torch.special.entr(warm.probabilities).sum(1),
+        "temperature": temperature,
+    }
 
 
 Answered = TypeVar("Answered", Prediction, Winners)
