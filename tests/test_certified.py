@@ -72,11 +72,12 @@ def learner_of(loaded, promise, address=0, **more):
 
 
 def test_the_alarm_hears_what_a_poll_holds(loaded, data, made, familiar):
-    """Its three scores of a first recording are those that its p-values by themselves are made of."""
+    """Its four scores of a first recording are those that its p-values by themselves are made of."""
     promise = made("single")
     part = data.test.first(4)
     poll = loaded.poll(part, K)
     shares = poll.by_time.tempered(promise.temperature).probabilities[-1]
+    surprises = familiar.surprises(loaded.network, part, poll.hidden)
     for n in range(4):
         learner = learner_of(loaded, promise, int(part.address[n]), familiar=familiar)
         learner.step(torch.from_numpy(part.bins(n)))
@@ -84,19 +85,18 @@ def test_the_alarm_hears_what_a_poll_holds(loaded, data, made, familiar):
         seen = K * (promise.checkpoints[-1] - promise.begin)
         assert torch.equal(held.hidden.double() / seen, poll.hidden[n])
         assert held.came == int(poll.came[n])
-        scores = [1 - float(shares[n].max()), held.came, float(familiar.surprise(poll.hidden[n : n + 1]))]
+        scores = [1 - float(shares[n].max()), held.came, *(float(each[n]) for each in surprises)]
         pools = learner.certifier.alarm.state()["pools"]
-        for pool, score, before in zip(
-            pools, scores, (promise.doubts, promise.came, promise.surprises), strict=True
-        ):
+        kept = promise.doubts, promise.came, promise.surprises, promise.input_surprises
+        for pool, score, before in zip(pools, scores, kept, strict=True):
             assert len(pool) == len(before) + 1
             assert min(abs(each - score) for each in pool) < 1e-9
-    strange = certify.strangeness(promise, familiar, poll.hidden)
-    surprises = torch.tensor(promise.surprises, dtype=torch.float64)
-    bigger = surprises[None] >= familiar.surprise(poll.hidden)[:, None]
-    assert torch.allclose(strange, (1 + bigger.sum(1)).double() / (len(surprises) + 1))
+    strange = certify.strangeness(promise, surprises)
+    for p, values, calm in zip(strange, surprises, kept[2:], strict=True):
+        bigger = torch.tensor(calm, dtype=torch.float64)[None] >= values[:, None]
+        assert torch.allclose(p, (1 + bigger.sum(1)).double() / (len(calm) + 1))
     with pytest.raises(InputError, match="certify the run anew"):
-        certify.strangeness(msgspec.structs.replace(promise, surprises=()), familiar, poll.hidden)
+        certify.strangeness(msgspec.structs.replace(promise, surprises=()), surprises)
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,10 @@ def test_it_goes_on_to_the_bit_whatever_the_pieces(loaded, data, made):
             learner_of(loaded, promise).restore(broken)
 
 
-@pytest.mark.parametrize("watched", ["two", "three"])
+@pytest.mark.parametrize("watched", ["two", "four"])
 def test_an_alarm_where_the_world_has_changed(loaded, data, made, familiar, watched):
     """In the same world none in 60 recordings (the chance is 0.01 at most); of noise one within 40."""
-    more = {"familiar": familiar} if watched == "three" else {}
+    more = {"familiar": familiar} if watched == "four" else {}
     learner = learner_of(loaded, made("single"), false_alarms=0.01, **more)
     assert shown(learner, data, range(60), told=False)[-1].alarm is None
     draw = np.random.default_rng(0)

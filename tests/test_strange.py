@@ -1,4 +1,4 @@
-"""Scores of strangeness: the entropy's parts, hidden activity against scipy, and p-values on drawn recordings."""
+"""Scores of strangeness: the entropy's parts, and the number of events."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from cases import make_network, make_presentation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.spatial.distance import mahalanobis
 
 from gemsnn import kernels
 from gemsnn.errors import InputError
-from gemsnn.scoring import conformal, evaluate, strange
+from gemsnn.scoring import evaluate, strange
 
-FAILURE = 1e-6
 SEEDS = st.integers(0, 2**31)
 
 
@@ -100,75 +98,6 @@ def test_compartments_without_spikes_are_even_and_count_nothing(polls):
     assert weights.tolist() == [[1, 0], [0.5, 0.5]]
 
 
-# -- hidden activity ---------------------------------------------------------------------------------------
-
-
-def drawn(count, seed, neurons=4, classes=3, steps=40, compartments=20):
-    """Hidden rates of recordings of several classes, and their labels; the classes are the same for every seed."""
-    levels = np.random.default_rng(0).uniform(0.05, 0.6, (classes, neurons))
-    draw = np.random.default_rng(seed)
-    labels = draw.integers(0, classes, count)
-    own = np.clip(levels[labels] + 0.05 * draw.standard_normal((count, neurons)), 0.01, 0.99)
-    rates = draw.binomial(steps * compartments, own) / (steps * compartments)
-    return torch.from_numpy(rates), torch.from_numpy(labels)
-
-
-def test_surprise_and_distance_are_those_of_scipy():
-    rates, labels = drawn(60, 1)
-    labels = torch.where(labels == 2, 7, labels)  # classes between them have no part
-    known = strange.familiar(rates, labels)
-    roots, asked = rates.sqrt().numpy(), drawn(20, 2)[0]
-    means = np.stack([roots[labels == c].mean(0) for c in (0, 1, 7)])
-    shares = [float((labels == c).double().mean()) for c in (0, 1, 7)]
-    covariance = (known.factor @ known.factor.T).numpy()
-    np.testing.assert_allclose(known.means, means)
-    laws = [stats.multivariate_normal(mean, covariance) for mean in means]
-    for x, surprise, distance in zip(
-        asked.sqrt().numpy(), known.surprise(asked), known.distance(asked), strict=True
-    ):
-        density = sum(share * law.pdf(x) for share, law in zip(shares, laws, strict=True))
-        assert float(surprise) == pytest.approx(-math.log(density), rel=1e-9)
-        least = min(mahalanobis(x, mean, np.linalg.inv(covariance)) ** 2 for mean in means)
-        assert float(distance) == pytest.approx(least, rel=1e-9)
-
-
-def test_the_covariance_is_between_that_of_the_recordings_and_the_even_one():
-    rates, labels = drawn(60, 1)
-    roots = rates.sqrt().numpy()
-    residuals = roots - np.stack([roots[labels == c].mean(0) for c in range(3)])[labels]
-    plain = residuals.T @ residuals / 60
-    even = np.trace(plain) / 4 * np.eye(4)
-    found = strange.familiar(rates, labels)
-    covariance = (found.factor @ found.factor.T).numpy()
-    shrinkage = (covariance - plain)[0, 1] / (even - plain)[0, 1]
-    assert 0 < shrinkage < 1
-    np.testing.assert_allclose(covariance, (1 - shrinkage) * plain + shrinkage * even, atol=1e-12)
-
-
-def test_a_neuron_that_never_spikes_and_fewer_recordings_than_neurons_do_no_harm():
-    rates, labels = drawn(20, 1, neurons=50)
-    rates[:, 3] = 0
-    known = strange.familiar(rates, labels)
-    asked = rates.clone()
-    asked[:, 3] = 0.5  # now it does
-    assert bool((known.surprise(asked) > known.surprise(rates) + 10).all())
-
-
-def test_p_values_of_recordings_like_those_of_training_are_uniform():
-    """Of 2,000 new recordings, each beside 19 held out of its own; Kolmogorov-Smirnov at 1e-6."""
-    known = strange.familiar(*drawn(100, 1))
-    held, new = known.surprise(drawn(19 * 2000, 2)[0]).view(2000, 19), known.surprise(drawn(2000, 3)[0])
-    u = torch.rand(2000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = [
-        float(conformal.p_values(each, one[None], two)) for each, one, two in zip(held, new, u, strict=True)
-    ]
-    assert stats.kstest(found, "uniform").pvalue > FAILURE
-    # and most of another kind are told at a twentieth
-    strangers = known.surprise(1 - drawn(200, 4)[0])
-    told = conformal.p_values(held.flatten()[:199], strangers)
-    assert float((told <= 0.05).double().mean()) > 0.7
-
-
 # -- number of events --------------------------------------------------------------------------------------
 
 
@@ -190,12 +119,6 @@ HALVES = torch.full((2, 2), 0.5)
         (lambda: strange.entropy(2 * HALVES, HALVES[0]), "the shares must sum to one"),
         (lambda: strange.entropy(HALVES, HALVES), "one for each of"),
         (lambda: strange.entropy(HALVES, 2 * HALVES[0]), "the weights must sum to one"),
-        (lambda: strange.familiar(-HALVES, torch.tensor([0, 1])), "not negative"),
-        (lambda: strange.familiar(HALVES / 0, torch.tensor([0, 1])), "must be numbers"),
-        (lambda: strange.familiar(HALVES, torch.tensor([0])), "as many as the 2 recordings"),
-        (lambda: strange.familiar(HALVES, torch.tensor([0, 1])), "give more of each class"),
-        (lambda: strange.familiar(HALVES, torch.tensor([0, 0])), "give more of each class"),
-        (lambda: strange.familiar(*drawn(9, 1)).surprise(HALVES), r"must be \[n, 4\]"),
         (lambda: strange.usual_number(torch.tensor([0.5])), "whole ones"),
         (lambda: strange.unusual_number(torch.tensor([-1]), 0.0), "not negative"),
     ],

@@ -5,8 +5,8 @@
 
 SCORES holds, for each set, kind of other recordings and seed, the scores of the validation part, of the test part, and
 of the others. An alarm is calibrated on the validation part, hears test recordings in random order, and then the
-others, in random order too: the delay is the number of these until it is raised. Where nothing changes, the streams are
-of the validation and the test part together, divided at random.
+others, in random order too, again and again where they are fewer than 200: the delay is the number of these until it is
+raised. Where nothing changes, the streams are of the validation and the test part together, divided at random.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ WATCHES: dict[str, tuple[str, ...]] = {
     "doubt and events": ("1 - max", "events"),
     "doubt": ("1 - max",),
     "surprise": ("surprise",),
-    "all three": ("1 - max", "events", "surprise"),
+    "inputs": ("inputs",),
+    "all four": ("1 - max", "events", "surprise", "inputs"),
 }
-"""Scores that are watched together; the first is what ``gemsnn stream --certified`` watches."""
+"""Scores that are watched together; ``gemsnn stream --certified`` watches all four."""
 
-RATE, BEFORE, STREAMS, UNSHIFTED = 0.01, 40, 20, 1000
-"""The false-alarm rate, test recordings before the change, streams a case and seed, and streams without a change."""
+RATE, BEFORE, AFTER, STREAMS, UNSHIFTED = 0.01, 40, 200, 20, 1000
+"""The false-alarm rate, test recordings before the change, the least after it, streams a case and seed, and streams
+without a change."""
 
 
 def heard(scores: NDArray[np.float64], calibration: NDArray[np.float64], seed: int) -> int | None:
@@ -58,7 +60,8 @@ def delays(
     for seed in range(streams):
         draw = np.random.default_rng(seed)
         before = test[draw.permutation(len(test))[:BEFORE]]
-        after = shifted[draw.permutation(len(shifted))]
+        again = -(-AFTER // len(shifted))  # of few, the same come again
+        after = shifted[np.concatenate([draw.permutation(len(shifted)) for _ in range(again)])]
         at = heard(np.concatenate([before, after]), calibration, seed)
         if at is not None and at < len(before):
             early += 1
@@ -80,8 +83,8 @@ def false_alarms(found: dict[str, NDArray[Any]], names: tuple[str, ...], streams
 
 def drawn(folder: Path) -> Path:
     """Scores of no recordings: normal numbers, those of the others larger by 2."""
-    draw, names = np.random.default_rng(0), np.array(["1 - max", "events", "surprise"])
-    same, other, more = (draw.normal(size=(3, 60)) for _ in range(3))
+    draw, names = np.random.default_rng(0), np.array(["1 - max", "events", "surprise", "inputs"])
+    same, other, more = (draw.normal(size=(4, 60)) for _ in range(3))
     path = folder / "drawn, larger numbers, 0.npz"
     np.savez(path, names=names, validation=same, test=other, shifted=2 + more)
     return folder

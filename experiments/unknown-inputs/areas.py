@@ -7,7 +7,7 @@ epochs, nothing moved), and is shown the test part and other recordings, most of
 same is done by one that has not seen the last two digits. The answers are those by rates.
 
 Every finished training is some lines of OUT/areas.jsonl, and one that stands there is not repeated; OUT/areas.json has
-means over seeds, what is flagged at a risk of 0.05, and as ``inputs`` what can be told without a network.
+means over seeds, and what is flagged at a risk of 0.05.
 OUT/<set>, <case>, <seed>.npz holds the scores themselves: their ``names [S]``; of the parts ``validation``, ``test``
 and ``shifted``, each ``[S, n]``; and which recordings of the latter two were answered right, ``right_test`` and
 ``right_shifted``, bool ``[n]``.
@@ -33,14 +33,15 @@ from gemsnn.data.datasets import DataSpec
 from gemsnn.data.scribbles import emulated_scribbles
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.splits import Splits
+from gemsnn.model.network import Network
 from gemsnn.reproduce import jobs
 from gemsnn.reproduce.real import sets
 from gemsnn.reproduce.real.sets import SETS, SetName
 from gemsnn.runs.fitting import fit
 from gemsnn.runs.models import Model
-from gemsnn.scoring import conformal, metrics, strange, unknown
+from gemsnn.scoring import conformal, familiar, metrics, strange, unknown
 from gemsnn.scoring.evaluate import Poll
-from gemsnn.scoring.strange import Familiar
+from gemsnn.scoring.familiar import Familiar
 from gemsnn.types import Layout
 
 SHORT = {"shift": 0, "rotate": 0, "zoom": 0, "lr": 0.001, "epochs": 10}
@@ -104,8 +105,10 @@ def of_classes(part: SpikeSet, *, known: bool) -> SpikeSet:
     return replace(made, address=chosen.address)
 
 
-def scores(poll: Poll, known: Familiar, usual: float) -> dict[str, Tensor]:
-    """Every score, ``[n]``, of a poll by rates."""
+def scores(poll: Poll, part: SpikeSet, network: Network, known: Familiar, usual: float) -> dict[str, Tensor]:
+    """Every score, ``[n]``, of a poll of recordings by rates."""
+    assert known.hidden is not None
+    assert known.inputs is not None
     probabilities = poll.answers.probabilities
     parts = strange.entropy(*strange.alone("rates", poll))
     votes = strange.entropy(*strange.alone("votes", poll))
@@ -115,8 +118,9 @@ def scores(poll: Poll, known: Familiar, usual: float) -> dict[str, Tensor]:
         "noise": parts.noise,
         "disagreement": parts.disagreement,
         "of votes": votes.disagreement,
-        "surprise": known.surprise(poll.hidden),
-        "distance": known.distance(poll.hidden),
+        "surprise": known.hidden.surprise(poll.hidden),
+        "distance": known.hidden.distance(poll.hidden),
+        "inputs": known.surprises(network, part, poll.hidden).inputs,
         "events": strange.unusual_number(poll.came, usual),
     }
 
@@ -134,12 +138,13 @@ def asked(
 ) -> dict[str, tuple[Told, Told, Told]]:
     """Validation, test and other recordings, by case."""
     learned = model.poll(splits.train, votes, decoder="rates")
-    known, usual = strange.familiar(learned.hidden, learned.labels), strange.usual_number(learned.came)
+    known = familiar.familiar(model.network, splits.train, learned.hidden, learned.labels)
+    usual = strange.usual_number(learned.came)
 
     def told(part: SpikeSet, of_noise: int = seed) -> Told:
         poll = model.poll(part, votes, decoder="rates", seed=of_noise)
         right = poll.answers.probabilities.argmax(1).eq(poll.labels) & ~poll.silent
-        return Told(poll, scores(poll, known, usual), right)
+        return Told(poll, scores(poll, part, model.network, known, usual), right)
 
     held, test = told(splits.validation), told(splits.test)
     return {what: (held, test, told(case.recordings, case.seed)) for what, case in others.items()}
@@ -224,21 +229,6 @@ def one(
     return rows
 
 
-def without_network(name: SetName, root: Path | None, *, new: bool, quick: bool) -> dict[str, float]:
-    """The areas of the surprise of the inputs' own rates, whatever a network makes of them, by case."""
-    splits, shown = material(name, 0, root, new=new, quick=quick)
-
-    def rates(part: SpikeSet) -> Tensor:
-        return torch.from_numpy(part.counts_per_input() / np.diff(part.starts)[:, None])
-
-    known = strange.familiar(rates(splits.train), torch.from_numpy(splits.train.labels))
-    test = -known.surprise(rates(splits.test))
-    return {
-        what: unknown.auroc(test, -known.surprise(rates(case.recordings))).area
-        for what, case in shown.items()
-    }
-
-
 def mean(values: list[float]) -> jobs.Mean:
     """Mean and standard error, with as many digits as a page may want."""
     return {key: None if value is None else round(value, 4) for key, value in jobs.mean(values).items()}
@@ -280,7 +270,7 @@ def _page(head: list[str], rows: list[list[str]]) -> str:
 def tables(found: list[dict[str, Any]]) -> str:
     """For a page: the accuracy of test recordings, and of others whose labels mean something, and areas; flags."""
     areas, flags, scores = [], [], list(found[0]["areas"])
-    by = ("1 - max", "entropy", "surprise", "events", "either")
+    by = ("1 - max", "entropy", "surprise", "inputs", "events", "either")
     for row in found:
         both = [jobs.cell(row[key], 3) for key in ("accuracy", "accuracy shifted") if key in row]
         own = [f"{row['set']}, {row['case']}"]
@@ -318,11 +308,6 @@ def main() -> int:
                 print(f"{name}, seed {seed}, {', '.join(each['case'] for each in found)}", flush=True)
     rows.sort(key=lambda row: list(LEARNED).index(row["set"]))
     means = summary(rows, arguments.out)
-    for name, new in dict.fromkeys((row["set"], row["case"] == "new classes") for row in means):
-        plain = without_network(name, arguments.root, new=new, quick=arguments.quick)
-        for each in means:
-            if each["set"] == name and each["case"] in plain:
-                each["areas"]["inputs"] = {"mean": round(plain[each["case"]], 4), "error": None}
     (arguments.out / "areas.json").write_text(json.dumps(means) + "\n")
     print(tables(means))
     return 0

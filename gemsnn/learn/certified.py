@@ -8,8 +8,8 @@ the stream, as many as count in a recording: it is that of a recording that has 
 Where the class is told at a recording's end or after it, the limits of sets and of the early rules ``single`` and
 ``any`` follow what was missed (:mod:`gemsnn.scoring.following`), so that the long-run share of misses is the risk
 whatever comes, a network that learns on included. Told or not, each recording's doubt, ``1 - max p``, its number of
-input spikes and, where what is familiar is known, the surprise of its hidden activity (:mod:`gemsnn.scoring.strange`)
-are watched for a change of the world (:mod:`gemsnn.scoring.alarm`).
+input spikes and, where what is familiar is known, the surprises of its hidden activity and of its inputs
+(:mod:`gemsnn.scoring.familiar`) are watched for a change of the world (:mod:`gemsnn.scoring.alarm`).
 
 The first recording of a stream is judged as ``gemsnn evaluate --certified`` judges it, to the bit. Later ones find the
 network as the one before has left it, and have other noise of the same kind.
@@ -29,9 +29,9 @@ from gemsnn.errors import InputError
 from gemsnn.scoring import certify, conformal, early
 from gemsnn.scoring.alarm import Alarm, AlarmSpec
 from gemsnn.scoring.answers import Answers
+from gemsnn.scoring.familiar import Familiar
 from gemsnn.scoring.following import Following, FollowingSpec
 from gemsnn.scoring.promise import Certificate
-from gemsnn.scoring.strange import Familiar
 from gemsnn.store import trees as states
 
 UNANSWERED = -1
@@ -69,7 +69,7 @@ class Held(NamedTuple):
         named: 1 once its class was told after its end, else 0.
         left: bool ``[V]``, the classes that are left.
         counts: int64 ``[K, V]``, output spikes that count for its answer.
-        came: input spikes that count for it.
+        inputs: int64 ``[M]``, spikes of each input that count for it.
         hidden: int64 ``[H]``, hidden spikes of all compartments in the bins that count for it.
         values: float64 ``[N, V]``, levels (of ``spikecp``, scores) at the checkpoints by now.
         ends: float64 ``[V]``, scores at its end.
@@ -81,10 +81,15 @@ class Held(NamedTuple):
     named: int
     left: Tensor
     counts: Tensor
-    came: int
+    inputs: Tensor
     hidden: Tensor
     values: Tensor
     ends: Tensor
+
+    @property
+    def came(self) -> int:
+        """Input spikes that count for its answer."""
+        return int(self.inputs.sum())
 
 
 class Certifier:
@@ -95,6 +100,7 @@ class Certifier:
         classes: V.
         address: of the stream's noise; recordings are numbered from it on.
         least_spikes: input spikes without which a recording, or the stream's last bins, are silent.
+        inputs: M.
         hidden: H, hidden neurons.
         familiar: what their activity is like; without it, it is not watched.
         false_alarms: the probability of an alarm, ever, where the world stays as it was.
@@ -110,8 +116,8 @@ class Certifier:
     """
 
     def __init__(
-        self, certificate: Certificate, classes: int, *, address: int, least_spikes: int, hidden: int,
-        familiar: Familiar | None = None, false_alarms: float = 0.01,
+        self, certificate: Certificate, classes: int, *, address: int, least_spikes: int, inputs: int,
+        hidden: int, familiar: Familiar | None = None, false_alarms: float = 0.01,
     ) -> None:  # fmt: skip
         if certificate.by_class and len(certificate.set_limits) != classes:
             raise InputError(
@@ -119,13 +125,19 @@ class Certifier:
             )
         made = self.certificate = certificate
         self._classes, self._address, self._least = classes, address, least_spikes
-        self._hidden, self._familiar = hidden, familiar if made.surprises else None
+        self._inputs, self._hidden = inputs, hidden
+        known = (None, None) if familiar is None else familiar
+        held = made.surprises, made.input_surprises
+        self._familiar = [mixture if values else None for mixture, values in zip(known, held, strict=True)]
         self._reference = torch.tensor(made.reference, dtype=torch.float64)
         spec = FollowingSpec(risk=made.risk)
         numbers = [torch.tensor(each, dtype=torch.float64) for each in (made.scores, made.own)]
         self.sets = None if made.by_class else Following(numbers[0], spec)
         self.rule = Following(numbers[1], spec) if made.own else None
-        watched = [made.doubts, made.came, *([] if self._familiar is None else [made.surprises])]
+        watched = [made.doubts, made.came]
+        watched += [
+            values for values, mixture in zip(held, self._familiar, strict=True) if mixture is not None
+        ]
         calibration = torch.tensor(watched, dtype=torch.float64).T
         self.alarm = Alarm(calibration, AlarmSpec(rate=false_alarms, most=max(20_000, len(calibration))))
         self.held = self._fresh(0)
@@ -136,7 +148,7 @@ class Certifier:
             recording, 0, UNANSWERED, 0,
             torch.ones(classes, dtype=torch.bool),
             torch.zeros(self.certificate.compartments, classes, dtype=torch.int64),
-            0,
+            torch.zeros(self._inputs, dtype=torch.int64),
             torch.zeros(self._hidden, dtype=torch.int64),
             torch.zeros(len(self.certificate.checkpoints), classes, dtype=torch.float64),
             torch.zeros(classes, dtype=torch.float64),
@@ -154,7 +166,7 @@ class Certifier:
         return self.held.counts[:, None] + (fired.to(torch.int64) * observed).cumsum(1)
 
     def verdicts(
-        self, counts: Tensor, so_far: Answers, heard: Tensor, last: Answers, heard_last: Tensor, hidden: Tensor,
+        self, counts: Tensor, so_far: Answers, inputs: Tensor, last: Answers, heard_last: Tensor, hidden: Tensor,
         target: int | None,
     ) -> Iterator[Verdict]:  # fmt: skip
         """Let C steps of the recording pass, and say after each what is made of it.
@@ -162,24 +174,24 @@ class Certifier:
         Args:
             counts: output spikes of the recording after each, int64 ``[K, C, V]``, of :meth:`counts`.
             so_far: answers ``[C, V]`` of these, however silent.
-            heard: input spikes of each step, int64 ``[C]``.
+            inputs: spikes of the inputs ``[C, M]``.
             last: answers ``[C, V]`` of the stream's last bins.
             heard_last: input spikes in those, int64 ``[C]``.
             hidden: hidden spikes ``[K, C, H]``.
             target: the class that is told, or ``None``.
         """
-        arrived, recent, sent = heard.tolist(), heard_last.tolist(), hidden.sum(0, dtype=torch.int64)
-        for c in range(len(arrived)):
+        recent, sent = heard_last.tolist(), hidden.sum(0, dtype=torch.int64)
+        for c in range(len(inputs)):
             now = slice(c, c + 1)
-            self._step(counts[:, c].clone(), arrived[c], sent[c], _at(so_far, now), target)
+            self._step(counts[:, c].clone(), inputs[c], sent[c], _at(so_far, now), target)
             yield self._verdict(_at(so_far, now), _at(last, now), recent[c])
 
-    def _step(self, counts: Tensor, heard: int, sent: Tensor, so_far: Answers, target: int | None) -> None:
+    def _step(self, counts: Tensor, heard: Tensor, sent: Tensor, so_far: Answers, target: int | None) -> None:
         """Let a bin of the recording pass."""
         made, held, elapsed = self.certificate, self.held, self.held.elapsed + 1
         self.held = held._replace(elapsed=elapsed, counts=counts)
         if made.begin < elapsed <= made.checkpoints[-1]:
-            self.held = self.held._replace(came=held.came + heard, hidden=held.hidden + sent)
+            self.held = self.held._replace(inputs=held.inputs + heard, hidden=held.hidden + sent)
         if elapsed in made.checkpoints:
             self._look(made.checkpoints.index(elapsed), so_far)
         if elapsed == made.checkpoints[-1]:
@@ -218,9 +230,11 @@ class Certifier:
         made, held = self.certificate, self.held
         shares = self._heard(found, held.came).tempered(made.temperature).probabilities
         scores = [1 - float(shares.max()), float(held.came)]
-        if self._familiar is not None:
-            seen = made.compartments * (made.checkpoints[-1] - made.begin)
-            scores.append(float(self._familiar.surprise(held.hidden[None].double() / seen)))
+        bins = made.checkpoints[-1] - made.begin
+        rates = held.hidden.double() / (made.compartments * bins), held.inputs.double() / bins
+        for mixture, rate in zip(self._familiar, rates, strict=True):
+            if mixture is not None:
+                scores.append(float(mixture.surprise(rate[None])))
         seed, heard = rng.derive(made.seed, "alarm"), self.alarm.heard
         address = torch.tensor([self._address])
         u, v = rng.uniforms(seed, address, range(heard, heard + 1), 2, len(scores))[0, 0].tolist()

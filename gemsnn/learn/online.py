@@ -40,8 +40,8 @@ from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.scoring import metrics, sampling
 from gemsnn.scoring.answers import Answers, rate_answers, share_answers
+from gemsnn.scoring.familiar import Familiar
 from gemsnn.scoring.promise import Certificate
-from gemsnn.scoring.strange import Familiar
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Range, Seed
 from gemsnn.store import trees as states
@@ -149,7 +149,7 @@ class OnlineLearner:
         optimiser: the optimiser's state to begin with, by default a fresh one.
         kernel: the code that runs it; auto takes the fastest that serves the case.
         certificate: what is promised of its answers, see :mod:`gemsnn.learn.certified`.
-        familiar: what its alarm knows of hidden activity, of the same certificate.
+        familiar: what its alarm knows of hidden activity and inputs, of the same certificate.
         false_alarms: the probability that its alarm is ever raised, where the world stays as it was.
 
     Attributes:
@@ -221,7 +221,8 @@ class OnlineLearner:
             )
         return Certifier(
             certificate, self.network.spec.visible, address=spec.address, least_spikes=spec.least_spikes,
-            hidden=self.network.spec.hidden_neurons, familiar=familiar, false_alarms=false_alarms,
+            inputs=self.network.spec.inputs, hidden=self.network.spec.hidden_neurons, familiar=familiar,
+            false_alarms=false_alarms,
         )  # fmt: skip
 
     @property
@@ -340,8 +341,7 @@ class OnlineLearner:
         steps = range(first, first + len(spikes))
         votes = sampling.most(told[None], self._address, steps, seed=self._ties)[0]
         so_far = self._bare(votes, told.sum(0))
-        arrived = spikes.sum(1, dtype=torch.int64)
-        return self.certifier.verdicts(told, so_far, arrived, last, heard, hidden, target)
+        return self.certifier.verdicts(told, so_far, spikes, last, heard, hidden, target)
 
     def _answers(
         self, votes: Tensor, counts: Tensor, heard: Tensor, hidden: Tensor, target: int | None,

@@ -18,11 +18,12 @@ from gemsnn.errors import InputError
 from gemsnn.report.reading import CERTIFIED
 from gemsnn.runs import facts
 from gemsnn.runs.models import Model
-from gemsnn.scoring import certify, strange
+from gemsnn.scoring import certify
+from gemsnn.scoring import familiar as familiarity
 from gemsnn.scoring.certify import Certified, CertifiedScores
 from gemsnn.scoring.evaluate import Poll
+from gemsnn.scoring.familiar import NONE, Familiar, Mixture
 from gemsnn.scoring.promise import FORMAT, Asked, Certificate
-from gemsnn.scoring.strange import Familiar
 from gemsnn.store import parsing
 from gemsnn.store.checkpoints import digest_of
 from gemsnn.store.files import atomic_write
@@ -44,6 +45,7 @@ class Promised:
         strange: p-values of each recording's hidden activity, float64 ``[n]``: of one that comes as those did on which
             the certificate was fitted, at most ``a`` with probability at most ``a``; ``None`` where what is familiar
             is not known.
+        strange_inputs: the same of what came in, whatever the network makes of it.
     """
 
     sets: tuple[tuple[str, ...], ...]
@@ -51,6 +53,7 @@ class Promised:
     seconds: Tensor
     probabilities: Tensor
     strange: Tensor | None
+    strange_inputs: Tensor | None
 
 
 def promised(
@@ -75,6 +78,7 @@ def promised(
     order = shares.argsort(1, descending=True)
     inside = found.sets.gather(1, order)
     names = model.names
+    found_strange = NONE if familiar is None else familiar.surprises(model.network, part, poll.hidden)
     first = found.stops.sets.to(torch.int8).argmax(1).tolist()
     lengths = torch.from_numpy(np.diff(part.starts).astype(np.int64))
     return Promised(
@@ -88,22 +92,16 @@ def promised(
         ),
         torch.minimum(found.bins, lengths).double() * part.layout.bin_us * 1e-6,
         shares,
-        None if familiar is None else certify.strangeness(certificate, familiar, poll.hidden),
+        *certify.strangeness(certificate, found_strange),
     )
 
 
 def learned(
     model: Model, train: SpikeSet, compartments: int = 20, *, progress: Progress | None = None
-) -> Familiar | None:
-    """What is familiar to a model: the hidden activity that the recordings give it from which it has learned.
-
-    ``None`` where it has no hidden neurons, or the recordings are too few to tell.
-    """
+) -> Familiar:
+    """What is familiar to a model: the recordings from which it has learned, and the hidden activity that they give."""
     poll = model.poll(train, compartments, progress=progress)
-    try:
-        return strange.familiar(poll.hidden, poll.labels) if poll.hidden.shape[1] else None
-    except InputError:
-        return None
+    return familiarity.familiar(model.network, train, poll.hidden, poll.labels)
 
 
 def certified(
@@ -140,7 +138,7 @@ def certified(
         begin=first_observed(model.network.spec.warm_up, held.longest),
         temperature=_temperature(model, poll),
         seed=model.facts.seed,
-        familiar=familiar,
+        surprises=NONE if familiar is None else familiar.surprises(model.network, held, poll.hidden),
         weights=model.sha256,
         fitted_on=fitted_on,
         assumes=assumes,
@@ -203,12 +201,17 @@ def _temperature(model: Model, poll: Poll) -> float:
 
 def save(folder: AnyPath, certificate: Certificate, familiar: Familiar | None = None) -> None:
     """Write it into a run's folder, in the place of the one before, with what is familiar beside it."""
-    if familiar is None:
-        (Path(folder) / FAMILIAR).unlink(missing_ok=True)
+    parts = {} if familiar is None else familiar._asdict()
+    tensors = {
+        f"{name}.{key}": value
+        for name, part in parts.items()
+        if part is not None
+        for key, value in part._asdict().items()
+    }
+    if tensors:
+        RunFolder(Path(folder)).save_tensors(FAMILIAR, tensors, {"certificate": certificate.digest})
     else:
-        RunFolder(Path(folder)).save_tensors(
-            FAMILIAR, familiar._asdict(), {"certificate": certificate.digest}
-        )
+        (Path(folder) / FAMILIAR).unlink(missing_ok=True)
     told: dict[str, Any] = msgspec.to_builtins(certificate)
     content = msgspec.json.format(msgspec.json.encode(told | {"sha256": digest_of(told)}), indent=1)
     atomic_write(Path(folder) / FILE, content)
@@ -232,19 +235,23 @@ def familiar_of(run: AnyPath, certificate: Certificate) -> Familiar | None:
     Raises:
         InputError: the file is missing, damaged, or another certificate's.
     """
-    if not certificate.surprises:
+    known = {"hidden": certificate.surprises, "inputs": certificate.input_surprises}
+    if not any(known.values()):
         return None
     folder = RunFolder(Path(run))
     found = folder.load_tensors(FAMILIAR)
-    try:
-        with safe_open(folder.path / FAMILIAR, framework="pt") as file:
-            of = (file.metadata() or {}).get("certificate")
-        familiar = Familiar(**found)
-    except TypeError as error:
-        raise InputError(f"{folder.path / FAMILIAR} is damaged; certify the run anew") from error
+    with safe_open(folder.path / FAMILIAR, framework="pt") as file:
+        of = (file.metadata() or {}).get("certificate")
     if of != certificate.digest:
         raise InputError(f"{folder.path / FAMILIAR} belongs to another certificate; certify the run anew")
-    return familiar
+    try:
+        parts = {
+            name: Mixture(**{key: found[f"{name}.{key}"] for key in Mixture._fields}) if held else None
+            for name, held in known.items()
+        }
+    except KeyError as error:
+        raise InputError(f"{folder.path / FAMILIAR} is damaged; certify the run anew") from error
+    return Familiar(**parts)
 
 
 def load(folder: AnyPath) -> Certificate | None:

@@ -23,8 +23,8 @@ from gemsnn.scoring import conformal, early, metrics
 from gemsnn.scoring.conformal import Risk, ScoreName
 from gemsnn.scoring.early import Rule, Stops
 from gemsnn.scoring.evaluate import Poll
+from gemsnn.scoring.familiar import NONE, Surprises
 from gemsnn.scoring.promise import FORMAT, Asked, Certificate
-from gemsnn.scoring.strange import Familiar
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count
 
@@ -99,7 +99,7 @@ def fit(
     begin: int,
     temperature: float,
     seed: int,
-    familiar: Familiar | None = None,
+    surprises: Surprises = NONE,
     weights: str | None = None,
     fitted_on: str = "",
     assumes: tuple[str, ...] = (),
@@ -116,7 +116,7 @@ def fit(
         begin: the first observed bin.
         temperature: of the probabilities.
         seed: see above.
-        familiar: what the hidden activity of training recordings is like, where that is known.
+        surprises: of the recordings, where what is familiar is known.
         weights: the SHA-256 of the network's weights.
         fitted_on: the recordings, in words.
         assumes: what the promise rests on besides.
@@ -185,7 +185,8 @@ def fit(
         set_limits=tuple(_finite(limit) for limit in ends),
         doubts=tuple((1 - poll.by_time.tempered(temperature).probabilities[-1].amax(1)).tolist()),
         came=tuple(poll.came.tolist()),
-        surprises=() if familiar is None else tuple(familiar.surprise(poll.hidden).tolist()),
+        surprises=_kept(surprises.hidden),
+        input_surprises=_kept(surprises.inputs),
         weights=weights,
         fitted_on=fitted_on,
         assumes=("new recordings are drawn as those were that it was fitted on (exchangeability)", *assumes),
@@ -243,19 +244,26 @@ def apply(certificate: Certificate, poll: Poll, address: NDArray[np.int64]) -> C
     return Certified(found[:, -1] <= bounds(certificate.set_limits), stopped, bins)
 
 
-def strangeness(certificate: Certificate, familiar: Familiar, hidden: Tensor) -> Tensor:
-    """P-values of recordings by their hidden rates ``[n, H]``: float64 ``[n]``, small where one is strange.
+def strangeness(certificate: Certificate, found: Surprises) -> Surprises:
+    """P-values of recordings by their surprises, float64 ``[n]``, small where one is strange.
 
-    Of a recording that comes as those did that the certificate was fitted on, it is at most ``a`` with probability at
-    most ``a``.
+    Of a recording that comes as those did that the certificate was fitted on, each is at most ``a`` with probability
+    at most ``a``.
 
     Raises:
-        InputError: the certificate knows of no surprises, or these are no rates of its network.
+        InputError: the certificate knows of no such surprises.
     """
-    if not certificate.surprises:
-        raise InputError("the certificate does not know what is familiar; certify the run anew")
-    held = torch.tensor(certificate.surprises, dtype=torch.float64)
-    return conformal.p_values(held, familiar.surprise(hidden))
+
+    def p_values(held: tuple[float, ...], values: Tensor | None) -> Tensor | None:
+        if values is None:
+            return None
+        if not held:
+            raise InputError("the certificate does not know what is familiar; certify the run anew")
+        return conformal.p_values(torch.tensor(held, dtype=torch.float64), values)
+
+    return Surprises(
+        p_values(certificate.surprises, found.hidden), p_values(certificate.input_surprises, found.inputs)
+    )
 
 
 def bounds(limits: tuple[float | None, ...]) -> Tensor:
@@ -295,3 +303,7 @@ def _spread(certificate: Certificate, asked: int) -> float:
 def _finite(limit: float) -> float | None:
     """A limit as JSON has it: no limit is ``None``, and of one below all levels the least number there is."""
     return None if math.isinf(limit) and limit > 0 else limit
+
+
+def _kept(values: Tensor | None) -> tuple[float, ...]:
+    return () if values is None else tuple(values.tolist())

@@ -12,7 +12,7 @@ from gemsnn.scoring.conformal import ScoreName
 from gemsnn.scoring.early import Rule
 from gemsnn.store.checkpoints import digest_of
 
-FORMAT = 2
+FORMAT = 3
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
@@ -64,14 +64,15 @@ class Certificate(msgspec.Struct, frozen=True):
         set_limits: of the scores at the end, one for all classes, or one for each; ``None`` where there is none.
         doubts: ``1 - max p`` at the end, of each recording.
         came: input spikes (or events, where bins hold counts) of each recording that counted for its answer.
-        surprises: of each recording's hidden activity, see :mod:`gemsnn.scoring.strange`; none where what is familiar
+        surprises: of each recording's hidden activity, see :mod:`gemsnn.scoring.familiar`; none where what is familiar
             is not known.
+        input_surprises: of what came in, likewise.
         weights: the SHA-256 of the network's weights, where it is known.
         fitted_on: in words.
         assumes: what the promise rests on, in words.
     """
 
-    format: Literal[2]
+    format: Literal[3]
     risk: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     score: ScoreName
     rule: Rule
@@ -92,6 +93,7 @@ class Certificate(msgspec.Struct, frozen=True):
     doubts: tuple[float, ...]
     came: tuple[Natural, ...]
     surprises: tuple[float, ...]
+    input_surprises: tuple[float, ...]
     weights: str | None
     fitted_on: str
     assumes: tuple[str, ...]

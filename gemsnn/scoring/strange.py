@@ -1,7 +1,7 @@
 """How strange a recording is: scores that are the higher, the less it is like what was learned.
 
-Confidence tells which of the known classes a recording is like, not whether it is like any. Three other things that a
-poll holds may tell that.
+Confidence tells which of the known classes a recording is like, not whether it is like any. Besides how familiar its
+hidden activity and its inputs are (:mod:`gemsnn.scoring.familiar`), two other things that a poll holds may tell that.
 
 *Disagreement.* Compartment ``k`` by itself answers ``p_k(c)`` and counts ``w_k`` in the answer ``m = sum_k w_k p_k``,
 ``sum_k w_k = 1``. The entropy of the answer, in nats, is
@@ -11,16 +11,6 @@ poll holds may tell that.
 the *noise* that every compartment has by itself, and the *disagreement* between them, which is the mutual information
 of the answer and the compartment it comes from (A. Depeweg and others, arXiv 1710.07283). All compartments have the
 same weights, so they disagree by their noise and not, as members of an ensemble do, by what they have learned.
-
-*Hidden activity.* With the rate ``r_i`` of hidden neuron ``i``, ``x_i = sqrt(r_i)`` varies about as much whatever the
-rate is (M. S. Bartlett, 1936). What is familiar is a mixture of normal laws, one for each class, with one covariance,
-
-    ``p(x) = sum_c pi_c N(x; mu_c, S)``,    ``d(x) = min_c (x - mu_c)' S^-1 (x - mu_c)``,
-
-whose ``pi_c`` and ``mu_c`` are the classes' shares and means among the training recordings. ``S`` is the covariance
-around these means, shrunk towards a multiple of the identity (O. Ledoit and M. Wolf, "A well-conditioned estimator for
-large-dimensional covariance matrices", 2004). The *surprise* is ``-log p(x)`` in nats, the *distance* is ``d(x)``
-(K. Lee and others, arXiv 1807.03888).
 
 *Number of events.* ``|log(1 + n) - median log(1 + n_train)|``, which takes no network at all.
 
@@ -40,9 +30,6 @@ from gemsnn.errors import InputError
 from gemsnn.scoring.answers import rate_answers
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.specs import checks
-from gemsnn.specs.checks import MOST
-
-# scikit-learn takes seconds to load, and only fitting needs it
 
 # -- disagreement ------------------------------------------------------------------------------------------
 
@@ -118,92 +105,6 @@ def entropy(shares: Tensor, weights: Tensor) -> Entropy:
         apart.sum((-2, -1)),
     )
     return Entropy(*(part.clamp(min=0) for part in found))  # rounding takes them a little below
-
-
-# -- hidden activity ---------------------------------------------------------------------------------------
-
-
-class Familiar(NamedTuple):
-    """A mixture of normal laws of the square roots of hidden rates, float64; see the module.
-
-    Attributes:
-        means: ``mu``, ``[C, H]``, of the classes that training showed.
-        log_shares: ``log pi``, ``[C]``.
-        factor: the lower triangular ``L [H, H]`` with ``S = L L'``.
-    """
-
-    means: Tensor
-    log_shares: Tensor
-    factor: Tensor
-
-    def distances(self, rates: Tensor) -> Tensor:
-        """``(x - mu_c)' S^-1 (x - mu_c)`` to every class, ``[n, C]``.
-
-        Raises:
-            InputError: these are no rates, or of other neurons.
-        """
-        roots = _roots(rates, self.means.shape[1])
-        white, means = (
-            torch.linalg.solve_triangular(self.factor, each.T, upper=False).T for each in (roots, self.means)
-        )
-        return torch.stack([(white - mean).square().sum(1) for mean in means], 1)
-
-    def distance(self, rates: Tensor) -> Tensor:
-        """``d(x)``, the least of :meth:`distances`, ``[n]``."""
-        return self.distances(rates).amin(1)
-
-    def surprise(self, rates: Tensor) -> Tensor:
-        """``-log p(x)`` in nats, ``[n]``."""
-        neurons = self.means.shape[1]
-        logs = self.log_shares - self.distances(rates) / 2
-        log_root = self.factor.diagonal().log().sum()
-        return neurons / 2 * torch.log(logs.new_tensor(2 * torch.pi)) + log_root - logs.logsumexp(1)
-
-
-def familiar(rates: Tensor, labels: Tensor) -> Familiar:
-    """Learn what is familiar from the training recordings.
-
-    Args:
-        rates: of the hidden neurons, ``[n, H]``, see :attr:`gemsnn.scoring.evaluate.Poll.hidden`.
-        labels: the classes ``[n]``; those that do not occur have no part in the mixture.
-
-    Raises:
-        InputError: these are no rates, the labels do not fit, or the recordings are too few or too much alike to tell
-            how rates vary within a class.
-    """
-    roots = _roots(rates)
-    checks.classes_of(labels, "the labels", "[n]", MOST)
-    if len(labels) != len(roots):
-        raise InputError(f"the labels must be as many as the {len(roots)} recordings, not {len(labels)}")
-    _, place, counts = labels.unique(return_inverse=True, return_counts=True)
-    means = torch.zeros(len(counts), roots.shape[1], dtype=torch.float64).index_add(0, place, roots)
-    means /= counts[:, None]
-    factor, failed = torch.linalg.cholesky_ex(_shrunk(roots - means[place]))
-    if int(failed) or len(roots) == len(counts):
-        raise InputError(
-            f"{len(roots)} recordings of {len(counts)} classes cannot tell how rates vary within a class; "
-            "give more of each class"
-        )
-    return Familiar(means, (counts.double() / len(roots)).log(), factor)
-
-
-def _shrunk(residuals: Tensor) -> Tensor:
-    """The covariance of residuals ``[n, H]``, whose mean is zero, after Ledoit and Wolf."""
-    from sklearn.covariance import ledoit_wolf
-
-    if len(residuals) < 2:
-        return torch.zeros(residuals.shape[1], residuals.shape[1], dtype=torch.float64)
-    return torch.from_numpy(ledoit_wolf(residuals.numpy(), assume_centered=True)[0])
-
-
-def _roots(rates: Tensor, neurons: int | None = None) -> Tensor:
-    """Square roots, float64, of what can be rates."""
-    shape = "[n, H]" if neurons is None else f"[n, {neurons}]"
-    checks.floats(rates, "the hidden rates", shape, 2)
-    checks.no_nan(rates, "the hidden rates")
-    if rates.shape[1] != (neurons or rates.shape[1]) or bool((rates < 0).any()):
-        raise InputError(f"the hidden rates must be {shape} and not negative, not {checks.told(rates)}")
-    return rates.double().sqrt()
 
 
 # -- number of events --------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from gemsnn.rules.base import RuleSpec
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
 from gemsnn.scoring.conformal import Risk
+from gemsnn.scoring.familiar import Familiar
 from gemsnn.scoring.promise import Certificate
-from gemsnn.scoring.strange import Familiar
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, NotNegative, Range, Seed, Share
 from gemsnn.specs.needs import given, needs, one_of
@@ -106,7 +106,7 @@ class Task(NamedTuple):
         kernel: what runs it: the run's, where it has a stream.
         at_least: bins of a source that ends, silence after its last event with them, as in training.
         certificate: what is promised of its answers, or ``None``.
-        familiar: what its alarm knows of hidden activity, or ``None``.
+        familiar: what its alarm knows of hidden activity and inputs, or ``None``.
         false_alarms: the probability of an alarm where nothing has changed.
     """
 
