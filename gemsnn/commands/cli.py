@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "Train a network, score it on the test part and write a report.",
     "evaluate": "Score a trained network.",
     "certify": "Fit limits that keep a promise: sets of classes, and answers before the end of a recording.",
+    "predict": "Answer files of events: a line of CSV a recording.",
     "stream": "Run a trained network on events as they come, a line of JSON an answer.",
     "info": "Say what a file of events or images holds.",
     "report": "Write the report of a run folder anew.",

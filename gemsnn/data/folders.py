@@ -86,7 +86,7 @@ def find_recordings(root: AnyPath, *, class_from: str | None = None, labels: Any
         raise InputError(
             f"{labels}: this file tells the classes; leave class_from out, or move the file away"
         )
-    files, notes = _event_files(root)
+    files, notes = event_files(root)
     if labels is not None:
         entries, more = read_labels(Path(labels), root, files)
         return _folder(root, entries, "labels", (*notes, *more))
@@ -108,7 +108,7 @@ def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(part[:4000]), "") if part[0] in "0123456789" else (1, 0, part) for part in parts], name
 
 
-def _event_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
+def event_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
     """Event files at any depth, and sentences about others."""
     found: list[Path] = []
     left: list[tuple[Path, str | None]] = []
