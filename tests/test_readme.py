@@ -55,7 +55,7 @@ def test_commands_of_the_documents_exist(capsys):
     known = {}
     for name in (*COMMANDS, "reproduce real"):
         with pytest.raises(SystemExit) as stop:
-            main([*name.split(), "--help"])
+            main([*name.split(), "--help-all"])
         assert stop.value.code == 0
         known[name] = set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))
     seen = 0

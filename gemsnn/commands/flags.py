@@ -11,8 +11,9 @@ import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
+import docstring_parser
 import tyro
 
 from gemsnn.errors import InputError
@@ -81,10 +82,21 @@ class Plain:
         return specs.filled(self.kind, values)
 
 
-def bind(name: str, command: Callable[..., int], words: Sequence[str]) -> Callable[[], int]:
+HELP, ALL = ("-h", "--help"), "--help-all"
+
+
+def bind(
+    name: str, command: Callable[..., int], words: Sequence[str], basic: Sequence[str] = ()
+) -> Callable[[], int]:
     """A command with the values of its flags, ready to be called.
 
     A parameter that is a dataclass is a flag for each of its fields, and so is one annotated with a :class:`Group`.
+
+    Args:
+        name: the command's.
+        command: the function.
+        words: of the command line.
+        basic: the flags that ``--help`` shows of a command with more than fit a screen; ``--help-all`` shows all.
 
     Raises:
         InputError: a flag is unknown, comes twice, has no value that it could have, or has no effect.
@@ -95,6 +107,14 @@ def bind(name: str, command: Callable[..., int], words: Sequence[str]) -> Callab
     hints = {key: kind for key, kind in needs.hints_of(command).items() if key != "return"}
     groups = {key: group for key, kind in hints.items() if (group := _group(kind)) is not None}
     leaves = _leaves(hints, groups)
+    if ALL in words:
+        words = ["--help"]
+    elif basic and any(word in HELP for word in words):
+        values, kinds = dict(defaults), dict(hints)
+        for key, group in groups.items():
+            base = group.base(Usual(defaults[key], (), defaults))
+            values, kinds = values | specs.flat(base), kinds | specs.declarations(type(base))
+        _show(prog, command, {key: kinds[key] for key in basic}, values, _told(command, hints, groups))
     given = _given(prog, words, _flags(leaves))
     bases = {key: group.base(Usual(defaults[key], words, defaults)) for key, group in groups.items()}
     parsed = _parse(prog, command, hints, bases, _spelled(words, leaves))
@@ -185,6 +205,60 @@ def word_after(flag: str, words: Sequence[str]) -> str | None:
         if word == flag and position + 1 < len(words):
             return words[position + 1]
     return None
+
+
+def _told(
+    command: Callable[..., int], hints: Mapping[str, Any], groups: Mapping[str, Group]
+) -> dict[str, str]:
+    """What is said of each flag: of parameters, and of fields of dataclasses and of those within them."""
+    found = _documented(command)
+    kinds: list[Any] = [groups[key].kind if key in groups else kind for key, kind in hints.items()]
+    while kinds:
+        kind = kinds.pop()
+        if specs.is_group(kind):
+            found |= _documented(kind)
+            kinds += needs.hints_of(kind).values()
+    return found
+
+
+def _documented(thing: Any) -> dict[str, str]:
+    """The parameters or attributes that a docstring describes."""
+    read = docstring_parser.parse(specs.plain(inspect.getdoc(thing) or ""))
+    return {each.arg_name: " ".join((each.description or "").split()) for each in read.params}
+
+
+def _show(
+    prog: str, command: Callable[..., int], leaves: Mapping[str, Any], values: Mapping[str, Any],
+    told: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Show the help of some flags, and leave."""
+
+    def some(**values: Any) -> None:
+        del values
+
+    shown = {
+        key: Annotated[hint, tyro.conf.arg(help=told.get(key, ""), help_behavior_hint=_usual(values[key]))]
+        for key, hint in leaves.items()
+    }
+    some.__signature__ = inspect.Signature(  # pyright: ignore[reportFunctionMemberAccess]
+        [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=values[key], annotation=hint)
+            for key, hint in shown.items()
+        ]
+    )
+    some.__annotations__ = shown
+    about = docstring_parser.parse(specs.plain(inspect.getdoc(command) or "")).description or ""
+    some.__doc__ = f"{about}\n\n{prog} {ALL} shows all flags, and what each is by default."
+    tyro.cli(some, prog=prog, args=["--help"])
+
+
+def _usual(value: Any) -> str:
+    """What is said of a default."""
+    if value is inspect.Parameter.empty:
+        return "(required)"
+    if value is None or value is False:
+        return ""
+    return f"({','.join(map(str, value)) if isinstance(value, tuple) else value})"
 
 
 def _parse(

@@ -9,10 +9,15 @@ from gemsnn import streaming
 from gemsnn.commands import flags
 from gemsnn.streaming import StreamSpec
 
+BASIC = (
+    "model", "input", "speed", "every", "compartments", "threshold", "certified", "learn", "labels", "state",
+)  # fmt: skip
+"""What most streams say, if anything."""
+
 
 def bind(words: Sequence[str]) -> Callable[[], int]:
     """The command with its flags."""
-    return flags.bind("stream", stream, words)
+    return flags.bind("stream", stream, words, BASIC)
 
 
 def stream(

@@ -16,10 +16,16 @@ from gemsnn.runs.layers import Layered
 from gemsnn.runs.recipes import RecipeName
 from gemsnn.runs.tuning import Minutes
 
+BASIC = (
+    "data", "root", "out", "recipe", "config", "resume", "tune",
+    "hidden", "rule", "compartments", "epochs", "lr", "votes", "seed",
+)  # fmt: skip
+"""What most trainings say, if anything."""
+
 
 def bind(words: Sequence[str]) -> Callable[[], int]:
     """The command with its flags."""
-    return flags.bind("train", train, words)
+    return flags.bind("train", train, words, BASIC)
 
 
 def train(
