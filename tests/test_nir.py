@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
+from pathlib import Path
 
 import nir
 import numpy as np
@@ -362,3 +364,20 @@ def test_what_cannot_be_run_is_told():
     ):
         with pytest.raises(InputError, match=said):
             executor.execute(scale, wrong, dt=1)
+
+
+# -- the document ------------------------------------------------------------------------------------------
+
+
+def test_the_examples_run(tmp_path, monkeypatch, capsys):
+    """What docs/bridges.md says, in its order."""
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "docs" / "bridges.md").read_text()
+    blocks, scope = re.findall(r"```python\n(.*?)```", page, re.DOTALL), {}
+    assert len(blocks) == 4
+    for block in blocks:
+        exec(block, scope)
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["True", "(12, 2)"]
+    assert [line.count("torch.Size") for line in said[2:4]] == [2, 2]
+    assert said[4:] == ["8"]
