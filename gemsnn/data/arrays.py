@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,19 @@ def items(given: Any, what: str = "recordings must be arrays or events") -> Iter
     if hasattr(given, "__getitem__") and not isinstance(given, (str, bytes)):
         return (given[position] for position in range(len(given)))
     raise InputError(f"{what}, several of them, not {type(given).__name__}")
+
+
+def transformed(recordings: Iterable[Any], transform: Callable[[Any], Any] | None) -> Iterable[Any]:
+    """What a transform makes of recordings, one at a time.
+
+    Raises:
+        InputError: it is none.
+    """
+    if transform is None:
+        return recordings
+    if not callable(transform):
+        raise InputError(f"transform must be a function of a recording, not {type(transform).__name__}")
+    return map(transform, recordings)
 
 
 def rows_of(recordings: Iterable[Any], *, counts: bool) -> tuple[list[SpikeRows], Sheet]:

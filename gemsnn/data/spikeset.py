@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gemsnn.data.splits import Splits
+    from gemsnn.data.torch_data import TorchRecordings
 
 SPARSE = "rows:"
 """What digests of recordings begin with that are held sparsely."""
@@ -88,6 +89,7 @@ class SpikeSet:
         counts: bool = False,
         names: Sequence[str] | None = None,
         classes: int | None = None,
+        transform: Callable[[Any], Any] | None = None,
     ) -> SpikeSet:
         """Recordings from arrays of spikes, bin by bin.
 
@@ -105,6 +107,7 @@ class SpikeSet:
             names: of the classes, in their order, so that several sets have the same; by default, of texts, those
                 that occur, sorted.
             classes: how many there are, where they have no names; by default as many as occur.
+            transform: what makes such an array of each recording, as tonic's ``ToFrame`` makes frames of events.
 
         Raises:
             InputError: an array has the wrong shape or range, or a label is none.
@@ -119,7 +122,7 @@ class SpikeSet:
         torch.Size([5, 2])
         """
         each, taught = pairs.with_taught(arrays, labels, targets)
-        rows, sheet = given.rows_of(each, counts=counts)
+        rows, sheet = given.rows_of(given.transformed(each, transform), counts=counts)
         return SpikeSet._teaching(
             rows, taught, Layout(*sheet, 1, bin_us), counts=counts, names=names, classes=classes
         )
@@ -141,6 +144,7 @@ class SpikeSet:
         time_unit: TimeUnit = "us",
         names: Sequence[str] | None = None,
         classes: int | None = None,
+        transform: Callable[[Any], Any] | None = None,
     ) -> SpikeSet:
         """Recordings from events in memory, as tonic and others give them; a network that learns them reads others so.
 
@@ -167,6 +171,8 @@ class SpikeSet:
             time_unit: of times whose field's name does not tell it, as ``t_ms`` does: ``us``, ``ms``, ``s`` or ``ns``.
             names: see :meth:`from_arrays`.
             classes: see :meth:`from_arrays`.
+            transform: what makes events of events before they are binned, as tonic's ``Denoise`` does. It is no part of
+                how a model that learns these reads others: do the same to those.
 
         Raises:
             InputError: a recording's fields or values are none of events, its times cannot be in this unit, it does not
@@ -180,7 +186,7 @@ class SpikeSet:
         """
         spec = BinSpec(bin_us, steps, crop, polarity, counts, pad, pool)
         each, taught = pairs.with_taught(events, labels, targets)
-        held = memory.binned(each, spec, sensor=sensor, time_unit=time_unit)
+        held = memory.binned(given.transformed(each, transform), spec, sensor=sensor, time_unit=time_unit)
         for note in held.notes:
             warnings.warn(note, stacklevel=2)
         size = held.raw.width, held.raw.height
@@ -378,6 +384,23 @@ class SpikeSet:
     def first(self, count: int) -> SpikeSet:
         """The first recording of every class, then the second, .., so many in all."""
         return self.select(interleaved(self.labels.tolist())[:count])
+
+    def as_torch(
+        self, *, frames: bool = False, transform: Callable[[Tensor], Any] | None = None
+    ) -> TorchRecordings:
+        """The same recordings as a data set of torch, whose items are pairs of bins and label, made when asked for.
+
+        Bins are uint8 ``[T, M]``, and labels whole numbers, or in place of them targets, uint8 ``[T, V]``. Its
+        ``collate`` lays recordings of unequal lengths side by side: ``DataLoader(data, 16, collate_fn=data.collate)``
+        gives ``bins`` ``[B, T, ..]``, ``taught`` and ``length``, see :class:`gemsnn.data.torch_data.Padded`.
+
+        Args:
+            frames: bins are ``[T, channels, height, width]``.
+            transform: what is made of the bins of each recording, such as ``Tensor.float``.
+        """
+        from gemsnn.data.torch_data import TorchRecordings
+
+        return TorchRecordings(self, frames=frames, transform=transform)
 
     def counts_per_input(self) -> NDArray[np.int64]:
         """Spikes (or events, for counts) of each input over each whole recording, int64 ``[n, M]``."""

@@ -10,13 +10,15 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gemsnn import kernels
+from gemsnn.bridges import nir, noise
 from gemsnn.data import pairs
 from gemsnn.data.arrays import Arrays
 from gemsnn.data.events import Events, Recording
@@ -35,7 +37,7 @@ from gemsnn.runs import config, facts, modelfile, prediction
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import Facts
 from gemsnn.runs.prediction import Prediction, Winners
-from gemsnn.scoring import evaluate, measure, metrics, spike_trains, until
+from gemsnn.scoring import evaluate, measure, metrics, sampling, spike_trains, until
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.mode import Rule
@@ -44,6 +46,9 @@ from gemsnn.scoring.spike_trains import SpikeTrains
 from gemsnn.scoring.until import Polled
 from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Progress
+
+if TYPE_CHECKING:
+    from nir import NIRGraph
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -372,6 +377,41 @@ class Model:
             kernel=self.kernel,
             seed=self.facts.seed if seed is None else seed,
             progress=progress,
+        )
+
+    def to_nir(self) -> NIRGraph:
+        """The network, exactly, as a graph of the Neuromorphic Intermediate Representation (``nir.write`` writes it).
+
+        See :func:`gemsnn.bridges.nir.graph_of` for its nodes, and :meth:`nir_feed` for what it is fed with.
+
+        Raises:
+            InputError: the library nir (``pip install 'gemsnn[nir]'``) is missing, a population has neurons of a kind
+                of one's own, or the graph would be too large.
+        """
+        return nir.graph_of(self.network, self.params, self.reading.layout.bin_us, self.names)
+
+    def nir_feed(
+        self, recordings: SpikeSet | Arrays, compartments: int = 20, *, seed: int | None = None
+    ) -> dict[str, NDArray[np.float64]]:
+        """What the graph of :meth:`to_nir` is fed with to do what this model does: recordings, and its own noise.
+
+        By the name of each ``Input`` an array ``[T, n, K, *shape]`` in float64, side by side and padded to the longest
+        recording (K is 1 for ``inputs``): some recordings at a time.
+
+        Args:
+            recordings: see :meth:`predict`.
+            compartments: K.
+            seed: of the noise; by default the training's.
+
+        Raises:
+            InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
+        """
+        shown = self.read(recordings)
+        seed = self.facts.seed if seed is None else seed
+        evaluate.check(self.network, self.params, shown, compartments, batch=1, seed=seed)
+        batch = networks.batch(self.network, [shown[position] for position in range(len(shown))])
+        return noise.feed(
+            self.network, self.params, batch, compartments, kernel=self.kernel, seed=sampling.free_seed(seed)
         )
 
     def check_answers(self) -> None:
