@@ -116,7 +116,7 @@ def numbered(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     """
     found = np.searchsorted(classes, y).clip(max=len(classes) - 1)
     if (classes[found] != y).any():
-        odd = y[classes[found] != y][0]
+        odd = y[classes[found] != y].tolist()[0]
         raise InputValueError(
             f"y holds the label {odd!r}, and the classes are {', '.join(map(repr, classes.tolist()))}"
         )
