@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gemsnn.model.spec import NetworkSpec
     from gemsnn.rules.contract import Rule
     from gemsnn.runs.asking import ask, predict, score
+    from gemsnn.runs.estimator import GEMClassifier
     from gemsnn.runs.fitting import dataset, fit, tune
     from gemsnn.runs.models import Model, load
     from gemsnn.runs.prediction import Prediction, Winners
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "GEMClassifier": "gemsnn.runs.estimator",
     "InputError": "gemsnn.errors",
     "Model": "gemsnn.runs.models",
     "NetworkSpec": "gemsnn.model.spec",
@@ -54,6 +56,7 @@ _HOMES = {
 """Where each name lives; it is loaded when it is first asked for, since torch takes seconds."""
 
 __all__ = [
+    "GEMClassifier",
     "InputError",
     "Model",
     "NetworkSpec",

@@ -30,3 +30,7 @@ class InputError(Exception):
 
     def __init__(self, message: object) -> None:
         super().__init__(one_line(message))
+
+
+class InputValueError(InputError, ValueError):
+    """The same where the conventions of another library want a ``ValueError``, as those of scikit-learn do."""

@@ -60,13 +60,13 @@ def model(recordings):
 def test_what_is_promised_is_a_dozen_names():
     assert dir(gemsnn) == sorted(gemsnn.__all__)
     assert set(gemsnn.__all__) == {
-        "InputError", "Model", "NetworkSpec", "OnlineLearner", "Prediction", "Recordings", "Rule", "Run", "Scores",
-        "Tuned", "Winners", "__version__", "ask", "dataset", "fit", "load", "predict", "score", "tune",
+        "GEMClassifier", "InputError", "Model", "NetworkSpec", "OnlineLearner", "Prediction", "Recordings", "Rule",
+        "Run", "Scores", "Tuned", "Winners", "__version__", "ask", "dataset", "fit", "load", "predict", "score", "tune",
     }  # fmt: skip
     for name in gemsnn.__all__:
         value = getattr(gemsnn, name)
         assert name == "__version__" or len(inspect.getdoc(value) or "") > 40, name
-    with pytest.raises(AttributeError, match="has no attribute 'train'; it has InputError"):
+    with pytest.raises(AttributeError, match="has no attribute 'train'; it has GEMClassifier"):
         _ = gemsnn.train
 
 

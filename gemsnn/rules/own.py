@@ -106,6 +106,14 @@ class Own:
     def __deepcopy__(self, memo: object) -> Own:
         return self
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What was given is pickled, and the rule made of it anew."""
+        return _unpickled, (self.place, self._given, self.source)
+
+
+def _unpickled(place: str, given: Any, source: Source | None) -> Own:
+    return Own(place, None if given is None else made(given, place), given, source)
+
 
 Given = RuleName | Rule | Own | Needing | Callable[[Tensor], tuple[Tensor, Tensor]]
 """What a person may give as a rule: a name, a function from log-weights to signals, or an object with ``needs``."""

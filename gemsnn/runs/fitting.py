@@ -176,7 +176,7 @@ def tune(
         validation = recordings.validation if validation is None else validation
         recordings = recordings.train
     checks.number(recordings, SpikeSet, "recordings")
-    own = _resolved(recipe, settings, refused=OF_DATA, usual=_usual(recipe, recordings, settings))
+    own = settings_for(recordings, recipe, settings)
     reading = _reading_of(recordings)
     if validation is not None and not isinstance(validation, SpikeSet):
         validation = reading.presentations(validation)
@@ -184,6 +184,15 @@ def tune(
     if held:
         reading.check(held)
     return tuning.search(recordings, held, own, tuple(settings), minutes, tell=tell, progress=progress)
+
+
+def settings_for(recordings: SpikeSet, recipe: RecipeName, given: Mapping[str, Any]) -> Settings:
+    """The settings by which :func:`fit` would learn labelled recordings.
+
+    Raises:
+        InputError: as :func:`fit`, of the settings alone.
+    """
+    return _resolved(recipe, given, refused=OF_DATA, usual=_usual(recipe, recordings, given))
 
 
 def dataset(

@@ -1,8 +1,10 @@
 """A model as one file that a person can send: safetensors, with its settings and facts in the header.
 
 The header's ``gemsnn`` is a JSON object: the ``format``'s number, the ``settings`` and ``facts`` (as ``config.toml``
-and ``model.json`` of a run have them), how many ``batches`` were learned, and the SHA-256 of all this and of the
-tensors. Reading it runs no code but this package's own: a rule of a person's own stays a name.
+and ``model.json`` of a run have them), how many ``batches`` were learned, what an ``estimator`` knows beside (its own
+parameters and labels; then there are the moments of the optimiser, too, and how many ``updates`` made them), and the
+SHA-256 of all this and of the tensors. Reading it runs no code but this package's own: a rule of a person's own stays
+a name.
 """
 
 from __future__ import annotations
@@ -49,6 +51,8 @@ class Content(NamedTuple):
         tensors: parameters and masks, as a checkpoint has them.
         batches: learned so far.
         sha256: of all this.
+        updates: that have made the moments of the optimiser among the tensors; 0 where there are none.
+        estimator: what :class:`gemsnn.runs.estimator.GEMClassifier` knows beside the model, where it has saved it.
     """
 
     settings: Settings
@@ -56,10 +60,17 @@ class Content(NamedTuple):
     tensors: dict[str, Tensor]
     batches: int
     sha256: str
+    updates: int
+    estimator: dict[str, Any] | None
 
 
-def save(path: AnyPath, model: Model) -> None:
+def save(path: AnyPath, model: Model, estimator: dict[str, Any] | None = None) -> None:
     """Write a model; an existing file is replaced as a whole.
+
+    Args:
+        path: the file.
+        model: what is written, without the moments of its optimiser.
+        estimator: what an estimator knows beside it, as JSON has it; the moments are then written, too.
 
     Raises:
         InputError: the file cannot be written.
@@ -67,7 +78,11 @@ def save(path: AnyPath, model: Model) -> None:
     path, data = Path(path), model.settings.data
     if data.root is not None:
         data = dataclasses.replace(data, root=NOWHERE, labels=None)
-    learner = model.learner._replace(optimiser=OptimiserState(0, None, None))
+    learner, beside = model.learner, {}
+    if estimator is None:
+        learner = learner._replace(optimiser=OptimiserState(0, None, None))
+    else:
+        beside = {"updates": learner.optimiser.updates, "estimator": estimator}
     tensors = states.learner_tensors(model.network, learner) | networks.masks(model.network)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     told = {
@@ -76,6 +91,7 @@ def save(path: AnyPath, model: Model) -> None:
         "settings": config.tables(dataclasses.replace(model.settings, data=data)),
         "facts": facts.written(model.facts),
         "batches": model.learner.batches,
+        **beside,
     }
     header = json.dumps(told | {"sha256": _digest(told, tensors)}, allow_nan=False)
     try:
@@ -111,12 +127,17 @@ def load(path: AnyPath) -> Content:
     settings, of_model, batches = told.get("settings"), told.get("facts"), told.get("batches")
     if not (isinstance(settings, dict) and isinstance(of_model, dict) and type(batches) is int):
         raise InputError(f"{path} lacks settings or facts; have it sent or saved again")
+    updates, estimator = told.get("updates", 0), told.get("estimator")
+    if type(updates) is not int or not (estimator is None or isinstance(estimator, dict)):
+        raise InputError(f"{path} holds no estimator's facts; have it sent or saved again")
     return Content(
         config.from_tables(settings, f"the settings in {path}", usual=config.FORMER),
         facts.read(of_model, f"the facts in {path}"),
         tensors,
         batches,
         claimed,
+        updates,
+        estimator,
     )
 
 

@@ -33,9 +33,11 @@ from gemsnn.learn.state import Learner
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network, Params
+from gemsnn.rules import optimisers
 from gemsnn.runs import config, facts, modelfile, prediction
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import Facts
+from gemsnn.runs.modelfile import Content
 from gemsnn.runs.prediction import Prediction, Winners
 from gemsnn.scoring import evaluate, measure, metrics, sampling, spike_trains, until
 from gemsnn.scoring.answers import Decoder
@@ -88,6 +90,11 @@ class Model:
     kernel: Kernel
     kernel_name: str
     sha256: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A kernel is code, which is pickled by its name."""
+        kept = self.network, self.learner, self.facts, self.settings, self.kernel_name, self.sha256
+        return _unpickled, kept
 
     @property
     def params(self) -> Params:
@@ -488,19 +495,38 @@ def load_model(path: AnyPath) -> Model:
     return Model(network, learner, told, settings, kernel, name, of_checkpoint["sha256"])
 
 
+def _unpickled(
+    network: Network, learner: Learner, told: Facts, settings: Settings, name: Any, digest: str | None
+) -> Model:
+    name, kernel = kernels.choose(name, network)
+    return Model(network, learner, told, settings, kernel, name, digest)
+
+
 def load_file(path: AnyPath) -> Model:
     """The model of a file that :meth:`Model.save` has written.
 
     Raises:
-        InputError: see :func:`gemsnn.runs.modelfile.load`; or its parameters are not those of its network.
+        InputError: see :func:`gemsnn.runs.modelfile.load` and :func:`model_of`.
     """
-    settings, told, tensors, batches, digest = modelfile.load(path)
-    network = network_of(settings, told, tensors, str(path))
-    params = states.learner_from(network, tensors, batches=0, updates=0).params
-    networks.check_params(network, params)
-    learner = train.start(params, settings.optimiser)._replace(batches=batches)
+    return model_of(modelfile.load(path), path)
+
+
+def model_of(content: Content, where: object) -> Model:
+    """The model that a file holds; learning goes on from the optimiser's moments where it has them, else from none.
+
+    Raises:
+        InputError: its parameters or moments are not those of its network.
+    """
+    settings, told, tensors = content.settings, content.facts, content.tensors
+    network = network_of(settings, told, tensors, str(where))
+    found = states.learner_from(network, tensors, batches=content.batches, updates=content.updates)
+    networks.check_params(network, found.params)
+    learner = train.start(found.params, settings.optimiser)._replace(batches=content.batches)
+    if found.optimiser.updates:
+        optimisers.check_state(settings.optimiser, found.optimiser, found.params)
+        learner = found
     name, kernel = kernels.choose(settings.network.kernel, network)
-    return Model(network, learner, told, settings, kernel, name, digest)
+    return Model(network, learner, told, settings, kernel, name, content.sha256)
 
 
 def load(path: AnyPath) -> Model:

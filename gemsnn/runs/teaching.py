@@ -16,7 +16,7 @@ from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import Network
 from gemsnn.runs.config import Settings
-from gemsnn.runs.models import DTYPES
+from gemsnn.runs.models import DTYPES, Model
 from gemsnn.scoring.answers import Decoder, check_decoder, provisional
 from gemsnn.types import PresentationSequence, Progress
 
@@ -46,15 +46,17 @@ def teach(
     recordings: SpikeSet | Unheld,
     validation: PresentationSequence,
     *,
+    source: Model | None = None,
     watcher: Watcher | None = None,
     progress: Progress | None = None,
 ) -> Taught:
-    """Build the network of these settings for recordings, and train it on them.
+    """Build the network of these settings for recordings, or take that of a model, and train it on them.
 
     Args:
         settings: all of them; those of recordings have no effect but for the warm-up.
         recordings: to learn from.
         validation: by which the best epoch is found; may be empty.
+        source: whose network learns on, from its weights and the state of its optimiser; by default a new one learns.
         watcher: sees the training.
         progress: shows how far the reading of events is, where augmentation needs them.
 
@@ -65,15 +67,19 @@ def teach(
     shown = raw.learned(recordings, settings.augment, settings.train.seed, progress=progress)
     devices.check_here(spec.device)
     seed, learning = settings.train.seed, settings.learning
-    network = networks.build(
-        settings.network_spec(recordings.layout), seed=seed, dtype=DTYPES[spec.dtype], device=spec.device
-    )
+    if source is None:
+        network = networks.build(
+            settings.network_spec(recordings.layout), seed=seed, dtype=DTYPES[spec.dtype], device=spec.device
+        )
+        learner = train.start(networks.init(network, seed), learning)
+    else:
+        network, learner = source.network, source.learner._replace(batches=0)
     decoder = provisional(settings.evaluate.decoder)
     check_decoder(decoder, network)
     name, kernel = kernels.choose(spec.kernel, network, learning)
     reached, finished = train.fit(
         network,
-        train.start(networks.init(network, seed), learning),
+        learner,
         shown,
         validation,
         settings.train,
