@@ -88,7 +88,9 @@ class LinksOutOfPages(SphinxTransform):
                 node.replace_self(nodes.inline("", "", *node.children))
 
 
-def without_numbers(app: Sphinx, what: str, name: str, thing: object, skip: bool, options: object) -> bool | None:
+def without_numbers(
+    app: Sphinx, what: str, name: str, thing: object, skip: bool, options: object
+) -> bool | None:
     """Leave out what Python itself says of a named tuple's fields: the class's docstring says what they are."""
     return True if str(getattr(thing, "__doc__", "")).startswith("Alias for field number") else None
 

@@ -56,7 +56,12 @@ def test_every_page_is_reached():
             coming |= entries(page) - reached
         else:
             assert (ROOT / f"{name}.rst").exists(), name
-    pages = [*DOCS.glob("*.md"), *DOCS.glob("*/*.md"), *DOCS.glob("*/*.rst"), *ROOT.glob("experiments/*/README.md")]
+    pages = [
+        *DOCS.glob("*.md"),
+        *DOCS.glob("*/*.md"),
+        *DOCS.glob("*/*.rst"),
+        *ROOT.glob("experiments/*/README.md"),
+    ]
     pages = [page for page in pages if "_build" not in page.parts]
     assert len(pages) > 40
     assert {page.relative_to(ROOT).with_suffix("").as_posix() for page in pages} - reached == set()
