@@ -88,6 +88,7 @@ def test_what_tutorials_name_exists(page):
             value = getattr(value, part)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # torch 2.13 in numpy 2.4
 def test_the_idea_runs_and_is_as_it_says(tmp_path, monkeypatch):
     """The cheapest tutorial: its compartments lie where its own enumeration does, and nowhere above the truth."""
