@@ -6,6 +6,7 @@ READMEs of the experiments are pages too, and code that is linked leads to its l
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,9 @@ pygments_style, pygments_dark_style = "friendly", "monokai"
 # -- pages and notebooks ---------------------------------------------------------------------------------------
 
 myst_heading_anchors = 3
-nb_execution_mode = "cache"  # a page whose cells are as they were is not run again
-nb_execution_cache_path = str(ROOT / "docs" / "_build" / "cells")
+nb_execution_mode = "cache"  # a page is not run again while its cells and the library are as they were
+library = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((ROOT / "gemsnn").rglob("*.py"))))
+nb_execution_cache_path = str(ROOT / "docs" / "_build" / f"cells-{library.hexdigest()[:16]}")
 nb_execution_timeout = 600
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
