@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test fuzz lint types format clean
+.PHONY: demo test fuzz lint types format docs clean
 
 # Half a second of each digit through a window of 10 x 10 pixels, learned by the papers' rule: by one compartment and by
 # ten, each of which answer with ten, and both side by side. Chosen on the validation part (docs/results.md).
@@ -33,6 +33,10 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Runs the tutorials, which takes minutes the first time; what has not changed is not run again. Nothing is fetched.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -c docs -d docs/_build/doctrees . docs/_build/html
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("gemsnn needs Python 3.10 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 10) else 0)'
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +48,11 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) -e '.[dev]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@$(BIN)/python -c 'import sys; sys.exit("the site needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(INSTALL) -e '.[docs]'
 	touch $@
 
 clean:

@@ -12,7 +12,8 @@ from gemsnn.commands.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *PAGES]
 MEASURED = re.compile(r"-?\d+\.\d+ ± \d+\.\d+")
 
 

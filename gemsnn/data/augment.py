@@ -26,11 +26,11 @@ the scene's changes first, then what is lost on the way, then the noise:
 9. ``drop_pixels``: each pixel (of a row, each channel) tells nothing with probability ``u drop_pixels``, of either
    polarity. It follows the shift and stands still: these are the sensor's dead pixels.
 10. ``drop_time``: what falls into ``u drop_time D`` microseconds is lost; their beginning is uniform. It follows the
-   changes of time, so that the share is one of the presentation.
+    changes of time, so that the share is one of the presentation.
 11. ``drop_events``: each event is lost with probability ``u drop_events``.
 12. ``noise_events``: Poisson many come in, ``u noise_events n`` on average, of uniform time in ``[0, D)``, pixel and
-   polarity; ``n`` is how many events the recording itself has before ``D``. They come last: a sensor makes noise where
-   something covers the scene too, and none of it is the scene's, to be moved with it.
+    polarity; ``n`` is how many events the recording itself has before ``D``. They come last: a sensor makes noise where
+    something covers the scene too, and none of it is the scene's, to be moved with it.
 
 Dropping events, times and areas follows F. Gu, W. Sng, X. Hu and F. Yu, "EventDrop: Data Augmentation for Event-based
 Learning", IJCAI 2021 (arXiv 2106.05836).

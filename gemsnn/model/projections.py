@@ -3,14 +3,14 @@
 A kind of projection says how a receiver's potential follows from the senders' traces ``a``, with weights in the shape
 that is natural to it, the basis last:
 
-=================== ======================= =================================================================
-kind                weight                  drive of receiver n
-=================== ======================= =================================================================
-:class:`Dense`      ``[n, m, L]``           ``sum_j sum_l w[n, j, l] a[j, l]``
-:class:`Masked`     ``[n, m, L]``           the same over the synapses that there are
-:class:`Convolutional` ``[C, c, k, k, L]``  ``sum_{c, y, x, l} w[C, c, y, x, l] a[c, s Y + y - p, s X + x - p, l]``
-:class:`Pooling`    none                    ``gain sum_l`` of the traces in a window of the same channel
-=================== ======================= =================================================================
+====================== =================== =================================================================
+kind                   weight              drive of receiver n
+====================== =================== =================================================================
+:class:`Dense`         ``[n, m, L]``       ``sum_j sum_l w[n, j, l] a[j, l]``
+:class:`Masked`        ``[n, m, L]``       the same over the synapses that there are
+:class:`Convolutional` ``[C, c, k, k, L]`` ``sum_{c, y, x, l} w[C, c, y, x, l] a[c, s Y + y - p, s X + x - p, l]``
+:class:`Pooling`       none                ``gain sum_l`` of the traces in a window of the same channel
+====================== =================== =================================================================
 
 The other two operations follow from the drive, which is linear: ``gradient`` (error times trace, as much as every
 synapse saw of it) and ``credit``, its transpose (what the receivers' errors say of each sender's trace). A kind of

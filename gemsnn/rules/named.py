@@ -10,7 +10,7 @@ rule        visible neurons hidden neurons            climbs, at ``kappa = gamma
 ``iw``      ``q[k]``        ``L - L_k``               the K-sample bound ``E L``, without bias
 ``iw-ovis`` ``q[k]``        ``L - log Z_k``           the same
 ``mb``      ``1 / K``       ``(v[k] - mean_k v) / K`` ``E log p(x || h)``, without bias
-``ml``      see :mod:`gemsnn.rules.ml`                the same, less ``sparsity`` times a divergence
+``ml``      ``1 / K``       :mod:`gemsnn.rules.ml`    the same, less ``sparsity`` times a divergence
 =========== =============== ========================= =============================================
 
 with three things of the compartments other than k: ``mean_k v``, the mean of their log-weights; ``L_k``, which is

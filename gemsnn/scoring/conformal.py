@@ -15,12 +15,12 @@ That is a mean over calibration recordings too; given n of them, the coverage is
 Where scores tie, as those of votes do, sets are larger than they need be. With a number ``u`` in (0, 1) drawn for each
 recording, ties are broken at random (:func:`scores`, :func:`p_values`), and the promise is kept exactly.
 
-====== ==================================================================================================
+======= ==================================================================================================
 ``lac`` ``1 - p(c)``: the smallest sets on average (M. Sadinle, J. Lei and L. Wasserman, "Least Ambiguous
-       Set-Valued Classifiers with Bounded Error Levels", 2019)
+        Set-Valued Classifiers with Bounded Error Levels", 2019)
 ``aps`` the probability of all classes ahead of ``c``, and ``u p(c)``: sets that grow where the answer is hard
-       (Y. Romano, M. Sesia and E. Candes, "Classification with Valid and Adaptive Coverage", 2020)
-====== ==================================================================================================
+        (Y. Romano, M. Sesia and E. Candes, "Classification with Valid and Adaptive Coverage", 2020)
+======= ==================================================================================================
 """
 
 from __future__ import annotations
