@@ -105,6 +105,8 @@ RESULTS = {
     "gemsnn.runs.run.Run": "a folder's path and nothing else",
     "gemsnn.store.records.RunFolder": "a folder's path and nothing else",
     "gemsnn.report.reading.Run": "what reading a folder returns",
+    "gemsnn.scoring.neurobench.NeuroBench": "what neurobench.measure returns",
+    "gemsnn.scoring.neurobench.SynapticOperations": "a part of that",
     **{
         f"gemsnn.scoring.scores.{name}": "what scoring returns"
         for name in (

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import numpy as np
 import tyro
 
 from gemsnn.commands import flags
 from gemsnn.errors import InputError
 from gemsnn.runs import certificate, choosing, console, models, scored
 from gemsnn.runs.facts import no_temperature
+from gemsnn.scoring import neurobench
 from gemsnn.scoring.answers import Decoder, check_decoder
 
 
@@ -43,7 +45,7 @@ def evaluate_run(
         split: the part of the data.
         decoder: how they answer, votes, rates or likelihood; by default as the run does.
         seed: the seed of the noise; by default the run's.
-        json: print one JSON object with all numbers.
+        json: print one JSON object with all numbers, also of costs under NeuroBench's names.
         data: another data set, read as the run read its own and scored at the run's temperatures.
         root: where that lies; without a data set, another place of one like the run's.
         limit: score only so many recordings of the part, of every class as many.
@@ -76,6 +78,9 @@ def evaluate_run(
             if promised is None
             else {"certified": msgspec.to_builtins(promised) | {"told": promised.told()}}
         )
+        steps = float(np.diff(part.starts).mean())
+        costs = neurobench.measure(model.network, model.params, asked.poll, steps)
+        more["neurobench"] = dataclasses.asdict(costs)
         print(json_module.dumps(front | found.to_json() | more, allow_nan=False))
     else:
         scored.print_scores(found)

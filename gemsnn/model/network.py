@@ -127,17 +127,21 @@ class Network(NamedTuple):
             start = stop
         return found
 
-    def fan_out(self) -> Tensor:
-        """How many synapses a spike arrives at, of every input and neuron, feedback included: float64 ``[M + N]``."""
+    def fan_out(self, *, lags: bool = False) -> Tensor:
+        """How many synapses a spike arrives at, of every input and neuron, feedback included: float64 ``[M + N]``.
+
+        With ``lags`` each counts as often as it has lags at which a spike acts.
+        """
         m = self.spec.inputs
         found = torch.zeros(m + len(self.own), dtype=torch.float64, device=self.own.device)
         for link in self.links:
+            many = link.taps.shape[1] if lags else 1
             if link.is_joint:
-                found += self.mask.sum(0).double()
+                found += many * self.mask.sum(0).double()
                 continue
             span = link.inputs if link.hears_inputs else slice(m + link.neurons.start, m + link.neurons.stop)
-            found[span] += _heard_by(link, found)
-        found[m:] += self.own
+            found[span] += many * _heard_by(link, found)
+        found[m:] += self.own * (self.own_taps.shape[1] if lags else 1)
         return found
 
 

@@ -37,6 +37,7 @@ class Activity(NamedTuple):
         hidden: of the hidden neurons; 0 without any.
         visible: of the visible neurons.
         operations: synaptic operations (a spike arriving at a synapse) per step of one compartment.
+        additions: to potentials per step of one compartment: each operation at every lag of the synapse's memory.
         mute: hidden neurons that tell next to nothing.
     """
 
@@ -44,6 +45,7 @@ class Activity(NamedTuple):
     hidden: float
     visible: float
     operations: float
+    additions: float
     mute: Mute
 
 
@@ -209,7 +211,7 @@ def predict(
     check(network, params, presentations, compartments, batch, seed)
     checks.number(least_spikes, Annotated[int, Range(0, 2**63 - 1)], "least_spikes")
     seed = sampling.free_seed(seed)
-    spec, (fan_out,) = network.spec, sampling.home(network.fan_out())
+    spec, (fan_out, lags) = network.spec, sampling.home(network.fan_out(), network.fan_out(lags=True))
     votes, labels, came = [], [], []
     ends, courses = [], []  # at the end, by compartments; and in the course of time
     spoken, rates = [], []  # at the end: by each compartment, and by the hidden neurons
@@ -246,6 +248,7 @@ def predict(
             hidden=float(rate[hidden].mean()) if spec.hidden_neurons else 0.0,
             visible=float(rate[hidden.stop :].mean()),
             operations=float((rate * fan_out).sum()),
+            additions=float((rate * lags).sum()),
             mute=metrics.mute(rate[hidden]),
         ),
         torch.cat(spoken),
