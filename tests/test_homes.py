@@ -102,6 +102,7 @@ def every_command(nmnist_root: Path, pictures: Path) -> list[list[str]]:
         ["train", *images, *small],
         ["evaluate", "run"],
         ["evaluate", "seen"],
+        ["export", "run", "run.nir"],
         ["report", "run"],
         ["stream", "--model", "run", "--input", str(recording), "--speed", "max"],
         ["reproduce", "k-sweep", "--help"],
