@@ -30,7 +30,7 @@ import gemsnn
 from gemsnn import GEMClassifier
 from gemsnn.learn import train
 from gemsnn.runs import estimator as module
-from gemsnn.runs import recipes
+from gemsnn.runs import recipes, samples
 from gemsnn.specs.fields import flat
 from gemsnn.store import trees
 
@@ -203,7 +203,7 @@ def test_answers_are_those_of_the_model(fitted):
     """At the temperature of the training, where the noise is the same; which a recording's own spikes address."""
     temperature = fitted.model_.temperature(5)
     assert temperature is not None
-    recordings = module._addressed(gemsnn.Recordings.from_arrays(X, Y, bin_us=1000))
+    recordings = samples.addressed(gemsnn.Recordings.from_arrays(X, Y, bin_us=1000))
     found = gemsnn.predict(fitted.model_, recordings, 5)
     assert found.temperature == temperature
     assert np.array_equal(fitted.predict_proba(X), found.probabilities.numpy())
@@ -213,7 +213,7 @@ def test_answers_are_those_of_the_model(fitted):
 
 def test_what_answers_may_be_set_afterwards(fitted):
     other = pickle.loads(pickle.dumps(fitted)).set_params(votes=3, decoder="votes")
-    recordings = module._addressed(gemsnn.Recordings.from_arrays(X, Y, bin_us=1000))
+    recordings = samples.addressed(gemsnn.Recordings.from_arrays(X, Y, bin_us=1000))
     found = gemsnn.predict(fitted.model_, recordings, 3, decoder="votes")
     assert np.array_equal(other.predict_proba(X), found.probabilities.numpy())
     other.set_params(votes=7)  # for so many the training fitted no temperature: the bare shares of the votes
@@ -376,7 +376,10 @@ def test_counts_and_floats_and_pictures():
     assert same(GEMClassifier(**TINY).fit(X.astype(bool), Y), GEMClassifier(**TINY).fit(X, Y))
     assert same(GEMClassifier(**TINY).fit(X.tolist(), Y.tolist()), GEMClassifier(**TINY).fit(X, Y))
     frames = X.reshape(24, 15, 1, 2, 3)
-    pictures = GEMClassifier(**TINY).fit(frames, Y)
+    pictures = GEMClassifier(**TINY).fit(frames, Y).partial_fit(frames, Y)
+    flat_ones = frames.transpose(0, 1, 4, 3, 2).reshape(24, 15, 6)  # as inputs lie in a row
+    assert np.array_equal(pictures.predict_proba(flat_ones), pictures.predict_proba(frames))
+    pictures.partial_fit(flat_ones, Y)
     assert pictures.n_features_in_ == 6
     layout = pictures.model_.reading.layout
     assert (layout.channels, layout.height, layout.width) == (1, 2, 3)
@@ -608,7 +611,7 @@ def test_a_file_of_what_json_has_not(tmp_path):
     assert not (tmp_path / "y").exists()
 
 
-def test_files_that_are_none(fitted, tmp_path):
+def test_files_that_are_none(fitted, tmp_path, monkeypatch):
     path = tmp_path / "x"
     with pytest.raises(ValueError, match="is missing"):
         GEMClassifier.load(path)
@@ -620,6 +623,10 @@ def test_files_that_are_none(fitted, tmp_path):
     at = content.index(b"calm", content.index(b"estimator"))
     path.write_bytes(content[:at] + b"cold" + content[at + 4 :])
     with pytest.raises(ValueError, match="is damaged"):
+        GEMClassifier.load(path)
+    path.write_bytes(content)
+    monkeypatch.setattr(GEMClassifier, "get_params", lambda self, deep: {"hidden": None})
+    with pytest.raises(ValueError, match="holds the estimator of another version"):
         GEMClassifier.load(path)
 
 

@@ -9,20 +9,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from gemsnn.data.reading import Reading, reading_of_bins
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError, InputValueError
-from gemsnn.runs import fitting, further, modelfile, models, samples
+from gemsnn.runs import estimatorfile, fitting, further, modelfile, models, samples
 from gemsnn.runs.models import Model
 from gemsnn.runs.samples import Samples
 from gemsnn.scoring.evaluate import Poll
@@ -113,7 +111,7 @@ class GEMClassifier(ClassifierMixin, BaseEstimator):
     """
 
     def __init__(
-        self, *, compartments: int | None = None, hidden: Any = None, rule: Any = None, recipe: str = "best",
+        self, *, compartments: int | None = None, hidden: Any = None, rule: Any = None, recipe: Any = "best",
         epochs: int | None = None, batch: int | None = None, lr: float | None = None, warm_up: float | None = None,
         memory: int | None = None, output: str | None = None, decoder: str | None = None, votes: int | None = None,
         settings: Mapping[str, Any] | None = None, validation_fraction: float = 0.1, counts: bool = False,
@@ -171,14 +169,13 @@ class GEMClassifier(ClassifierMixin, BaseEstimator):
         with _as_value_errors():
             given, told = self._pairs(X, y)
             classes = np.unique(told)
-            recordings = self._recordings(given, told, classes, self.steps)
+            recordings = self._recordings(given, told, classes)
             reading = self._reading(recordings)
             held = None if X_val is None and y_val is None else self._held(X_val, y_val, classes, reading)
             if held is None:
                 recordings, held = self._parted(recordings)
-            model = fitting.fit(
-                recordings, validation=held, reading=reading, recipe=self._recipe, **self._settings()
-            )
+            settings: Any = self._settings() | {"seed": samples.seed_of(self.random_state)}
+            model = fitting.fit(recordings, validation=held, reading=reading, recipe=self.recipe, **settings)
         return self._learned(model, classes)
 
     def partial_fit(
@@ -205,27 +202,23 @@ class GEMClassifier(ClassifierMixin, BaseEstimator):
             model: Model | None = getattr(self, "model_", None)
             known = self._classes(classes)
             given, told = self._pairs(X, y, model)
-            steps = self.steps if model is None else model.reading.steps
-            recordings = self._recordings(given, told, known, steps)
+            recordings = self._recordings(given, told, known, None if model is None else model.reading)
             reading = self._reading(recordings) if model is None else model.reading
             held = None if X_val is None and y_val is None else self._held(X_val, y_val, known, reading)
-            settings = self._settings() | {"epochs": 1, "schedule": "constant"}
+            settings: Any = self._settings() | {"epochs": 1, "schedule": "constant"}
             if model is None:
+                settings["seed"] = samples.seed_of(self.random_state)
                 model = fitting.fit(
-                    recordings, validation=held, reading=reading, recipe=self._recipe, **settings
+                    recordings, validation=held, reading=reading, recipe=self.recipe, **settings
                 )
             else:
-                now = fitting.settings_for(recordings, self._recipe, settings | {"seed": model.facts.seed})
+                now = fitting.settings_for(recordings, self.recipe, settings | {"seed": model.facts.seed})
                 model = further.learn_further(model, recordings, now, held)
         return self._learned(model, known)
 
     def _learned(self: Self, model: Model, classes: NDArray[Any]) -> Self:
         self.model_, self.classes_, self.n_features_in_ = model, classes, model.reading.layout.inputs
         return self
-
-    @property
-    def _recipe(self) -> Any:
-        return self.recipe
 
     def _settings(self) -> dict[str, Any]:
         """Those of :func:`gemsnn.fit` that are given."""
@@ -236,18 +229,18 @@ class GEMClassifier(ClassifierMixin, BaseEstimator):
         twice = [own[name] or name for name in more if name in own]
         if twice:
             raise InputError(f"{twice[0]} is a parameter of its own; take it out of settings")
-        return found | more | {"seed": _seed_of(self.random_state)}
+        return found | more
 
     def _classes(self, classes: Any) -> NDArray[Any]:
         """All labels, as a first or a later call of :meth:`partial_fit` tells them."""
         known: NDArray[Any] | None = getattr(self, "classes_", None)
         given = None if classes is None else np.unique(samples.labels(classes, self))
-        if known is None and given is None:
-            raise InputValueError("classes must be passed on the first call to partial_fit.")
-        if known is None or given is None:
-            return given if known is None else known  # pyright: ignore[reportReturnType]
-        if not np.array_equal(known, given):
-            raise InputValueError(
+        if known is None:
+            if given is None:
+                raise InputError("classes must be passed on the first call to partial_fit.")
+            return given
+        if given is not None and not np.array_equal(known, given):
+            raise InputError(
                 f"classes {given.tolist()} are not those of the first call, {known.tolist()}; leave them out"
             )
         return known
@@ -286,19 +279,27 @@ class GEMClassifier(ClassifierMixin, BaseEstimator):
         return given
 
     def _recordings(
-        self, given: Samples, told: NDArray[Any], classes: NDArray[Any], steps: int | None
+        self, given: Samples, told: NDArray[Any], classes: NDArray[Any], reading: Reading | None = None
     ) -> SpikeSet:
-        """Labelled recordings, to learn from."""
+        """Labelled recordings to learn from, read as others before them, if there were any."""
         how: Any = {"bin_us": self.bin_us, "counts": self.counts, "names": samples.names(classes)}
         numbers = samples.numbered(told, classes)
+        if not given.are_events and reading is not None:
+            return reading.presentations(given.cut(reading.steps).each, numbers)
         if not given.are_events:
-            return SpikeSet.from_arrays(given.cut(steps).each, numbers, **how)
+            return SpikeSet.from_arrays(given.cut(self.steps).each, numbers, **how)
         if self.sensor is None:
             raise InputError(
                 "events need sensor, its width and height in pixels, which they do not tell; give it"
             )
         how |= {name: getattr(self, name) for name in OF_EVENTS}
-        return SpikeSet.from_events(given.each, numbers, sensor=self.sensor, steps=steps, **how)
+        return SpikeSet.from_events(
+            given.each,
+            numbers,
+            sensor=self.sensor,
+            steps=self.steps if reading is None else reading.steps,
+            **how,
+        )
 
     def _reading(self, recordings: SpikeSet) -> Reading:
         """How others become bins."""
@@ -359,7 +360,7 @@ class GEMClassifier(ClassifierMixin, BaseEstimator):
         model = self.model_
         with _as_value_errors():
             given = self._samples(X, model).cut(model.reading.steps)
-            recordings = _addressed(model.read(given.each))
+            recordings = samples.addressed(model.read(given.each))
             votes = model.settings.evaluate.votes if self.votes is None else self.votes
             decoder: Any = None if self.decoder in (None, "auto") else self.decoder
             poll = model.poll(recordings, votes, decoder=decoder)
@@ -379,18 +380,8 @@ class GEMClassifier(ClassifierMixin, BaseEstimator):
             ValueError: the file cannot be written, or holds something that no file could (pickle it then).
         """
         check_is_fitted(self)
-        params = self.get_params(deep=False)
-        if not (params["rule"] is None or isinstance(params["rule"], str)):
-            params["rule"] = self.model_.settings.rule.name
-        if not (params["random_state"] is None or isinstance(params["random_state"], (int, np.integer))):
-            params["random_state"] = self.model_.facts.seed
         with _as_value_errors():
-            kept = {name: _plain(value, name) for name, value in params.items()}
-            told = {
-                "params": kept,
-                "classes": _plain(self.classes_, "classes"),
-                "dtype": self.classes_.dtype.str,
-            }
+            told = estimatorfile.written(self.get_params(deep=False), self.classes_, self.model_)
             modelfile.save(path, self.model_, told)
 
     @classmethod
@@ -402,53 +393,5 @@ class GEMClassifier(ClassifierMixin, BaseEstimator):
         """
         with _as_value_errors():
             content = modelfile.load(path)
-            told, foreign = (
-                content.estimator,
-                f"{path} is the file of a model and of no estimator; give it to gemsnn.load",
-            )
-            if told is None:
-                raise InputError(foreign)
-            try:
-                classes = np.array(told["classes"], told["dtype"])
-                made = cls(**told["params"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise InputError(
-                    f"{path} is of an estimator of another version ({error}); update gemsnn"
-                ) from None
-            return made._learned(models.model_of(content, path), classes)
-
-
-def _seed_of(random_state: Any) -> int:
-    """A whole number as it is, else one from a generator, or from numpy's."""
-    if isinstance(random_state, (int, np.integer)):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-def _addressed(recordings: SpikeSet) -> SpikeSet:
-    """The same, each with an address that its spikes tell: what noise it meets does not depend on its place."""
-    told = [int(recordings.recording(n).digest()[:15], 16) for n in range(len(recordings))]  # 60 of 63 bits
-    return replace(recordings, address=np.array(told, np.int64))
-
-
-def _plain(value: Any, name: str) -> Any:
-    """A parameter as JSON has it.
-
-    Raises:
-        InputError: JSON has nothing like it.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry, name) for key, entry in value.items()}
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry, name) for entry in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, Path):
-        return str(value)
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise InputError(
-        f"{name} holds {type(value).__name__}, which cannot be written to a file; pickle the estimator"
-    )
+            params, classes = estimatorfile.read(content, path, known=cls().get_params(deep=False))
+            return cls(**params)._learned(models.model_of(content, path), classes)
