@@ -315,6 +315,8 @@ def test_settings_may_change_between_portions_and_the_network_may_not():
         one.set_params(hidden=[5]).partial_fit(X, Y)
     with pytest.raises(ValueError, match=r"warm_up was 0\.5 when"):
         one.set_params(hidden=[4], warm_up=0.25).partial_fit(X, Y)
+    with pytest.raises(ValueError, match="optimiser was adam when"):
+        one.set_params(warm_up=None, settings={"optimiser": "sgd"}).partial_fit(X, Y)
 
 
 def test_classes_of_portions():

@@ -7,7 +7,6 @@ import dataclasses
 from gemsnn import rng
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
-from gemsnn.rules import optimisers
 from gemsnn.runs import continuing, scored
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
@@ -16,6 +15,9 @@ from gemsnn.scoring import evaluate
 
 FREE = ("network.kernel",)
 """What may change of a network that learns on: it is then the same one."""
+
+HELD = ("data.warm_up", "optimiser.optimiser")
+"""What may not, beside the network's own settings; another optimiser has other moments."""
 
 
 def learn_further(
@@ -39,12 +41,11 @@ def learn_further(
     """
     model.reading.check(recordings)
     for name, change in continuing.changes(model.settings, settings).items():
-        if (name.startswith("network.") and name not in FREE) or name == "data.warm_up":
+        if (name.startswith("network.") and name not in FREE) or name in HELD:
             raise InputError(
                 f"{name.split('.')[1]} was {change.before} when this network began to learn, and cannot become "
                 f"{change.now} while it learns on; leave it as it was, or fit a new one"
             )
-    optimisers.check_state(settings.optimiser, model.learner.optimiser, model.params)
     before, seed = model.learner.batches, model.facts.seed
     own = rng.derive(seed, "further", before) >> 1  # seeds of settings have 63 bits
     now = dataclasses.replace(settings, train=dataclasses.replace(settings.train, seed=own))
