@@ -108,8 +108,9 @@ def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(part[:4000]), "") if part[0] in "0123456789" else (1, 0, part) for part in parts], name
 
 
-def event_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """Event files at any depth, and sentences about others."""
+def event_files(root: AnyPath) -> tuple[list[Path], tuple[str, ...]]:
+    """Event files at any depth, in natural order of their paths, and sentences about others."""
+    root = Path(root)
     found: list[Path] = []
     left: list[tuple[Path, str | None]] = []
     for folder, names in walk(root):

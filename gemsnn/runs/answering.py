@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,8 +41,7 @@ class Found(NamedTuple):
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class How:
+class How(NamedTuple):
     """How recordings are answered.
 
     Attributes:
