@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.rows import SpikeRows
 from gemsnn.runs import certificate as certificates
-from gemsnn.runs import console
+from gemsnn.runs import console, prediction
 from gemsnn.runs.models import Model
 from gemsnn.runs.prediction import PORTION
 from gemsnn.scoring.answers import Decoder
@@ -106,11 +105,7 @@ def answered(model: Model, found: Found, how: How) -> Iterator[list[Row]]:
     reading, first = _read(model, found, how), 0
     while some := list(islice(reading, PORTION)):
         names = [name for name, _ in some]
-        part = SpikeSet.from_bins(
-            [rows for _, rows in some], None, model.reading.layout, counts=model.reading.counts
-        )
-        model.reading.check(part)
-        part = replace(part, address=part.address + first)
+        part = prediction.numbered(model.reading, [rows for _, rows in some], first)
         yield _rows(model, names, part, how)
         first += len(some)
 

@@ -128,7 +128,17 @@ def untaught(reading: Reading, recordings: Iterable[Any], first: int = 0) -> Spi
     Raises:
         InputError: one cannot be read, or does not fit; see :meth:`Reading.rows` and :meth:`Reading.check`.
     """
-    rows = [reading.rows(one, f"recording {first + n}") for n, one in enumerate(recordings)]
+    return numbered(
+        reading, [reading.rows(one, f"recording {first + n}") for n, one in enumerate(recordings)], first
+    )
+
+
+def numbered(reading: Reading, rows: Sequence[SpikeRows], first: int = 0) -> SpikeSet:
+    """The same of recordings that are binned.
+
+    Raises:
+        InputError: they do not fit, see :meth:`Reading.check`.
+    """
     targets = None
     if reading.outputs == "spike trains":
         targets = [SpikeRows.silent(len(each), reading.layout.classes) for each in rows]
