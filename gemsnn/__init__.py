@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from gemsnn.runs.asking import ask, predict, score
     from gemsnn.runs.estimator import GEMClassifier
     from gemsnn.runs.fitting import dataset, fit, tune
-    from gemsnn.runs.models import Model, load
+    from gemsnn.runs.loading import load
+    from gemsnn.runs.models import Model
     from gemsnn.runs.prediction import Prediction, Winners
     from gemsnn.runs.run import Run
     from gemsnn.runs.tuning import Tuned
@@ -48,7 +49,7 @@ _HOMES = {
     "ask": "gemsnn.runs.asking",
     "dataset": "gemsnn.runs.fitting",
     "fit": "gemsnn.runs.fitting",
-    "load": "gemsnn.runs.models",
+    "load": "gemsnn.runs.loading",
     "predict": "gemsnn.runs.asking",
     "score": "gemsnn.runs.asking",
     "tune": "gemsnn.runs.fitting",

@@ -9,7 +9,7 @@ from gemsnn.data.sets.catalogue import CATALOGUE
 from gemsnn.learn import state as states
 from gemsnn.learn import train
 from gemsnn.model import network as networks
-from gemsnn.runs import config, facts, models
+from gemsnn.runs import config, facts, loading
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
 from gemsnn.store.records import RunFolder
@@ -19,7 +19,7 @@ from gemsnn.types import Layout
 def untrained(folder: Path, settings: Settings, layout: Layout) -> Model:
     """Write a run folder, and load it."""
     network = networks.build(
-        settings.network_spec(layout), seed=settings.train.seed, dtype=models.DTYPES[settings.network.dtype]
+        settings.network_spec(layout), seed=settings.train.seed, dtype=networks.DTYPES[settings.network.dtype]
     )
     learner = train.start(networks.init(network, settings.train.seed), settings.learning)
     run = RunFolder.create(folder)
@@ -29,4 +29,4 @@ def untrained(folder: Path, settings: Settings, layout: Layout) -> Model:
     run.write_json("manifest.json", {"layout": layout._asdict(), "status": "finished"})
     reading = reading_of(settings.data.bins, CATALOGUE[settings.data.data].sensor, layout)
     facts.save_facts(run, facts.facts_of(settings, reading))
-    return models.load_model(folder)
+    return loading.load_model(folder)

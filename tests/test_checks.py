@@ -100,6 +100,7 @@ RESULTS = {
     "gemsnn.scoring.metrics.Reliability": "what a metric returns",
     "gemsnn.runs.facts.Facts": "what a run folder holds",
     "gemsnn.runs.models.Model": "what loading a run folder returns",
+    "gemsnn.runs.trained.Trained": "what every model is",
     "gemsnn.runs.prediction.Prediction": "what a model returns",
     "gemsnn.runs.prediction.Winners": "what a model returns",
     "gemsnn.runs.run.Run": "a folder's path and nothing else",

@@ -11,7 +11,7 @@ from event_files import dvs_folder, nmnist_folder
 from runs import FORMER, words_of
 
 from gemsnn.commands.cli import main
-from gemsnn.runs import models
+from gemsnn.runs import loading
 from gemsnn.runs import training as running
 from gemsnn.store import trees
 from gemsnn.store.checkpoints import digest_of
@@ -128,7 +128,7 @@ def test_a_new_run_begins_with_the_weights_of_another(trained, recordings, tmp_p
     assert (
         main(["train", "--from", str(trained), "--root", str(other), "--epochs", "1", "--out", str(out)]) == 0
     )
-    source = models.load_model(trained)
+    source = loading.load_model(trained)
     assert all(
         torch.equal(a, b)
         for a, b in zip(trees.leaves(begun[0].params), trees.leaves(source.params), strict=True)
@@ -140,7 +140,7 @@ def test_a_new_run_begins_with_the_weights_of_another(trained, recordings, tmp_p
     assert origin == {
         "run": str(trained), "checkpoint_sha256": source.sha256, "batches": source.learner.batches
     }  # fmt: skip
-    assert models.load_model(out).facts.warm_up == 0.4  # the run's settings, but for the flags
+    assert loading.load_model(out).facts.warm_up == 0.4  # the run's settings, but for the flags
     assert f'root = "{other}"' in (out / "config.toml").read_text()
     kept = weights(out)
     # stopped before it had begun, it begins with the same weights again
@@ -180,7 +180,7 @@ def test_other_data_is_read_and_scored_as_the_runs_own(trained, recordings, tmp_
     assert own == scores(trained, capsys, "--data", "nmnist", "--root", str(moved))
     few = scores(trained, capsys, "--root", str(moved), "--limit", "2", "--split", "train")
     assert few["presentations"] == 2
-    temperatures = models.load_model(trained).facts.temperatures["votes"]
+    temperatures = loading.load_model(trained).facts.temperatures["votes"]
     assert few["tempered"]["temperature"] == temperatures[2]
     assert scores(trained, capsys, "--limit", "1")["presentations"] == 1
 

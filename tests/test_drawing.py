@@ -12,7 +12,7 @@ from gemsnn.model.graph import Graph, Population, Projection
 from gemsnn.model.neurons import CIRCUIT
 from gemsnn.model.projections import Convolutional, Masked, Pooling
 from gemsnn.runs import config, drawing
-from gemsnn.runs.models import load_model
+from gemsnn.runs.loading import load_model
 from gemsnn.types import Layout
 
 pytestmark = pytest.mark.usefixtures("undrawn")

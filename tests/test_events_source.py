@@ -28,7 +28,7 @@ from gemsnn.data.readers import read_recording
 from gemsnn.data.sets import events as source
 from gemsnn.data.sets import survey
 from gemsnn.errors import InputError
-from gemsnn.runs import models
+from gemsnn.runs import loading
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -216,11 +216,11 @@ def test_every_format_from_end_to_end(kind, trained, tmp_path, capsys):
     manifest, wanted = (json.loads((each / "manifest.json").read_text()) for each in (out, trained[1]))
     assert manifest["data_sha256"] == wanted["data_sha256"]
     assert manifest["presentations"] == {"train": 12, "validation": 3, "test": 3}
-    model = models.load(out)
+    model = loading.load(out)
     assert model.names == CLASSES
     assert model.reading.sensor == (SIDE, SIDE)
     told = "ms" if kind == "csv" else None  # the only one of them whose unit nothing else tells
-    assert model.reading == replace(models.load(trained[1]).reading, time_unit=told)
+    assert model.reading == replace(loading.load(trained[1]).reading, time_unit=told)
     found = scores(out, capsys)
     assert found == scores(trained[1], capsys)
     assert found["names"] == list(CLASSES)
@@ -255,7 +255,7 @@ def test_every_format_from_end_to_end(kind, trained, tmp_path, capsys):
 def test_a_stream_answers_as_evaluate_does(trained, capsys):
     """Of a recording of the test part, at its last bin, with its number in the data set."""
     root, out = trained
-    model = models.load(out)
+    model = loading.load(out)
     data = load(model.settings.data, like=model.reading)
     for position in range(len(data.test)):
         label, address = int(data.test.labels[position]), int(data.test.address[position])
@@ -293,7 +293,7 @@ def test_other_recordings_are_read_as_the_runs_own(tmp_path, capsys):
             (tmp_path / "own" / name / f"{number}.x").write_bytes(aedat2(events))
     out = tmp_path / "run"
     assert train(tmp_path / "own", out, "--pool", "3") == 0
-    reading = models.load(out).reading
+    reading = loading.load(out).reading
     assert reading.corner == (41, 20)  # more than half of the sensor is empty
     assert reading.window == (34, 34)
     assert reading.grid == Grid.pooled(34, 34, 3)  # whose last cells are cut
@@ -314,7 +314,7 @@ def test_other_recordings_are_read_as_the_runs_own(tmp_path, capsys):
     for name in ("accuracy", "nll", "ece", "brier", "confusion", "log_likelihood"):
         # but for the noise, which the number of a recording addresses
         assert np.shape(other[name]) == np.shape(own[name])
-    model = models.load(out)
+    model = loading.load(out)
     data = load(DataSpec("events", few), like=model.reading)
     assert data.reading == model.reading
     assert data.test.rows.digest() == load(model.settings.data).test.rows.digest()
@@ -745,7 +745,7 @@ def test_real_pips_by_their_names(tmp_path, capsys):
         )
         == 0
     )
-    model = models.load(out)
+    model = loading.load(out)
     assert model.names == ("cl", "di", "he", "sp")
     assert model.reading.window[0] <= 40  # they fill a small part of the sensor
     assert model.reading.window[1] <= 40
@@ -796,7 +796,7 @@ def test_real_rows_of_channels(name, place, classes, tmp_path, capsys):
     out, root = tmp_path / "run", shared(place)
     words = ["--data", name, "--root", str(root), "--limit", "60", "--out", str(out)]
     assert main(["train", *words, *(word for pair in FEW.items() for word in pair)]) == 0
-    model = models.load(out)
+    model = loading.load(out)
     assert len(model.names) == classes
     assert model.reading.sensor[1] == 1
     found = scores(out, capsys)

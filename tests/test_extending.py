@@ -11,7 +11,7 @@ import pytest
 from runs import command
 
 from gemsnn.commands.cli import main
-from gemsnn.runs.models import load_model
+from gemsnn.runs.loading import load_model
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

@@ -26,7 +26,7 @@ from gemsnn.learn import judging, train
 from gemsnn.report import schema
 from gemsnn.runs import config, layers, recipes, scored
 from gemsnn.runs.config import Settings
-from gemsnn.runs.models import load_model
+from gemsnn.runs.loading import load_model
 from gemsnn.scoring import evaluate, sampling, until
 from gemsnn.scoring.scores import Scores
 from gemsnn.store import trees
@@ -83,7 +83,7 @@ def test_types_are_told_of_the_very_names():
 
 
 @pytest.mark.parametrize(
-    "name", ["runs.fitting", "runs.models", "runs.asking", "runs.run", "data.spikeset", "scoring.scores"]
+    "name", ["runs.fitting", "runs.loading", "runs.asking", "runs.run", "data.spikeset", "scoring.scores"]
 )
 def test_examples_in_docstrings_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -13,7 +13,7 @@ import torch
 
 from gemsnn.errors import InputError
 from gemsnn.learn.online import OnlineLearner, OnlineSpec
-from gemsnn.runs import models
+from gemsnn.runs import loading
 from gemsnn.store import checkpoints
 from gemsnn.store.checkpoints import Checkpoints
 from gemsnn.store.records import RunFolder
@@ -29,7 +29,7 @@ def ramp(*shape):
 
 
 def test_a_run_of_format_1_is_read():
-    trained = models.load_model(OLD / "run")
+    trained = loading.load_model(OLD / "run")
     assert trained.reading.layout == Layout(1, 2, 2, 3, 25_000)
     assert (trained.reading.steps, trained.reading.counts, trained.reading.pad) == (80, False, True)
     assert trained.reading.names == ("0", "1", "2")

@@ -25,7 +25,7 @@ from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.learn.online import OnlineLearner
 from gemsnn.rows import SpikeRows
-from gemsnn.runs import config, models
+from gemsnn.runs import config, loading
 from gemsnn.runs.config import NetworkChoice, Settings
 from gemsnn.runs.facts import save_facts
 from gemsnn.scoring import evaluate
@@ -287,7 +287,7 @@ def test_a_network_is_asked_with_the_warm_up_it_was_trained_with(model, tmp_path
         [bin_events(r.events, model.reading.bins, width=34, height=34) for r in recordings],
         [0, 1, 2, 3], model.reading.layout, counts=True,
     )  # fmt: skip
-    loaded = models.load_model(str(tmp_path / "run"))
+    loaded = loading.load_model(str(tmp_path / "run"))
     found = evaluate.predict(loaded.network, loaded.params, spikes, 4, kernel=loaded.kernel, seed=0)
     assert (found.by_time.probabilities[:9].std(0) == 0).any()
     batch = next(evaluate.shown(loaded.network, spikes, 4, 1))
@@ -296,7 +296,7 @@ def test_a_network_is_asked_with_the_warm_up_it_was_trained_with(model, tmp_path
     (tmp_path / "run" / "config.toml").write_text(
         config.dump(config.load(tmp_path / "run" / "config.toml")).replace("warm_up = 0.5", "warm_up = 0.0")
     )
-    assert models.load_model(tmp_path / "run").network.spec.warm_up == 0.5
+    assert loading.load_model(tmp_path / "run").network.spec.warm_up == 0.5
 
 
 def test_temperatures_of_the_training_are_applied_or_missed(model):
@@ -329,7 +329,7 @@ def test_facts_come_back(model, tmp_path):
         model.facts, temperatures={"votes": (1.25, 0.1), "likelihood": (3.0,)}, least_spikes=17
     )
     save_facts(run, facts)
-    assert models.load_model(tmp_path / "run").facts == facts
+    assert loading.load_model(tmp_path / "run").facts == facts
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_damaged_facts_are_refused(model, tmp_path, change, says):
     change(facts)
     path.write_text(json.dumps(facts))
     with pytest.raises(InputError, match=says):
-        models.load_model(tmp_path / "run")
+        loading.load_model(tmp_path / "run")
 
 
 def test_odd_facts_are_refused(model, tmp_path):
@@ -359,12 +359,12 @@ def test_odd_facts_are_refused(model, tmp_path):
         facts = {name: value for name, value in (kept | change).items() if name != "sha256"}
         path.write_text(json.dumps(facts | {"sha256": digest_of(facts)}))
         with pytest.raises(InputError):
-            models.load_model(tmp_path / "run")
+            loading.load_model(tmp_path / "run")
 
 
 def test_a_run_from_before_the_file_has_its_facts_from_the_others(model, tmp_path):
     (tmp_path / "run" / "model.json").unlink()
-    assert models.load_model(tmp_path / "run").facts == model.facts
+    assert loading.load_model(tmp_path / "run").facts == model.facts
     rows = [{"tempered": {"temperature": value}} for value in (1.5, 2.0)]
     (tmp_path / "run" / "metrics.json").write_text(json.dumps({"decoder": "votes", "by_compartments": rows}))
-    assert models.load_model(tmp_path / "run").facts.temperatures == {"votes": (1.5, 2.0)}
+    assert loading.load_model(tmp_path / "run").facts.temperatures == {"votes": (1.5, 2.0)}

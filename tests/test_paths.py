@@ -10,7 +10,7 @@ from pathlib import Path
 import gemsnn
 from gemsnn.data.datasets import DataSpec
 from gemsnn.runs.config import load
-from gemsnn.runs.models import load_model
+from gemsnn.runs.loading import load_model
 from gemsnn.store.checkpoints import Checkpoints
 from gemsnn.store.records import RunFolder
 from gemsnn.streaming.spec import StreamSpec

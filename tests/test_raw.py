@@ -30,7 +30,7 @@ from gemsnn.learn.state import TrainingState
 from gemsnn.learn.train import TrainSpec, Watcher, start
 from gemsnn.learn.train import fit as learn
 from gemsnn.model import network as networks
-from gemsnn.runs import models
+from gemsnn.runs import loading
 from gemsnn.store import trees
 from gemsnn.store.records import RunFolder
 from gemsnn.types import ChangingSequence
@@ -357,13 +357,13 @@ def test_a_training_that_is_stopped_anywhere_goes_on_to_the_bit(recordings):
 
 
 def test_in_python_it_is_the_same_training(whole, recordings):
-    settings_of = models.load(whole).settings
+    settings_of = loading.load(whole).settings
     model = gemsnn.fit(
         load(settings_of.data), recipe="best", hidden=[4], batch=8, epochs=2, topology="layered", schedule="constant",
         output="independent", memory=20, rule="gem-cv", lr=0.003, compartments=5, warm_up=0.0, votes=2,
         shift=2, rotate=0.0, zoom=0.0, drop_events=0.4, time_stretch=0.2, noise_events=0.3,
     )  # fmt: skip
-    theirs = models.load(whole).params
+    theirs = loading.load(whole).params
     assert all(
         torch.equal(a, b) for a, b in zip(trees.leaves(model.params), trees.leaves(theirs), strict=True)
     )
@@ -374,7 +374,7 @@ def test_what_a_run_tells_of_it(whole, recordings, capsys):
     assert "[augment]" in text
     assert "shift = 2" in text
     assert json.loads((whole / "manifest.json").read_text())["settings"]["augment"]["drop_events"] == 0.4
-    assert models.load(whole).settings.augment == LIVELY
+    assert loading.load(whole).settings.augment == LIVELY
     assert "What augmentation does" in (whole / "report.html").read_text()
     assert main(["train", "--resume", str(whole), "--epochs", "3", "--shift", "1"]) == 2
     assert (
@@ -384,7 +384,7 @@ def test_what_a_run_tells_of_it(whole, recordings, capsys):
 
 
 def test_scores_are_those_of_unchanged_recordings(whole, recordings, capsys):
-    model = models.load(whole)
+    model = loading.load(whole)
     data = load(model.settings.data)
     capsys.readouterr()
     for split in ("train", "test"):

@@ -23,7 +23,7 @@ from gemsnn.data.scribbles import FRAME, emulated_scribbles, scribbles
 from gemsnn.errors import InputError
 from gemsnn.report import read_run, render
 from gemsnn.report.unknown import TITLE, words
-from gemsnn.runs.models import load_model
+from gemsnn.runs.loading import load_model
 from gemsnn.runs.unknown import NAME, save_scribbles
 from gemsnn.scoring.unknown import auroc
 from gemsnn.store.records import RunFolder

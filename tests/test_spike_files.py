@@ -12,7 +12,7 @@ import pytest
 from gemsnn.commands.cli import main
 from gemsnn.data.datasets import DataSpec, load
 from gemsnn.errors import InputError
-from gemsnn.runs import models
+from gemsnn.runs import loading
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -85,7 +85,7 @@ def test_one_file_is_learned_and_its_classes_are_named(tmp_path, capsys):
         "60 recordings of 3 classes, which are the files' labels; 70 channels in a row"
         in capsys.readouterr().err
     )
-    assert models.load(out).names == NAMES
+    assert loading.load(out).names == NAMES
     # 9 of 12 where 4 are to be expected: by chance with a probability of 4e-3
     assert json.loads((out / "metrics.json").read_text())["accuracy"] >= 0.75
     assert main(["evaluate", str(out), "--votes", "3", "--json"]) == 0

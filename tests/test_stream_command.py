@@ -23,7 +23,7 @@ from gemsnn.data import wire
 from gemsnn.data.events import make_events
 from gemsnn.data.sources import Arrival, Pipe, Trouble
 from gemsnn.learn.online import OnlineLearner
-from gemsnn.runs.models import load_model
+from gemsnn.runs.loading import load_model
 from gemsnn.store.checkpoints import Checkpoints
 from gemsnn.store.files import locked
 

@@ -28,8 +28,9 @@ from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.contract import Rule, Signal
 from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.rules.own import Own
-from gemsnn.runs import config, layers, models
+from gemsnn.runs import config, layers
 from gemsnn.runs.config import Settings
+from gemsnn.runs.loading import load_model
 from gemsnn.store import trees
 from gemsnn.store.records import RunFolder
 
@@ -433,7 +434,7 @@ def test_opening_imports_nothing(here, nmnist_root, monkeypatch, capsys):
     assert main(["train", "--from", "run", "--out", "new"]) == 2
     assert main([*stream, "--learn"]) == 2
     assert "give --rule spy:sharp again" in capsys.readouterr().err.splitlines()[-1]
-    model = models.load_model("run")
+    model = load_model("run")
     settings = config.load("run/config.toml")
     assert isinstance(settings.rule.rule, Own)
     assert not settings.rule.known

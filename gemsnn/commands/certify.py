@@ -12,7 +12,7 @@ from gemsnn import report
 from gemsnn.commands import flags
 from gemsnn.errors import InputError
 from gemsnn.report.reading import CERTIFIED
-from gemsnn.runs import certificate, choosing, console, models, scored
+from gemsnn.runs import certificate, choosing, console, loading, scored
 from gemsnn.scoring.conformal import ScoreName
 from gemsnn.scoring.early import Rule
 from gemsnn.scoring.promise import Asked
@@ -66,7 +66,7 @@ def certify_run(
         raise InputError(f"votes must be at least 1, not {votes}")
     if not run.is_dir():
         raise InputError(f"{run} is not a run folder, which alone can keep a certificate")
-    model = models.load(run)
+    model = loading.load(run)
     model.check_answers()
     chosen = choosing.choose(model, run, split, data=data, root=root, limit=limit)
     assumes = (CHOSEN_THERE,) if split == "validation" and not chosen.other else ()

@@ -14,7 +14,7 @@ import tyro
 
 from gemsnn.commands import flags
 from gemsnn.errors import InputError
-from gemsnn.runs import certificate, choosing, console, models, scored
+from gemsnn.runs import certificate, choosing, console, loading, scored
 from gemsnn.runs.facts import no_temperature
 from gemsnn.scoring import neurobench
 from gemsnn.scoring.answers import Decoder, check_decoder
@@ -53,7 +53,7 @@ def evaluate_run(
     """
     if votes < 1:
         raise InputError(f"votes must be at least 1, not {votes}")
-    model = models.load(run)
+    model = loading.load(run)
     model.check_answers()
     kept = certificate.of_run(run) if certified else None
     decoder = decoder or model.facts.decoder

@@ -9,7 +9,7 @@ import tyro
 
 from gemsnn.bridges import nir
 from gemsnn.commands import flags
-from gemsnn.runs import models
+from gemsnn.runs import loading
 
 
 def bind(words: Sequence[str]) -> Callable[[], int]:
@@ -24,7 +24,7 @@ def export(run: tyro.conf.Positional[Path], out: tyro.conf.Positional[Path]) -> 
         run: the run folder, or a model file.
         out: the file to write, such as digits.nir; an existing one is replaced.
     """
-    graph = models.load(run).to_nir()
+    graph = loading.load(run).to_nir()
     nir.save(out, graph)
     ends = [
         f"{name} {tuple(shape.tolist())}"

@@ -14,7 +14,7 @@ import tyro
 from gemsnn.commands import flags
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
-from gemsnn.runs import answering, certificate, console, models, scored
+from gemsnn.runs import answering, certificate, console, loading, scored
 from gemsnn.runs.answering import How
 from gemsnn.scoring import until as asking
 from gemsnn.scoring.answers import Decoder, check_decoder
@@ -52,7 +52,7 @@ def predict(
         time_unit: unit of the times of files that do not tell it; by default as in training.
         skip_damaged: leave out what cannot be read, with a note for each.
     """
-    model = models.load(run)
+    model = loading.load(run)
     model.check_answers()
     if decoder is not None:
         check_decoder(decoder, model.network)

@@ -26,6 +26,9 @@ from gemsnn.model.spec import NetworkSpec
 from gemsnn.store import trees
 from gemsnn.types import Batch, Presentation
 
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+"""What networks compute in, by the names that settings have for it."""
+
 
 class Params(NamedTuple):
     """What is learned.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import msgspec
-import torch
 
 from gemsnn import kernels
 from gemsnn.data import datasets
@@ -129,7 +128,7 @@ def work(job: Job) -> dict[str, Any]:
     """
     settings = settings_of(job)
     splits = datasets.load(settings.data)
-    dtype = {"float32": torch.float32, "float64": torch.float64}[settings.network.dtype]
+    dtype = networks.DTYPES[settings.network.dtype]
     spec, learning = settings.train, settings.learning
     network = networks.build(
         settings.network_spec(splits.train.layout),

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from gemsnn.data.reading import Reading, reading_of_bins
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError, InputValueError
-from gemsnn.runs import estimatorfile, fitting, further, modelfile, models, samples
+from gemsnn.runs import estimatorfile, fitting, further, loading, modelfile, samples
 from gemsnn.runs.models import Model
 from gemsnn.runs.samples import Samples
 from gemsnn.scoring.evaluate import Poll
@@ -394,4 +394,4 @@ class GEMClassifier(ClassifierMixin, BaseEstimator):
         with _as_value_errors():
             content = modelfile.load(path)
             params, classes = estimatorfile.read(content, path, known=cls().get_params(deep=False))
-            return cls(**params)._learned(models.model_of(content, path), classes)
+            return cls(**params)._learned(loading.model_of(content, path), classes)

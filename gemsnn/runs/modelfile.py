@@ -34,7 +34,7 @@ from gemsnn.store.files import atomic_write
 from gemsnn.types import AnyPath
 
 if TYPE_CHECKING:
-    from gemsnn.runs.models import Model
+    from gemsnn.runs.trained import Trained
 
 FORMAT = 1
 KEY = "gemsnn"
@@ -64,7 +64,7 @@ class Content(NamedTuple):
     estimator: dict[str, Any] | None
 
 
-def save(path: AnyPath, model: Model, estimator: dict[str, Any] | None = None) -> None:
+def save(path: AnyPath, model: Trained, estimator: dict[str, Any] | None = None) -> None:
     """Write a model; an existing file is replaced as a whole.
 
     Args:

@@ -1,7 +1,6 @@
-"""A trained network with all that its answers depend on, and how it is asked.
+"""A model: a trained network, and how it is asked.
 
-:func:`load_model` reads one from a run folder, :func:`gemsnn.runs.modelfile.load` from a file. What the answers depend
-on beside the parameters are its :class:`gemsnn.runs.facts.Facts`.
+:mod:`gemsnn.runs.loading` reads one from a run folder or from a file.
 """
 
 from __future__ import annotations
@@ -9,50 +8,24 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from gemsnn import kernels
-from gemsnn.bridges import nir, noise
-from gemsnn.data import pairs
 from gemsnn.data.arrays import Arrays
-from gemsnn.data.events import Events, Recording
-from gemsnn.data.reading import Reading
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
-from gemsnn.kernels import Kernel
-from gemsnn.learn import state as states
-from gemsnn.learn import train
 from gemsnn.learn.online import OnlineSpec
-from gemsnn.learn.state import Learner
-from gemsnn.machine import devices
-from gemsnn.model import network as networks
-from gemsnn.model.network import Network, Params
-from gemsnn.rules import optimisers
-from gemsnn.runs import config, facts, modelfile, prediction
-from gemsnn.runs.config import Settings
-from gemsnn.runs.facts import Facts
-from gemsnn.runs.modelfile import Content
+from gemsnn.runs import facts, prediction
 from gemsnn.runs.prediction import Prediction, Winners
-from gemsnn.scoring import evaluate, measure, metrics, sampling, spike_trains, until
+from gemsnn.runs.trained import Trained
+from gemsnn.scoring import evaluate, measure, metrics, until
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.mode import Rule
 from gemsnn.scoring.scores import Scores
-from gemsnn.scoring.spike_trains import SpikeTrains
 from gemsnn.scoring.until import Polled
-from gemsnn.store.records import RunFolder
-from gemsnn.types import AnyPath, Progress
-
-if TYPE_CHECKING:
-    from nir import NIRGraph
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+from gemsnn.types import Progress
 
 
 class Scored(NamedTuple):
@@ -64,7 +37,7 @@ class Scored(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Trained):
     """A trained network with all that its answers depend on: bins, pixels, warm-up, decoder, temperatures, noise.
 
     :func:`gemsnn.fit` makes one, :func:`gemsnn.load` reads one.
@@ -82,48 +55,6 @@ class Model:
     >>> model = gemsnn.load("runs/demo")  # doctest: +SKIP
     >>> model.save("digits.gemsnn.safetensors")  # doctest: +SKIP
     """
-
-    network: Network
-    learner: Learner
-    facts: Facts
-    settings: Settings
-    kernel: Kernel
-    kernel_name: str
-    sha256: str | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A kernel is code, which is pickled by its name."""
-        kept = self.network, self.learner, self.facts, self.settings, self.kernel_name, self.sha256
-        return _unpickled, kept
-
-    @property
-    def params(self) -> Params:
-        """The parameters."""
-        return self.learner.params
-
-    @property
-    def reading(self) -> Reading:
-        """How recordings become bins."""
-        return self.facts.reading
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The classes' names."""
-        return self.reading.names
-
-    def save(self, path: AnyPath) -> None:
-        """Write a file that :func:`gemsnn.load` reads without any other; an existing one is replaced as a whole.
-
-        It holds the parameters, settings and facts, but no recordings, no places of this machine, and no optimiser's
-        moments: learning that goes on from it begins with fresh ones.
-        """
-        modelfile.save(path, self)
-
-    def bin(
-        self, recording: Recording | Events, *, x0: int | None = None, y0: int | None = None
-    ) -> NDArray[Any]:
-        """The bins of a recording as the training read its own, see :meth:`gemsnn.data.reading.Reading.bin`."""
-        return self.reading.bin(recording, x0=x0, y0=y0)
 
     def poll(
         self,
@@ -323,104 +254,6 @@ class Model:
         )
         return Scored(dataclasses.replace(scores, names=self.reading.spoken), found, log_weights)
 
-    def log_likelihood(
-        self,
-        recordings: SpikeSet | Arrays,
-        compartments: int = 20,
-        *,
-        seed: int | None = None,
-        progress: Progress | None = None,
-    ) -> Tensor:
-        """How probable K compartments find what is to be learned: ``v[n, k]`` in nats, float ``[n, K]``.
-
-        ``v[n, k] = sum_t sum_{i visible} log p(x_i,t | u^k_i,t)`` with the visible neurons clamped to the target ``x``;
-        ``log p(x_n)`` is estimated by ``logsumexp_k v[n, k] - log K``, from below on average, the tighter the larger K.
-
-        Args:
-            recordings: with labels or targets, or pairs with them.
-            compartments: K.
-            seed: of their noise; by default the training's.
-            progress: shows how far the work is.
-
-        Raises:
-            InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
-        """
-        return evaluate.log_likelihood(
-            self.network,
-            self.params,
-            self._taught(recordings),
-            compartments,
-            kernel=self.kernel,
-            seed=self.facts.seed if seed is None else seed,
-            progress=progress,
-        )
-
-    def generate(
-        self,
-        recordings: SpikeSet | Arrays,
-        compartments: int = 20,
-        *,
-        seed: int | None = None,
-        progress: Progress | None = None,
-    ) -> SpikeTrains:
-        """What the visible neurons do by themselves while recordings are shown, compartment by compartment.
-
-        ``spikes`` are uint8 ``[n, K, T, V]``, and ``rate`` is their mean over compartments, ``[n, T, V]``.
-
-        Args:
-            recordings: see :meth:`predict`; what they are to teach does not matter.
-            compartments: K.
-            seed: of their noise; by default the training's.
-            progress: shows how far the work is.
-
-        Raises:
-            InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
-        """
-        return spike_trains.generate(
-            self.network,
-            self.params,
-            self.read(recordings),
-            compartments,
-            kernel=self.kernel,
-            seed=self.facts.seed if seed is None else seed,
-            progress=progress,
-        )
-
-    def to_nir(self) -> NIRGraph:
-        """The network, exactly, as a graph of the Neuromorphic Intermediate Representation (``nir.write`` writes it).
-
-        See :func:`gemsnn.bridges.nir.graph_of` for its nodes, and :meth:`nir_feed` for what it is fed with.
-
-        Raises:
-            InputError: the library nir (``pip install 'gemsnn[nir]'``) is missing, a population has neurons of a kind
-                of one's own, or the graph would be too large.
-        """
-        return nir.graph_of(self.network, self.params, self.reading.layout.bin_us, self.names)
-
-    def nir_feed(
-        self, recordings: SpikeSet | Arrays, compartments: int = 20, *, seed: int | None = None
-    ) -> dict[str, NDArray[np.float64]]:
-        """What the graph of :meth:`to_nir` is fed with to do what this model does: recordings, and its own noise.
-
-        By the name of each ``Input`` an array ``[T, n, K, *shape]`` in float64, side by side and padded to the longest
-        recording (K is 1 for ``inputs``): some recordings at a time.
-
-        Args:
-            recordings: see :meth:`predict`.
-            compartments: K.
-            seed: of the noise; by default the training's.
-
-        Raises:
-            InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
-        """
-        shown = self.read(recordings)
-        seed = self.facts.seed if seed is None else seed
-        evaluate.check(self.network, self.params, shown, compartments, batch=1, seed=seed)
-        batch = networks.batch(self.network, [shown[position] for position in range(len(shown))])
-        return noise.feed(
-            self.network, self.params, batch, compartments, kernel=self.kernel, seed=sampling.free_seed(seed)
-        )
-
     def check_answers(self) -> None:
         """Raise :class:`InputError` unless the network was taught classes, so that it can answer with one."""
         if self.reading.outputs != "classes":
@@ -456,105 +289,3 @@ class Model:
             decoder,
             self.temperature(compartments, decoder) if decoder == "rates" else None,
         )
-
-    def read(self, recordings: SpikeSet | Arrays) -> SpikeSet:
-        """Recordings as the network takes them: bare ones get labels or targets that mean nothing.
-
-        Raises:
-            InputError: they do not fit, see :meth:`gemsnn.data.reading.Reading.check`.
-        """
-        if not isinstance(recordings, SpikeSet):
-            return prediction.untaught(self.reading, pairs.bare(recordings))
-        self.reading.check(recordings)
-        return recordings
-
-    def _taught(self, recordings: SpikeSet | Arrays) -> SpikeSet:
-        """Recordings that fit, with what they teach."""
-        if not isinstance(recordings, SpikeSet):
-            recordings = self.reading.presentations(recordings)
-        self.reading.check(recordings)
-        return recordings
-
-
-def load_model(path: AnyPath) -> Model:
-    """The network of a run folder's last checkpoint, with all that its answers depend on.
-
-    It lies on the device that it was trained on where this machine has that, else on the CPU.
-
-    Raises:
-        InputError: ``path`` is no run folder, a file of it is damaged, or its checkpoint is not one of this network.
-    """
-    run = RunFolder.open(path)
-    settings = config.load_run(run.path / "config.toml")
-    told = facts.load_facts(run, settings)
-    tensors, of_checkpoint = run.load_checkpoint()
-    network = network_of(settings, told, tensors, f"the checkpoint in {run.path}")
-    learner = states.state_from(network, tensors, of_checkpoint).answering
-    networks.check_params(network, learner.params)
-    name, kernel = kernels.choose(settings.network.kernel, network)
-    return Model(network, learner, told, settings, kernel, name, of_checkpoint["sha256"])
-
-
-def _unpickled(
-    network: Network, learner: Learner, told: Facts, settings: Settings, name: Any, digest: str | None
-) -> Model:
-    name, kernel = kernels.choose(name, network)
-    return Model(network, learner, told, settings, kernel, name, digest)
-
-
-def load_file(path: AnyPath) -> Model:
-    """The model of a file that :meth:`Model.save` has written.
-
-    Raises:
-        InputError: see :func:`gemsnn.runs.modelfile.load` and :func:`model_of`.
-    """
-    return model_of(modelfile.load(path), path)
-
-
-def model_of(content: Content, where: object) -> Model:
-    """The model that a file holds; learning goes on from the optimiser's moments where it has them, else from none.
-
-    Raises:
-        InputError: its parameters or moments are not those of its network.
-    """
-    settings, told, tensors = content.settings, content.facts, content.tensors
-    network = network_of(settings, told, tensors, str(where))
-    found = states.learner_from(network, tensors, batches=content.batches, updates=content.updates)
-    networks.check_params(network, found.params)
-    learner = train.start(found.params, settings.optimiser)._replace(batches=content.batches)
-    if found.optimiser.updates:
-        optimisers.check_state(settings.optimiser, found.optimiser, found.params)
-        learner = found
-    name, kernel = kernels.choose(settings.network.kernel, network)
-    return Model(network, learner, told, settings, kernel, name, content.sha256)
-
-
-def load(path: AnyPath) -> Model:
-    """The model of a run folder, or of a file that :meth:`Model.save` has written; the kernel is chosen anew.
-
-    Raises:
-        InputError: there is neither at ``path``, or it is damaged.
-
-    >>> import gemsnn
-    >>> gemsnn.load("nothing")
-    Traceback (most recent call last):
-    gemsnn.errors.InputError: nothing is missing; give a run folder or a model file
-    """
-    return load_model(path) if Path(path).is_dir() else load_file(path)
-
-
-def network_of(settings: Settings, told: Facts, tensors: dict[str, Tensor], where: str) -> Network:
-    """The network that tensors are of, with the masks among them; ``where`` names their source.
-
-    Raises:
-        InputError: a mask is missing.
-    """
-    spec = settings.network.spec(told.reading.layout, told.warm_up)
-    if "mask" not in tensors and spec.is_joint:
-        raise InputError(f"{where} lacks the mask of the network; train again")
-    masks = networks.masks_in(tensors)
-    wanted = settings.network.device
-    device = wanted if devices.is_here(wanted) else devices.CPU
-    return networks.build(
-        spec, masks=masks, seed=told.seed, dtype=DTYPES[settings.network.dtype], device=device
-    )

@@ -9,7 +9,7 @@ from typing import Any
 from gemsnn.data.arrays import Arrays
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
-from gemsnn.runs import certificate, config, models
+from gemsnn.runs import certificate, config, loading
 from gemsnn.runs.certificate import Promised
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
@@ -95,4 +95,4 @@ class Run:
 
     def model(self) -> Model:
         """The network of its last checkpoint, with all that its answers depend on."""
-        return models.load_model(self.path)
+        return loading.load_model(self.path)

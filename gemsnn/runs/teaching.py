@@ -14,9 +14,9 @@ from gemsnn.learn.state import TrainingState
 from gemsnn.learn.train import Watcher
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
-from gemsnn.model.network import Network
+from gemsnn.model.network import DTYPES, Network
 from gemsnn.runs.config import Settings
-from gemsnn.runs.models import DTYPES, Model
+from gemsnn.runs.models import Model
 from gemsnn.scoring.answers import Decoder, check_decoder, provisional
 from gemsnn.types import PresentationSequence, Progress
 

@@ -19,7 +19,7 @@ from gemsnn.learn.state import TrainingState
 from gemsnn.learn.train import Watcher
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
-from gemsnn.model.network import Network
+from gemsnn.model.network import DTYPES, Network
 from gemsnn.rules import optimisers
 from gemsnn.rules.own import Own
 from gemsnn.runs import (
@@ -37,7 +37,8 @@ from gemsnn.runs import (
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import facts_of, save_facts
 from gemsnn.runs.layers import Layered
-from gemsnn.runs.models import DTYPES, Model, load_model
+from gemsnn.runs.loading import load_model
+from gemsnn.runs.models import Model
 from gemsnn.runs.tuning import Minutes
 from gemsnn.scoring import evaluate
 from gemsnn.scoring.answers import check_decoder, provisional

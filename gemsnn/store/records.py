@@ -4,7 +4,7 @@
 
     config.toml      every setting, resolved
     manifest.json    versions, seed, commit, kernel, machine, times, status
-    model.json       what the network's answers depend on beside its weights (:mod:`gemsnn.runs.models`)
+    model.json       what the network's answers depend on beside its weights (:mod:`gemsnn.runs.facts`)
     tuning.jsonl     the trials of a search of settings, where the run began with one
     metrics.jsonl    one line a training record or validation
     metrics.json     the scores on the test part

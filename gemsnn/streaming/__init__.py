@@ -20,7 +20,7 @@ import torch
 from gemsnn.data.events import mended
 from gemsnn.data.sources import Source, open_source
 from gemsnn.errors import INTERRUPTED, InputError
-from gemsnn.runs import certificate, config, console, continuing, facts, models
+from gemsnn.runs import certificate, config, console, continuing, facts, loading
 from gemsnn.runs.models import Model
 from gemsnn.store.files import locked, make_folder
 from gemsnn.store.records import CONFIG, MANIFEST, STREAM, RunFolder, provenance
@@ -39,7 +39,7 @@ def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
         raise InputError(
             f"{model} cannot be the model and the state of one stream; a stream goes on with the --model it began with"
         )
-    trained = models.load(model)
+    trained = loading.load(model)
     trained.check_answers()
     settings = trained.settings
     schedule = [] if spec.labels is None else read_labels(spec.labels, trained.reading.layout.classes)

@@ -36,7 +36,7 @@ from gemsnn.model import network as networks
 from gemsnn.model.network import Network
 from gemsnn.report import page, sections
 from gemsnn.reproduce import k_sweep, part
-from gemsnn.runs import config, models
+from gemsnn.runs import config, loading
 from gemsnn.store.checkpoints import Checkpoints
 from gemsnn.store.records import RunFolder
 from gemsnn.types import Layout
@@ -169,7 +169,7 @@ def _checkpoint(data: bytes) -> None:
 
 def _model(data: bytes) -> None:
     """All that ``gemsnn evaluate`` and ``gemsnn train --resume`` read of a run folder."""
-    trained = models.load_model(_run(MODEL, data))
+    trained = loading.load_model(_run(MODEL, data))
     network = trained.network
     assert trained.learner.params.weights["joint"].shape == (*network.mask.shape, network.taps.shape[0])
 

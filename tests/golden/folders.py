@@ -13,7 +13,7 @@ from gemsnn.commands.cli import main
 from gemsnn.data import datasets
 from gemsnn.model.links import JOINT
 from gemsnn.runs import config
-from gemsnn.runs.models import load_model
+from gemsnn.runs.loading import load_model
 from gemsnn.store import migrations
 from golden import cases, runner
 from golden.cases import Case

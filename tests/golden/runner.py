@@ -17,7 +17,7 @@ from gemsnn.learn import train
 from gemsnn.learn.online import OnlineLearner, OnlineSpec
 from gemsnn.model import network as networks
 from gemsnn.model.links import JOINT
-from gemsnn.runs import config, models
+from gemsnn.runs import config
 from gemsnn.scoring import evaluate
 from gemsnn.types import Layout, Presentation
 from golden import cases
@@ -39,7 +39,7 @@ def begin(case: Case, kernel: str):
     tables = {**case.tables, "network": {**case.tables["network"], "kernel": kernel}}
     settings = config.from_tables(tables, case.name, usual=config.FORMER)
     network = networks.build(
-        settings.network_spec(LAYOUT), seed=settings.train.seed, dtype=models.DTYPES[settings.network.dtype]
+        settings.network_spec(LAYOUT), seed=settings.train.seed, dtype=networks.DTYPES[settings.network.dtype]
     )
     return settings, network, networks.init(network, settings.train.seed)
 
