@@ -30,3 +30,23 @@ def trained_run(nmnist_root, tmp_path_factory):
 def undrawn(monkeypatch):
     """Trainings leave their report unwritten, for drawing takes longer than the smallest of them does."""
     monkeypatch.setattr("gemsnn.report.write_report", lambda run: run / "report.html")
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory, monkeypatch):
+    """Recordings are read in every test; compiled code is where it was."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setattr("gemsnn.machine.places.cache_folder", lambda: folder)
+
+
+@pytest.fixture(scope="session")
+def objects_run(tmp_path_factory):
+    """Recordings of objects in .bin, and a run of them; look at it, and leave it as it is."""
+    from object_files import BINS, folder_of, train
+
+    root, out = tmp_path_factory.mktemp("data") / "objects", tmp_path_factory.mktemp("runs") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setattr("gemsnn.machine.places.cache_folder", lambda: folder)
+        assert train(folder_of(root), out, *BINS) == 0
+    return root, out

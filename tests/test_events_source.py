@@ -1,396 +1,44 @@
-"""Recordings of one's own: classes, parts, windows, bins and pixels, and what becomes of them from end to end."""
+"""Recordings of one's own: classes, parts, windows, bins and pixels, and what cannot be used."""
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 from event_files import HEADER, aedat2, nmnist, random_events, raw_aedat2
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from object_files import (
+    BINS,
+    CLASSES,
+    FEW,
+    RECORDINGS,
+    SIDE,
+    folder_of,
+    plain,
+    said,
+    scene,
+    scores,
+    train,
+)
 from shared_data import shared
 
 from gemsnn.commands.cli import main
 from gemsnn.data.binning import BinSpec
 from gemsnn.data.datasets import OPEN, DataSpec, load
-from gemsnn.data.events import Events, make_events
-from gemsnn.data.grid import Grid
+from gemsnn.data.events import make_events
 from gemsnn.data.readers import read_recording
 from gemsnn.data.sets import events as source
 from gemsnn.data.sets import survey
 from gemsnn.errors import InputError
 from gemsnn.runs import loading
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
-SIDE = 34
-CLASSES = ("left", "middle", "right")
-RECORDINGS = 6
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """Recordings are read in every test; compiled code is where it was."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setattr("gemsnn.machine.places.cache_folder", lambda: folder)
-
-
-def scene(label: int, number: int) -> Events:
-    """Events of 30 ms in the columns of a class, the first at time 0."""
-    random = np.random.default_rng([label, number])
-    t = np.sort(random.integers(0, 29_500, 120))
-    t[0], t[-1] = 0, 29_500
-    x = 12 * label + random.integers(0, 10, 120)
-    return make_events(t, x, random.integers(0, SIDE, 120), random.integers(0, 2, 120) == 1)
-
-
-def plain(events: Events) -> np.ndarray:
-    """As other programs have them."""
-    out = np.zeros(len(events), [("x", "<u2"), ("y", "<u2"), ("t", "<u4"), ("p", "u1")])
-    for name, own in zip("xytp", ("x", "y", "t", "on"), strict=True):
-        out[name] = events[own]
-    return out
-
-
-def in_memory(write: Callable[[Any], object]) -> bytes:
-    file = io.BytesIO()
-    write(file)
-    return file.getvalue()
-
-
-def hdf5(events: Events) -> bytes:
-    def write(file: io.BytesIO) -> None:
-        with h5py.File(file, "w") as held:
-            for name in "xytp":
-                held[f"events/{name}"] = plain(events)[name]
-
-    return in_memory(write)
-
-
-def dat2(events: Events) -> bytes:
-    """DAT: x in 14 bits, y in the next 14, the polarity above."""
-    e = plain(events).astype([("x", "<u4"), ("y", "<u4"), ("t", "<u4"), ("p", "<u4")])
-    words = np.stack([e["t"], e["x"] | e["y"] << 14 | e["p"] << 28], 1).astype("<u4")
-    head = f"% Data file containing CD events.\n% Version 2\n% Height {SIDE}\n% Width {SIDE}\n% end\n"
-    return head.encode() + bytes([12, 8]) + words.tobytes()
-
-
-def evt3(events: Events) -> bytes:
-    """EVT 3: the high and the low bits of the time, the row, and the column with the polarity, all anew for each."""
-    words = []
-    for t, x, y, on in events.tolist():
-        words += [0x8000 | t >> 12, 0x6000 | t & 0xFFF, y, 0x2000 | int(on) << 11 | x]
-    head = f"% evt 3.0\n% geometry {SIDE}x{SIDE}\n% end\n"
-    return head.encode() + np.array(words, "<u2").tobytes()
-
-
-def evt2(events: Events) -> bytes:
-    """EVT 2: the high bits of the time anew for each event, and a word of its polarity, low bits, column and row."""
-    words = []
-    for t, x, y, on in events.tolist():
-        words += [0x8 << 28 | t >> 6, int(on) << 28 | (t & 63) << 22 | x << 11 | y]
-    head = f"% evt 2.0\n% geometry {SIDE}x{SIDE}\n% end\n"
-    return head.encode() + np.array(words, "<u4").tobytes()
-
-
-def one_array(events: Events) -> bytes:
-    """HDF5 with an array ``[n, 4]`` of time, column, row and polarity."""
-    rows = np.array([[t, x, y, int(on)] for t, x, y, on in events.tolist()])
-
-    def write(file: io.BytesIO) -> None:
-        with h5py.File(file, "w") as held:
-            held["events"] = rows
-
-    return in_memory(write)
-
-
-def by_faery(suffix: str) -> Callable[[Events], bytes]:
-    def write(events: Events) -> bytes:
-        import tempfile
-
-        faery = pytest.importorskip("faery")
-        raw = np.zeros(len(events), faery.EVENTS_DTYPE)
-        for name in ("t", "x", "y", "on"):
-            raw[name] = events[name]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, f"x.{suffix}")
-            faery.events_stream_from_array(raw, (SIDE, SIDE)).to_file(path)
-            return path.read_bytes()
-
-    return write
-
-
-def csv(events: Events) -> bytes:
-    """Times in milliseconds, and nothing that says so."""
-    rows = [f"{t / 1000:.3f},{x},{y},{int(on)}" for t, x, y, on in events.tolist()]
-    return "\n".join(["t,x,y,p", *rows, ""]).encode()
-
-
-FORMATS: dict[str, tuple[Callable[[Events], bytes], list[str]]] = {
-    "aedat": (lambda events: aedat2(events, origin_us=2**31), []),
-    "bin": (nmnist, []),
-    "npy": (lambda events: in_memory(lambda file: np.save(file, plain(events))), []),
-    "npz": (
-        lambda events: in_memory(lambda file: np.savez(file, **{n: plain(events)[n] for n in "xytp"})),
-        [],
-    ),
-    "hdf5": (hdf5, []),
-    "h5": (one_array, []),
-    "evt2": (evt2, []),
-    "csv": (csv, ["--time-unit", "ms"]),
-    "dat": (dat2, []),
-    "raw": (evt3, []),
-    "es": (by_faery("es"), []),
-    "aedat4": (by_faery("aedat4"), []),
-}
-"""By the ending of their names, which plays no part: how a recording is written, and the flags that reading needs."""
-
-BINS = ["--bin-us", "1000", "--steps", "30", "--sensor", f"{SIDE}x{SIDE}"]
-FEW = {"--epochs": "1", "--hidden": "4", "--votes": "2", "--batch": "8", "--evaluate-every": "1"}
-"""A training that is over at once, but for what a test asks for otherwise."""
-
-
-def folder_of(root: Path, kind: str = "bin", classes=CLASSES, count: int = RECORDINGS) -> Path:
-    """A folder a class."""
-    for label, name in enumerate(classes):
-        (root / name).mkdir(parents=True)
-        for number in range(count):
-            (root / name / f"{number}.{kind}").write_bytes(FORMATS[kind][0](scene(label, number)))
-    return root
-
-
-def train(root: Path, out: Path, *words: str) -> int:
-    few = {flag: value for flag, value in FEW.items() if flag not in words}
-    given = [word for pair in few.items() for word in pair]
-    return main(["train", "--data", "events", "--root", str(root), "--out", str(out), *given, *words])
-
-
-def said(capsys) -> tuple[str, str]:
-    """What was printed: on standard output, and the last line of standard error."""
-    found = capsys.readouterr()
-    return found.out, (found.err.splitlines() or [""])[-1]
-
-
-def scores(run: Path, capsys, *words: str) -> dict:
-    capsys.readouterr()
-    assert main(["evaluate", str(run), "--votes", "2", "--json", *words]) == 0, capsys.readouterr().err
-    return json.loads(capsys.readouterr().out)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A run of recordings in .bin, and their folder."""
-    root, out = tmp_path_factory.mktemp("data") / "objects", tmp_path_factory.mktemp("runs") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setattr("gemsnn.machine.places.cache_folder", lambda: folder)
-        assert train(folder_of(root), out, *BINS) == 0
-    return root, out
-
-
-# -- from end to end ---------------------------------------------------------------------------------------
-
-
-def test_the_report_calls_classes_by_their_names(trained):
-    report = (trained[1] / "report.html").read_text()
-    assert all(f">{name}</text>" in report for name in CLASSES)
-    assert any(f"class {name}" in report for name in CLASSES)
-
-
-@pytest.mark.parametrize("kind", FORMATS)
-def test_every_format_from_end_to_end(kind, trained, tmp_path, capsys):
-    """The same events in any format are the same data; classes are called by their names wherever there are answers."""
-    root, out = folder_of(tmp_path / "data", kind), tmp_path / "run"
-    assert (
-        train(root, out, *BINS, *FORMATS[kind][1], *(["--crop", "0,0,34x34"] if kind == "aedat" else [])) == 0
-    )
-    manifest, wanted = (json.loads((each / "manifest.json").read_text()) for each in (out, trained[1]))
-    assert manifest["data_sha256"] == wanted["data_sha256"]
-    assert manifest["presentations"] == {"train": 12, "validation": 3, "test": 3}
-    model = loading.load(out)
-    assert model.names == CLASSES
-    assert model.reading.sensor == (SIDE, SIDE)
-    told = "ms" if kind == "csv" else None  # the only one of them whose unit nothing else tells
-    assert model.reading == replace(loading.load(trained[1]).reading, time_unit=told)
-    found = scores(out, capsys)
-    assert found == scores(trained[1], capsys)
-    assert found["names"] == list(CLASSES)
-    assert json.loads((out / "metrics.json").read_text())["names"] == list(CLASSES)
-    capsys.readouterr()
-    recording = root / "middle" / f"0.{kind}"
-    assert (
-        main(
-            [
-                "stream",
-                "--model",
-                str(out),
-                "--input",
-                str(recording),
-                "--speed",
-                "max",
-                "--compartments",
-                "2",
-                *(["--x0", "0", "--y0", "0"] if kind == "aedat" else []),
-            ]
-        )
-        == 0
-    )
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert lines
-    for line in lines:
-        assert line["name"] == (None if line["class"] is None else CLASSES[line["class"]])
-    assert {line["name"] for line in lines} - {None}
-    assert lines[-1]["outside_events"] == lines[-1]["late_events"] == 0
-
-
-def test_a_stream_answers_as_evaluate_does(trained, capsys):
-    """Of a recording of the test part, at its last bin, with its number in the data set."""
-    root, out = trained
-    model = loading.load(out)
-    data = load(model.settings.data, like=model.reading)
-    for position in range(len(data.test)):
-        label, address = int(data.test.labels[position]), int(data.test.address[position])
-        votes = model.poll(data.test.select([position]), 2).votes[0, :, -1].tolist()
-        path = root / CLASSES[label] / f"{RECORDINGS - 1}.bin"
-        words = ["stream", "--model", str(out), "--input", str(path), "--speed", "max", "--compartments", "2"]
-        assert main([*words, "--address", str(address)]) == 0
-        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        assert lines[29]["bin"] == 29
-        assert lines[29]["votes"] == votes
-
-
-def test_a_stopped_training_of_events_goes_on(tmp_path):
-    """With all that was chosen of them, chosen again."""
-    root = folder_of(tmp_path / "data", "npy")
-    constant = ["--schedule", "constant"]
-    assert train(root, tmp_path / "whole", *constant, "--epochs", "2") == 0
-    assert train(root, tmp_path / "one", *constant) == 0
-    assert main(["train", "--resume", str(tmp_path / "one"), "--epochs", "2"]) == 0
-    for name in ("metrics.json", "model.json", "config.toml"):
-        assert (tmp_path / "one" / name).read_text() == (tmp_path / "whole" / name).read_text()
-
-
-# -- other recordings --------------------------------------------------------------------------------------
-
-
-def test_other_recordings_are_read_as_the_runs_own(tmp_path, capsys):
-    """With its bins, window and squares, even where others would suit them better."""
-    for label, name in enumerate(CLASSES):
-        (tmp_path / "own" / name).mkdir(parents=True)
-        for number in range(RECORDINGS):
-            events = scene(label, number)
-            events["x"] += 41
-            events["y"] += 20
-            (tmp_path / "own" / name / f"{number}.x").write_bytes(aedat2(events))
-    out = tmp_path / "run"
-    assert train(tmp_path / "own", out, "--pool", "3") == 0
-    reading = loading.load(out).reading
-    assert reading.corner == (41, 20)  # more than half of the sensor is empty
-    assert reading.window == (34, 34)
-    assert reading.grid == Grid.pooled(34, 34, 3)  # whose last cells are cut
-    own = scores(out, capsys)
-    assert own == scores(out, capsys, "--root", str(tmp_path / "own"))
-    few = tmp_path / "few"
-    for name in CLASSES:
-        (few / "test" / name).mkdir(parents=True)
-        shutil.copy(tmp_path / "own" / name / f"{RECORDINGS - 1}.x", few / "test" / name / "one")
-    longer = np.concatenate([scene(0, 9), scene(1, 9)])  # twice as long, and elsewhere
-    longer["t"][120:] += 30_000
-    longer["x"][:] = longer["x"] * 3
-    (few / "test" / "left" / "two").write_bytes(aedat2(longer))
-    other = scores(out, capsys, "--data", "events", "--root", str(few))
-    assert other["presentations"] == 4
-    (few / "test" / "left" / "two").unlink()
-    other = scores(out, capsys, "--root", str(few))
-    for name in ("accuracy", "nll", "ece", "brier", "confusion", "log_likelihood"):
-        # but for the noise, which the number of a recording addresses
-        assert np.shape(other[name]) == np.shape(own[name])
-    model = loading.load(out)
-    data = load(DataSpec("events", few), like=model.reading)
-    assert data.reading == model.reading
-    assert data.test.rows.digest() == load(model.settings.data).test.rows.digest()
-
-
-def test_other_recordings_may_lack_classes_but_have_no_others(trained, tmp_path, capsys):
-    _, out = trained
-    some = folder_of(tmp_path / "some", classes=("left", "right"), count=5)
-    shutil.move(some / "right", some / "right-of-it")
-    (some / "right-of-it").rename(some / "middle")
-    found = scores(out, capsys, "--data", "events", "--root", str(some))
-    assert [sum(row) for row in found["confusion"]] == [1, 1, 0]
-    (some / "middle").rename(some / "between")
-    assert main(["evaluate", str(out), "--votes", "2", "--root", str(some)]) == 2
-    _, error = said(capsys)
-    assert (
-        "the network knows no class between, but left, middle, right; name classes as in its training"
-        in error
-    )
-
-
-def test_a_labels_file_at_another_place_tells_of_its_own_recordings(tmp_path, capsys):
-    """That of the training, and what finds classes in names, are not asked there."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    for root, name in ((one, "{c}-{n}"), (two, "{n}")):
-        root.mkdir()
-        for label, c in enumerate(CLASSES):
-            for n in range(4):
-                (root / name.format(c=c, n=10 * label + n)).write_bytes(nmnist(scene(label, n)))
-    (two / "labels.csv").write_text(
-        "file,label,split\n"
-        + "".join(f"{10 * k + n},{c},test\n" for k, c in enumerate(CLASSES) for n in range(4))
-    )
-    assert train(one, tmp_path / "run", *BINS, "--class-from", "^[a-z]+") == 0
-    found = scores(tmp_path / "run", capsys, "--root", str(two))
-    assert found["presentations"] == 12
-    assert train(two, tmp_path / "none", *BINS) == 2
-    assert "the train part of the data is empty" in said(capsys)[1]
-    assert not (tmp_path / "none").exists()
-
-
-def test_a_run_of_windows_is_asked_of_whole_recordings(tmp_path, capsys):
-    """How its own files were cut means nothing there."""
-    (tmp_path / "own").mkdir()
-    for label, name in enumerate(CLASSES):
-        parts = [scene(label, n) for n in range(4)]
-        for n, each in enumerate(parts):
-            each["t"] += 30_000 * n
-        (tmp_path / "own" / f"{name}.x").write_bytes(nmnist(np.concatenate(parts)))
-    out = tmp_path / "run"
-    assert train(tmp_path / "own", out, "--window-ms", "30", "--steps", "30", "--bin-us", "1000") == 0
-    whole = folder_of(tmp_path / "whole")
-    assert scores(out, capsys, "--root", str(whole))["presentations"] == 3
-    again = scores(out, capsys, "--root", str(tmp_path / "own"))
-    assert again == scores(out, capsys)
-
-
-def test_other_data_sets_fit_by_their_names_too(trained, tmp_path, capsys):
-    """N-MNIST's digits are no objects, though as many inputs."""
-    _, out = trained
-    for digit in range(10):
-        for part in ("Train", "Test"):
-            (tmp_path / part / str(digit)).mkdir(parents=True)
-            for number in range(2):
-                (tmp_path / part / str(digit) / f"{number}.bin").write_bytes(nmnist(scene(digit % 3, number)))
-    assert main(["evaluate", str(out), "--votes", "2", "--data", "nmnist", "--root", str(tmp_path)]) == 2
-    assert "classes 10 where the network was trained on 3" in said(capsys)[1]
-    assert train(tmp_path, tmp_path / "run", *BINS) == 0  # the same folder, as recordings of one's own
-    found = scores(tmp_path / "run", capsys, "--data", "nmnist", "--root", str(tmp_path))
-    assert "names" not in found
-    own = scores(tmp_path / "run", capsys)
-    # all but the noise, which is addressed by a recording's number in its data set
-    assert found.keys() == own.keys()
-
-    for row, other in zip(found["confusion"], own["confusion"], strict=True):
-        assert sum(row) == pytest.approx(sum(other))
+pytestmark = pytest.mark.usefixtures("undrawn", "own_cache")
 
 
 # -- classes and parts -------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def certify_run(
     confidence: Annotated[float, needs(one_of("rule", "answers"))] = 0.9,
     by_class: bool = False,
     votes: int = 20,
-    split: Literal["validation", "test"] = "validation",
+    split: Literal["validation", "test", "all"] | None = None,
     data: str | None = None,
     root: Path | None = None,
     limit: int | None = None,
@@ -57,7 +57,8 @@ def certify_run(
         by_class: sets at the end keep the promise for the recordings of each class by itself, which takes as many of
             each as of all without it.
         votes: how many compartments answer, K_I.
-        split: the part of the data to fit on; nothing may have been learned from it.
+        split: the part of the data to fit on; nothing may have been learned from it. By default validation, and of
+            other data that does not come in parts all recordings.
         data: another data set, read as the run read its own.
         root: where that lies; without a data set, another place of one like the run's.
         limit: only so many recordings of the part, of every class as many.
@@ -68,8 +69,8 @@ def certify_run(
         raise InputError(f"{run} is not a run folder, which alone can keep a certificate")
     model = loading.load(run)
     model.check_answers()
-    chosen = choosing.choose(model, run, split, data=data, root=root, limit=limit)
-    assumes = (CHOSEN_THERE,) if split == "validation" and not chosen.other else ()
+    chosen = choosing.choose(model, run, split, usual="validation", data=data, root=root, limit=limit)
+    assumes = (CHOSEN_THERE,) if chosen.name == "validation" and not chosen.other else ()
     scored.prepare(model)
     own = chosen if not chosen.other else choosing.choose(model, run, "test")
     familiar = certificate.learned(model, own.splits.train, votes, progress=console.bar)
@@ -80,7 +81,7 @@ def certify_run(
     certificate.save(run, found, familiar)
     told = None
     (run / CERTIFIED).unlink(missing_ok=True)
-    if chosen.other or split != "test":
+    if chosen.other or chosen.name != "test":
         told = certificate.keep_scores(run, model, found, own.splits.test, progress=console.bar)
     report.write_report(run)
     print(found.promise)

@@ -19,6 +19,8 @@ from gemsnn.runs.facts import no_temperature
 from gemsnn.scoring import neurobench
 from gemsnn.scoring.answers import Decoder, check_decoder
 
+HOW_MUCH = "; --split all scores all of them, also those that the network may have learned from"
+
 
 def bind(words: Sequence[str]) -> Callable[[], int]:
     """The command with its flags."""
@@ -28,7 +30,7 @@ def bind(words: Sequence[str]) -> Callable[[], int]:
 def evaluate_run(
     run: tyro.conf.Positional[Path],
     votes: int = 20,
-    split: Literal["test", "validation", "train"] = "test",
+    split: Literal["test", "validation", "train", "all"] | None = None,
     decoder: Decoder | None = None,
     seed: int | None = None,
     json: bool = False,
@@ -42,7 +44,7 @@ def evaluate_run(
     Args:
         run: the run folder, or a model file with --data and --root.
         votes: how many compartments answer, K_I.
-        split: the part of the data.
+        split: the part of the data; by default test, and of other data that does not come in parts all recordings.
         decoder: how they answer, votes, rates or likelihood; by default as the run does.
         seed: the seed of the noise; by default the run's.
         json: print one JSON object with all numbers, also of costs under NeuroBench's names.
@@ -59,20 +61,21 @@ def evaluate_run(
     decoder = decoder or model.facts.decoder
     check_decoder(decoder, model.network)
     chosen = choosing.choose(model, run, split, data=data, root=root, limit=limit)
-    splits, part, other = chosen.splits, chosen.part, chosen.other
+    splits, part, name, other = chosen.splits, chosen.part, chosen.name, chosen.other
     seed = model.facts.seed if seed is None else seed
     if other and model.temperature(votes, decoder) is None:
         raise InputError(no_temperature(model.facts, votes, decoder))
     scored.prepare(model)
     if other:
+        console.say(f"note: scored are {chosen.title}{HOW_MUCH if chosen.name != 'all' else ''}")
         asked = model.scored(part, votes, decoder=decoder, seed=seed, progress=console.bar)
-        found = dataclasses.replace(asked.scores, split=split)
+        found = dataclasses.replace(asked.scores, split=name)
     else:
-        asked = scored.asked(model, splits, split, votes, decoder, seed)
+        asked = scored.asked(model, splits, name, votes, decoder, seed)
         found = asked.scores
     promised = None if kept is None else certificate.scores(model, kept, part, asked.poll, seed)
     if json:
-        front = {"split": split, "kernel": model.kernel_name}
+        front = {"split": name, "kernel": model.kernel_name}
         more = (
             {}
             if promised is None

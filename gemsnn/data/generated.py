@@ -180,7 +180,7 @@ def load_image_events(
     missing = parts.missing_classes({part: found.tolist() for part, found in shown.items()}, names)
     notes = (note, *_limit_notes(every, positions), *images.notes, *numbering(source.labels), *missing)
     made = partial(_emulated, "images", source, emulator, bins or BinSpec(), seed, progress)
-    return _pick(made, positions, images, root, notes)
+    return replace(_pick(made, positions, images, root, notes), divided=False)
 
 
 Parts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]

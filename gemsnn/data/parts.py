@@ -51,6 +51,7 @@ class Listing:
         seen: what was noticed of the events, for the refusal of a part without spikes.
         names: of the classes, in the order of their labels; by default their numbers.
         validation: recordings for validation, where the data set has such a part; else a share of ``train`` is taken.
+        divided: whether ``test`` is the data set's own part, and was not held out here.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Listing:
     seen: str = ""
     names: tuple[str, ...] = ()
     validation: Sequence[Item] | None = None
+    divided: bool = True
 
 
 def load(
@@ -100,7 +102,7 @@ def load(
         validate = reader.binned(first(own, held), "validation")
     tested = share_of(len(listing.test), limit, total)
     test = listing.test if tested == len(listing.test) else first(listing.test, tested)
-    splits = Splits(train, validate, reader.binned(test, "test"))
+    splits = Splits(train, validate, reader.binned(test, "test"), divided=listing.divided)
     every = (*listing.train, *(listing.validation or ()), *listing.test)
     name = {item.index: item.name for item in every}.__getitem__
     marked = {part: reader.marks(spikes, name) for part, spikes in splits.parts.items()}

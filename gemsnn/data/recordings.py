@@ -118,7 +118,8 @@ def load_mnist_dvs(
         raise InputError(
             f"{root}: only test recordings (numbers above 900) of scale {scale} are here; add the others"
         )
-    if not test:
+    divided = bool(test)
+    if not divided:
         train, test = hold_out_by_class(train)
         notes += (held_out_note("numbers 0901 .. 1000", "the last 20 % of each digit", len(test)),)
     notes += missing_in(train, test, CLASSES)
@@ -129,6 +130,7 @@ def load_mnist_dvs(
     data = Listing(
         *("MNIST-DVS", root, train, test, _read_dvs, 128, 128, CLASSES, notes),
         prepare=_Deflickered(seed) if deflicker else None,
+        divided=divided,
     )
     return load(data, spec, limit=limit, validation=validation, progress=progress, skip_damaged=skip_damaged)
 
@@ -172,14 +174,17 @@ def load_nmnist(
         for index, (label, path) in enumerate([*train_files, *test_files])
     ]
     train, test = listed[: len(train_files)], listed[len(train_files) :]
-    if not test:
+    divided = bool(test)
+    if not divided:
         kept = len(train) - part_of(len(train), HELD_OUT)
         train, test = train[:kept], train[kept:]
         taken = "the 20 % of recordings with the highest ids"
         notes += (held_out_note("files Test/<digit>/<id>.bin", taken, len(test)),)
     notes += missing_in(train, test, CLASSES)
 
-    data = Listing("N-MNIST", root, train, test, _read_nmnist, NMNIST_SIDE, NMNIST_SIDE, CLASSES, notes)
+    data = Listing(
+        "N-MNIST", root, train, test, _read_nmnist, NMNIST_SIDE, NMNIST_SIDE, CLASSES, notes, divided=divided
+    )
     return load(data, spec, limit=limit, validation=validation, progress=progress, skip_damaged=skip_damaged)
 
 
@@ -230,7 +235,8 @@ def load_hdf5(
                 f"{where}: there are no recordings /train/0, /train/1, .. here; give an event data set"
             )
         notes: tuple[str, ...] = ()
-        if not test:
+        divided = bool(test)
+        if not divided:
             train, test = hold_out_by_class(train)
             notes = (held_out_note("recordings under /test", "the last 20 % of each class", len(test)),)
         notes += missing_in(train, test, CLASSES)
@@ -249,7 +255,9 @@ def load_hdf5(
             spec = replace(spec, crop=moved)
 
     seen = f" (coordinates reach {largest}, and the crop is {spec.crop})" if spec.crop else ""
-    data = Listing("HDF5", where, train, test, _Hdf5(path, side), side, side, CLASSES, notes, seen=seen)
+    data = Listing(
+        "HDF5", where, train, test, _Hdf5(path, side), side, side, CLASSES, notes, seen=seen, divided=divided
+    )
     return load(data, spec, limit=limit, validation=validation, progress=progress, skip_damaged=skip_damaged)
 
 

@@ -105,9 +105,11 @@ def find(
     if folder.rule == "files":
         window_us = round(1000 * (WINDOW_MS if window_ms is None else window_ms))
         parts, told = _windows(folder.root, entries, facts, number, window_us)
+        divided = False
         lengths = [found._replace(duration_us=window_us - 1) for found in facts.values()]
     else:
         parts, told = _parts(folder.root, entries, number)
+        divided = not told
         lengths = [_cut(facts[entry.path], entry) for entry in entries]
     bins = choose(lengths, width, height, bins, bin_us=bin_us, pool=pool)
     assumed = [*dict.fromkeys(note for found in facts.values() for note in found.notes)]
@@ -118,7 +120,7 @@ def find(
     listing = Listing(
         "events", folder.root, parts["train"], parts["test"], _Read(time_unit, (width, height)), width, height,
         len(names), (*notes, *missing_in(parts["train"], parts["test"], names)),
-        names=names, validation=parts["validation"] or None,
+        names=names, validation=parts["validation"] or None, divided=divided,
     )  # fmt: skip
     return Found(listing, bins, _said(folder, len(entries), bins, width, height))
 

@@ -97,7 +97,7 @@ def find(
     listing = Listing(
         "events", where, parts["train"], parts["test"], _Read(time_unit, width), width, 1, len(number),
         (*notes, *missing_in(parts["train"], parts["test"], tuple(number))),
-        names=tuple(number), validation=parts["validation"] or None,
+        names=tuple(number), validation=parts["validation"] or None, divided=not notes,
     )  # fmt: skip
     chosen = (
         f"{len(labelled)} recordings of {len(number)} classes, which are the files' labels; {width} channels in a row; "

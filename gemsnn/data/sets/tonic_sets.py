@@ -96,7 +96,8 @@ def listing(name: str, root: AnyPath) -> Listing:
         raise InputError(
             f"{root / name}: tonic finds no recordings of {name} here; give the folder that holds it"
         )
-    if not test:
+    divided = bool(test)
+    if not divided:
         train, test = hold_out_by_class(train)
         notes = (held_out_note(f"test part of {name}", "the last 20 % of each class", len(test)),)
     width, height = _sensor(name, first)
@@ -105,6 +106,7 @@ def listing(name: str, root: AnyPath) -> Listing:
         (*notes, *missing_in(train, test, names)),
         names=names,
         validation=items.get("validation"),
+        divided=divided,
     )
 
 
