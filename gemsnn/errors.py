@@ -32,5 +32,9 @@ class InputError(Exception):
         super().__init__(one_line(message))
 
 
+class DivergedError(InputError):
+    """Learning has made weights that are no longer finite, by settings that may fit all that is told of them."""
+
+
 class InputValueError(InputError, ValueError):
     """The same where the conventions of another library want a ``ValueError``, as those of scikit-learn do."""

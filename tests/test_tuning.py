@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -199,15 +200,32 @@ def test_what_diverges_is_one_trial_less(shown, held, clock, monkeypatch):
     real = tuning.teach
     calls = itertools.count()
 
-    def teach(*asked, **more):
-        if next(calls) == 1:
-            raise InputError("the weights are no longer finite")
-        return real(*asked, **more)
+    def teach(settings, *asked, **more):
+        if next(calls) == 1:  # whose first steps leave what single precision can hold
+            settings = replace(settings, optimiser=replace(settings.optimiser, lr=3e38))
+        return real(settings, *asked, **more)
 
     monkeypatch.setattr(tuning, "teach", teach)
     found = gemsnn.tune(shown, validation=held, minutes=1, **FEW)
     assert [each.state for each in found.trials[:2]] == ["whole", "diverged"]
     assert len(found.trials) > 2
+
+
+def test_what_does_not_fit_is_told_and_no_trial(shown, held, clock, monkeypatch):
+    """Also where a later trial meets it."""
+    real = tuning.teach
+    calls = itertools.count()
+
+    def teach(*asked, **more):
+        if next(calls) == 1:
+            raise InputError("the recordings do not fit")
+        return real(*asked, **more)
+
+    monkeypatch.setattr(tuning, "teach", teach)
+    told = []
+    with pytest.raises(InputError, match="the recordings do not fit"):
+        gemsnn.tune(shown, validation=held, minutes=1, tell=told.append, **FEW)
+    assert [each.state for each in told] == ["whole"]
 
 
 @pytest.mark.parametrize(

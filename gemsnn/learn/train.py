@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import torch
 
 from gemsnn import rng
-from gemsnn.errors import InputError
+from gemsnn.errors import DivergedError, InputError
 from gemsnn.kernels.contract import Kernel, Learning
 from gemsnn.learn.judging import is_ahead, losses, validate
 from gemsnn.learn.state import RECORDED, Best, Learner, Numbers, TrainingState
@@ -299,7 +299,7 @@ def _check_finite(update: Update, learning: Learning, kept: int) -> None:
         update.loss + update.ess
     ):
         return
-    raise InputError(
+    raise DivergedError(
         f"the weights are no longer finite after batch {update.learner.batches} (epoch {update.epoch}, rule "
         f"{learning.rule.name}, {learning.optimiser.optimiser} with lr {learning.optimiser.lr:g}); the last good "
         f"checkpoint is that of batch {kept}; train again with a smaller --lr"

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from gemsnn import rng
 from gemsnn.data.spikeset import SpikeSet
-from gemsnn.errors import InputError
+from gemsnn.errors import DivergedError, InputError
 from gemsnn.learn import judging
 from gemsnn.learn.train import Watcher
 from gemsnn.runs.config import Settings
@@ -251,8 +251,8 @@ def search(
         progress: shows how far the reading of events is.
 
     Raises:
-        InputError: nothing is left to search, optuna is not installed, or the settings as they are do not fit the
-            recordings.
+        InputError: nothing is left to search, optuna is not installed, or settings do not fit the recordings. Of those
+            that let the weights grow beyond all bounds only the first are refused.
     """
     checks.number(minutes, Minutes, "the minutes of a search")
     if recordings.targets is not None:
@@ -319,7 +319,7 @@ def _tried(
         taught = teach(
             settings, recordings, validation, watcher=Watcher(record=record, stop=ends), progress=progress
         )
-    except InputError:
+    except DivergedError:
         if first:
             raise
         state = "diverged"
