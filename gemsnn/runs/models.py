@@ -41,7 +41,7 @@ from gemsnn.runs.modelfile import Content
 from gemsnn.runs.prediction import Prediction, Winners
 from gemsnn.scoring import evaluate, measure, metrics, sampling, spike_trains, until
 from gemsnn.scoring.answers import Decoder
-from gemsnn.scoring.evaluate import Poll
+from gemsnn.scoring.evaluate import Example, Poll
 from gemsnn.scoring.mode import Rule
 from gemsnn.scoring.scores import Scores
 from gemsnn.scoring.spike_trains import SpikeTrains
@@ -384,6 +384,40 @@ class Model:
             kernel=self.kernel,
             seed=self.facts.seed if seed is None else seed,
             progress=progress,
+        )
+
+    def spikes(
+        self,
+        recordings: SpikeSet | Arrays,
+        position: int = 0,
+        compartments: int = 20,
+        *,
+        seed: int | None = None,
+    ) -> Example:
+        """The spikes of all neurons while one recording is shown, with the very noise of :meth:`predict`.
+
+        ``inputs`` are uint8 ``[T, M]``, ``hidden`` ``[K, T, H]``, ``visible`` ``[K, T, V]``, and ``votes`` int64
+        ``[K]``; :mod:`gemsnn.plots` draws them.
+
+        Args:
+            recordings: see :meth:`predict`.
+            position: which of them.
+            compartments: K.
+            seed: of their noise; by default the training's.
+
+        Raises:
+            InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`, or there is no such
+                position.
+        """
+        return evaluate.example(
+            self.network,
+            self.params,
+            self.read(recordings),
+            position,
+            compartments,
+            kernel=self.kernel,
+            seed=self.facts.seed if seed is None else seed,
+            readouts=self.facts.readouts,
         )
 
     def to_nir(self) -> NIRGraph:
