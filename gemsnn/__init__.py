@@ -16,6 +16,7 @@ Read the code in the order of the data: :mod:`gemsnn.data`, :mod:`gemsnn.model`,
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gemsnn import plots
     from gemsnn.data.spikeset import SpikeSet as Recordings
     from gemsnn.errors import InputError
     from gemsnn.learn.online import OnlineLearner
@@ -49,6 +50,7 @@ _HOMES = {
     "dataset": "gemsnn.runs.fitting",
     "fit": "gemsnn.runs.fitting",
     "load": "gemsnn.runs.models",
+    "plots": "gemsnn.plots:",
     "predict": "gemsnn.runs.asking",
     "score": "gemsnn.runs.asking",
     "tune": "gemsnn.runs.fitting",
@@ -73,6 +75,7 @@ __all__ = [
     "dataset",
     "fit",
     "load",
+    "plots",
     "predict",
     "score",
     "tune",
@@ -87,8 +90,9 @@ def __getattr__(name: str) -> object:
         return globals().setdefault(name, metadata.version("gemsnn"))
     if name not in _HOMES:
         raise AttributeError(f"module 'gemsnn' has no attribute {name!r}; it has {', '.join(__all__)}")
-    home, _, there = _HOMES[name].partition(":")
-    return globals().setdefault(name, getattr(importlib.import_module(home), there or name))
+    home, colon, there = _HOMES[name].partition(":")
+    module = importlib.import_module(home)
+    return globals().setdefault(name, module if colon and not there else getattr(module, there or name))
 
 
 def __dir__() -> list[str]:

@@ -14,12 +14,12 @@ matplotlib are changed::
 
 from gemsnn.plots.animation import animate
 from gemsnn.plots.answers import set_size, set_sizes, votes_over_time
+from gemsnn.plots.confidence import confidences, confusion, reliability, selective
 from gemsnn.plots.curves import against_compartments, learning, over_time, reference
-from gemsnn.plots.raster import compartment_raster, raster, votes
+from gemsnn.plots.looks import COLOURS, save, style
 from gemsnn.plots.receptive import convolution_kernels, receptive_field, receptive_fields
-from gemsnn.plots.reliability import confidences, confusion, reliability, selective
 from gemsnn.plots.sensor import events, frames
-from gemsnn.plots.style import COLOURS, save, style
+from gemsnn.plots.spikes import compartment_raster, raster, votes
 
 __all__ = [
     "COLOURS",

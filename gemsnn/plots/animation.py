@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from gemsnn.errors import InputError
 from gemsnn.plots.given import Sensor, array, is_events
+from gemsnn.plots.looks import canvas, figure_of
 from gemsnn.plots.sensor import extent, picture, pictures
 from gemsnn.plots.strokes import framed
-from gemsnn.plots.style import canvas, figure_of
 from gemsnn.types import AnyPath
 
 WRITERS = {".gif": "pillow", ".mp4": "ffmpeg"}

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from gemsnn.errors import InputError
 from gemsnn.plots.given import array
+from gemsnn.plots.looks import canvas, look
 from gemsnn.plots.strokes import called, time_of
-from gemsnn.plots.style import canvas, look
 
 
 def votes_over_time(

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from gemsnn.plots.confidence import asked_of
 from gemsnn.plots.given import Row, at, column, rows_of
-from gemsnn.plots.reliability import asked_of
+from gemsnn.plots.looks import canvas, look
 from gemsnn.plots.strokes import around, band, from_zero, legend, marker, share_axis, smoothed, window
-from gemsnn.plots.style import canvas, look
 from gemsnn.scoring.chance import BEYOND, half_width
 from gemsnn.specs import checks
 

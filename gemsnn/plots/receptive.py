@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from gemsnn.errors import InputError
 from gemsnn.plots.given import Sensor, array, at, on_sensor
+from gemsnn.plots.looks import canvas, canvases, look
 from gemsnn.plots.strokes import called, framed
-from gemsnn.plots.style import canvas, canvases, look
 from gemsnn.specs import checks
 
 Polarity = Literal["difference", "on", "off", "sum"]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from gemsnn.errors import InputError
 from gemsnn.plots.given import Sensor, array, counted, events_of, is_events, on_sensor
+from gemsnn.plots.looks import canvas, canvases, look
 from gemsnn.plots.strokes import framed
-from gemsnn.plots.style import canvas, canvases, look
 
 
 def events(
@@ -80,7 +80,7 @@ def frames(
     most = max(float(part.sum(2).max(initial=0)) for part in found)
     with canvases(axes, len(found), 4, (1.2, 1.35)) as drawn:
         for one, part, (begin, end) in zip(drawn, found, pairwise(ends), strict=True):
-            events_on(one, part, most, f"{clock(given, begin, bin_us)} to {clock(given, end, bin_us)}")
+            events_on(one, part, most, stretch(given, begin, end, bin_us))
     return drawn
 
 
@@ -113,10 +113,12 @@ def extent(given: Any) -> int:
     return len(array(given, "TM", "bins"))
 
 
-def clock(given: Any, time: float, bin_us: int | None) -> str:
-    """A moment of a recording in words, of :func:`extent`'s unit: in milliseconds where the width of a bin is known."""
+def stretch(given: Any, begin: int, end: int, bin_us: int | None) -> str:
+    """A stretch of time in words, of :func:`extent`'s unit: in milliseconds, or in bins whose width is not known."""
     width = 1 if is_events(given) else bin_us
-    return f"{time:.0f}" if width is None else f"{time * width / 1000:.0f} ms"
+    if width is None:
+        return f"bins {begin} to {end}"
+    return f"{begin * width / 1000:.0f} to {end * width / 1000:.0f} ms"
 
 
 def pictures(

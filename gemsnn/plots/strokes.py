@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from gemsnn.plots.style import look
+from gemsnn.plots.looks import look
 from gemsnn.scoring.chance import wilson
 
 LONGEST_NAME = 16

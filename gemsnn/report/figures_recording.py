@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gemsnn import plots
+from gemsnn.plots.looks import SERIES
 from gemsnn.plots.sensor import events_on
 from gemsnn.plots.strokes import framed
-from gemsnn.plots.style import SERIES
 from gemsnn.report.reading import Layout
 from gemsnn.report.svg import MAIN, MUTED, SECOND, page, small, to_svg
 

@@ -45,8 +45,8 @@ def over_time(scores: Row, score: Score, warm_up_ms: float = 0.0) -> str:
         figure, axes = panel()
         plots.over_time(scores, score, warm_up_ms=warm_up_ms, label="network", ax=axes)
         _beside(axes, scores, score, " at the end")
-        if score == "accuracy" and scores.get("classes"):
-            plots.reference(axes, 1 / scores["classes"], "guessing")
+        if score == "accuracy":
+            plots.reference(axes, _guessing(scores), "guessing")
     return to_svg(figure, f"time-{score}", f"{_NAMES[score]} against elapsed time")
 
 
@@ -58,16 +58,22 @@ def _beside(axes: Axes, scores: Row, score: Score, when: str = "") -> None:
     plots.reference(axes, baseline, f"baseline{when}", percent=score != "nll", colour=BASELINE)
 
 
+def _guessing(scores: Row) -> float | None:
+    return 1 / scores["classes"] if scores.get("classes") else None
+
+
 def selective_curve(scores: Row) -> str:
     """Accuracy on the recordings answered, against the share answered; also for the confidences at a temperature."""
     with page():
         figure, axes = panel()
         tempered = scores.get("tempered") or {}
-        last = None
-        for part, label, colour in ((scores, "as voted", MAIN), (tempered, "at temperature", SECOND)):
+        last = None  # of all recordings, which both know
+        for part, label, colour in ((tempered, "at temperature", SECOND), (scores, "as voted", MAIN)):
             if part.get("selective"):
-                asked = scores.get("presentations") if part is scores else None
-                plots.selective(part, recordings=asked, label=label, colour=colour, ax=axes)
+                plots.selective(
+                    part, recordings=scores.get("presentations"), chance=_guessing(scores), bands=part is scores,
+                    label=label, colour=colour, ax=axes,
+                )  # fmt: skip
                 last = part["selective"][-1]["accuracy"]
         plots.reference(axes, last, "all answered")
     return to_svg(figure, "selective", "Accuracy on the recordings answered against the share answered")

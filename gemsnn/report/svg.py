@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from gemsnn.plots.style import COLOURS, SERIES, Look, style
+from gemsnn.plots.looks import COLOURS, SERIES, Look, style
 
 Row = Mapping[str, Any]
 

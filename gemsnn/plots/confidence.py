@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from gemsnn.plots.given import Row, array, at, column, rows_of
+from gemsnn.plots.looks import canvas, look
 from gemsnn.plots.strokes import around, band, called, legend, marker, share_axis
-from gemsnn.plots.style import canvas, look
 from gemsnn.scoring.chance import ENOUGH, consistent
 from gemsnn.specs import checks
 
@@ -73,7 +73,9 @@ def reliability(
             axes.bar(x, high - low, 3.0, low, color=look().muted, alpha=0.25, linewidth=0)
         if len(cells):
             size = 14 + 80 * count / count.max()
-            axes.scatter(x, 100 * reached, s=size, color=colour, linewidth=0, zorder=3, label=label)
+            axes.scatter(x, 100 * reached, s=size, color=colour, linewidth=0, zorder=3)
+        if label is not None:
+            axes.plot([], [], "o", color=colour, markersize=4, label=label)
         axes.set(xlabel="confidence, %", ylabel="right answers, %", xlim=(-3, 104), ylim=(-3, 104))
         legend(axes)
     return axes
@@ -111,6 +113,7 @@ def selective(
     *,
     recordings: int | None = None,
     chance: float | None = None,
+    bands: bool = True,
     label: str | None = None,
     colour: str | None = None,
     ax: Axes | None = None,
@@ -118,12 +121,13 @@ def selective(
     """How often answers are right where only the surest are given, against the share that is answered.
 
     The band is Wilson's interval of two standard errors. Shares of fewer than 30 recordings are left out where there
-    are larger ones. A second call with ``scores.tempered`` and the same Axes draws those at a temperature.
+    are larger ones. A second call with ``scores.tempered`` and the same Axes draws the answers at a temperature.
 
     Args:
         scores: of :func:`gemsnn.score`, or what it calls ``selective``.
         recordings: how many were asked; by default what the scores say. Without it there is no band.
         chance: the share that guessing gets right, from which the axis begins; by default the scores' classes tell it.
+        bands: whether there is a band.
         label: in a legend, where several are drawn.
         colour: of the line.
         ax: to draw into; by default a new figure's.
@@ -137,7 +141,7 @@ def selective(
     x, share = column(rows, "coverage"), column(rows, "accuracy")
     with canvas(ax) as axes:
         colour = colour or look().main
-        if recordings:
+        if recordings and bands:
             low, high = around(share, x * recordings)
             band(axes, 100 * x, 100 * low, 100 * high, colour)
         axes.plot(100 * x, 100 * share, color=colour, label=label, **marker(len(rows)))

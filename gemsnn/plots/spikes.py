@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from gemsnn.errors import InputError
 from gemsnn.plots.given import array
+from gemsnn.plots.looks import canvas, look
 from gemsnn.plots.strokes import named_rows, pixels, time_of
-from gemsnn.plots.style import canvas, look
 from gemsnn.specs import checks
 
 MOST_MARKS = 4000
@@ -30,7 +30,9 @@ def raster(
     colour: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Which neuron spiked when: a stroke for each spike, at the middle of its bin, a row a neuron, the first on top.
+    """Which neuron spiked when: a stroke for each spike, a row a neuron, the first on top.
+
+    It stands at the middle of its bin; where rows are too thin for that, it lies along its bin.
 
     Of more than :data:`MOST_MARKS` spikes a picture of pixels is made instead, which keeps a file small: a pixel is the
     darker the more of them fall into it, and none is lost.
@@ -182,14 +184,9 @@ def _drawn(
     """
     steps, scale = len(parts[0]), time_of(bin_us)[0]
     if sum(int(np.count_nonzero(part)) for part in parts) <= MOST_MARKS:
-        room = ax.get_position().width * ax.figure.bbox.width / ax.figure.get_dpi() * 72
-        wide = float(np.clip(0.5 * room / max(steps, 1), 0.7, 3))
         for part, at, colour in zip(parts, row, colours, strict=False):
             step, neuron = np.nonzero(part)
-            middle, height, gap = (step + 0.5) * scale, at[neuron], np.full(len(step), np.nan)
-            x = np.column_stack([middle, middle, gap]).ravel()
-            y = np.column_stack([height - 0.42 * tall, height + 0.42 * tall, gap]).ravel()
-            ax.plot(x, y, color=colour, linewidth=wide, solid_capstyle="butt")  # one line: a small file
+            _marks(ax, step * scale, at[neuron], scale, tall, rows, steps, colour)
     else:
         high = parts[0].shape[1] if interleaved else max(8, HIGHEST // len(parts))
         bands = [pixels(pooled(part.T, high), colour) for part, colour in zip(parts, colours, strict=False)]
@@ -198,6 +195,34 @@ def _drawn(
         )
         ax.imshow(picture, aspect="auto", interpolation="none", extent=(0.0, steps * scale, rows - 0.5, -0.5))
     ax.set_xlim(0, max(steps, 1) * scale)
+
+
+LOWEST = 4.0
+"""Points of height below which a stroke lies: as long as its bin, since there is no room for it to stand."""
+
+
+def _marks(
+    ax: Axes,
+    begin: NDArray[Any],
+    row: NDArray[np.float64],
+    wide: float,
+    tall: float,
+    rows: int,
+    steps: int,
+    colour: str,
+) -> None:
+    """A stroke for each spike in a bin that begins then, ``wide`` long, in a row that is ``tall``; all are one line."""
+    place, figure = ax.get_position(), ax.figure
+    across, down = np.array([figure.bbox.width, figure.bbox.height]) * 72 / figure.get_dpi()
+    high, broad = place.height * down * tall / max(rows, 1), place.width * across / max(steps, 1)
+    stands = high >= LOWEST
+    middle = begin + 0.5 * wide
+    half = (0.0, 0.42 * tall) if stands else (0.5 * wide, 0.0)
+    gap = np.full(len(begin), np.nan)
+    x = np.column_stack([middle - half[0], middle + half[0], gap]).ravel()
+    y = np.column_stack([row - half[1], row + half[1], gap]).ravel()
+    thick = float(np.clip(0.5 * broad, 0.7, 3)) if stands else float(np.clip(0.84 * high, 0.5, LOWEST))
+    ax.plot(x, y, color=colour, linewidth=thick, solid_capstyle="butt")
 
 
 def pooled(spikes: NDArray[Any], rows: int) -> NDArray[np.float64]:

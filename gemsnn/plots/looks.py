@@ -215,7 +215,7 @@ def _made(axes: Any, count: int, columns: int, size: tuple[float, float], *, sty
 
 
 def save(drawn: Axes | Figure, path: AnyPath) -> Path:
-    """Write a picture: letters stay letters, and the same picture gives the same bytes.
+    """Write a picture: letters stay letters, and what is drawn alike has the same bytes.
 
     Args:
         drawn: Axes, whose whole figure is written, or a figure.
