@@ -10,12 +10,14 @@ What is promised are the names in ``__all__``; everything else may change::
     model.save("digits.gemsnn.safetensors")
 
 Read the code in the order of the data: :mod:`gemsnn.data`, :mod:`gemsnn.model`, :mod:`gemsnn.rules`,
-:mod:`gemsnn.kernels`, :mod:`gemsnn.scoring`, :mod:`gemsnn.learn`, :mod:`gemsnn.runs`, :mod:`gemsnn.report`.
+:mod:`gemsnn.kernels`, :mod:`gemsnn.scoring`, :mod:`gemsnn.learn`, :mod:`gemsnn.runs`, :mod:`gemsnn.plots`,
+:mod:`gemsnn.report`.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gemsnn import plots
     from gemsnn.data.spikeset import SpikeSet as Recordings
     from gemsnn.errors import InputError
     from gemsnn.learn.online import OnlineLearner
@@ -50,6 +52,7 @@ _HOMES = {
     "dataset": "gemsnn.runs.fitting",
     "fit": "gemsnn.runs.fitting",
     "load": "gemsnn.runs.loading",
+    "plots": "gemsnn.plots:",
     "predict": "gemsnn.runs.asking",
     "score": "gemsnn.runs.asking",
     "tune": "gemsnn.runs.fitting",
@@ -74,6 +77,7 @@ __all__ = [
     "dataset",
     "fit",
     "load",
+    "plots",
     "predict",
     "score",
     "tune",
@@ -88,8 +92,9 @@ def __getattr__(name: str) -> object:
         return globals().setdefault(name, metadata.version("gemsnn"))
     if name not in _HOMES:
         raise AttributeError(f"module 'gemsnn' has no attribute {name!r}; it has {', '.join(__all__)}")
-    home, _, there = _HOMES[name].partition(":")
-    return globals().setdefault(name, getattr(importlib.import_module(home), there or name))
+    home, colon, there = _HOMES[name].partition(":")
+    module = importlib.import_module(home)
+    return globals().setdefault(name, module if colon and not there else getattr(module, there or name))
 
 
 def __dir__() -> list[str]:

@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from synthetic_run import edit, write_run
 
 from gemsnn.errors import InputError
+from gemsnn.plots.looks import COLOURS
 from gemsnn.report import (
-    chance,
     figures_learning,
     figures_recording,
     figures_together,
@@ -37,6 +37,7 @@ from gemsnn.report.comparing import moved
 from gemsnn.report.numbers import percent
 from gemsnn.report.reading import Layout
 from gemsnn.report.words import mistakes
+from gemsnn.scoring import chance
 
 OF_WORDS = (
     "test_words",
@@ -49,15 +50,15 @@ OF_WORDS = (
 
 DRAWN = {
     figures_uncertainty: (
-        "by_compartments",
-        "by_time",
+        "against_compartments",
         "confusion",
+        "over_time",
         "reliability_diagram",
         "selective_curve",
     ),
     figures_learning: ("activity_curve", "effective_compartments", "evidence_curve", "validation_curve"),
     figures_recording: ("augmented", "frames", "raster", "receptive_fields"),
-    figures_together: ("divided", "one_beside_several"),
+    figures_together: ("divided", "one_beside_several", "surprise"),
 }
 
 
@@ -82,11 +83,15 @@ SECTIONS = (
 )
 FIGURES = (
     "What they are sure of, and what that is worth",
+    "How surprised they are by the truth",
     "The test recording that their votes differ on most",
     "Reliability diagram",
-    "More compartments",
     "Answering only when sure",
-    "While the recording runs",
+    "Right answers, by compartments asked",
+    "Calibration error, by compartments asked",
+    "Right answers, while the recording runs",
+    "Surprise, while the recording runs",
+    "Calibration error, while the recording runs",
     "Confusion matrix",
     "Least sure: class 3, answered 8 (wrong)",
     "Surest: class 3, answered 3 (right)",
@@ -182,7 +187,7 @@ def test_page_loads_nothing(page):
 
 def test_every_figure_has_a_name_a_caption_and_ids_of_its_own(page):
     pictures = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert len(pictures) == len(FIGURES) + 2  # an example is events as pictures, and spikes
+    assert len(pictures) > len(FIGURES) + 2  # an example is events as pictures, and spikes
     assert all(picture["role"] == "img" and picture["aria-label"] for picture in pictures)
     assert sum(tag == "figcaption" for tag, _ in page.tags) == len(FIGURES)
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -500,10 +505,9 @@ def test_the_warm_up_is_told_and_shaded(run, warm_up):
     assert (
         "No answer counts before the end of the warm-up, the first 50\N{NO-BREAK SPACE}%" in text
     ) == warm_up
-    rows = [{"ms": 25.0 * i, "accuracy": 0.1} for i in range(1, 9)]
-    assert (
-        "warm-up" in figures_uncertainty.by_time(rows, 0.1, None, 100, 100.0 if warm_up else 0.0)
-    ) == warm_up
+    scores = {"by_time": [{"ms": 25.0 * i, "accuracy": 0.1} for i in range(1, 9)], "classes": 10}
+    drawn = figures_uncertainty.over_time(scores, "accuracy", 100.0 if warm_up else 0.0)
+    assert ("warm-up" in drawn) == warm_up
 
 
 unit = st.floats(0, 1)
@@ -645,11 +649,12 @@ def test_frames_put_every_event_at_its_pixel(monkeypatch):
     inputs[7, 0 + 2 * (0 * 3 + 2)] = 1  # OFF at x = 0, y = 2, in the last
     drawn = []
     monkeypatch.setattr(Axes, "imshow", lambda axes, image, **_: drawn.append(image))
-    assert "to 0" in figures_recording.frames(inputs, layout, 1000, "x") or drawn
+    titles = re.findall(r"\d to \d ms", "".join(figures_recording.frames(inputs, layout, 1000, "x")))
+    assert titles[::2] == [f"{i} to {i + 1} ms" for i in range(8)]
     assert [image.shape for image in drawn] == [(3, 4, 4)] * 8
     assert [int((image[..., 3] > 0).sum()) for image in drawn] == [1, 0, 0, 0, 0, 0, 0, 1]
-    assert drawn[0][1, 3].tolist() == pytest.approx([*to_rgb(svg.MAIN_PIXELS), 1])
-    assert drawn[7][2, 0].tolist() == pytest.approx([*to_rgb(svg.SECOND_PIXELS), 1])
+    assert drawn[0][1, 3].tolist() == pytest.approx([*to_rgb(COLOURS["blue"]), 1])
+    assert drawn[7][2, 0].tolist() == pytest.approx([*to_rgb(COLOURS["vermillion"]), 1])
 
 
 def test_fields_are_on_minus_off_at_their_pixels(monkeypatch):
@@ -659,14 +664,13 @@ def test_fields_are_on_minus_off_at_their_pixels(monkeypatch):
     field[1, 0 + 2 * (0 * 3 + 2)] = 0.25
     drawn = []
     monkeypatch.setattr(Axes, "imshow", lambda axes, image, **_: drawn.append(image))
-    text = figures_recording.receptive_fields(
-        {"field": field, "neuron": np.array([7, 9]), "lag": np.array([1, 3])}, layout
+    first, second = figures_recording.receptive_fields(
+        {"kind": "hidden", "field": field, "neuron": np.array([7, 9]), "lag": np.array([1, 3])}, layout
     )
-    assert "7, 5 ms" in text
-    assert "9, 15 ms" in text
-    assert drawn[0][1, 3].tolist() == pytest.approx([*to_rgb(svg.MAIN_PIXELS), 1])
-    assert drawn[1][2, 0].tolist() == pytest.approx([*to_rgb(svg.SECOND_PIXELS), 1])
-    assert sum(int((image[..., 3] > 0).sum()) for image in drawn) == 2
+    assert "7, 5 ms" in first
+    assert "9, 15 ms" in second
+    assert (drawn[0][1, 3], drawn[1][2, 0]) == (0.5, -0.25)
+    assert [np.count_nonzero(image) for image in drawn] == [1, 1]
 
 
 def drawn_axes(monkeypatch, draw):
@@ -680,7 +684,13 @@ def drawn_axes(monkeypatch, draw):
 def test_noise_is_not_drawn_as_structure(monkeypatch):
     """95.5 to 96.1 % of 357 recordings lie within a tenth of an axis that begins at guessing, inside their bands."""
     rows = [{"compartments": k, "accuracy": a, "ece": 0.03} for k, a in ((1, 0.955), (2, 0.961), (3, 0.957))]
-    upper, lower = drawn_axes(monkeypatch, lambda: figures_uncertainty.by_compartments(rows, None, 357, 0.1))
+    scores = {"by_compartments": rows, "presentations": 357, "classes": 10}
+    upper, lower = (
+        drawn_axes(monkeypatch, lambda score=score: figures_uncertainty.against_compartments(scores, score))[
+            0
+        ]
+        for score in ("accuracy", "ece")
+    )
     low, high = upper.get_ylim()
     assert low <= 10
     assert high >= 100
@@ -709,7 +719,7 @@ def test_a_reliability_diagram_has_a_bar_for_every_cell(monkeypatch, certain):
             )
         )
     assert all(patch.get_width() > 0 for patch in lower.patches)
-    assert any(text.get_text() == "perfect calibration" for text in upper.texts)
+    assert np.asarray(upper.lines[0].get_xydata()).tolist() == [[0, 0], [100, 100]]  # perfect calibration
 
 
 def test_a_run_of_one_compartment_has_no_curves_of_a_team(run):
@@ -754,9 +764,8 @@ def test_long_recordings_and_long_runs_stay_small(tmp_path):
     spikes = (rng.random((5, 5000, 512 + 10)) < 0.05).astype(np.uint8)
     found = {"inputs": inputs, "hidden": spikes[..., :512], "visible": spikes[..., 512:], "bin_us": 1000}
     found |= {"label": np.array([3]), "votes": np.array([3, 3, 1, 2, 3])}
-    pictures = figures_recording.raster(found) + figures_recording.frames(
-        inputs, Layout(2, 34, 34), 1000, "x"
-    )
+    pictures = figures_recording.raster(found)
+    pictures += "".join(figures_recording.frames(inputs, Layout(2, 34, 34), 1000, "x"))
     assert 2 * len(pictures) + len(render(read_run(run))) < 2_000_000
 
 
@@ -793,7 +802,8 @@ def test_certain_answers_are_told_apart_by_temperature(run):
         run / "metrics.json", accuracy=0.8, presentations=400, selective=[{"coverage": 1.0, "accuracy": 0.8}]
     )
     assert "If it abstains on the 20 % it is least sure of (by its confidence at temperature)" in words(run)
-    assert "at temperature" in figures_uncertainty.selective_curve([], [{"coverage": 1.0, "accuracy": 0.8}])
+    tempered = {"selective": [{"coverage": 1.0, "accuracy": 0.8}]}
+    assert "at temperature" in figures_uncertainty.selective_curve({"selective": [], "tempered": tempered})
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gemsnn.report import chance
 from gemsnn.report.numbers import error_percent, is_number, number
 from gemsnn.report.reading import Row
+from gemsnn.scoring import chance
 
 NO_DIFFERENCE = "no difference beyond the error"
 

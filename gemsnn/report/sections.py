@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from gemsnn.report import chance, figures_learning, figures_recording, figures_uncertainty
+from gemsnn.plots.curves import Score
+from gemsnn.report import figures_learning, figures_recording, figures_uncertainty
 from gemsnn.report.comparing import NO_DIFFERENCE, filled, with_accuracy
 from gemsnn.report.numbers import error_percent, measured, number, percent
-from gemsnn.report.parts import figure, missing, section
+from gemsnn.report.parts import figure, missing, plot, section
 from gemsnn.report.reading import Row, Run
 from gemsnn.report.words import mistakes
+from gemsnn.scoring import chance
 
 BANDS = "Bands: two standard errors on either side"
 
@@ -25,10 +27,7 @@ def uncertainty(run: Run) -> str:
     title = "Accuracy and uncertainty"
     if run.scores is None:
         return section(title, "", missing("There is no final evaluation to draw."))
-    scores, baseline, tempered = run.scores, run.scores.get("baseline"), run.scores.get("tempered") or {}
-    classes, count = scores.get("classes") or 0, scores.get("presentations")
-    guessing = 1 / classes if classes else None
-    few_left_out = (count or 0) >= chance.ENOUGH
+    scores, tempered = run.scores, run.scores.get("tempered") or {}
     parts = (
         _part(
             filled(scores.get("reliability")),
@@ -40,37 +39,21 @@ def uncertainty(run: Run) -> str:
             ),
         ),
         _part(
-            scores.get("by_compartments"),
-            "Accuracy against the number of compartments was not measured.",
-            lambda: figure(
-                figures_uncertainty.by_compartments(scores["by_compartments"], baseline, count, guessing),
-                "More compartments",
-                _compartments_caption(scores),
-            ),
-        ),
-        _part(
             scores.get("selective"),
             "Accuracy with abstention was not measured.",
             lambda: figure(
-                figures_uncertainty.selective_curve(
-                    scores["selective"], tempered.get("selective"), count, guessing
-                ),
+                figures_uncertainty.selective_curve(scores),
                 "Answering only when sure",
-                "Towards the left the network answers only the recordings it is surest of. Where its doubts point at "
-                f"its mistakes, the line rises to the left, beyond the band.{_risk_area(scores)} {BANDS}"
-                + (
-                    f"; shares of less than {chance.ENOUGH} recordings are left out." if few_left_out else "."
-                ),
+                _selective_caption(scores),
             ),
         ),
         _part(
-            scores.get("by_time"),
-            "Accuracy against time was not measured.",
-            lambda: figure(
-                figures_uncertainty.by_time(scores["by_time"], guessing, baseline, count, run.warm_up_ms),
-                "While the recording runs",
-                _time_caption(run),
-            ),
+            scores.get("by_compartments"),
+            "Accuracy against the number of compartments was not measured.",
+            lambda: _by_compartments(scores),
+        ),
+        _part(
+            scores.get("by_time"), "Accuracy against time was not measured.", lambda: _by_time(run, scores)
         ),
         _part(
             scores.get("confusion"),
@@ -84,6 +67,51 @@ def uncertainty(run: Run) -> str:
         ),
     )
     return section(title, "", f'<div class="grid">\n{"".join(parts)}</div>\n')
+
+
+_BY_COMPARTMENTS: tuple[tuple[Score, str], ...] = (
+    ("accuracy", "Right answers"),
+    ("ece", "Calibration error"),
+)
+_BY_TIME: tuple[tuple[Score, str], ...] = (*_BY_COMPARTMENTS[:1], ("nll", "Surprise"), *_BY_COMPARTMENTS[1:])
+
+
+def _by_compartments(scores: Row) -> str:
+    """Right answers and calibration error by compartments asked, a picture each."""
+    drawn = ""
+    for score, title in _BY_COMPARTMENTS:
+        if any(row.get(score) is not None for row in scores["by_compartments"]):
+            drawn += figure(
+                figures_uncertainty.against_compartments(scores, score),
+                f"{title}, by compartments asked",
+                _compartments_caption(scores, score),
+            )
+    return drawn
+
+
+def _by_time(run: Run, scores: Row) -> str:
+    """Right answers, surprise and calibration error of early answers, a picture each."""
+    drawn = ""
+    for score, title in _BY_TIME:
+        if any(row.get(score) is not None for row in scores["by_time"]):
+            drawn += figure(
+                figures_uncertainty.over_time(scores, score, run.warm_up_ms),
+                f"{title}, while the recording runs",
+                _time_caption(run, score),
+            )
+    return drawn
+
+
+def _selective_caption(scores: Row) -> str:
+    left_out = (
+        f"; shares of less than {chance.ENOUGH} recordings are left out."
+        if (scores.get("presentations") or 0) >= chance.ENOUGH
+        else "."
+    )
+    return (
+        "Towards the left the network answers only the recordings it is surest of. Where its doubts point at its "
+        f"mistakes, the line rises to the left, beyond the band.{_risk_area(scores)} {BANDS}{left_out}"
+    )
 
 
 def _risk_area(scores: Row) -> str:
@@ -120,38 +148,49 @@ def _reliability_caption(scores: Row) -> str:
     return text
 
 
-def _compartments_caption(scores: Row) -> str:
-    text = "The same network asked with fewer or more compartments; accuracy is drawn from guessing to 100 %."
+def _compartments_caption(scores: Row, score: str) -> str:
     rows, count = with_accuracy(scores["by_compartments"]), scores.get("presentations")
-    if len(rows) > 1 and count:
+    told = ""
+    if len(rows) > 1 and count and all(row.get(score) is not None for row in (rows[0], rows[-1])):
         first, last = rows[0], rows[-1]
-        sign = chance.compare_shares(last["accuracy"], count, first["accuracy"], count)
-        verdict = {1: "more", -1: "less", 0: NO_DIFFERENCE}[sign]
-        text += (
-            f" Accuracy with {number(last['compartments'])} instead of {number(first['compartments'])}: "
-            f"{measured(last['accuracy'], count)} instead of {measured(first['accuracy'], count)}, {verdict}."
-        )
-        if first.get("ece") is not None and last.get("ece") is not None:
+        if score == "accuracy":
+            sign = chance.compare_shares(last[score], count, first[score], count)
+            values = [measured(row[score], count) for row in (last, first)]
+        else:
             errors = [chance.half_width(row["accuracy"], count) for row in (last, first)]
-            sign = chance.compare_means(last["ece"], errors[0], first["ece"], errors[1])
-            verdict = {1: "more", -1: "less", 0: NO_DIFFERENCE}[sign]
-            values = [error_percent(row["ece"]) for row in (last, first)]
-            text += f" Calibration error: {values[0]} instead of {values[1]}, {verdict}."
-    return f"{text} {BANDS}; the calibration error’s is taken to be the accuracy’s, which is cautious."
-
-
-def _time_caption(run: Run) -> str:
-    if run.warm_up_ms:
-        text = (
-            "Accuracy if the network had to answer then. No answer counts before the end of the warm-up, the first "
-            f"{percent(run.warm_up)} of each recording (shaded): before it the curve is at guessing."
+            sign = chance.compare_means(last[score], errors[0], first[score], errors[1])
+            values = [error_percent(row[score]) for row in (last, first)]
+        verdict = {1: "more", -1: "less", 0: NO_DIFFERENCE}[sign]
+        name = {"accuracy": "Accuracy", "ece": "Calibration error"}[score]
+        told = (
+            f" {name} with {number(last['compartments'])} instead of {number(first['compartments'])}: "
+            f"{values[0]} instead of {values[1]}, {verdict}."
         )
-    else:
-        text = "The network can be asked at any moment: accuracy if it had to answer then."
-    rows = (run.scores or {}).get("by_time") or []
-    if any(row.get("nll") is not None for row in rows):
-        text += " Below it, how far its bare claims are from the truth at that time."
-    return f"{text} {BANDS}."
+    if score == "accuracy":
+        axis = " The axis reaches from guessing to 100 %." if scores.get("classes") else ""
+        return f"The same network, asked with fewer or more compartments.{told}{axis} {BANDS}."
+    return (
+        f"How far confidence is from the truth, on average; lower is better.{told} {BANDS}: those of the accuracy, "
+        "which is cautious."
+    )
+
+
+def _time_caption(run: Run, score: str) -> str:
+    if score == "nll":
+        return (
+            "How surprised its answers would be by the true class, if it had to answer then; lower is better."
+        )
+    if score == "ece":
+        return (
+            "How far its confidence would be from the truth, on average, if it had to answer then; lower is better. "
+            f"{BANDS}: those of the accuracy, which is cautious."
+        )
+    if run.warm_up_ms:
+        return (
+            "Accuracy if the network had to answer then. No answer counts before the end of the warm-up, the first "
+            f"{percent(run.warm_up)} of each recording (shaded). {BANDS}."
+        )
+    return f"The network can be asked at any moment: accuracy if it had to answer then. {BANDS}."
 
 
 def learning(run: Run) -> str:
@@ -168,7 +207,7 @@ def learning(run: Run) -> str:
         law = "" if replaced else ", and never lies below their mean"
         team = "" if alone else f" The bound scores the compartments as a team{law}."
         drawn = figure(
-            figures_learning.evidence_curve(run.training, compartments),
+            figures_learning.evidence_curve(run.training),
             "Log-likelihood during training",
             f"Log-likelihood of the target spikes per presentation, before it is learned; higher is better.{team}",
         )
@@ -249,7 +288,7 @@ def _example(kind: str, example: Mapping[str, Any], run: Run) -> str:
     pictures = ""
     if layout is not None and layout.inputs == example["inputs"].shape[1]:
         events = figures_recording.frames(example["inputs"], layout, example["bin_us"], kind)
-        pictures = f'<div class="plot">{events}</div>\n'
+        pictures = plot(events)
         caption += " Pictures: what the sensor saw, summed over equal stretches of time"
         caption += " (ON events blue, OFF events orange)." if layout.channels == 2 else "."
     caption += (

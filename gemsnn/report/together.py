@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from gemsnn.report import chance, figures_together
+from gemsnn.report import figures_together
 from gemsnn.report.comparing import NAMES, NO_DIFFERENCE, decoder, error, filled, moved, with_accuracy
 from gemsnn.report.numbers import NBSP, error_percent, is_number, measured, number, plural
 from gemsnn.report.parts import figure, missing, section
 from gemsnn.report.reading import Row, Run
+from gemsnn.scoring import chance
 
 
 def asking_several(scores: Row) -> str:
@@ -63,8 +64,17 @@ def together(run: Run) -> str:
     several = number(rows[-1]["compartments"])
     other = run.beside
     drawn = figures_together.lines(run.scores, None if other is None else other["scores"], _names(run, other))
-    body = figure(figures_together.one_beside_several(drawn), "What they are sure of, and what that is worth",
-                  _caption(run), "wide")  # fmt: skip
+    body = figure(
+        figures_together.one_beside_several(drawn),
+        "What they are sure of, and what that is worth",
+        _caption(run),
+        "two",
+    )
+    body += figure(
+        figures_together.surprise(drawn),
+        "How surprised they are by the truth",
+        "Surprise (NLL) at the true class, by how many compartments are asked; lower is better.",
+    )
     body += f'<div class="scroll wide">{_table(run)}</div>\n'
     example = run.examples.get("unsure")
     if example is not None:
@@ -157,12 +167,12 @@ def _learned(own: Row, other: Mapping[str, Any], key: str) -> str | None:
 def _caption(run: Run) -> str:
     assert run.scores is not None
     text = (
-        "Left: dots gather recordings of similar confidence, larger ones more of them, against how many of those were "
-        "right; on the dashed line confidence is worth what it says. Bars: two standard errors on either side. "
+        "Dots gather recordings of similar confidence, larger ones more of them, against how many of those were right. "
+        "On the dashed line confidence is worth what it says. Bars: two standard errors on either side."
     )
     if decoder(run.scores) == "votes":
-        text += "A single vote is always certain, so one compartment has one dot. "
-    return text + "Right: surprise at the true class by how many compartments are asked; lower is better."
+        text += " A single vote is always certain, so one compartment has one dot."
+    return text
 
 
 def _table(run: Run) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gemsnn.report import chance, figures_together
+from gemsnn.report import figures_together
 from gemsnn.report.numbers import NBSP, number, plural
 from gemsnn.report.parts import figure, section
 from gemsnn.report.reading import Run
+from gemsnn.scoring import chance
 
 TITLE = "Something else: scribbles"
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from gemsnn.report import chance
 from gemsnn.report.comparing import NAMES, NO_DIFFERENCE, decoder, error, filled, moved, with_accuracy
 from gemsnn.report.numbers import error_percent, is_number, measured, number, percent, plural
 from gemsnn.report.reading import Row, Run
 from gemsnn.report.together import asking_several
+from gemsnn.scoring import chance
 
 
 def summary(run: Run) -> list[str]:

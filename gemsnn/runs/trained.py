@@ -28,6 +28,7 @@ from gemsnn.runs import modelfile, prediction
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import Facts
 from gemsnn.scoring import evaluate, sampling, spike_trains
+from gemsnn.scoring.evaluate import Example
 from gemsnn.scoring.spike_trains import SpikeTrains
 from gemsnn.types import AnyPath, Progress
 
@@ -170,6 +171,40 @@ class Trained:
             kernel=self.kernel,
             seed=self.facts.seed if seed is None else seed,
             progress=progress,
+        )
+
+    def spikes(
+        self,
+        recordings: SpikeSet | Arrays,
+        position: int = 0,
+        compartments: int = 20,
+        *,
+        seed: int | None = None,
+    ) -> Example:
+        """The spikes of all neurons while one recording is shown, with the very noise of :meth:`predict`.
+
+        ``inputs`` are uint8 ``[T, M]``, ``hidden`` ``[K, T, H]``, ``visible`` ``[K, T, V]``, and ``votes`` int64
+        ``[K]``; :mod:`gemsnn.plots` draws them.
+
+        Args:
+            recordings: see :meth:`predict`.
+            position: which of them.
+            compartments: K.
+            seed: of their noise; by default the training's.
+
+        Raises:
+            InputError: the recordings do not fit, see :meth:`gemsnn.data.reading.Reading.check`, or there is no such
+                position.
+        """
+        return evaluate.example(
+            self.network,
+            self.params,
+            self.read(recordings),
+            position,
+            compartments,
+            kernel=self.kernel,
+            seed=self.facts.seed if seed is None else seed,
+            readouts=self.facts.readouts,
         )
 
     def to_nir(self) -> NIRGraph:

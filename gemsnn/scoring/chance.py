@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from statistics import NormalDist
 from typing import Any
+
+import numpy as np
+from scipy.special import bdtr
 
 BEYOND = 2.0
 """Standard errors that may be chance."""
@@ -28,6 +32,21 @@ def wilson(share: float, count: float, z: float = BEYOND) -> tuple[float, float]
     wide = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     middle, whole = share + z * z / (2 * count), 1 + z * z / count
     return max(0.0, min(share, (middle - wide) / whole)), min(1.0, max(share, (middle + wide) / whole))
+
+
+def consistent(claimed: float, count: int, z: float = BEYOND) -> tuple[float, float]:
+    """Between which shares the accuracy lies by chance where what is claimed is right.
+
+    The quantiles ``Phi(-z)`` and ``Phi(z)`` of ``X / n`` with X binomial of n recordings and the claimed share, the
+    exact ones: beyond either lies no more than ``Phi(-z)``. (J. Broecker and L. A. Smith, "Increasing the Reliability
+    of Reliability Diagrams", Weather and Forecasting 22, 2007, who draw them by resampling.) With no recordings 0 to 1.
+    """
+    if count <= 0:
+        return 0.0, 1.0
+    below = bdtr(np.arange(count + 1), count, claimed)
+    tail = NormalDist().cdf(-z)
+    low, high = np.searchsorted(below, [tail, 1 - tail])
+    return float(low / count), float(min(high, count) / count)
 
 
 def half_width(share: float, count: float) -> float:
