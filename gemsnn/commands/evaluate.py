@@ -27,7 +27,7 @@ def bind(words: Sequence[str]) -> Callable[[], int]:
 
 def evaluate_run(
     run: tyro.conf.Positional[Path],
-    votes: int = 20,
+    votes: int | None = None,
     split: Literal["test", "validation", "train"] = "test",
     decoder: Decoder | None = None,
     seed: int | None = None,
@@ -41,7 +41,7 @@ def evaluate_run(
 
     Args:
         run: the run folder, or a model file with --data and --root.
-        votes: how many compartments answer, K_I.
+        votes: how many compartments answer, K_I; by default as many as at the end of the training.
         split: the part of the data.
         decoder: how they answer, votes, rates or likelihood; by default as the run does.
         seed: the seed of the noise; by default the run's.
@@ -51,10 +51,11 @@ def evaluate_run(
         limit: score only so many recordings of the part, of every class as many.
         certified: say as well how the promises of the run's certificate (gemsnn certify) are kept.
     """
-    if votes < 1:
+    if votes is not None and votes < 1:
         raise InputError(f"votes must be at least 1, not {votes}")
     model = models.load(run)
     model.check_answers()
+    votes = votes or model.votes
     kept = certificate.of_run(run) if certified else None
     decoder = decoder or model.facts.decoder
     check_decoder(decoder, model.network)

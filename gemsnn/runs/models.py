@@ -111,6 +111,11 @@ class Model:
         """The classes' names."""
         return self.reading.names
 
+    @property
+    def votes(self) -> int:
+        """How many compartments answered at the end of its training, K_I: as many answer by default."""
+        return self.settings.evaluate.votes
+
     def save(self, path: AnyPath) -> None:
         """Write a file that :func:`gemsnn.load` reads without any other; an existing one is replaced as a whole.
 
@@ -128,7 +133,7 @@ class Model:
     def poll(
         self,
         recordings: SpikeSet | Arrays,
-        compartments: int = 20,
+        compartments: int | None = None,
         *,
         decoder: Decoder | None = None,
         seed: int | None = None,
@@ -140,7 +145,7 @@ class Model:
             self.network,
             self.params,
             self.read(recordings),
-            compartments,
+            self.votes if compartments is None else compartments,
             kernel=self.kernel,
             seed=self.facts.seed if seed is None else seed,
             decoder=decoder or self.facts.decoder,
@@ -152,7 +157,7 @@ class Model:
     def predict(
         self,
         recordings: SpikeSet | Arrays,
-        compartments: int = 20,
+        compartments: int | None = None,
         *,
         decoder: Decoder | None = None,
         seed: int | None = None,
@@ -164,7 +169,8 @@ class Model:
             recordings: :class:`gemsnn.Recordings`, or bare ones as :meth:`gemsnn.Recordings.from_arrays` and
                 :meth:`gemsnn.Recordings.from_events` take them; of pairs of a recording and its label, the recordings.
                 Bare ones and pairs may come from any iterable: 64 are in memory at a time.
-            compartments: K, that answer.
+            compartments: K, that answer; by default as many as in training (:attr:`votes`), for which a temperature is
+                fitted.
             decoder: how they answer; by default as they did in training.
             seed: of their noise; by default the training's.
             progress: shows how far the work is: wraps an iterable, given its length and what its items are.
@@ -266,7 +272,7 @@ class Model:
     def score(
         self,
         recordings: SpikeSet | Arrays,
-        compartments: int = 20,
+        compartments: int | None = None,
         *,
         decoder: Decoder | None = None,
         seed: int | None = None,
@@ -277,7 +283,7 @@ class Model:
 
         Args:
             recordings: with their labels, as a set or as pairs.
-            compartments: K.
+            compartments: K; by default as many as in training.
             decoder: how they answer.
             seed: of their noise.
             held: recordings on which temperatures are fitted; by default those of the training are applied, and where
@@ -294,7 +300,7 @@ class Model:
     def scored(
         self,
         recordings: SpikeSet | Arrays,
-        compartments: int = 20,
+        compartments: int | None = None,
         *,
         decoder: Decoder | None = None,
         seed: int | None = None,
@@ -304,6 +310,7 @@ class Model:
         """The scores of :meth:`score`, and what they are of."""
         self.check_answers()
         recordings = self._taught(recordings)
+        compartments = self.votes if compartments is None else compartments
         decoder, seed = decoder or self.facts.decoder, self.facts.seed if seed is None else seed
         temperatures = list(self.facts.temperatures.get(decoder, ())[:compartments])
         how: Any = {"decoder": decoder, "seed": seed, "progress": progress}

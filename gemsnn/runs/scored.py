@@ -23,7 +23,7 @@ from gemsnn.types import Progress, first_observed
 def prepare(model: Model) -> None:
     """Compile what a model needs, or load it."""
     with console.compiling(
-        f"compiling the {model.kernel_name} kernel, which takes half a minute at its first use"
+        f"compiling the {model.kernel_name} kernel, which takes a minute or two at its first use"
     ):
         kernels.warm_up(model.kernel, model.network.taps)
 

@@ -172,7 +172,7 @@ def _run_training(
         continuing.check_fits(source, network, layout, from_run)
     wanted = settings.network.kernel if before is None else before["kernel"]
     name, kernel = kernels.choose(wanted, network, learning)
-    with console.compiling(f"compiling the {name} kernel, which takes half a minute at its first use"):
+    with console.compiling(f"compiling the {name} kernel, which takes a minute or two at its first use"):
         kernels.warm_up(kernel, network.taps, learning)
 
     if before is None:
