@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import numpy as np
 import tyro
 
 from gemsnn.commands import flags
 from gemsnn.errors import InputError
 from gemsnn.runs import certificate, choosing, console, models, scored
 from gemsnn.runs.facts import no_temperature
-from gemsnn.scoring import neurobench
 from gemsnn.scoring.answers import Decoder, check_decoder
 
 
@@ -79,9 +77,6 @@ def evaluate_run(
             if promised is None
             else {"certified": msgspec.to_builtins(promised) | {"told": promised.told()}}
         )
-        steps = float(np.diff(part.starts).mean())
-        costs = neurobench.measure(model.network, model.params, asked.poll, steps)
-        more["neurobench"] = dataclasses.asdict(costs)
         print(json_module.dumps(front | found.to_json() | more, allow_nan=False))
     else:
         scored.print_scores(found)

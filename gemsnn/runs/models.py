@@ -39,7 +39,7 @@ from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import Facts
 from gemsnn.runs.modelfile import Content
 from gemsnn.runs.prediction import Prediction, Winners
-from gemsnn.scoring import evaluate, measure, metrics, sampling, spike_trains, until
+from gemsnn.scoring import evaluate, measure, metrics, neurobench, sampling, spike_trains, until
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.mode import Rule
@@ -328,7 +328,10 @@ class Model:
             bin_us=recordings.layout.bin_us,
             temperatures=temperatures if len(temperatures) == compartments else (),
         )
-        return Scored(dataclasses.replace(scores, names=self.reading.spoken), found, log_weights)
+        steps = float(np.diff(recordings.starts).mean())
+        costs = neurobench.measure(self.network, self.params, found, steps)
+        scores = dataclasses.replace(scores, names=self.reading.spoken, neurobench=costs)
+        return Scored(scores, found, log_weights)
 
     def log_likelihood(
         self,

@@ -156,6 +156,8 @@ def print_scores(scores: Scores) -> None:
         f"decoder {scores.decoder}"
     )
     print(f"log-likelihood {scores.log_likelihood:.2f} nats a presentation")
+    if scores.neurobench is not None:
+        print(scores.neurobench.told())
     named: list[tuple[str, Scores | Baseline]] = [("network", scores)]
     if scores.baseline is not None:
         named.append((scores.baseline.name, scores.baseline))
