@@ -24,6 +24,7 @@ COMMANDS = {
     "info": "Say what a file of events or images holds.",
     "report": "Write the report of a run folder anew.",
     "bench": "Measure time and memory of the kernels, against the reference and this machine's matrix products.",
+    "completion": "Print a script by which bash, zsh or fish completes commands, flags, their values and files.",
     "reproduce": "Run an experiment of the paper: train with K compartments, answer with K_I, over several seeds.",
 }
 """The commands, each a module of this name in :mod:`gemsnn.commands`, and the first lines of their help."""
