@@ -168,6 +168,9 @@ def test_predictions(model, recordings):
     assert bare.labels == found.labels
     assert torch.equal(bare.probabilities, found.probabilities)
     assert gemsnn.predict(model, recordings, 7).temperature is None  # none was fitted for so many
+    usual = gemsnn.predict(model, recordings)  # as many as in training
+    assert torch.equal(usual.probabilities, found.probabilities)
+    assert gemsnn.score(model, recordings) == gemsnn.score(model, recordings, 5)
 
 
 def test_silence_gets_no_answer(model):
@@ -289,6 +292,7 @@ def test_fit_is_what_the_command_does(nmnist_root, tmp_path):
     assert dataclasses.replace(scores, split="test") == dataclasses.replace(
         run.scores, baseline=None, costs=dataclasses.replace(run.scores.costs, scalars_per_step=None)
     )
+    assert run.data().test.digest() == data.test.digest()
     assert run.status == "finished"
     assert [row["kind"] for row in run.history].count("evaluation") == 2
 
