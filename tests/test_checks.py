@@ -106,13 +106,12 @@ RESULTS = {
     "gemsnn.runs.run.Run": "a folder's path and nothing else",
     "gemsnn.store.records.RunFolder": "a folder's path and nothing else",
     "gemsnn.report.reading.Run": "what reading a folder returns",
-    "gemsnn.scoring.neurobench.NeuroBench": "what neurobench.measure returns",
-    "gemsnn.scoring.neurobench.SynapticOperations": "a part of that",
     **{
         f"gemsnn.scoring.scores.{name}": "what scoring returns"
         for name in (
             "Alone", "AnswerScores", "AtCompartments", "AtStep", "Baseline", "Calibration", "Cell", "Costs", "Errors",
-            "Extreme", "Extremes", "Kept", "Messages", "Mute", "Rates", "Scores", "Tempered", "ValidationScores",
+            "Extreme", "Extremes", "Kept", "Messages", "Mute", "NeuroBench", "Rates", "Scores", "SynapticOperations",
+            "Tempered", "ValidationScores",
         )
     },
 }  # fmt: skip

@@ -11,13 +11,13 @@ import re
 from pathlib import Path
 
 import pytest
+from pages import cells
 
 import gemsnn
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 TREES = re.compile(r"^```\{toctree\}\n(.*?)^```", re.DOTALL | re.MULTILINE)
-CELLS = re.compile(r"^```\{code-cell\} ipython3\n(.*?)^```", re.DOTALL | re.MULTILINE)
 TUTORIALS = sorted((DOCS / "tutorials").glob("*.md"))
 
 
@@ -72,10 +72,10 @@ def test_what_tutorials_name_exists(page):
     """Their cells parse, each name of the package that they import or read is there."""
     text = page.read_text()
     assert text.startswith("---\nfile_format: mystnb\n"), "the build runs a page only with this heading"
-    cells = CELLS.findall(text)
-    assert len(cells) >= 4
+    code = cells(text)
+    assert len(code) >= 4
     assert "matplotlib" in text
-    code = ast.parse("\n".join(cells))
+    code = ast.parse("\n".join(code))
     for node in ast.walk(code):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "gemsnn":
             module = importlib.import_module(node.module or "")
@@ -96,7 +96,7 @@ def test_the_idea_runs_and_is_as_it_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with plt.rc_context({"backend": "agg"}):
         scope: dict = {}
-        for cell in CELLS.findall((DOCS / "tutorials" / "idea.md").read_text()):
+        for cell in cells((DOCS / "tutorials" / "idea.md").read_text()):
             exec(compile(cell, "docs/tutorials/idea.md", "exec"), scope)
         plt.close("all")
     assert scope["prior"].exp().sum().item() == pytest.approx(1)

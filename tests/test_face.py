@@ -169,6 +169,9 @@ def test_predictions(model, recordings):
     assert bare.labels == found.labels
     assert torch.equal(bare.probabilities, found.probabilities)
     assert gemsnn.predict(model, recordings, 7).temperature is None  # none was fitted for so many
+    usual = gemsnn.predict(model, recordings)  # as many as in training
+    assert torch.equal(usual.probabilities, found.probabilities)
+    assert gemsnn.score(model, recordings) == gemsnn.score(model, recordings, 5)
 
 
 def test_silence_gets_no_answer(model):
@@ -290,6 +293,7 @@ def test_fit_is_what_the_command_does(nmnist_root, tmp_path):
     assert dataclasses.replace(scores, split="test") == dataclasses.replace(
         run.scores, baseline=None, costs=dataclasses.replace(run.scores.costs, scalars_per_step=None)
     )
+    assert run.data().test.digest() == data.test.digest()
     assert run.status == "finished"
     assert [row["kind"] for row in run.history].count("evaluation") == 2
 
@@ -416,6 +420,7 @@ def test_the_json_of_scores_is_what_it_was(name, tmp_path):
         **scored.final(model, datasets.load(data)).scores.to_json(),
     }
     assert set(found.pop("alone")) == {"reliability", "change"}  # which has come since, as have these
+    assert "energy_joules" in found.pop("neurobench")
     for part in (found, found.get("tempered") or {"calibration": found["calibration"]}):
         assert set(part.pop("calibration")) == {"by_chance", "debiased", "risk_area"}
     written = json.loads((folders.FOLDER / name / "metrics.json").read_text())

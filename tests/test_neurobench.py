@@ -9,13 +9,17 @@ import pytest
 import torch
 from cases import make_network, make_presentation
 from graphs import GRAPHS, make_graph
+from synthetic_run import write_run
 
+import gemsnn
 from gemsnn.bridges import nir as bridge
 from gemsnn.commands.cli import main
 from gemsnn.kernels import reference
 from gemsnn.model import network as networks
 from gemsnn.model.graph import INPUTS
+from gemsnn.report import write_report
 from gemsnn.scoring import evaluate, neurobench, sampling
+from gemsnn.store import trees
 
 K, LENGTHS = 3, (9, 6, 7)
 
@@ -85,6 +89,26 @@ def test_evaluate_says_it(trained_run, capsys):
     found = said["neurobench"]
     assert set(found) == {
         "footprint", "connection_sparsity", "activation_sparsity", "synaptic_operations", "energy_joules",
+        "energy_assumes",
     }  # fmt: skip
     assert found["synaptic_operations"]["effective_acs"] > said["costs"]["synaptic_operations_per_step"]
     assert 0 < found["activation_sparsity"] < 1
+
+
+def test_a_run_and_its_report_say_it(trained_run, tmp_path):
+    """In ``metrics.json`` as typed scores, in words, and on the page with what the estimate rests on."""
+    told = json.loads((trained_run / "metrics.json").read_text())["neurobench"]
+    found = gemsnn.Run(trained_run).scores.neurobench
+    assert found is not None
+    assert (
+        found.energy_joules
+        == told["energy_joules"]
+        == pytest.approx(neurobench.JOULES_AN_ADDITION * found.synaptic_operations.effective_acs)
+    )
+    assert found.footprint > 4 * sum(leaf.numel() for leaf in trees.leaves(gemsnn.load(trained_run).params))
+    write_run(tmp_path / "drawn")
+    write_report(tmp_path / "drawn")
+    page = (tmp_path / "drawn" / "report.html").read_text()
+    assert "<td>2.250</td>" in page
+    assert "Horowitz, ISSCC 2014" in page
+    assert "an estimate, not a measurement" in page

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pages import blocks, smaller
 
 import gemsnn
 from gemsnn.commands.cli import COMMANDS, main
@@ -76,16 +77,13 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--limit", "40", "--epochs", "1", "--hidden", "4", "--out", "runs/demo"]) == 0
     scope = {"small": partial(gemsnn.fit, epochs=1)}
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 6
+    found = blocks(README)
+    assert len(found) == 6
     said = []
-    for block in blocks:
+    for block in found:
         assert len(block.strip().splitlines()) < 10, block
-        given = block.replace('dataset("digits")', 'dataset("digits", limit=40)').replace(
-            "gemsnn.fit(", "small("
-        )
         capsys.readouterr()
-        exec(given, scope)
+        exec(smaller(block), scope)
         said.append(capsys.readouterr().out.splitlines())
     assert scope["probabilities"].shape == (len(scope["data"].test), 10)
     assert [len(lines) for lines in said] == [1, 1, 1, 0, 1, 80]

@@ -290,7 +290,18 @@ def test_interrupted_after_an_evaluation(run):
 
 
 @pytest.mark.parametrize(
-    "key", ["by_compartments", "by_time", "reliability", "selective", "confusion", "costs", "baseline", "ece"]
+    "key",
+    [
+        "by_compartments",
+        "by_time",
+        "reliability",
+        "selective",
+        "confusion",
+        "costs",
+        "neurobench",
+        "baseline",
+        "ece",
+    ],
 )
 def test_any_part_of_the_scores_may_be_missing(run, key):
     (run / "example-unsure.safetensors").unlink()

@@ -37,7 +37,7 @@ def certify_run(
     checkpoints: int = 20,
     confidence: Annotated[float, needs(one_of("rule", "answers"))] = 0.9,
     by_class: bool = False,
-    votes: int = 20,
+    votes: int | None = None,
     split: Literal["validation", "test", "all"] | None = None,
     data: str | None = None,
     root: Path | None = None,
@@ -56,19 +56,20 @@ def certify_run(
         confidence: with which the promise about answers holds.
         by_class: sets at the end keep the promise for the recordings of each class by itself, which takes as many of
             each as of all without it.
-        votes: how many compartments answer, K_I.
+        votes: how many compartments answer, K_I; by default as many as at the end of the training.
         split: the part of the data to fit on; nothing may have been learned from it. By default validation, and of
             other data that does not come in parts all recordings.
         data: another data set, read as the run read its own.
         root: where that lies; without a data set, another place of one like the run's.
         limit: only so many recordings of the part, of every class as many.
     """
-    if votes < 1:
+    if votes is not None and votes < 1:
         raise InputError(f"votes must be at least 1, not {votes}")
     if not run.is_dir():
         raise InputError(f"{run} is not a run folder, which alone can keep a certificate")
     model = loading.load(run)
     model.check_answers()
+    votes = votes or model.votes
     chosen = choosing.choose(model, run, split, usual="validation", data=data, root=root, limit=limit)
     assumes = (CHOSEN_THERE,) if chosen.name == "validation" and not chosen.other else ()
     scored.prepare(model)

@@ -7,10 +7,13 @@ import importlib
 import io
 import os
 import platform
+import shutil
 import sys
+import textwrap
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+import gemsnn
 from gemsnn.errors import INTERRUPTED, REFUSED, InputError
 from gemsnn.machine import places
 
@@ -24,6 +27,7 @@ COMMANDS = {
     "info": "Say what a file of events or images holds.",
     "report": "Write the report of a run folder anew.",
     "bench": "Measure time and memory of the kernels, against the reference and this machine's matrix products.",
+    "completion": "Print a script by which bash, zsh or fish completes commands, flags, their values and files.",
     "reproduce": "Run an experiment of the paper: train with K compartments, answer with K_I, over several seeds.",
 }
 """The commands, each a module of this name in :mod:`gemsnn.commands`, and the first lines of their help."""
@@ -92,25 +96,14 @@ def version() -> str:
 
 
 def _help() -> int:
-    """Show the commands."""
-    import tyro  # half of the time that the list of commands takes
-
-    tyro.extras.subcommand_cli_from_dict(
-        {name: _named(name) for name in COMMANDS},
-        prog="gemsnn",
-        description="Probabilistic spiking neural networks for events: local three-factor learning, and answers that "
-        "come as votes. "
-        "gemsnn --version tells the version; gemsnn COMMAND --help tells a command's flags.",
-        args=["--help"],
+    """Show the commands, without the library that shows flags, whose loading would take most of the time."""
+    width, wide = shutil.get_terminal_size().columns, max(map(len, COMMANDS)) + 4
+    about = (gemsnn.__doc__ or "").splitlines()[0]
+    print(f"usage: gemsnn COMMAND [flags]\n\n{textwrap.fill(about, width)}\n\ncommands:")
+    for name, what in COMMANDS.items():
+        print(textwrap.fill(what, width, initial_indent=f"  {name:{wide - 2}}", subsequent_indent=" " * wide))
+    print(
+        "\ngemsnn COMMAND --help tells a command's flags, gemsnn --version the version.\n"
+        "gemsnn completion SHELL lets bash, zsh or fish complete all of them."
     )
     return 0
-
-
-def _named(name: str) -> Callable[[], int]:
-    """A command that is only named, for the list of commands."""
-
-    def command() -> int:
-        raise AssertionError(f"{name} was not loaded")
-
-    command.__doc__ = COMMANDS[name]
-    return command

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import numpy as np
 import tyro
 
 from gemsnn.commands import flags
 from gemsnn.errors import InputError
 from gemsnn.runs import certificate, choosing, console, loading, scored
 from gemsnn.runs.facts import no_temperature
-from gemsnn.scoring import neurobench
 from gemsnn.scoring.answers import Decoder, check_decoder
 
 HOW_MUCH = "; --split all scores all of them, also those that the network may have learned from"
@@ -29,7 +27,7 @@ def bind(words: Sequence[str]) -> Callable[[], int]:
 
 def evaluate_run(
     run: tyro.conf.Positional[Path],
-    votes: int = 20,
+    votes: int | None = None,
     split: Literal["test", "validation", "train", "all"] | None = None,
     decoder: Decoder | None = None,
     seed: int | None = None,
@@ -43,7 +41,7 @@ def evaluate_run(
 
     Args:
         run: the run folder, or a model file with --data and --root.
-        votes: how many compartments answer, K_I.
+        votes: how many compartments answer, K_I; by default as many as at the end of the training.
         split: the part of the data; by default test, and of other data that does not come in parts all recordings.
         decoder: how they answer, votes, rates or likelihood; by default as the run does.
         seed: the seed of the noise; by default the run's.
@@ -53,10 +51,11 @@ def evaluate_run(
         limit: score only so many recordings of the part, of every class as many.
         certified: say as well how the promises of the run's certificate (gemsnn certify) are kept.
     """
-    if votes < 1:
+    if votes is not None and votes < 1:
         raise InputError(f"votes must be at least 1, not {votes}")
     model = loading.load(run)
     model.check_answers()
+    votes = votes or model.votes
     kept = certificate.of_run(run) if certified else None
     decoder = decoder or model.facts.decoder
     check_decoder(decoder, model.network)
@@ -81,9 +80,6 @@ def evaluate_run(
             if promised is None
             else {"certified": msgspec.to_builtins(promised) | {"told": promised.told()}}
         )
-        steps = float(np.diff(part.starts).mean())
-        costs = neurobench.measure(model.network, model.params, asked.poll, steps)
-        more["neurobench"] = dataclasses.asdict(costs)
         print(json_module.dumps(front | found.to_json() | more, allow_nan=False))
     else:
         scored.print_scores(found)

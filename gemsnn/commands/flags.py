@@ -7,11 +7,12 @@ import difflib
 import inspect
 import io
 import re
+import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 import docstring_parser
 import tyro
@@ -82,6 +83,28 @@ class Plain:
         return specs.filled(self.kind, values)
 
 
+class Flag(NamedTuple):
+    """A flag, for whoever lists them.
+
+    Attributes:
+        word: as it stands on the command line.
+        takes: what comes after it.
+        values: words that may.
+        about: what is said of it, up to the first stop.
+    """
+
+    word: str
+    takes: Literal["nothing", "word", "file"]
+    values: tuple[str, ...]
+    about: str
+
+
+class Listing(list[str]):
+    """Words that ask a command for its flags: it leaves them here, and does nothing else."""
+
+    flags: tuple[Flag, ...] = ()
+
+
 HELP, ALL = ("-h", "--help"), "--help-all"
 
 
@@ -107,6 +130,9 @@ def bind(
     hints = {key: kind for key, kind in needs.hints_of(command).items() if key != "return"}
     groups = {key: group for key, kind in hints.items() if (group := _group(kind)) is not None}
     leaves = _leaves(hints, groups)
+    if isinstance(words, Listing):
+        words.flags = _listed(leaves, _told(command, hints, groups))
+        return lambda: 0
     if ALL in words:
         words = ["--help"]
     elif basic and any(word in HELP for word in words):
@@ -155,6 +181,31 @@ def _flags(leaves: Mapping[str, Any]) -> dict[str, str]:
         if _bare(kind) in (bool, OPEN_SWITCH):
             known[f"--no-{needs.flag(word)[2:]}"] = name
     return known
+
+
+def _listed(leaves: Mapping[str, Any], told: Mapping[str, str]) -> tuple[Flag, ...]:
+    """All flags, with what each takes: a number is completed by nobody, any other text may be a file's name."""
+    found = []
+    for word, name in _flags(leaves).items():
+        about = re.split(r"[.;:] ", told.get(name, ""))[0].rstrip(".")
+        kinds, values = set(), []
+        coming = [leaves[name]]
+        while coming:
+            kind = coming.pop(0)
+            if hasattr(kind, "__metadata__"):
+                coming.append(_bare(kind))
+            elif typing.get_origin(kind) is Literal:
+                values += map(str, typing.get_args(kind))
+            elif typing.get_origin(kind) in (typing.Union, types.UnionType):
+                coming += typing.get_args(kind)
+            elif kind is not type(None):
+                kinds.add(kind)
+        if bool in kinds:
+            takes = "nothing"
+        else:
+            takes = "word" if kinds <= {int, float} else "file"
+        found.append(Flag(word, takes, tuple(values), about))
+    return tuple(found)
 
 
 def _bare(kind: Any) -> Any:

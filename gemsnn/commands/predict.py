@@ -42,7 +42,8 @@ def predict(
     Args:
         run: the run folder, or a model file.
         recordings: a file of events, or a folder of such files at any depth.
-        votes: how many compartments answer, K_I, by default 20; with --until, at most, by default 50.
+        votes: how many compartments answer, K_I, by default as many as at the end of the training; with
+            --until, at most, by default 50.
         decoder: how they answer, votes, rates or likelihood; by default as the run does.
         seed: the seed of the noise; by default the run's.
         until: ask compartments until their votes tell the winner of infinitely many, but for this risk; where they tell
@@ -64,7 +65,7 @@ def predict(
             )
         made = certificate.of_run(run)
         promised = made, certificate.familiar_of(run, made)
-    usual = asking.MOST if until is not None else 20
+    usual = asking.MOST if until is not None else model.votes
     if promised is not None:
         usual = promised[0].compartments
     if votes is not None and votes < 1:

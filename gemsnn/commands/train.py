@@ -36,6 +36,7 @@ def train(
     resume: Path | None = None,
     from_run: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     tune: Minutes | None = None,
+    tensorboard: bool = False,
 ) -> int:
     """Train a network, score it on the test part and write a report.
 
@@ -49,6 +50,7 @@ def train(
         resume: a run folder: go on with its training, with its settings, to its end or to more epochs.
         from_run: a run folder: begin a new run with its weights and, but for other flags, its settings.
         tune: first search the settings that neither flags nor the file give, for so many minutes.
+        tensorboard: write the numbers of the training for TensorBoard, too, into the run's folder tensorboard.
     """
     if resume is None:
         if tune is not None and from_run is not None:
@@ -56,10 +58,10 @@ def train(
                 "--tune searches settings of a network that begins anew, and --from begins with another's weights; "
                 "leave one of them out"
             )
-        return running.start_training(settings, out, from_run=from_run, tune=tune)
+        return running.start_training(settings, out, from_run=from_run, tune=tune, tensorboard=tensorboard)
     if any(other is not None for other in (out, from_run, config, recipe, tune)):
         raise InputError(
             "--resume goes on in the run's folder with its settings; leave out --out, --from, --config, --recipe and "
             "--tune"
         )
-    return running.resume(resume, settings)
+    return running.resume(resume, settings, tensorboard=tensorboard)

@@ -182,6 +182,8 @@ def _costs(run: Run) -> str:
         ("Numbers sent up per step (evidence of the compartments)", scalars.get("up")),
         ("Numbers sent down per step (learning signals)", scalars.get("down")),
     ]  # fmt: skip
+    bench = (run.scores or {}).get("neurobench") or {}
+    rows += _answer_costs(bench)
     seconds = run.manifest.get("seconds") or {}
     rows += [(f"Time for {key}, in seconds", seconds[key]) for key in sorted(seconds)]
     body = "".join(
@@ -191,8 +193,28 @@ def _costs(run: Run) -> str:
         "A synaptic operation is one spike arriving at one synapse. On neuromorphic hardware, spikes and "
         "operations are what takes energy; a smaller number is a cheaper network."
     )
+    if bench.get("energy_assumes"):
+        intro += (
+            " What an answer costs is told under NeuroBench’s measures (arXiv 2304.04640). Its energy is an estimate, "
+            f"not a measurement: {escape(bench['energy_assumes'])}."
+        )
     table = f'<div class="scroll"><table>\n{body}</table></div>\n'
     return section("What it costs", "", f'<div class="beside"><p class="intro">{intro}</p>\n{table}</div>\n')
+
+
+def _answer_costs(bench: Row) -> list[tuple[str, float | None]]:
+    """What one answer costs, where it was measured."""
+    if not bench:
+        return []
+    joules, size = bench.get("energy_joules"), bench.get("footprint")
+    operations = bench.get("synaptic_operations") or {}
+    return [
+        ("Additions of weights for one answer", operations.get("effective_acs")),
+        ("Estimated energy of an answer, in microjoules", None if joules is None else joules * 1e6),
+        ("Share of steps without a spike", bench.get("activation_sparsity")),
+        ("Share of synapses that are absent", bench.get("connection_sparsity")),
+        ("Memory of weights, filters and remembered spikes, in kB", None if size is None else size / 1000),
+    ]
 
 
 def _details(run: Run) -> str:

@@ -92,6 +92,17 @@ class Costs(TypedDict, total=False):
     scalars_per_step: dict[str, Positive | None] | None
 
 
+class NeuroBench(TypedDict, total=False):
+    """What an answer costs, under NeuroBench's names."""
+
+    footprint: Count | None
+    connection_sparsity: Share | None
+    activation_sparsity: Share | None
+    synaptic_operations: dict[str, Positive | None] | None
+    energy_joules: Positive | None
+    energy_assumes: str | None
+
+
 class Alone(TypedDict, total=False):
     """What one compartment would say by itself, and errors of what the others change."""
 
@@ -119,6 +130,7 @@ class Scores(Numbers, total=False):
     calibration: Calibration | None
     confusion: list[list[Positive]] | None
     costs: Costs | None
+    neurobench: NeuroBench | None
 
 
 class Record(TypedDict, total=False):

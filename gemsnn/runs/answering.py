@@ -53,7 +53,7 @@ class How(NamedTuple):
         skip_damaged: whether files that cannot be read are left out, with a note.
     """
 
-    compartments: int = 20
+    compartments: int
     decoder: Decoder | None = None
     seed: int | None = None
     risk: float | None = None

@@ -16,7 +16,7 @@ from gemsnn.types import Progress
 def predict(
     model: Model,
     recordings: SpikeSet | Arrays,
-    compartments: int = 20,
+    compartments: int | None = None,
     *,
     decoder: Decoder | None = None,
     seed: int | None = None,
@@ -28,7 +28,7 @@ def predict(
         model: from :func:`gemsnn.fit` or :func:`gemsnn.load`.
         recordings: :class:`gemsnn.Recordings`, or bare arrays ``[n, T, M]`` or ``[n, T, channels, height, width]``; or
             any iterable of such recordings or of arrays of events, taken one at a time, with or without labels.
-        compartments: K, that vote.
+        compartments: K, that vote; by default as many as in training (:attr:`gemsnn.Model.votes`).
         decoder: how they answer, ``votes``, ``rates`` or ``likelihood``; by default as they did in training.
         seed: of their noise; by default the training's.
         progress: shows how far the work is: wraps an iterable, given its length and what its items are.
@@ -85,7 +85,7 @@ def ask(
 def score(
     model: Model,
     recordings: SpikeSet | Arrays,
-    compartments: int = 20,
+    compartments: int | None = None,
     *,
     validation: SpikeSet | Arrays | None = None,
     decoder: Decoder | None = None,
@@ -97,7 +97,7 @@ def score(
     Args:
         model: from :func:`gemsnn.fit` or :func:`gemsnn.load`.
         recordings: with their labels, as :class:`gemsnn.Recordings` or as pairs of a recording and its label.
-        compartments: K, that vote.
+        compartments: K, that vote; by default as many as in training.
         validation: recordings on which temperatures are fitted anew; by default those of the training are applied.
         decoder: how they answer.
         seed: of their noise.

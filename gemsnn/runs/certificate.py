@@ -97,7 +97,7 @@ def promised(
 
 
 def learned(
-    model: Model, train: SpikeSet, compartments: int = 20, *, progress: Progress | None = None
+    model: Model, train: SpikeSet, compartments: int | None = None, *, progress: Progress | None = None
 ) -> Familiar:
     """What is familiar to a model: the recordings from which it has learned, and the hidden activity that they give."""
     poll = model.poll(train, compartments, progress=progress)
@@ -108,7 +108,7 @@ def certified(
     model: Model,
     held: SpikeSet,
     asked: Asked,
-    compartments: int = 20,
+    compartments: int | None = None,
     *,
     familiar: Familiar | None = None,
     fitted_on: str = "",
@@ -121,7 +121,7 @@ def certified(
         model: the model, which answers by its own decoder, from its own seed.
         held: labelled recordings, read as the training read its own.
         asked: what is to be promised.
-        compartments: K, that answer.
+        compartments: K, that answer; by default as many as in training.
         familiar: of :func:`learned`.
         fitted_on: the recordings, in words.
         assumes: what the promise rests on besides.

@@ -210,7 +210,8 @@ def no_temperature(facts: Facts, compartments: int, decoder: Decoder) -> str:
     """Why there is no temperature, in a sentence."""
     known = facts.temperatures.get(decoder, ())
     has = f"up to {len(known)}" if known else "none"
+    way = f"ask no more of them (--votes {len(known)})" if known else f"take its own decoder, {facts.decoder}"
     return (
         f"the run has fitted temperatures for {has} compartments that answer by {decoder}, not for {compartments}; "
-        "take fewer, or its own decoder, or score its own data, whose validation part fits them"
+        f"{way}, or score its own data, whose validation part fits them"
     )

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from gemsnn.data.arrays import Arrays
@@ -19,7 +20,7 @@ from gemsnn.learn.online import OnlineSpec
 from gemsnn.runs import facts, prediction
 from gemsnn.runs.prediction import Prediction, Winners
 from gemsnn.runs.trained import Trained
-from gemsnn.scoring import evaluate, measure, metrics, until
+from gemsnn.scoring import evaluate, measure, metrics, neurobench, until
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.mode import Rule
@@ -59,7 +60,7 @@ class Model(Trained):
     def poll(
         self,
         recordings: SpikeSet | Arrays,
-        compartments: int = 20,
+        compartments: int | None = None,
         *,
         decoder: Decoder | None = None,
         seed: int | None = None,
@@ -71,7 +72,7 @@ class Model(Trained):
             self.network,
             self.params,
             self.read(recordings),
-            compartments,
+            self.votes if compartments is None else compartments,
             kernel=self.kernel,
             seed=self.facts.seed if seed is None else seed,
             decoder=decoder or self.facts.decoder,
@@ -83,7 +84,7 @@ class Model(Trained):
     def predict(
         self,
         recordings: SpikeSet | Arrays,
-        compartments: int = 20,
+        compartments: int | None = None,
         *,
         decoder: Decoder | None = None,
         seed: int | None = None,
@@ -95,7 +96,8 @@ class Model(Trained):
             recordings: :class:`gemsnn.Recordings`, or bare ones as :meth:`gemsnn.Recordings.from_arrays` and
                 :meth:`gemsnn.Recordings.from_events` take them; of pairs of a recording and its label, the recordings.
                 Bare ones and pairs may come from any iterable: 64 are in memory at a time.
-            compartments: K, that answer.
+            compartments: K, that answer; by default as many as in training (:attr:`votes`), for which a temperature is
+                fitted.
             decoder: how they answer; by default as they did in training.
             seed: of their noise; by default the training's.
             progress: shows how far the work is: wraps an iterable, given its length and what its items are.
@@ -197,7 +199,7 @@ class Model(Trained):
     def score(
         self,
         recordings: SpikeSet | Arrays,
-        compartments: int = 20,
+        compartments: int | None = None,
         *,
         decoder: Decoder | None = None,
         seed: int | None = None,
@@ -208,7 +210,7 @@ class Model(Trained):
 
         Args:
             recordings: with their labels, as a set or as pairs.
-            compartments: K.
+            compartments: K; by default as many as in training.
             decoder: how they answer.
             seed: of their noise.
             held: recordings on which temperatures are fitted; by default those of the training are applied, and where
@@ -225,7 +227,7 @@ class Model(Trained):
     def scored(
         self,
         recordings: SpikeSet | Arrays,
-        compartments: int = 20,
+        compartments: int | None = None,
         *,
         decoder: Decoder | None = None,
         seed: int | None = None,
@@ -235,6 +237,7 @@ class Model(Trained):
         """The scores of :meth:`score`, and what they are of."""
         self.check_answers()
         recordings = self._taught(recordings)
+        compartments = self.votes if compartments is None else compartments
         decoder, seed = decoder or self.facts.decoder, self.facts.seed if seed is None else seed
         temperatures = list(self.facts.temperatures.get(decoder, ())[:compartments])
         how: Any = {"decoder": decoder, "seed": seed, "progress": progress}
@@ -252,7 +255,10 @@ class Model(Trained):
             bin_us=recordings.layout.bin_us,
             temperatures=temperatures if len(temperatures) == compartments else (),
         )
-        return Scored(dataclasses.replace(scores, names=self.reading.spoken), found, log_weights)
+        steps = float(np.diff(recordings.starts).mean())
+        costs = neurobench.measure(self.network, self.params, found, steps)
+        scores = dataclasses.replace(scores, names=self.reading.spoken, neurobench=costs)
+        return Scored(scores, found, log_weights)
 
     def check_answers(self) -> None:
         """Raise :class:`InputError` unless the network was taught classes, so that it can answer with one."""

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gemsnn.data import datasets
 from gemsnn.data.arrays import Arrays
 from gemsnn.data.spikeset import SpikeSet
+from gemsnn.data.splits import Splits
 from gemsnn.errors import InputError
 from gemsnn.runs import certificate, config, loading
 from gemsnn.runs.certificate import Promised
@@ -92,6 +94,17 @@ class Run:
         made = certificate.of_run(self.path)
         familiar = certificate.familiar_of(self.path, made)
         return certificate.promised(self.model(), made, recordings, familiar=familiar, progress=progress)
+
+    def data(self, *, progress: Progress | None = None) -> Splits:
+        """The recordings that it learned and was tested on, read as it read them: ``train``, ``validation``, ``test``.
+
+        Args:
+            progress: shows how far the work is.
+
+        Raises:
+            InputError: they are no longer where they were, or cannot be read.
+        """
+        return datasets.load(self.settings.data, progress=progress)
 
     def model(self) -> Model:
         """The network of its last checkpoint, with all that its answers depend on."""

@@ -23,7 +23,7 @@ from gemsnn.types import Progress, first_observed
 def prepare(model: Model) -> None:
     """Compile what a model needs, or load it."""
     with console.compiling(
-        f"compiling the {model.kernel_name} kernel, which takes half a minute at its first use"
+        f"compiling the {model.kernel_name} kernel, which takes a minute or two at its first use"
     ):
         kernels.warm_up(model.kernel, model.network.taps)
 
@@ -156,6 +156,8 @@ def print_scores(scores: Scores) -> None:
         f"decoder {scores.decoder}"
     )
     print(f"log-likelihood {scores.log_likelihood:.2f} nats a presentation")
+    if scores.neurobench is not None:
+        print(scores.neurobench.told())
     named: list[tuple[str, Scores | Baseline]] = [("network", scores)]
     if scores.baseline is not None:
         named.append((scores.baseline.name, scores.baseline))

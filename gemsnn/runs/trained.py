@@ -78,6 +78,11 @@ class Trained:
         """The classes' names."""
         return self.reading.names
 
+    @property
+    def votes(self) -> int:
+        """How many compartments answered at the end of its training, K_I: as many answer by default."""
+        return self.settings.evaluate.votes
+
     def save(self, path: AnyPath) -> None:
         """Write a file that :func:`gemsnn.load` reads without any other; an existing one is replaced as a whole.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from datetime import datetime, timezone
@@ -28,6 +29,7 @@ from gemsnn.runs import (
     config,
     console,
     continuing,
+    curves,
     layers,
     scored,
     searching,
@@ -35,6 +37,7 @@ from gemsnn.runs import (
     unknown,
 )
 from gemsnn.runs.config import Settings
+from gemsnn.runs.curves import Curves
 from gemsnn.runs.facts import facts_of, save_facts
 from gemsnn.runs.layers import Layered
 from gemsnn.runs.loading import load_model
@@ -62,14 +65,22 @@ def _now() -> str:
 
 
 def start_training(
-    given: Layered, out: AnyPath | None, *, from_run: AnyPath | None = None, tune: float | None = None
+    given: Layered,
+    out: AnyPath | None,
+    *,
+    from_run: AnyPath | None = None,
+    tune: float | None = None,
+    tensorboard: bool = False,
 ) -> int:
     """Train in a new run folder, by default one of its own name, score, write the report; the exit code.
 
     With ``from_run``, another run's folder, training begins with its weights. Its optimiser's state stays behind: the
     moments are of other data or another rule, and the schedule of the step size begins anew. With ``tune``, minutes,
-    settings that nobody has given are searched before (:mod:`gemsnn.runs.tuning`).
+    settings that nobody has given are searched before (:mod:`gemsnn.runs.tuning`). With ``tensorboard`` the run's
+    numbers are written for TensorBoard, too (:mod:`gemsnn.runs.curves`).
     """
+    if tensorboard:
+        curves.library()  # where it is missing, that is said before anything is trained
     from_run = None if from_run is None else Path(from_run)
     if out is not None:
         layers.writable(Path(out), "--out")
@@ -80,7 +91,7 @@ def start_training(
     with RunFolder.claimed(out) as run:
         if tune is not None:
             searching.begin(run, given, tune)
-        return _run_training(given, run, from_run=from_run)
+        return _run_training(given, run, from_run=from_run, tensorboard=tensorboard)
 
 
 def check(settings: Settings) -> None:
@@ -95,14 +106,20 @@ def check(settings: Settings) -> None:
     kernels.choose(settings.network.kernel, network, settings.learning)
 
 
-def resume(out: AnyPath, given: Layered | None = None) -> int:
-    """Go on with a run that was stopped, to its end, or to that of ``given`` settings of more epochs; the exit code."""
+def resume(out: AnyPath, given: Layered | None = None, *, tensorboard: bool = False) -> int:
+    """Go on with a run that was stopped, to its end, or to that of ``given`` settings of more epochs; the exit code.
+
+    Curves for TensorBoard go on where the run has them, or begin with all that it has learned.
+    """
     out = Path(out)
+    tensorboard = tensorboard or curves.kept(RunFolder(out))
+    if tensorboard:
+        curves.library()
     if (out / "config.toml").is_file() and not (out / "manifest.json").exists():
         run, old = RunFolder(out), Layered(config.load_run(out / "config.toml"))
         searching.check_resumed(out, given or old, old)
         with run.locked():  # it was stopped before it began, or in its search
-            return _run_training(given or old, run)
+            return _run_training(given or old, run, tensorboard=tensorboard)
     run = RunFolder.open(out)
     if run.read_json("manifest.json").get("status") == STREAM:
         raise InputError(f"{out} is the state of a stream; go on with it by gemsnn stream --state {out}")
@@ -118,7 +135,7 @@ def resume(out: AnyPath, given: Layered | None = None) -> int:
                 f"{out} is finished; there is nothing to resume, but --epochs with more than {old.train.epochs} "
                 "trains it further"
             )
-        return _run_training(given, run, dict(manifest), old)
+        return _run_training(given, run, dict(manifest), old, tensorboard=tensorboard)
 
 
 def _run_training(
@@ -128,6 +145,7 @@ def _run_training(
     old: Settings | None = None,
     *,
     from_run: Path | None = None,
+    tensorboard: bool = False,
 ) -> int:
     """Train in a run folder, which is held: from the start, or from its last checkpoint.
 
@@ -137,6 +155,7 @@ def _run_training(
         before: the manifest of a run that goes on.
         old: the settings it had.
         from_run: another run, whose weights a new one begins with.
+        tensorboard: whether its numbers are written for TensorBoard, too.
     """
     began, settings = time.perf_counter(), given.settings
     learning = settings.learning  # a rule that is not known is refused before any data is read
@@ -173,7 +192,7 @@ def _run_training(
         continuing.check_fits(source, network, layout, from_run)
     wanted = settings.network.kernel if before is None else before["kernel"]
     name, kernel = kernels.choose(wanted, network, learning)
-    with console.compiling(f"compiling the {name} kernel, which takes half a minute at its first use"):
+    with console.compiling(f"compiling the {name} kernel, which takes a minute or two at its first use"):
         kernels.warm_up(kernel, network.taps, learning)
 
     if before is None:
@@ -229,7 +248,9 @@ def _run_training(
     facts = dataclasses.replace(facts_of(settings, reading), least_spikes=least)
     save_facts(run, facts)
     model = Model(network, state.learner, facts, settings, kernel, name)
-    return _train_in(run, manifest, settings, splits, model, state)
+    with contextlib.ExitStack() as stack:
+        drawn = stack.enter_context(curves.drawn(run, manifest["started"])) if tensorboard else None
+        return _train_in(run, manifest, settings, splits, model, state, drawn)
 
 
 def _per_epoch(splits: Splits, settings: Settings) -> int:
@@ -271,16 +292,22 @@ def _train_in(
     splits: Splits,
     model: Model,
     state: TrainingState,
+    drawn: Curves | None,
 ) -> int:
     network, kernel, seed, started = model.network, model.kernel, settings.train.seed, time.perf_counter()
 
     def save(state: TrainingState) -> None:
         _save(run, network, seed, state)
 
+    def record(line: dict[str, Any]) -> None:
+        run.append(line)
+        if drawn is not None:
+            drawn.line(line)
+
     with console.interruptible("batch") as stopped:
         shown = learned(splits.train, settings.augment, seed, progress=console.bar)
         with console.training_display(settings.train, _per_epoch(splits, settings)) as display:
-            watcher = Watcher(run.append, display.show, save, stopped)
+            watcher = Watcher(record, display.show, save, stopped)
             reached, finished = train.fit(
                 network, state, shown, splits.validation, settings.train, settings.learning,
                 kernel=kernel, decoder=model.facts.decoder, watcher=watcher,
@@ -293,6 +320,8 @@ def _train_in(
         status = "finished" if finished else "interrupted"
         save_facts(run, model.facts)
         run.write_json("metrics.json", {"schema": 1, "status": status, **scores.to_json()})
+        if drawn is not None:
+            drawn.scores(scores.to_json())
         scored.save_pictures(run, model, splits.test, scores)
         augmented.save_example(run, splits, settings.augment, seed)
         beside.save_answers(run, splits.test, found)

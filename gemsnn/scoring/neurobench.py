@@ -8,49 +8,20 @@ weight to a potential at every lag of the synapse's memory.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from gemsnn.model.network import Network, Params
 from gemsnn.scoring.evaluate import Poll
+from gemsnn.scoring.scores import NeuroBench, SynapticOperations
 from gemsnn.store import trees
 
 JOULES_AN_ADDITION = 0.9e-12
 """Of two numbers in float32, in 45 nm (M. Horowitz, "Computing's energy problem", ISSCC 2014)."""
 
-
-@dataclass(frozen=True)
-class SynapticOperations:
-    """Additions and multiplications with weights for one answer, on average, of all compartments.
-
-    Attributes:
-        effective_macs: multiplications with additions: none, for what arrives are spikes.
-        effective_acs: additions because a spike arrived, also those at lags beyond the recording's end.
-        dense: the additions were all synapses there that projections can have, and all inputs and neurons spiking.
-    """
-
-    effective_macs: float
-    effective_acs: float
-    dense: float
-
-
-@dataclass(frozen=True)
-class NeuroBench:
-    """What answers cost.
-
-    Attributes:
-        footprint: bytes of the parameters and filters, and of the spikes that are remembered, a bit each.
-        connection_sparsity: the share of absent synapses among those that the projections can have, 0 to 1.
-        activation_sparsity: the share of steps without a spike, over hidden and visible neurons, 0 to 1.
-        synaptic_operations: for one answer.
-        energy_joules: an estimate for one answer: the additions alone, each of :data:`JOULES_AN_ADDITION`; without
-            memory accesses, which on most machines take more, and without filters, noise and sigmoids.
-    """
-
-    footprint: int
-    connection_sparsity: float
-    activation_sparsity: float
-    synaptic_operations: SynapticOperations
-    energy_joules: float
+ASSUMED = (
+    f"{JOULES_AN_ADDITION * 1e12:g} pJ an addition (float32, 45 nm: Horowitz, ISSCC 2014), and nothing for memory "
+    "accesses, filters, noise and sigmoids"
+)
+"""What the estimate of the energy rests on, for whoever reads the number."""
 
 
 def measure(network: Network, params: Params, poll: Poll, steps: float) -> NeuroBench:
@@ -81,4 +52,5 @@ def measure(network: Network, params: Params, poll: Poll, steps: float) -> Neuro
         activation_sparsity=1 - fired / spec.neurons,
         synaptic_operations=SynapticOperations(0.0, additions, dense * compartments * steps),
         energy_joules=additions * JOULES_AN_ADDITION,
+        energy_assumes=ASSUMED,
     )

@@ -199,6 +199,52 @@ class Costs:
 
 
 @dataclass(frozen=True)
+class SynapticOperations:
+    """Additions and multiplications with weights for one answer, on average, of all compartments.
+
+    Attributes:
+        effective_macs: multiplications with additions: none, for what arrives are spikes.
+        effective_acs: additions because a spike arrived, also those at lags beyond the recording's end.
+        dense: the additions were all synapses there that projections can have, and all inputs and neurons spiking.
+    """
+
+    effective_macs: float
+    effective_acs: float
+    dense: float
+
+
+@dataclass(frozen=True)
+class NeuroBench:
+    """What answers cost, under NeuroBench's names; :mod:`gemsnn.scoring.neurobench` measures it.
+
+    Attributes:
+        footprint: bytes of the parameters and filters, and of the spikes that are remembered, a bit each.
+        connection_sparsity: the share of absent synapses among those that the projections can have, 0 to 1.
+        activation_sparsity: the share of steps without a spike, over hidden and visible neurons, 0 to 1.
+        synaptic_operations: for one answer.
+        energy_joules: an estimate for one answer: the additions alone, each of
+            :data:`gemsnn.scoring.neurobench.JOULES_AN_ADDITION`; without memory accesses, which on most machines take
+            more, and without filters, noise and sigmoids.
+        energy_assumes: this, in words.
+    """
+
+    footprint: int
+    connection_sparsity: float
+    activation_sparsity: float
+    synaptic_operations: SynapticOperations
+    energy_joules: float
+    energy_assumes: str
+
+    def told(self) -> str:
+        """For a person, in a line."""
+        return (
+            f"an answer: {self.synaptic_operations.effective_acs:.3g} additions of weights, an estimated "
+            f"{self.energy_joules * 1e6:.3g} uJ; {self.activation_sparsity:.1%} of steps without a spike; "
+            f"{self.footprint / 1000:.3g} kB"
+        )
+
+
+@dataclass(frozen=True)
 class Baseline:
     """The scores of another method on the same recordings."""
 
@@ -243,6 +289,7 @@ class Scores:
         confusion: ``[C][C]``; row i counts the answers to recordings of class i.
         extremes: the recordings whose votes differ most and least.
         costs: spikes and operations.
+        neurobench: costs of an answer under NeuroBench's names; ``None`` in runs of older versions.
         baseline: another method on the same recordings, where it was asked.
 
     >>> import gemsnn
@@ -275,6 +322,7 @@ class Scores:
     confusion: tuple[tuple[float, ...], ...]
     extremes: Extremes | None = None
     costs: Costs
+    neurobench: NeuroBench | None = None
     baseline: Baseline | None = None
 
     def to_json(self) -> dict[str, Any]:

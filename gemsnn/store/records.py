@@ -8,6 +8,7 @@
     tuning.jsonl     the trials of a search of settings, where the run began with one
     metrics.jsonl    one line a training record or validation
     metrics.json     the scores on the test part
+    tensorboard/     both as TensorBoard reads them, where the run was asked for it (:mod:`gemsnn.runs.curves`)
     checkpoint/      checkpoint.json and the one before it, previous.json, each with the safetensors file it names
     .lock            held by the process that writes the folder
     example-unsure.safetensors, example-sure.safetensors

@@ -82,7 +82,7 @@ def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Mark], fol
     session.restore()
     if spec.state is not None:
         _adopt(RunFolder(spec.state), folder, task.model)
-    with console.compiling("compiling the network, which takes half a minute at its first use"):
+    with console.compiling("compiling the network, which takes a minute or two at its first use"):
         _warm_up(task)
     with console.interruptible("portion") as stopped:
         heard_of = source.start()

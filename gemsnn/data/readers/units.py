@@ -138,7 +138,7 @@ def _finer_than_thousandths(t: NDArray[Any]) -> bool:
 def _told(why: str, unit: TimeUnit) -> tuple[str, ...]:
     return (
         f"Times are taken as {_NAMES[unit]}, for {why} and nothing in the file tells the unit; give another with "
-        "time_unit.",
+        "time_unit (--time-unit).",
     )
 
 
