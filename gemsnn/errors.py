@@ -5,6 +5,9 @@ from __future__ import annotations
 REFUSED = 2
 """Exit code after bad input."""
 
+LOST = 75
+"""Exit code of a worker that has lost another one: it is that one which tells why."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
 
@@ -30,6 +33,10 @@ class InputError(Exception):
 
     def __init__(self, message: object) -> None:
         super().__init__(one_line(message))
+
+
+class LostError(InputError):
+    """Another worker is gone, so that this one cannot go on."""
 
 
 class InputValueError(InputError, ValueError):

@@ -34,6 +34,7 @@ from gemsnn.runs import (
     tuning,
     unknown,
 )
+from gemsnn.runs.assisting import Together
 from gemsnn.runs.config import Settings
 from gemsnn.runs.facts import facts_of, save_facts
 from gemsnn.runs.layers import Layered
@@ -61,30 +62,34 @@ def _now() -> str:
 
 
 def start_training(
-    given: Layered, out: AnyPath | None, *, from_run: AnyPath | None = None, tune: float | None = None
-) -> int:
+    given: Layered, out: AnyPath | None, *, from_run: AnyPath | None = None, tune: float | None = None,
+    together: Together | None = None,
+) -> int:  # fmt: skip
     """Train in a new run folder, by default one of its own name, score, write the report; the exit code.
 
     With ``from_run``, another run's folder, training begins with its weights. Its optimiser's state stays behind: the
     moments are of other data or another rule, and the schedule of the step size begins anew. With ``tune``, minutes,
-    settings that nobody has given are searched before (:mod:`gemsnn.runs.tuning`).
+    settings that nobody has given are searched before (:mod:`gemsnn.runs.tuning`). With ``together``, others learn with
+    this process (:mod:`gemsnn.runs.assisting`).
     """
     from_run = None if from_run is None else Path(from_run)
     if out is not None:
         layers.writable(Path(out), "--out")
-    check(given.settings)
+    check(given.settings, together)
     if tune is not None:
         checks.number(tune, Minutes, "--tune")
         tuning.library()  # where it is missing, that is said before any data is read
     with RunFolder.claimed(out) as run:
         if tune is not None:
             searching.begin(run, given, tune)
-        return _run_training(given, run, from_run=from_run)
+        return _run_training(given, run, from_run=from_run, together=together)
 
 
-def check(settings: Settings) -> None:
+def check(settings: Settings, together: Together | None = None) -> None:
     """Raise :class:`InputError` where no data could make these settings work: before any is loaded."""
     devices.check_here(settings.network.device)
+    if together is not None:
+        together.check(settings)
     if settings.network.graph is not None:
         return  # which the data's own size decides
     side = 64 if settings.network.topology == "conv" else 1
@@ -94,20 +99,20 @@ def check(settings: Settings) -> None:
     kernels.choose(settings.network.kernel, network, settings.learning)
 
 
-def resume(out: AnyPath, given: Layered | None = None) -> int:
+def resume(out: AnyPath, given: Layered | None = None, *, together: Together | None = None) -> int:
     """Go on with a run that was stopped, to its end, or to that of ``given`` settings of more epochs; the exit code."""
     out = Path(out)
     if (out / "config.toml").is_file() and not (out / "manifest.json").exists():
         run, old = RunFolder(out), Layered(config.load_run(out / "config.toml"))
         searching.check_resumed(out, given or old, old)
         with run.locked():  # it was stopped before it began, or in its search
-            return _run_training(given or old, run)
+            return _run_training(given or old, run, together=together)
     run = RunFolder.open(out)
     if run.read_json("manifest.json").get("status") == STREAM:
         raise InputError(f"{out} is the state of a stream; go on with it by gemsnn stream --state {out}")
     old = config.load_run(out / "config.toml")
     given = given or Layered(old)
-    check(given.settings)
+    check(given.settings, together)
     with run.locked():
         manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
         continuing.check_unedited(old, dict(manifest), out)
@@ -117,7 +122,7 @@ def resume(out: AnyPath, given: Layered | None = None) -> int:
                 f"{out} is finished; there is nothing to resume, but --epochs with more than {old.train.epochs} "
                 "trains it further"
             )
-        return _run_training(given, run, dict(manifest), old)
+        return _run_training(given, run, dict(manifest), old, together=together)
 
 
 def _run_training(
@@ -127,6 +132,7 @@ def _run_training(
     old: Settings | None = None,
     *,
     from_run: Path | None = None,
+    together: Together | None = None,
 ) -> int:
     """Train in a run folder, which is held: from the start, or from its last checkpoint.
 
@@ -136,6 +142,7 @@ def _run_training(
         before: the manifest of a run that goes on.
         old: the settings it had.
         from_run: another run, whose weights a new one begins with.
+        together: others who learn with this process.
     """
     began, settings = time.perf_counter(), given.settings
     learning = settings.learning  # a rule that is not known is refused before any data is read
@@ -228,7 +235,7 @@ def _run_training(
     facts = dataclasses.replace(facts_of(settings, reading), least_spikes=least)
     save_facts(run, facts)
     model = Model(network, state.learner, facts, settings, kernel, name)
-    return _train_in(run, manifest, settings, splits, model, state)
+    return _train_in(run, manifest, settings, splits, model, state, together)
 
 
 def _per_epoch(splits: Splits, settings: Settings) -> int:
@@ -270,6 +277,7 @@ def _train_in(
     splits: Splits,
     model: Model,
     state: TrainingState,
+    together: Together | None,
 ) -> int:
     network, kernel, seed, started = model.network, model.kernel, settings.train.seed, time.perf_counter()
 
@@ -280,9 +288,10 @@ def _train_in(
         shown = learned(splits.train, settings.augment, seed, progress=console.bar)
         with console.training_display(settings.train, _per_epoch(splits, settings)) as display:
             watcher = Watcher(run.append, display.show, save, stopped)
+            crew = together and together.begin(settings, model.kernel_name, splits.train.digest(), state)
             reached, finished = train.fit(
                 network, state, shown, splits.validation, settings.train, settings.learning,
-                kernel=kernel, decoder=model.facts.decoder, watcher=watcher,
+                kernel=kernel, decoder=model.facts.decoder, watcher=watcher, crew=crew,
             )  # fmt: skip
         trained = time.perf_counter()
         learned_model = dataclasses.replace(model, learner=reached.answering)
