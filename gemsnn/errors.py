@@ -5,6 +5,9 @@ from __future__ import annotations
 REFUSED = 2
 """Exit code after bad input."""
 
+LOST = 75
+"""Exit code of a worker that has lost another one: it is that one which tells why."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
 
@@ -34,6 +37,10 @@ class InputError(Exception):
 
 class DivergedError(InputError):
     """Learning has made weights that are no longer finite, by settings that may fit all that is told of them."""
+
+
+class LostError(InputError):
+    """Another worker is gone, so that this one cannot go on."""
 
 
 class InputValueError(InputError, ValueError):

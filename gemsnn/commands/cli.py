@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 
 import gemsnn
-from gemsnn.errors import INTERRUPTED, REFUSED, InputError
+from gemsnn.errors import INTERRUPTED, LOST, REFUSED, InputError, LostError
 from gemsnn.machine import places
 
 COMMANDS = {
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _dispatch(words)
     except InputError as error:
         print(f"gemsnn: {error}", file=sys.stderr)
-        return REFUSED
+        return LOST if isinstance(error, LostError) else REFUSED
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         print(f"gemsnn: {error.strerror or error}{where}; what was written before is whole", file=sys.stderr)

@@ -110,7 +110,7 @@ HELP, ALL = ("-h", "--help"), "--help-all"
 
 def bind(
     name: str, command: Callable[..., int], words: Sequence[str], basic: Sequence[str] = ()
-) -> Callable[[], int]:
+) -> partial[int]:
     """A command with the values of its flags, ready to be called.
 
     A parameter that is a dataclass is a flag for each of its fields, and so is one annotated with a :class:`Group`.

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from gemsnn.commands import flags
 from gemsnn.commands.settings import AllSettings
 from gemsnn.errors import InputError
+from gemsnn.learn.crew import Split, divided
+from gemsnn.machine import group, launching
+from gemsnn.runs import assisting
 from gemsnn.runs import training as running
+from gemsnn.runs.assisting import Together
 from gemsnn.runs.layers import Layered
 from gemsnn.runs.recipes import RecipeName
 from gemsnn.runs.tuning import Minutes
+from gemsnn.specs.checks import Range
+from gemsnn.store import records
+
+Workers = Annotated[int, Range(1, 1024)]
+Restarts = Annotated[int, Range(0, 1000)]
 
 BASIC = (
     "data", "root", "out", "recipe", "config", "resume", "tune",
@@ -25,7 +35,24 @@ BASIC = (
 
 def bind(words: Sequence[str]) -> Callable[[], int]:
     """The command with its flags."""
-    return flags.bind("train", train, words, BASIC)
+    command = flags.bind("train", train, words, BASIC)
+    if command.keywords.get("workers") is None or group.is_launched():
+        return command
+    return partial(_launch, words, **command.keywords)
+
+
+def _launch(
+    words: Sequence[str], *, settings: Layered, workers: int, max_restarts: int, split: Split,
+    out: Path | None = None, resume: Path | None = None, **_: Any,
+) -> int:  # fmt: skip
+    """Start the same command in so many workers."""
+    divided(split, workers, settings.settings.learning)
+    where = out or resume
+    if where is None:  # a name of the time would be another one after a restart
+        where = records.next_free().path
+        words = [*words, "--out", str(where)]
+    again = f"gemsnn train --resume {where} --workers {workers} goes on from the last checkpoint, where there is one"
+    return launching.launch(["train", *words], workers, max_restarts, again)
 
 
 def train(
@@ -37,6 +64,9 @@ def train(
     from_run: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     tune: Minutes | None = None,
     tensorboard: bool = False,
+    workers: Workers | None = None,
+    split: Split = "presentations",
+    max_restarts: Restarts = 0,
 ) -> int:
     """Train a network, score it on the test part and write a report.
 
@@ -51,17 +81,46 @@ def train(
         from_run: a run folder: begin a new run with its weights and, but for other flags, its settings.
         tune: first search the settings that neither flags nor the file give, for so many minutes.
         tensorboard: write the numbers of the training for TensorBoard, too, into the run's folder tensorboard.
+        workers: processes of this machine that learn each batch together, as torchrun starts them too.
+        split: what workers divide: the presentations of a batch, the compartments, or both.
+        max_restarts: how many times the workers may be started anew, from the last checkpoint, where one is lost.
     """
+    if not group.is_launched():
+        if split != "presentations" or max_restarts:
+            raise InputError(
+                "--split and --max-restarts are for several workers; give --workers, or leave them out"
+            )
+        return _train(None, settings, out, config, recipe, resume, from_run, tune, tensorboard)
+    if workers not in (None, group.size()):
+        raise InputError(
+            f"torchrun has started {group.size()} workers, and --workers says {workers}; leave it out"
+        )
+    begun = out is not None and (out / "config.toml").is_file()
+    if begun and group.restarts():  # by the workers that were there before
+        resume, out, from_run, config, recipe, tune, settings = out, None, None, None, None, None, None
+    return assisting.work(
+        lambda together: _train(together, settings, out, config, recipe, resume, from_run, tune, tensorboard),
+        split,
+    )
+
+
+def _train(
+    together: Together | None, settings: Layered | None, out: Path | None, config: Path | None,
+    recipe: RecipeName | None, resume: Path | None, from_run: Path | None, tune: float | None, tensorboard: bool,
+) -> int:  # fmt: skip
     if resume is None:
+        assert settings is not None
         if tune is not None and from_run is not None:
             raise InputError(
                 "--tune searches settings of a network that begins anew, and --from begins with another's weights; "
                 "leave one of them out"
             )
-        return running.start_training(settings, out, from_run=from_run, tune=tune, tensorboard=tensorboard)
+        return running.start_training(
+            settings, out, from_run=from_run, tune=tune, tensorboard=tensorboard, together=together
+        )
     if any(other is not None for other in (out, from_run, config, recipe, tune)):
         raise InputError(
             "--resume goes on in the run's folder with its settings; leave out --out, --from, --config, --recipe and "
             "--tune"
         )
-    return running.resume(resume, settings, tensorboard=tensorboard)
+    return running.resume(resume, settings, tensorboard=tensorboard, together=together)

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from gemsnn.errors import InputError
+from gemsnn.kernels.team import ALONE, Team
 from gemsnn.model.logspace import log_mean_exp
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import own
@@ -112,8 +113,13 @@ class Kernel(Protocol):
         *,
         seed: int,
         lr: float,
+        team: Team = ALONE,
     ) -> Learned:
-        """Run the batch with the visible neurons clamped to its target where observed, and learn from it."""
+        """Run the batch with the visible neurons clamped to its target where observed, and learn from it.
+
+        Where the ``team`` is not alone, the batch is its share of the presentations, and the learning's compartments
+        are its share of K.
+        """
         ...
 
     def rollout(

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from gemsnn import rng
 from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
+from gemsnn.kernels.team import ALONE, Team
 from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import advance as advancing
 from gemsnn.rules import base as rules
-from gemsnn.rules import optimisers, resampling
+from gemsnn.rules import resampling
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.rules.resampling import Replaced
 from gemsnn.store import trees
@@ -34,10 +35,11 @@ class _Steps:
 
     def __init__(
         self, network: Network, params: Params, optimiser: OptimiserState | None, learning: Learning | None,
-        compartments: int, address: Tensor, *, seed: int, lr: float,
+        compartments: int, address: Tensor, *, seed: int, lr: float, team: Team = ALONE,
     ) -> None:  # fmt: skip
         self.network, self.params, self.optimiser, self.learning = network, params, optimiser, learning
         self._address, self._seed, self._lr, self._compartments = address, seed, lr, compartments
+        self._team = team
         self._state = stepping.initial_state(network, len(address), compartments)
         self.rule_state = learning and advancing.init(
             learning.rule, network, params, len(address), compartments
@@ -56,6 +58,7 @@ class _Steps:
             range(t, t + 1),
             self._compartments,
             network.spec.neurons,
+            first=self._team.first,
             device=network.taps.device,
         )
         self._state, now = stepping.step(
@@ -75,10 +78,11 @@ class _Steps:
             observed=observed,
             alive=alive,
             read=read,
+            signal=self._team.signal(learning.rule.value),
         )
         self._pending = trees.map(torch.add, self._pending, direction)
         if update:
-            self.optimiser, self.params = optimisers.update(
+            self.optimiser, self.params = self._team.update(
                 learning.optimiser, self.optimiser, self.params, self._pending, lr=self._lr
             )
             self._pending = trees.map(torch.zeros_like, self.params)
@@ -133,12 +137,21 @@ def learn(
     *,
     seed: int,
     lr: float,
+    team: Team = ALONE,
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     presentations, steps, _ = batch.shape
     spikes = batch.dense()
     course = _Steps(
-        network, params, optimiser, learning, learning.compartments, batch.address, seed=seed, lr=lr
+        network,
+        params,
+        optimiser,
+        learning,
+        learning.compartments,
+        batch.address,
+        seed=seed,
+        lr=lr,
+        team=team,
     )
     every = steps if learning.update_every is None else learning.update_every
     alive, observed = batch.alive, batch.observed

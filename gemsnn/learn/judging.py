@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from gemsnn.kernels.contract import Kernel
+from gemsnn.learn.crew import Crew
 from gemsnn.model import logspace
 from gemsnn.model.network import Network, Params
 from gemsnn.scoring import evaluate, measure, metrics
@@ -49,21 +50,24 @@ def losses(
     kernel: Kernel,
     seed: int,
     decoder: Decoder = "rates",
+    crew: Crew | None = None,
 ) -> Tensor:
     """How well weights answer a part: each recording's loss ``-log p(its class)`` in nats, float64 ``[n]``.
 
     It is that of :data:`JUDGES` compartments at the temperature fitted on the part itself, for answers that are too
     modest or too sure are mended by one when training is over; by rates, unless the decoder is ``likelihood``, for the
-    votes of so few compartments are too coarse to tell two epochs apart.
+    votes of so few compartments are too coarse to tell two epochs apart. A crew shares the recordings.
     """
     if decoder == "votes":
         decoder = "rates"
-    found = evaluate.predict(
-        network, params, presentations, JUDGES, kernel=kernel, seed=seed, decoder=decoder
-    )
-    temperature = metrics.fitted_temperature(found.answers.logs, found.labels)
-    logs = found.answers.tempered(temperature).logs
-    return -logs.gather(1, found.labels[:, None])[:, 0]
+
+    def asked(some: PresentationSequence) -> tuple[Tensor, Tensor]:
+        found = evaluate.predict(network, params, some, JUDGES, kernel=kernel, seed=seed, decoder=decoder)
+        return found.answers.logs, found.labels
+
+    logs, labels = asked(presentations) if crew is None else crew.shared(asked, presentations)
+    logs = metrics.tempered(logs, metrics.fitted_temperature(logs, labels))
+    return -logs.gather(1, labels[:, None])[:, 0]
 
 
 def is_ahead(best: Tensor, last: Tensor, epochs: int) -> bool:

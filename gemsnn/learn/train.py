@@ -13,6 +13,7 @@ import torch
 from gemsnn import rng
 from gemsnn.errors import DivergedError, InputError
 from gemsnn.kernels.contract import Kernel, Learning
+from gemsnn.learn.crew import Crew
 from gemsnn.learn.judging import is_ahead, losses, validate
 from gemsnn.learn.state import RECORDED, Best, Learner, Numbers, TrainingState
 from gemsnn.model import network as networks
@@ -119,13 +120,14 @@ def updates(
     learning: Learning,
     *,
     kernel: Kernel,
+    crew: Crew | None = None,
 ) -> Iterator[Update]:
     """Learn batch after batch, from where the learner stands to the last epoch.
 
     The order of presentations is drawn anew for every epoch, from the seed; the noise of a presentation is
     addressed by the seed, the epoch and the presentation's index. So is what a
     :class:`~gemsnn.types.ChangingSequence` changes: its ``e``-th epoch of V views holds the versions of the epochs
-    ``e V .. e V + V - 1`` of one view.
+    ``e V .. e V + V - 1`` of one view. Where there is a crew, this process learns its share of every batch.
     """
     check_params(network, learner.params)
     per_epoch = -(-len(presentations) // spec.batch)
@@ -134,18 +136,18 @@ def updates(
         epoch, position = divmod(learner.batches, per_epoch)
         order = rng.generator(spec.seed, "order", epoch).permutation(len(presentations))
         chosen = order[position * spec.batch : (position + 1) * spec.batch]
-        rows = (
-            _version(presentations, int(i), epoch, v, spec.views) for i in chosen for v in range(spec.views)
-        )
-        learned = kernel.learn(
-            network,
-            learner.params,
-            learner.optimiser,
-            learning,
-            networks.batch(network, rows),
-            seed=rng.derive(spec.seed, "train", epoch),
-            lr=learning.optimiser.lr * rate_factor(spec.schedule, learner.batches / total),
-        )
+        runs = [(int(i), view) for i in chosen for view in range(spec.views)]
+        own = runs if crew is None else crew.own(runs)
+        rows = (_version(presentations, i, epoch, view, spec.views) for i, view in own)
+        how: Any = {
+            "seed": rng.derive(spec.seed, "train", epoch),
+            "lr": learning.optimiser.lr * rate_factor(spec.schedule, learner.batches / total),
+        }
+        if crew is None:
+            batch = networks.batch(network, rows)
+            learned = kernel.learn(network, learner.params, learner.optimiser, learning, batch, **how)
+        else:
+            learned = crew.learn(kernel, network, learner, rows, len(runs), **how)
         learner = Learner(learned.params, learned.optimiser, learner.batches + 1)
         share = torch.softmax(learned.log_weights, 1)
         diverged = not bool(learned.log_likelihood.isfinite().all() and share.isfinite().all())
@@ -201,10 +203,12 @@ def fit(
     kernel: Kernel,
     decoder: Decoder = "votes",
     watcher: Watcher | None = None,
+    crew: Crew | None = None,
 ) -> tuple[TrainingState, bool]:
     """Train to the last epoch, or until the watcher says stop; the decoder scores the validation part.
 
-    Which weights are kept moves nothing of the learning: the noise by which epochs are compared is of its own.
+    Which weights are kept moves nothing of the learning: the noise by which epochs are compared is of its own. Where
+    there is a crew, all of its workers call this with the same arguments but the watcher, and reach the same.
 
     Returns:
         How far training came, and whether that is its end.
@@ -229,7 +233,7 @@ def fit(
 
     if best is not None and _is_over(spec, learner, best, presentations):
         return reached(), True
-    rows = updates(network, learner, presentations, spec, learning, kernel=kernel)
+    rows = updates(network, learner, presentations, spec, learning, kernel=kernel, crew=crew)
     left = spec.epochs * -(-len(presentations) // spec.batch) - learner.batches
     for update in watcher.progress(rows, max(0, left), "training"):
         _check_finite(update, learning, saved)
@@ -241,12 +245,15 @@ def fit(
             "presentations": update.presentations,
         }
         scores = None
-        stopping = watcher.stop()
+        stopping = watcher.stop() if crew is None else crew.any(watcher.stop())
+        if crew is not None and update.ends_epoch:
+            crew.name_slow()
         if len(window) == RECORD_EVERY or update.ends_epoch:
             watcher.record({"kind": "train", **at, **_mean(window), "seconds": seconds()})
             window.clear()
         last = update.epoch == spec.epochs
-        if update.ends_epoch and len(validation) and (last or update.epoch % spec.evaluate_every == 0):
+        shown = last or update.epoch % spec.evaluate_every == 0
+        if update.ends_epoch and len(validation) and shown and (crew is None or crew.leads):
             seed = rng.derive(spec.seed, "validation")
             scores = validate(
                 network, learner.params, validation, spec.compartments,
@@ -257,7 +264,7 @@ def fit(
         if update.ends_epoch and len(validation) and spec.keep == "best":
             now = losses(
                 network, learner.params, validation,
-                kernel=kernel, seed=rng.derive(spec.seed, "keep"), decoder=decoder,
+                kernel=kernel, seed=rng.derive(spec.seed, "keep"), decoder=decoder, crew=crew,
             )  # fmt: skip
             if best is None or now.mean() < best.losses.mean():
                 best = Best(learner.params, update.epoch, now)

@@ -23,19 +23,31 @@ import sys
 import os
 sys.path[:] = [folder for folder in sys.path if folder] + sys.argv.pop(1).split(os.pathsep)
 import runpy
+"""
+_TIED = """
 from gemsnn.machine import children
 children.end_with_parent()
+"""
+_RUN = """
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
 
-def module(name: str, beside: AnyPath | None = None) -> list[str]:
+def module(name: str, beside: AnyPath | None = None, *, tied: bool = True) -> list[str]:
     """The command that runs a module as :meth:`Children.run` wants it: of this package, or of a folder ``beside`` it.
+
+    Where it is not ``tied``, it is for another launcher, and gets no first line.
 
     ``python -m`` would look into the current folder first, where a file ``queue.py`` would be taken for Python's.
     """
     folders = [Path(__file__).parents[2], *([] if beside is None else [Path(beside).absolute()])]
-    return [sys.executable, "-c", _MODULE, os.pathsep.join(map(str, folders)), name]
+    return [
+        sys.executable,
+        "-c",
+        _MODULE + (_TIED if tied else "") + _RUN,
+        os.pathsep.join(map(str, folders)),
+        name,
+    ]
 
 
 def end_with_parent() -> None:

@@ -35,7 +35,9 @@ def check_presentation(row: Presentation, inputs: int, classes: int) -> None:
         checks.number(value, Annotated[int, Range(0, most)], f"{name} of a presentation")
 
 
-def collate(presentations: Sequence[Presentation] | Iterable[Presentation], *, warm_up: float = 0.0) -> Batch:
+def collate(
+    presentations: Sequence[Presentation] | Iterable[Presentation], *, warm_up: float = 0.0, steps: int = 0
+) -> Batch:
     """Put presentations of any lengths side by side, padded with zeros to the longest.
 
     A :class:`Presentation` is checked here, where networks take it in.
@@ -44,6 +46,7 @@ def collate(presentations: Sequence[Presentation] | Iterable[Presentation], *, w
         presentations: at least one.
         warm_up: the network's, see :class:`gemsnn.model.spec.NetworkSpec`; for a network use
             :func:`gemsnn.model.network.batch`, which knows it.
+        steps: T at least, where others of the same batch may be longer.
 
     Raises:
         InputError: there are none, they differ in the number of inputs or of visible neurons, or one of them has
@@ -56,9 +59,11 @@ def collate(presentations: Sequence[Presentation] | Iterable[Presentation], *, w
     for row in rows:
         check_presentation(row, *sizes)
     length = [len(row.given) for row in rows]
+    longest = max(steps, *length)
+    target = torch.nn.utils.rnn.pad_sequence([row.target for row in rows], batch_first=True)
     return Batch(
-        rows=SpikeRows.join([row.rows.padded(max(length)) for row in rows]),
-        target=torch.nn.utils.rnn.pad_sequence([row.target for row in rows], batch_first=True),
+        rows=SpikeRows.join([row.rows.padded(longest) for row in rows]),
+        target=torch.nn.functional.pad(target, (0, 0, 0, longest - target.shape[1])),
         length=torch.tensor(length),
         label=torch.tensor([row.label for row in rows]),
         address=torch.tensor([row.address for row in rows]),

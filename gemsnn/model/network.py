@@ -331,15 +331,16 @@ def check_batch(network: Network, batch: Batch) -> None:
             )
 
 
-def batch(network: Network, presentations: Iterable[Presentation]) -> Batch:
+def batch(network: Network, presentations: Iterable[Presentation], *, steps: int = 0) -> Batch:
     """Presentations side by side as this network takes them: on its device, observed from the end of its warm-up on.
 
-    Where it has several readouts, each has the same target: ``[B, T, V]`` for all visible neurons.
+    Where it has several readouts, each has the same target: ``[B, T, V]`` for all visible neurons. There are ``steps``
+    at least.
 
     Raises:
         InputError: see :func:`gemsnn.model.batches.collate`, or they have other inputs or classes than the network.
     """
-    rows = collate(presentations, warm_up=network.spec.warm_up)
+    rows = collate(presentations, warm_up=network.spec.warm_up, steps=steps)
     check_batch(network, rows)
     rows = rows._replace(target=targets(network, rows.target))
     return rows.to(network.taps.device)

@@ -7,6 +7,7 @@ their own ``init`` and ``advance``, which are called from here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from gemsnn.model.step import error as error_of
 from gemsnn.model.step import evidence as evidence_of
 from gemsnn.rules import credit as onehop
 from gemsnn.rules import parts
+from gemsnn.rules.contract import Signal
 from gemsnn.rules.credit import Recent
 from gemsnn.store import trees
 
@@ -67,6 +69,7 @@ def advance(
     observed: Tensor,
     alive: Tensor,
     read: Tensor,
+    signal: Callable[[Tensor], Signal] | None = None,
 ) -> tuple[Any, Params]:
     """One step of any rule, from what the network did: :func:`update`, and the credit of hidden spikes where needed.
 
@@ -79,6 +82,7 @@ def advance(
         observed: bool ``[B]``, whether the visible neurons' spikes are evidence.
         alive: bool ``[B]``.
         read: bool ``[B]``, whether this step's direction is read.
+        signal: the learning signals of these runs, where others know more than their log-weights; else the rule's own.
 
     Returns:
         The new state, and the direction to climb, averaged over presentations.
@@ -87,11 +91,12 @@ def advance(
     if rule.advance is not None:
         return rule.advance(spec, network, params, state, now, observed=observed, alive=alive, read=read)
     evidence, gradient = seen(network, now, observed)
-    after, direction = update(spec, network, state, evidence, gradient, alive=alive, read=read)
+    signal = signal or rule.signal
+    after, direction = update(spec, network, state, evidence, gradient, alive=alive, read=read, signal=signal)
     if after.recent is None:
         return after, direction
-    signal = rule.signal(after.log_weights).visible * average(read, after.log_weights)
-    hop = onehop.direction(network, params, after.recent, visible_error(network, now, observed), signal)
+    weight = signal(after.log_weights).visible * average(read, after.log_weights)
+    hop = onehop.direction(network, params, after.recent, visible_error(network, now, observed), weight)
     return after._replace(recent=onehop.push(network, after.recent, now)), trees.map(
         torch.add, direction, hop
     )
@@ -144,6 +149,7 @@ def update(
     *,
     alive: Tensor,
     read: Tensor,
+    signal: Callable[[Tensor], Signal] | None = None,
 ) -> tuple[Any, Params]:
     """One step of the running sums, and their direction under the rule's signal.
 
@@ -155,12 +161,15 @@ def update(
         gradient: leading dimensions ``[B, K]``.
         alive: bool ``[B]``.
         read: bool ``[B]``, whether this step's direction is read.
+        signal: as in :func:`advance`.
 
     Returns:
         The new state, and the direction to climb, summed over compartments and averaged over presentations.
     """
     log_weights, eligibility, _ = sums(spec, state, evidence, gradient, alive)
-    visible, hidden = (leaf * read[:, None] / len(read) for leaf in spec.value.signal(log_weights))
+    visible, hidden = (
+        leaf * read[:, None] / len(read) for leaf in (signal or spec.value.signal)(log_weights)
+    )
     direction = parts.taught(network, hidden, visible, eligibility)
     return state._replace(log_weights=log_weights, eligibility=eligibility), direction
 

@@ -135,8 +135,11 @@ def training_display(spec: TrainSpec, batches_per_epoch: int) -> Iterator[Traini
 
 
 @contextmanager
-def interruptible(what: str) -> Iterator[Callable[[], bool]]:
-    """While inside, the first Ctrl-C or SIGTERM only raises a flag, and says what is waited for; a second ends all."""
+def interruptible(what: str, *, quiet: bool = False) -> Iterator[Callable[[], bool]]:
+    """While inside, the first Ctrl-C or SIGTERM only raises a flag, and says what is waited for; a second ends all.
+
+    It says nothing where it is ``quiet``, as another process says the same.
+    """
     raised = False
 
     def handle(number: int, frame: Any) -> None:
@@ -144,7 +147,8 @@ def interruptible(what: str) -> Iterator[Callable[[], bool]]:
         if raised:
             raise KeyboardInterrupt
         raised = True
-        say(f"stopping after this {what} (Ctrl-C again to stop at once)")
+        if not quiet:
+            say(f"stopping after this {what} (Ctrl-C again to stop at once)")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -36,6 +36,7 @@ from gemsnn.runs import (
     tuning,
     unknown,
 )
+from gemsnn.runs.assisting import Together
 from gemsnn.runs.config import Settings
 from gemsnn.runs.curves import Curves
 from gemsnn.runs.facts import facts_of, save_facts
@@ -71,32 +72,36 @@ def start_training(
     from_run: AnyPath | None = None,
     tune: float | None = None,
     tensorboard: bool = False,
+    together: Together | None = None,
 ) -> int:
     """Train in a new run folder, by default one of its own name, score, write the report; the exit code.
 
     With ``from_run``, another run's folder, training begins with its weights. Its optimiser's state stays behind: the
     moments are of other data or another rule, and the schedule of the step size begins anew. With ``tune``, minutes,
     settings that nobody has given are searched before (:mod:`gemsnn.runs.tuning`). With ``tensorboard`` the run's
-    numbers are written for TensorBoard, too (:mod:`gemsnn.runs.curves`).
+    numbers are written for TensorBoard, too (:mod:`gemsnn.runs.curves`). With ``together``, others learn
+    with this process (:mod:`gemsnn.runs.assisting`).
     """
     if tensorboard:
         curves.library()  # where it is missing, that is said before anything is trained
     from_run = None if from_run is None else Path(from_run)
     if out is not None:
         layers.writable(Path(out), "--out")
-    check(given.settings)
+    check(given.settings, together)
     if tune is not None:
         checks.number(tune, Minutes, "--tune")
         tuning.library()  # where it is missing, that is said before any data is read
     with RunFolder.claimed(out) as run:
         if tune is not None:
             searching.begin(run, given, tune)
-        return _run_training(given, run, from_run=from_run, tensorboard=tensorboard)
+        return _run_training(given, run, from_run=from_run, tensorboard=tensorboard, together=together)
 
 
-def check(settings: Settings) -> None:
+def check(settings: Settings, together: Together | None = None) -> None:
     """Raise :class:`InputError` where no data could make these settings work: before any is loaded."""
     devices.check_here(settings.network.device)
+    if together is not None:
+        together.check(settings)
     if settings.network.graph is not None:
         return  # which the data's own size decides
     side = 64 if settings.network.topology == "conv" else 1
@@ -106,7 +111,9 @@ def check(settings: Settings) -> None:
     kernels.choose(settings.network.kernel, network, settings.learning)
 
 
-def resume(out: AnyPath, given: Layered | None = None, *, tensorboard: bool = False) -> int:
+def resume(
+    out: AnyPath, given: Layered | None = None, *, tensorboard: bool = False, together: Together | None = None
+) -> int:
     """Go on with a run that was stopped, to its end, or to that of ``given`` settings of more epochs; the exit code.
 
     Curves for TensorBoard go on where the run has them, or begin with all that it has learned.
@@ -119,13 +126,13 @@ def resume(out: AnyPath, given: Layered | None = None, *, tensorboard: bool = Fa
         run, old = RunFolder(out), Layered(config.load_run(out / "config.toml"))
         searching.check_resumed(out, given or old, old)
         with run.locked():  # it was stopped before it began, or in its search
-            return _run_training(given or old, run, tensorboard=tensorboard)
+            return _run_training(given or old, run, tensorboard=tensorboard, together=together)
     run = RunFolder.open(out)
     if run.read_json("manifest.json").get("status") == STREAM:
         raise InputError(f"{out} is the state of a stream; go on with it by gemsnn stream --state {out}")
     old = config.load_run(out / "config.toml")
     given = given or Layered(old)
-    check(given.settings)
+    check(given.settings, together)
     with run.locked():
         manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
         continuing.check_unedited(old, dict(manifest), out)
@@ -135,7 +142,7 @@ def resume(out: AnyPath, given: Layered | None = None, *, tensorboard: bool = Fa
                 f"{out} is finished; there is nothing to resume, but --epochs with more than {old.train.epochs} "
                 "trains it further"
             )
-        return _run_training(given, run, dict(manifest), old, tensorboard=tensorboard)
+        return _run_training(given, run, dict(manifest), old, tensorboard=tensorboard, together=together)
 
 
 def _run_training(
@@ -146,6 +153,7 @@ def _run_training(
     *,
     from_run: Path | None = None,
     tensorboard: bool = False,
+    together: Together | None = None,
 ) -> int:
     """Train in a run folder, which is held: from the start, or from its last checkpoint.
 
@@ -156,6 +164,7 @@ def _run_training(
         old: the settings it had.
         from_run: another run, whose weights a new one begins with.
         tensorboard: whether its numbers are written for TensorBoard, too.
+        together: others who learn with this process.
     """
     began, settings = time.perf_counter(), given.settings
     learning = settings.learning  # a rule that is not known is refused before any data is read
@@ -250,7 +259,7 @@ def _run_training(
     model = Model(network, state.learner, facts, settings, kernel, name)
     with contextlib.ExitStack() as stack:
         drawn = stack.enter_context(curves.drawn(run, manifest["started"])) if tensorboard else None
-        return _train_in(run, manifest, settings, splits, model, state, drawn)
+        return _train_in(run, manifest, settings, splits, model, state, drawn, together)
 
 
 def _per_epoch(splits: Splits, settings: Settings) -> int:
@@ -293,6 +302,7 @@ def _train_in(
     model: Model,
     state: TrainingState,
     drawn: Curves | None,
+    together: Together | None,
 ) -> int:
     network, kernel, seed, started = model.network, model.kernel, settings.train.seed, time.perf_counter()
 
@@ -308,9 +318,10 @@ def _train_in(
         shown = learned(splits.train, settings.augment, seed, progress=console.bar)
         with console.training_display(settings.train, _per_epoch(splits, settings)) as display:
             watcher = Watcher(record, display.show, save, stopped)
+            crew = together and together.begin(settings, model.kernel_name, splits.train.digest(), state)
             reached, finished = train.fit(
                 network, state, shown, splits.validation, settings.train, settings.learning,
-                kernel=kernel, decoder=model.facts.decoder, watcher=watcher,
+                kernel=kernel, decoder=model.facts.decoder, watcher=watcher, crew=crew,
             )  # fmt: skip
         trained = time.perf_counter()
         learned_model = dataclasses.replace(model, learner=reached.answering)

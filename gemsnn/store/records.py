@@ -108,7 +108,7 @@ class RunFolder:
         Raises:
             InputError: there is something at ``path`` already, it cannot be made, or another process holds it.
         """
-        run = _next_free() if path is None else RunFolder.create(path)
+        run = next_free() if path is None else RunFolder.create(path)
         with run.locked():
             RunFolder.check_free(run.path)  # who held it until now may have written
             try:
@@ -227,7 +227,7 @@ class RunFolder:
         return self.checkpoints.load(note=note)
 
 
-def _next_free() -> RunFolder:
+def next_free() -> RunFolder:
     """A run folder named by the time, with a number behind it where others had the same name: made by nobody else."""
     name = datetime.now().strftime("%Y%m%d-%H%M%S")
     for number in itertools.count(1):

@@ -38,11 +38,11 @@ from gemsnn.kernels.block.terms import Pending, add_terms, fades, grow
 from gemsnn.kernels.block.wires import plan_of
 from gemsnn.kernels.contract import Learned, Learning, Rollout
 from gemsnn.kernels.joint import Joint, apart, apart_state, joined, joined_state
+from gemsnn.kernels.team import ALONE, Team
 from gemsnn.kernels.wiring import Group, groups_of
 from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import base as rules
-from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec, OptimiserState
 from gemsnn.types import Batch
@@ -109,14 +109,24 @@ class _Segments:
         seed: of the noise.
         length: steps of a segment.
         size: what learning signals are multiplied with.
+        team: with whom.
     """
 
     def __init__(
-        self, network: Network, learning: Learning, batch: Batch, *, seed: int, length: int, size: float
+        self,
+        network: Network,
+        learning: Learning,
+        batch: Batch,
+        *,
+        seed: int,
+        length: int,
+        size: float,
+        team: Team,
     ) -> None:
         self.network, self.batch, self.length, self._seed = network, batch, length, seed
+        self.team = team
         self.history = begin(network, batch, learning.compartments)
-        self.scores = Scores(network, learning, batch, size)
+        self.scores = Scores(network, learning, batch, size, team)
         self.total, self.runs, _ = self.history.error.shape
         self._window = rules.memory_of(learning.rule, network.taps.dtype)
         rows = min(self.total, self._window + length)
@@ -125,7 +135,16 @@ class _Segments:
     def enter(self, start: int, params: Joint) -> tuple[range, Segment, Tensor]:
         """The steps of the next segment, what it takes, and coefficients ``[R, 2, P]`` of all terms until its end."""
         steps = range(start, min(start + self.length, self.total))
-        segment = Segment(self.network, params, self.batch, self.history, steps, seed=self._seed, clamp=True)
+        segment = Segment(
+            self.network,
+            params,
+            self.batch,
+            self.history,
+            steps,
+            seed=self._seed,
+            clamp=True,
+            first=self.team.first,
+        )
         rows = min(steps.stop, self._window + len(steps))
         return steps, segment, self.network.taps.new_zeros(rows, 2, self.runs)
 
@@ -154,7 +173,7 @@ def _learn_at_rest(
         weight = torch.zeros_like(params.weight.permute(1, 2, 0))
         small = add_terms(course.network, history, coefficient, steps.stop, weight, whole=whole)
         direction = Joint(weight.permute(2, 0, 1), *small)
-        optimiser, params = optimisers.update(spec, optimiser, params, direction, lr=lr)
+        optimiser, params = course.team.update(spec, optimiser, params, direction, lr=lr)
     return params, optimiser
 
 
@@ -204,17 +223,18 @@ def learn(
     *,
     seed: int,
     lr: float,
+    team: Team = ALONE,
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     presentations, total, _ = batch.shape
     every = total if learning.update_every is None else learning.update_every
     batch, plan = _here(network, batch), plan_of(network)
     if not network.is_joint or "credit" in learning.rule.value.needs or learning.resamples:
-        return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr)
+        return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr, team=team)
     groups, spec = groups_of(network), learning.optimiser
     joint, state = joined(params), joined_state(optimiser)
     # only where updates are linear in the direction can they be pending; else the weights rest between two updates
-    linear = spec.optimiser == "sgd" and every < total
+    linear = spec.optimiser == "sgd" and every < total and team.alone
     if groups is not None and linear and _pays(network, learning, presentations, total):
         with _threads(network, presentations * learning.compartments):
             weight = sender_major(joint.weight)
@@ -222,13 +242,13 @@ def learn(
                 weight = weight.clone()
             joint = joint._replace(weight=weight.permute(2, 0, 1))
             length = max(every, SEGMENT // every * every)
-            course = _Segments(network, learning, batch, seed=seed, length=length, size=lr)
+            course = _Segments(network, learning, batch, seed=seed, length=length, size=lr, team=team)
             joint = _learn_pending(course, joint, groups, learning.rule, every)
             return course.learned(joint, state._replace(updates=state.updates - (-total // every)))
     if plan.is_forward:
-        return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr)
+        return layerwise.learn(network, plan, params, optimiser, learning, batch, seed=seed, lr=lr, team=team)
     joint = joint._replace(weight=sender_major(joint.weight).permute(2, 0, 1))
-    course = _Segments(network, learning, batch, seed=seed, length=every, size=1.0)
+    course = _Segments(network, learning, batch, seed=seed, length=every, size=1.0, team=team)
     return course.learned(*_learn_at_rest(course, joint, state, spec, lr, groups is not None))
 
 

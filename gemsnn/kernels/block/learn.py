@@ -27,10 +27,10 @@ from gemsnn.kernels.block.steps import sender_major
 from gemsnn.kernels.block.terms import fades, grow
 from gemsnn.kernels.block.wires import Plan, is_plain
 from gemsnn.kernels.contract import Learned, Learning
+from gemsnn.kernels.team import Team
 from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import base as rules
-from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.rules.resampling import Replaced
 from gemsnn.store import trees
@@ -48,11 +48,11 @@ FADING = 128
 
 def learn(
     network: Network, plan: Plan, params: Params, optimiser: OptimiserState, learning: Learning, batch: Batch, *,
-    seed: int, lr: float,
+    seed: int, lr: float, team: Team,
 ) -> Learned:  # fmt: skip
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     every = batch.shape[1] if learning.update_every is None else min(learning.update_every, batch.shape[1])
-    course = _Layerwise(network, plan, learning, batch, every, seed)
+    course = _Layerwise(network, plan, learning, batch, every, seed, team)
     params = _sender_by_sender(network, params)
     for start in range(0, course.total, every):
         stop, direction, done = min(start + every, course.total), None, start
@@ -68,7 +68,7 @@ def learn(
             if found is not None:
                 course.replace(found, done)
         assert direction is not None
-        optimiser, params = optimisers.update(learning.optimiser, optimiser, params, direction, lr=lr)
+        optimiser, params = team.update(learning.optimiser, optimiser, params, direction, lr=lr)
     scores, hidden = course.scores, network.spec.hidden_neurons
     chances = batch.length.to(network.taps) * learning.compartments * max(hidden, 1)
     rate = course.fired / chances
@@ -85,6 +85,7 @@ class _Layerwise:
         batch: the presentations.
         every: steps between two updates.
         seed: of the noise.
+        team: with whom.
 
     Attributes:
         total: T.
@@ -95,16 +96,24 @@ class _Layerwise:
     """
 
     def __init__(
-        self, network: Network, plan: Plan, learning: Learning, batch: Batch, every: int, seed: int
+        self,
+        network: Network,
+        plan: Plan,
+        learning: Learning,
+        batch: Batch,
+        every: int,
+        seed: int,
+        team: Team,
     ) -> None:
         self._network, self._plan, self._learning, self._batch, self._seed = (
             network, plan, learning, batch, seed,
         )  # fmt: skip
+        self._team = team
         presentations, self.total, _ = batch.shape
         self._shape = (presentations, learning.compartments)
         self.history = forward.begin(network, batch, learning.compartments)
         self.scores, self.error = (
-            Scores(network, learning, batch, 1.0),
+            Scores(network, learning, batch, 1.0, team),
             torch.zeros_like(self.history.potential),
         )
         self.fired, self._ahead = network.taps.new_zeros(presentations), AHEAD
@@ -123,7 +132,17 @@ class _Layerwise:
             steps = steps[: self._ahead]
             self._ahead = min(2 * self._ahead, AHEAD)
         network, history, some = self._network, self.history, slice(steps.start, steps.stop)
-        forward.run(network, self._plan, params, self._batch, history, steps, seed=self._seed, clamp=True)
+        forward.run(
+            network,
+            self._plan,
+            params,
+            self._batch,
+            history,
+            steps,
+            seed=self._seed,
+            clamp=True,
+            first=self._team.first,
+        )  # fmt: skip
         spikes, potential = history.fired[:, some], history.potential[:, some]
         evidence = stepping.evidence(network, spikes, potential).unflatten(0, self._shape).permute(2, 0, 1)
         found = None

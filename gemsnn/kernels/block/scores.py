@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gemsnn.kernels.contract import Learning
+from gemsnn.kernels.team import Team
 from gemsnn.model.network import Network
 from gemsnn.rules import base as rules
 from gemsnn.rules import resampling
@@ -21,6 +22,7 @@ class Scores:
         learning: how it learns.
         batch: the presentations.
         size: what learning signals are multiplied with.
+        team: with whom.
 
     Attributes:
         log_weights: ``[B, K]``, those of the last step.
@@ -30,7 +32,7 @@ class Scores:
         log_estimates: ``[B, K]`` in nats, see :class:`gemsnn.kernels.contract.Learned`.
     """
 
-    def __init__(self, network: Network, learning: Learning, batch: Batch, size: float) -> None:
+    def __init__(self, network: Network, learning: Learning, batch: Batch, size: float, team: Team) -> None:
         like, rule, (presentations, steps, _) = network.taps, learning.rule, batch.shape
         self._new_score, self._new_evidence = (1 - rule.gamma, 1 - rule.kappa) if rule.average else (1.0, 1.0)
         read = rules.read_steps(rule, batch.observed, learning.update_every)
@@ -38,7 +40,7 @@ class Scores:
         keep = like.new_ones(steps, presentations).masked_fill_(time_first(batch.alive, like), rule.kappa)
         self._keep = keep[:, :, None].unbind(0)
         self._counts = time_first(batch.observed, like).to(like)[:, :, None] * self._new_evidence
-        self._signal_of = rule.value.signal
+        self._signal_of = team.signal(rule.value)
         self.log_weights = like.new_zeros(presentations, learning.compartments)
         self.evidence = like.new_zeros(steps, *self.log_weights.shape)
         self.signal = like.new_zeros(steps, 2, *self.log_weights.shape)

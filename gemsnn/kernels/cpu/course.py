@@ -17,9 +17,9 @@ from gemsnn.kernels.cpu.runs import Block, Runs, add_all_terms
 from gemsnn.kernels.cpu.sender_major import laid_out, params_of, sender_major, small_of, state_laid_out
 from gemsnn.kernels.cpu.work import Rule, Small
 from gemsnn.kernels.joint import apart, apart_state, joined, joined_state
+from gemsnn.kernels.team import ALONE, Team
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import base as rules
-from gemsnn.rules import optimisers
 from gemsnn.rules.contract import Signal
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.store import trees as states
@@ -52,11 +52,13 @@ class Plan(NamedTuple):
     capacity: int
 
 
-def plan(network: Network, learning: Learning, presentations: int, steps: int, lr: float) -> Plan:
+def plan(
+    network: Network, learning: Learning, presentations: int, steps: int, lr: float, team: Team = ALONE
+) -> Plan:
     """The plan for learning a batch of presentations of so many steps."""
     rule, every = learning.rule, steps if learning.update_every is None else min(learning.update_every, steps)
     window, credit = rules.memory_of(rule, network.taps.dtype), "credit" in rule.value.needs
-    signal = signals.CODES.get(rule.value.signal, signals.ASKED)
+    signal = signals.CODES.get(team.signal(rule.value), signals.ASKED)
     keep = min(steps, max(every, window, network.taps.shape[1]))
     capacity = min(steps, keep + max(every, SEGMENT))
     runs = presentations * learning.compartments
@@ -64,6 +66,7 @@ def plan(network: Network, learning: Learning, presentations: int, steps: int, l
     # only where updates are linear in the direction can they be pending
     online = (
         learning.optimiser.optimiser == "sgd"
+        and team.alone
         and not credit  # which needs the weights of now, not only products with them
         and signal != signals.ASKED  # for which the steps would have to stop
         and every < steps
@@ -102,6 +105,7 @@ class DenseCourse:
         lr: step size.
         potentials: whether potentials are kept.
         first: the number of the first compartment.
+        team: with whom they learn.
     """
 
     def __init__(
@@ -118,9 +122,11 @@ class DenseCourse:
         lr: float = 0.0,
         potentials: bool = False,
         first: int = 0,
+        team: Team = ALONE,
     ) -> None:
         self.network, self.learning, self.way = network, learning, way
         self.seed, self.lr, self._potentials, self._first = seed, lr, potentials, first
+        self._team = team
         with threads.one_for_blas():
             self.parts = [
                 Runs(network, size, compartments, way.rule, way.capacity, potentials=potentials)
@@ -218,7 +224,9 @@ class DenseCourse:
         """Ask the rule for the signals of all parts' blocks at once, and let them learn with these."""
         assert self.learning is not None
         sizes = [len(part.past.log_weights) for part in self.parts]
-        signal = self.learning.rule.value.signal(torch.cat([part.asked for part in self.parts], 1))
+        signal = self._team.signal(self.learning.rule.value)(
+            torch.cat([part.asked for part in self.parts], 1)
+        )
         each = zip(*(leaf.split(sizes, 1) for leaf in signal), strict=True)
         threads.each(
             lambda part, own: part.learn(own),
@@ -249,7 +257,7 @@ class DenseCourse:
         target = torch.zeros_like(self._weight)
         moved = zip(*self._fold(target), strict=True)
         direction = params_of(target, Small(*(np.sum(leaves, 0) for leaves in moved)))
-        self._optimiser, self._params = optimisers.update(
+        self._optimiser, self._params = self._team.update(
             self.learning.optimiser, self._optimiser, self._params, direction, lr=self.lr
         )
         self._weight, self._small = sender_major(self._params.weight), small_of(self._params)

@@ -12,6 +12,7 @@ from gemsnn.kernels.contract import Learned, Learning, Rollout
 from gemsnn.kernels.cpu.forwards import PARTS
 from gemsnn.kernels.cpu.graph_course import Course
 from gemsnn.kernels.cpu.patches import KINDS
+from gemsnn.kernels.team import ALONE, Team
 from gemsnn.model.network import Network, Params
 from gemsnn.model.neurons import Bernoulli, Circuit
 from gemsnn.rules import base as rules
@@ -72,6 +73,7 @@ def learn(
     *,
     seed: int,
     lr: float,
+    team: Team = ALONE,
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     steps = batch.shape[1]
@@ -81,7 +83,7 @@ def learn(
     pieces = groups_of(network, batch, learning.compartments, whole=every < steps)
     course = Course(
         network, params, learning, optimiser, learning.compartments, [len(piece.label) for piece in pieces], steps,
-        seed=seed, lr=lr,
+        seed=seed, lr=lr, first=team.first, team=team,
     )  # fmt: skip
     reads = [rules.read_steps(learning.rule, piece.observed, learning.update_every) for piece in pieces]
     course.advance(pieces, reads, updates, clamp=True)

@@ -28,8 +28,8 @@ from gemsnn.kernels.cpu.histories import History
 from gemsnn.kernels.cpu.layers import Block
 from gemsnn.kernels.cpu.layout import Blame
 from gemsnn.kernels.cpu.memory import Pool
+from gemsnn.kernels.team import ALONE, Team
 from gemsnn.model.network import Network, Params
-from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.store import trees
 from gemsnn.types import Batch
@@ -53,17 +53,18 @@ class Course:
         lr: step size.
         potentials: whether :meth:`advance` tells what the runs did.
         first: the number of the first compartment.
+        team: with whom they learn.
     """
 
     def __init__(
         self, network: Network, params: Params, learning: Learning | None, optimiser: OptimiserState | None,
         compartments: int, presentations: list[int], steps: int | None, *, seed: int, lr: float = 0.0,
-        potentials: bool = False, first: int = 0,
+        potentials: bool = False, first: int = 0, team: Team = ALONE,
     ) -> None:  # fmt: skip
         self.plan = layout.plan_of(network, endless=steps is None)
         self.learning, self.optimiser, self._params = learning, optimiser, params
         self.compartments, self.seed, self.lr, self._potentials = compartments, seed, lr, potentials
-        self._first = first
+        self._first, self._team = first, team
         self._batch = sum(presentations)
         self._weights = layout.laid_out(self.plan, params)
         rule, ahead = learning and learning.rule, False
@@ -147,7 +148,7 @@ class Course:
 
     def _backwards(self, group: Group) -> None:
         """Add up what a group learns from the steps that nothing was learned from yet."""
-        learned, ranges = group.learned(self._batch), threads.ranges(group.runs, PARTS)
+        learned, ranges = group.learned(self._batch, self._team), threads.ranges(group.runs, PARTS)
         with threads.one_for_blas():
             threads.each(
                 lambda low, high, blame: self._some_backwards(group, low, high, learned, blame),
@@ -181,7 +182,7 @@ class Course:
         assert self.learning is not None
         assert self.optimiser is not None
         blame = self._blames[0]
-        self.optimiser, self._params = optimisers.update(
+        self.optimiser, self._params = self._team.update(
             self.learning.optimiser, self.optimiser, self._params, layout.direction_of(self.plan, blame), lr=self.lr
         )  # fmt: skip
         self._weights = layout.laid_out(self.plan, self._params)

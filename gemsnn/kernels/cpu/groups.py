@@ -15,6 +15,7 @@ from gemsnn.kernels.cpu.coming import Coming
 from gemsnn.kernels.cpu.histories import History
 from gemsnn.kernels.cpu.layers import Learned
 from gemsnn.kernels.cpu.layout import Plan, Weights
+from gemsnn.kernels.team import Team
 from gemsnn.rules import base as rules
 from gemsnn.rules.base import RuleSpec
 from gemsnn.store import trees
@@ -113,15 +114,15 @@ class Group:
         log_weights, read = zip(*self._open, strict=True)
         return np.concatenate(log_weights), np.concatenate(read)
 
-    def learned(self, batch: int) -> Learned:
+    def learned(self, batch: int, team: Team) -> Learned:
         """What is to be learned from these, in coefficients ``C[tau] = c[tau] + gamma C[tau + 1]`` of all errors.
 
-        Of ``batch`` presentations that share an update.
+        Of ``batch`` presentations that share an update, in a team.
         """
         assert self._rule is not None
         (log_weights, read), self._open = self._all_open(), self._open[:1]
         rule, steps, kind = self._rule, len(read), self._dtype
-        signal = rule.value.signal(torch.from_numpy(log_weights))
+        signal = team.signal(rule.value)(torch.from_numpy(log_weights))
         weight = (read[:, :, None] / batch).astype(kind)
         hidden, visible = (
             (leaf.numpy() * weight).reshape(steps, -1) for leaf in (signal.hidden, signal.visible)

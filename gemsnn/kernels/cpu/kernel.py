@@ -25,6 +25,7 @@ from gemsnn.kernels.contract import Learned, Learning, Rollout, check_endless
 from gemsnn.kernels.cpu import graph
 from gemsnn.kernels.cpu.course import PARTS, DenseCourse, Plan, endless, plan, split
 from gemsnn.kernels.cpu.work import Rule
+from gemsnn.kernels.team import ALONE, Team
 from gemsnn.kernels.wiring import groups_of
 from gemsnn.model.network import Network, Params
 from gemsnn.model.neurons import BERNOULLI, CIRCUIT
@@ -68,17 +69,18 @@ def learn(
     *,
     seed: int,
     lr: float,
+    team: Team = ALONE,
 ) -> Learned:
     """See :meth:`gemsnn.kernels.contract.Kernel.learn`."""
     if not network.is_joint:
-        return graph.learn(network, params, optimiser, learning, batch, seed=seed, lr=lr)
+        return graph.learn(network, params, optimiser, learning, batch, seed=seed, lr=lr, team=team)
     presentations, steps, _ = batch.shape
-    way = plan(network, learning, presentations, steps, lr)
+    way = plan(network, learning, presentations, steps, lr, team)
     # pending terms tie all runs together; where there are none, parts of the batch run side by side
     pieces = split(batch, 1 if way.rule.online else PARTS)
     course = DenseCourse(
         network, params, learning, optimiser, way, [len(piece.label) for piece in pieces],
-        learning.compartments, seed=seed, lr=lr,
+        learning.compartments, seed=seed, lr=lr, first=team.first, team=team,
     )  # fmt: skip
     reads = [rules.read_steps(learning.rule, piece.observed, learning.update_every) for piece in pieces]
     updates = torch.arange(1, steps + 1) % way.rule.every == 0
