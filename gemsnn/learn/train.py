@@ -12,7 +12,7 @@ import torch
 
 from gemsnn import rng
 from gemsnn.errors import DivergedError, InputError
-from gemsnn.kernels.contract import Kernel, Learning
+from gemsnn.kernels.contract import Kernel, Learning, check_kernel
 from gemsnn.learn.judging import is_ahead, losses, validate
 from gemsnn.learn.state import RECORDED, Best, Learner, Numbers, TrainingState
 from gemsnn.model import network as networks
@@ -126,7 +126,11 @@ def updates(
     addressed by the seed, the epoch and the presentation's index. So is what a
     :class:`~gemsnn.types.ChangingSequence` changes: its ``e``-th epoch of V views holds the versions of the epochs
     ``e V .. e V + V - 1`` of one view.
+
+    Raises:
+        InputError: the parameters are another network's, or the kernel lacks something of its contract.
     """
+    check_kernel(kernel)
     check_params(network, learner.params)
     per_epoch = -(-len(presentations) // spec.batch)
     total = spec.epochs * per_epoch
