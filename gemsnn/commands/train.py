@@ -95,21 +95,23 @@ def train(
         raise InputError(
             f"torchrun has started {group.size()} workers, and --workers says {workers}; leave it out"
         )
-    begun = out is not None and (out / "config.toml").is_file()
-    if begun and group.restarts():  # by the workers that were there before
-        resume, out, from_run, config, recipe, tune, settings = out, None, None, None, None, None, None
+    if group.restarts() and out is not None and (out / "config.toml").is_file():  # by the workers before
+        return assisting.work(partial(_again, out, tensorboard), split)
     return assisting.work(
         lambda together: _train(together, settings, out, config, recipe, resume, from_run, tune, tensorboard),
         split,
     )
 
 
+def _again(out: Path, tensorboard: bool, together: Together) -> int:
+    return running.resume(out, tensorboard=tensorboard, together=together)
+
+
 def _train(
-    together: Together | None, settings: Layered | None, out: Path | None, config: Path | None,
+    together: Together | None, settings: Layered, out: Path | None, config: Path | None,
     recipe: RecipeName | None, resume: Path | None, from_run: Path | None, tune: float | None, tensorboard: bool,
 ) -> int:  # fmt: skip
     if resume is None:
-        assert settings is not None
         if tune is not None and from_run is not None:
             raise InputError(
                 "--tune searches settings of a network that begins anew, and --from begins with another's weights; "

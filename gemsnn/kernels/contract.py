@@ -6,8 +6,9 @@ Every kernel computes the same numbers as the reference, which composes :mod:`ge
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -138,6 +139,32 @@ class Kernel(Protocol):
         The compartments are those with the numbers ``first, first + 1, ..`` of a run of more, to the bit.
         """
         ...
+
+
+def check_kernel(kernel: Any) -> None:
+    """Whether a kernel, maybe one of a person's own, has each function of :class:`Kernel` and its named arguments.
+
+    Raises:
+        InputError: something is missing, which is named.
+    """
+    named = getattr(kernel, "__name__", type(kernel).__name__)
+    for name in ("refuses", "learn", "rollout"):
+        function = getattr(kernel, name, None)
+        if not callable(function):
+            raise InputError(
+                f"the kernel {named} lacks the function {name}; see gemsnn.kernels.contract.Kernel"
+            )
+        taken = inspect.signature(function).parameters
+        if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values()):
+            continue  # handed on to another kernel, which says itself what it takes
+        of_contract = inspect.signature(getattr(Kernel, name)).parameters.values()
+        wanted = [each.name for each in of_contract if each.kind is inspect.Parameter.KEYWORD_ONLY]
+        missing = [each for each in wanted if each not in taken]
+        if missing:
+            raise InputError(
+                f"the kernel {named} has a function {name} without the argument {', '.join(missing)}; it must take "
+                f"{', '.join(wanted)} by name, see gemsnn.kernels.contract.Kernel"
+            )
 
 
 class Stream(Protocol):

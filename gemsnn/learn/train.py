@@ -12,7 +12,7 @@ import torch
 
 from gemsnn import rng
 from gemsnn.errors import DivergedError, InputError
-from gemsnn.kernels.contract import Kernel, Learning
+from gemsnn.kernels.contract import Kernel, Learning, check_kernel
 from gemsnn.learn.crew import Crew
 from gemsnn.learn.judging import is_ahead, losses, validate
 from gemsnn.learn.state import RECORDED, Best, Learner, Numbers, TrainingState
@@ -124,11 +124,13 @@ def updates(
 ) -> Iterator[Update]:
     """Learn batch after batch, from where the learner stands to the last epoch.
 
-    The order of presentations is drawn anew for every epoch, from the seed; the noise of a presentation is
-    addressed by the seed, the epoch and the presentation's index. So is what a
-    :class:`~gemsnn.types.ChangingSequence` changes: its ``e``-th epoch of V views holds the versions of the epochs
-    ``e V .. e V + V - 1`` of one view. Where there is a crew, this process learns its share of every batch.
+        The order of presentations is drawn anew for every epoch, from the seed; the noise of a presentation is
+        addressed by the seed, the epoch and the presentation's index. So is what a
+        :class:`~gemsnn.types.ChangingSequence` changes: its ``e``-th epoch of V views holds the versions of the epochs
+    from gemsnn.kernels.contract import Kernel, Learning, check_kernel
+    from gemsnn.learn.crew import Crew
     """
+    check_kernel(kernel)
     check_params(network, learner.params)
     per_epoch = -(-len(presentations) // spec.batch)
     total = spec.epochs * per_epoch

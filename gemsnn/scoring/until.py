@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gemsnn.errors import InputError
-from gemsnn.kernels.contract import Kernel
+from gemsnn.kernels.contract import Kernel, check_kernel
 from gemsnn.model.network import Network, Params
 from gemsnn.scoring import evaluate, mode, sampling
 from gemsnn.scoring.answers import Answers, Decoder, check_decoder, rate_answers, share_answers
@@ -127,8 +127,10 @@ def predict(
         progress: shows how far each portion has come.
 
     Raises:
-        InputError: as :func:`gemsnn.scoring.evaluate.predict`; or the decoder is another, or see :func:`portions`.
+        InputError: as :func:`gemsnn.scoring.evaluate.predict`; or the decoder is another, the kernel lacks
+            something, or see :func:`portions`.
     """
+    check_kernel(kernel)
     check_decoder(decoder, network)
     if decoder == "likelihood":
         raise InputError(
