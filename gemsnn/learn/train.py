@@ -124,11 +124,13 @@ def updates(
 ) -> Iterator[Update]:
     """Learn batch after batch, from where the learner stands to the last epoch.
 
-        The order of presentations is drawn anew for every epoch, from the seed; the noise of a presentation is
-        addressed by the seed, the epoch and the presentation's index. So is what a
-        :class:`~gemsnn.types.ChangingSequence` changes: its ``e``-th epoch of V views holds the versions of the epochs
-    from gemsnn.kernels.contract import Kernel, Learning, check_kernel
-    from gemsnn.learn.crew import Crew
+    The order of presentations is drawn anew for every epoch, from the seed; the noise of a presentation is
+    addressed by the seed, the epoch and the presentation's index. So is what a
+    :class:`~gemsnn.types.ChangingSequence` changes: its ``e``-th epoch of V views holds the versions of the epochs
+    ``e V .. e V + V - 1`` of one view. Where there is a crew, this process learns its share of every batch.
+
+    Raises:
+        InputError: the kernel is not what the contract says.
     """
     check_kernel(kernel)
     check_params(network, learner.params)
