@@ -130,7 +130,7 @@ def updates(
     ``e V .. e V + V - 1`` of one view. Where there is a crew, this process learns its share of every batch.
 
     Raises:
-        InputError: the kernel is not what the contract says.
+        InputError: the parameters are another network's, or the kernel lacks something of its contract.
     """
     check_kernel(kernel)
     check_params(network, learner.params)
