@@ -132,7 +132,7 @@ def test_the_section_shows_the_pictures_and_says_what_they_are(run):
     headings = page.headings("h2")
     assert headings.index("What augmentation does") == headings.index("How it learned") + 1
     assert "A recording, as it is and as it is learned" in page.headings("h3")
-    svg = page.source.split("A recording, as it is and as it is learned")[1].split("</figure>")[0]
+    svg = page.source.split("A recording, as it is and as it is learned")[1].split("<figcaption>")[0]
     for word in ("as it is", "all", "epoch 1", "epoch 3", "shift 2", "flip 0.3", "drop time 0.2"):
         assert f">{word}<" in svg
     assert "swap" not in svg

@@ -12,9 +12,6 @@ from collections.abc import Iterable, Mapping
 from statistics import NormalDist
 from typing import Any
 
-import numpy as np
-from scipy.special import bdtr
-
 BEYOND = 2.0
 """Standard errors that may be chance."""
 
@@ -43,6 +40,9 @@ def consistent(claimed: float, count: int, z: float = BEYOND) -> tuple[float, fl
     """
     if count <= 0:
         return 0.0, 1.0
+    import numpy as np
+    from scipy.special import bdtr  # which takes a while to load, and reports do without it
+
     below = bdtr(np.arange(count + 1), count, claimed)
     tail = NormalDist().cdf(-z)
     low, high = np.searchsorted(below, [tail, 1 - tail])
