@@ -142,7 +142,7 @@ def test_recordings_of_one_s_own(own, folder):
 def test_the_commands_on_them(own, folder):
     """Those of README under "Use" that need nothing but recordings of one's own, in their order."""
     places = {"FOLDER": "recordings", "RUN": "mine", "RUN2": "other", "FILE": "new/200.csv"}
-    few = {"epochs": "2", "hidden": "16"}
+    few = {"epochs": "2", "hidden": "16", "decoder": "rates"}  # so that RUN2 surely answers alike
     said = gemsnn(folder, told("train --data events --root FOLDER --out RUN", **places), **few)
     assert "report: mine/report.html" in said
     gemsnn(folder, told("train --from RUN", **places), epochs="1")
