@@ -132,7 +132,7 @@ def spike_files(root: AnyPath) -> list[Path]:
     if held == "file":
         paths = [root]
     elif held == "folder":
-        paths = sorted(folder / name for folder, names in walk(root) for name in names)
+        paths = sorted(folder / name for folder, name in walk(root))
     else:
         return []
     found = []
