@@ -4,9 +4,10 @@ python benchmarks/predict_scale.py --root FOLDER                          (N-MNI
 python benchmarks/predict_scale.py --root FOLDER --counts 1000 5000 --workers 1
 
 Recordings are copies of real ones, each moved, turned, scaled and thinned in its own way, of their first tenth of a
-second; a small network learns from the originals. Each count but the last is answered as it is. The last is killed
-twice, with all its processes, at moments that are drawn; it goes on each time. Then every recording must have one row,
-and the rows must be those of an answer to their first thousand without a kill. One line of JSON for each.
+second; beyond ten thousand they are hard links to those, which other noise answers. A small network learns from the
+originals. Each count but the last is answered as it is. The last is killed twice, with all its processes, at moments
+that are drawn; it goes on each time. Then every recording must have one row, and the rows must be those of an answer to
+their first thousand without a kill. One line of JSON for each.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,7 @@ TRAINING = [
     "--recipe", "paper", "--crop", "8,8,10x10", "--steps", "20", "--warm-up", "0.2", "--epochs", "1", "--votes", "3",
 ]  # fmt: skip
 IN_A_FOLDER = 1000
+DISTINCT = 10_000
 SAMPLE = 1000
 GEMSNN = [sys.executable, "-m", "gemsnn"]
 
@@ -54,11 +57,15 @@ def copies(root: Path, out: Path, count: int, seed: int) -> None:
     for path in folders.event_files(root)[0]:
         events = read_recording(path).events
         originals.append(events[events["t"] < LENGTH_US].astype(EVENT))
-    for number in range(count):
-        path = out / f"{number // IN_A_FOLDER:03d}" / f"{number}.bin"
+    names = listed(count)
+    for number, name in enumerate(names):
+        path = out / name
         if path.exists():
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
+        if number >= DISTINCT:
+            path.hardlink_to(out / names[number % DISTINCT])
+            continue
         changed = augment.augmented(
             originals[number % len(originals)], CHANGED, width=SENSOR[0], height=SENSOR[1], duration_us=LENGTH_US,
             seed=seed, epoch=0, address=number,
@@ -78,13 +85,13 @@ class Watched:
         self.began, self.most = time.perf_counter(), dict[int, float]()
         self.process = subprocess.Popen([*GEMSNN, *words], start_new_session=True)
 
-    def wait(self, kill_after: float | None = None) -> int | None:
-        """Until it ends, or until it is killed, all of it, when ``None`` is returned."""
+    def wait(self, killed: Callable[[], bool] = lambda: False) -> int | None:
+        """Until it ends, or until it is to be killed, all of it, when ``None`` is returned."""
         while self.process.poll() is None:
             for process in (self.process.pid, *_children(self.process.pid)):
                 if (held := _peak(process)) is not None:
                     self.most[process] = max(held, self.most.get(process, 0.0))
-            if kill_after is not None and time.perf_counter() - self.began > kill_after:
+            if killed():
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
                 return None
@@ -151,41 +158,60 @@ def measured(arguments: argparse.Namespace, folder: Path) -> int:
     run, draw = folder / "run", random.Random(arguments.seed)
     of_nmnist = ["--data", "nmnist", "--root", str(arguments.root)]
     subprocess.run([*GEMSNN, "train", *of_nmnist, *TRAINING, "--out", str(run)], check=True)
-    how = [
-        "--votes", str(arguments.votes), "--workers", str(arguments.workers), "--shard", str(arguments.shard)
-    ]  # fmt: skip
-    pace, before = 0.0, (0, 0.0)  # seconds a recording, but for what every command takes to begin
     for count in arguments.counts:
-        recordings, out = folder / f"recordings-{count}", folder / f"answers-{count}.csv"
-        copies(arguments.root, recordings, count, arguments.seed)
-        words = ["predict", str(run), str(recordings), *how, "--out", str(out)]
-        kills = arguments.kills if count == arguments.counts[-1] else 0
-        seconds, memory, killed = 0.0, [], []
-        for left in range(kills, -1, -1):
-            watched = Watched(words)
-            code = watched.wait(draw.uniform(0.1, 0.8) / kills * pace * count if left else None)
-            seconds += watched.seconds
-            memory.append(watched.memory)
-            assert code == (None if left else 0), f"it ended with code {code}"
-            if left:
-                killed.append(round(seconds))
-                assert not out.exists()
-        found = answers(out)
-        assert list(found) == listed(count)
-        assert not any(row["error"] for row in found.values())
-        pace, before = (seconds - before[1]) / (count - before[0]), (count, seconds)
-        told = {
-            "recordings": count, "workers": arguments.workers, "seconds": round(seconds, 1),
-            "per_second": round(count / seconds), "killed_at_s": killed,
-            **{name: max(each[name] for each in memory) for name in memory[0]},
-        }  # fmt: skip
-        print(json.dumps(told), flush=True)
-        if kills:
-            print(
-                json.dumps({"rows_as_without_a_kill": _same(arguments, run, recordings, found)}), flush=True
-            )
-        shutil.rmtree(recordings)
+        answer(arguments, run, folder, count, draw)
     return 0
+
+
+def answer(arguments: argparse.Namespace, run: Path, folder: Path, count: int, draw: random.Random) -> None:
+    """So many recordings; the last count with kills."""
+    recordings, out = folder / f"recordings-{count}", folder / f"answers-{count}.csv"
+    copies(arguments.root, recordings, count, arguments.seed)
+    words = [
+        "predict", str(run), str(recordings), "--votes", str(arguments.votes), "--workers", str(arguments.workers),
+        "--shard", str(arguments.shard), "--out", str(out),
+    ]  # fmt: skip
+    kills = arguments.kills if count == arguments.counts[-1] else 0
+    of_all = count // arguments.shard
+    moments = sorted(draw.uniform(0.05, 0.95) * of_all for _ in range(kills))
+    seconds, memory, killed = 0.0, [], []
+    for moment in [*moments, None]:
+        watched = Watched(words)
+        code = watched.wait(_when(out, moment, draw) if moment is not None else lambda: False)
+        seconds += watched.seconds
+        memory.append(watched.memory)
+        assert code == (0 if moment is None else None), f"it ended with code {code}"
+        if moment is not None:
+            killed.append(len(_parts(out)))
+            assert not out.exists()
+    found = answers(out)
+    assert list(found) == listed(count)
+    assert not any(row["error"] for row in found.values())
+    told = {
+        "recordings": count, "workers": arguments.workers, "seconds": round(seconds, 1),
+        "per_second": round(count / seconds), "shards": of_all, "killed_after_shards": killed,
+        **{name: max(each[name] for each in memory) for name in memory[0]},
+    }  # fmt: skip
+    print(json.dumps(told), flush=True)
+    if kills:
+        print(json.dumps({"rows_as_without_a_kill": _same(arguments, run, recordings, found)}), flush=True)
+    shutil.rmtree(recordings)
+
+
+def _parts(out: Path) -> list[Path]:
+    return list(out.with_name(f".{out.name}.parts").glob("part-*"))
+
+
+def _when(out: Path, parts: float, draw: random.Random) -> Callable[[], bool]:
+    """Some time after so many parts are there: whether it is now."""
+    late, since = draw.uniform(0, 3), list[float]()
+
+    def now() -> bool:
+        if not since and len(_parts(out)) >= parts:
+            since.append(time.perf_counter())
+        return bool(since) and time.perf_counter() - since[0] >= late
+
+    return now
 
 
 def _same(

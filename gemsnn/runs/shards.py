@@ -42,7 +42,7 @@ SHARD = 1000
 ALONE: dict[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 """The environment of a process that works by one thread."""
 
-_SETTINGS, _RECORDINGS, _DONE = "settings.json", "recordings.jsonl", "done.json"
+_OWN = _SETTINGS, _RECORDINGS, _DONE = "settings.json", "recordings.jsonl", "done.json"
 
 
 class Given(NamedTuple):
@@ -98,7 +98,7 @@ def written(model: Model, given: Given, how: How, out: AnyPath) -> Tally:
         make_folder(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be made ({error.strerror}); choose another --out") from error
-    if not (folder / _SETTINGS).exists() and any(not each.name.startswith(".") for each in folder.iterdir()):
+    if not all(each.name.startswith((".", "part-", *_OWN)) for each in folder.iterdir()):
         raise InputError(f"{folder} holds something else than answers; choose another --out, or move it away")
     with locked(folder):
         try:
@@ -107,6 +107,8 @@ def written(model: Model, given: Given, how: How, out: AnyPath) -> Tally:
             if not any(folder.glob(f"part-*{table.suffix}")):
                 shutil.rmtree(folder)
             raise
+        for part in folder.glob(f"part-*{table.suffix}"):
+            part.unlink()  # first: what says that the table is whole goes last
         shutil.rmtree(folder)
     return tally
 
