@@ -110,7 +110,7 @@ def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
 
 def event_files(root: AnyPath) -> tuple[list[Path], tuple[str, ...]]:
     """Event files at any depth, in natural order of their paths, and sentences about others."""
-    root, left = Path(root), Left()
+    root, left = Path(root), LeftOut()
     found = [met.path for met in met_in(root, left)]
     found.sort(key=lambda path: natural(str(path.relative_to(root))))
     return found, left.notes(root)
@@ -124,17 +124,17 @@ class Met(NamedTuple):
     kind: Kind | None
 
 
-class Left:
+class LeftOut:
     """Files that are no event files: some of them by name, and how many there are."""
 
     def __init__(self) -> None:
         self._first: list[tuple[Path, str | None]] = []
         self._count = 0
 
-    def add(self, path: Path, what: str | None) -> None:
+    def add(self, path: AnyPath, what: str | None) -> None:
         """One more, and what it is, where that is known."""
         self._count += 1
-        self._first.append((path, what))
+        self._first.append((Path(path), what))
         self._first.sort(key=lambda pair: natural(str(pair[0])))
         del self._first[NAMED:]
 
@@ -148,7 +148,7 @@ class Left:
         )
 
 
-def met_in(root: AnyPath, left: Left) -> Iterator[Met]:
+def met_in(root: AnyPath, left: LeftOut) -> Iterator[Met]:
     """Event files at any depth, in the order in which they are met; ``left`` is told of others."""
     root = Path(root)
     for folder, name in walk(root):

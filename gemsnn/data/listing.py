@@ -83,7 +83,7 @@ def listed(path: AnyPath, into: AnyPath, every: int, *, names: bool = False) -> 
     if held not in ("file", "folder") or (names and held != "file"):
         what = "file, which should list recordings" if names else "file or folder"
         raise InputError(f"{path}: there is no such {what}; give one of recordings")
-    root, left = (path if held == "folder" else path.parent), folders.Left()
+    root, left = (path if held == "folder" else path.parent), folders.LeftOut()
     with tempfile.TemporaryFile(dir=into.parent) as runs:
         if names:
             lines = _of_list(path)
