@@ -95,8 +95,8 @@ def test_every_declaration_is_tried_below():
     assert set(needs.declared(specs.declarations(Settings))) == set(OF_SETTINGS) | set(OF_TOPOLOGY)
     found = set(needs.declared(specs.declarations(StreamSpec)))
     for command in (
-        bench.bench, evaluate.evaluate_run, info.info, predict.predict, report.write, reproduce.reproduce, stream.stream,
-        train.train,
+        bench.bench, evaluate.evaluate_run, info.info, predict.predict, report.write, reproduce.reproduce,
+        stream.stream, train.train,
     ):  # fmt: skip
         found |= declared(command)
     assert found == set(OF_COMMANDS)
