@@ -3,6 +3,8 @@
 import csv
 import io
 import shutil
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -12,16 +14,23 @@ from event_files import nmnist, random_events
 
 import gemsnn
 from gemsnn.commands.cli import main
+from gemsnn.data import folders
+from gemsnn.data.listing import listed
 from gemsnn.data.readers.files import read_recording
 from gemsnn.runs import answering, certificate, choosing
 from gemsnn.scoring.promise import Asked
 
 
+class Files(NamedTuple):
+    files: list[Path]
+    root: Path
+
+
 @pytest.fixture(scope="module")
 def files(nmnist_root):
-    found = answering.files_of(nmnist_root / "Train")
-    assert len(found.files) == 30
-    return found
+    found, _ = folders.event_files(nmnist_root / "Train")
+    assert len(found) == 30
+    return Files(found, nmnist_root / "Train")
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +77,17 @@ def test_answers_are_those_of_predict(trained_run, files, tmp_path, capsys):
     assert rows_of(out.read_text()) == found
 
 
-def test_portions_are_as_all_at_once(trained_run, files, monkeypatch):
+def test_portions_are_as_all_at_once(trained_run, files, tmp_path, monkeypatch):
     model = gemsnn.load(trained_run)
-    whole = [row for rows in answering.answered(model, files, answering.How(3)) for row in rows]
+    found = listed(files.root, tmp_path / "lines", 30)
+
+    def portions():
+        return list(answering.answered(model, found, found.stretches[0], answering.How(3)))
+
+    whole = [row for rows in portions() for row in rows]
     monkeypatch.setattr(answering, "PORTION", 7)
-    portions = list(answering.answered(model, files, answering.How(3)))
-    assert [len(rows) for rows in portions] == [7, 7, 7, 7, 2]
-    assert [row for rows in portions for row in rows] == whole
+    assert [len(rows) for rows in portions()] == [7, 7, 7, 7, 2]
+    assert [row for rows in portions() for row in rows] == whole
 
 
 def test_as_many_compartments_as_needed(trained_run, files, capsys):
@@ -112,20 +125,28 @@ def test_a_certificate_of_other_weights_is_refused(run, files, capsys, tmp_path)
     assert "other weights" in capsys.readouterr().err
 
 
-def test_a_damaged_file_ends_it_or_is_left_out(trained_run, tmp_path, capsys):
+def test_a_damaged_file_is_a_row_with_its_reason(trained_run, tmp_path, capsys):
+    """And what is said of others is as if it could be read."""
     whole = recorded()
-    (tmp_path / "1.bin").write_bytes(whole)
-    (tmp_path / "2.bin").write_bytes(b"")
-    (tmp_path / "3.bin").write_bytes(whole)
+    for name, content in (("1.bin", whole), ("2.bin", whole), ("3.bin", whole)):
+        (tmp_path / name).write_bytes(content)
     words = ["predict", str(trained_run), str(tmp_path), "--votes", "3"]
-    assert main(words) == 2
-    assert "2.bin" in capsys.readouterr().err
-    assert main([*words, "--skip-damaged"]) == 0
+    assert main(words) == 0
+    before = rows_of(capsys.readouterr().out)
+    assert [row["error"] for row in before] == ["", "", ""]
+    (tmp_path / "2.bin").write_bytes(b"")
+    assert main(words) == 0
     told = capsys.readouterr()
-    assert [row["recording"] for row in rows_of(told.out)] == ["1.bin", "3.bin"]
-    assert "left out" in told.err
+    found = rows_of(told.out)
+    assert [found[0], found[2]] == [before[0], before[2]]
+    assert found[1]["recording"] == "2.bin"
+    assert "the file is empty" in found[1]["error"]
+    assert {value for key, value in found[1].items() if key not in ("recording", "error")} == {""}
+    assert "1 of 3 recordings could not be answered" in told.err
     assert main([*words[:2], str(tmp_path / "1.bin"), "--votes", "3"]) == 0
     assert [row["recording"] for row in rows_of(capsys.readouterr().out)] == ["1.bin"]
+    assert main([*words[:2], str(tmp_path / "2.bin"), "--votes", "3"]) == 2
+    assert "none of 1 recordings could be answered" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

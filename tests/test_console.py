@@ -51,6 +51,23 @@ def plain_lines(text: str) -> list[str]:
     return [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in re.split(r"[\r\n]", text)]
 
 
+def test_a_course_tells_how_fast_it_goes(seen, monkeypatch):
+    """On a terminal as a bar; in a pipe as a line, now and then."""
+    written, terminal = seen
+    clock = iter([0.0, 10.0, 40.0, 41.0])
+    if not terminal:
+        monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with console.course(1000, "recordings") as passed:
+        for _ in range(3):
+            passed(200)
+    lines = [line for line in plain_lines(written.getvalue()) if line.strip()]
+    assert max(map(len, lines)) <= 80
+    if terminal:
+        assert "600/1000" in lines[-1]
+    else:
+        assert lines == ["400 of 1000 recordings, 10 a second, 0:01:00 left"]
+
+
 def test_the_result_of_an_epoch_fits_80_columns_and_is_whole(seen):
     written, terminal = seen
     with console.training_display(cast(TrainSpec, SimpleNamespace(epochs=100)), 5) as display:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gemsnn import kernels
-from gemsnn.commands import bench, evaluate, info, report, reproduce, stream, train
+from gemsnn.commands import bench, evaluate, info, predict, report, reproduce, stream, train
 from gemsnn.commands.cli import main
 from gemsnn.model import network as networks
 from gemsnn.model.batches import collate
@@ -79,6 +79,7 @@ OF_COMMANDS = {
     "max_lag_ms": [*STREAM, "--speed", "max", "--max-lag-ms", "3"],
     "save_every": [*STREAM, "--save-every", "3"],
     "figures": [*BENCH, "--task", "infer", "--figures", "x"],
+    "shard": ["predict", "x", "y", "--shard", "3"],
     "with_peers": [*BENCH, "--with-peers"],
     "compartments_list": [*REPRODUCE, "--quick", "--compartments-list", "1,2"],
     "seeds": [*REPRODUCE, "--quick", "--seeds", "2"],
@@ -94,7 +95,8 @@ def test_every_declaration_is_tried_below():
     assert set(needs.declared(specs.declarations(Settings))) == set(OF_SETTINGS) | set(OF_TOPOLOGY)
     found = set(needs.declared(specs.declarations(StreamSpec)))
     for command in (
-        bench.bench, evaluate.evaluate_run, info.info, report.write, reproduce.reproduce, stream.stream, train.train,
+        bench.bench, evaluate.evaluate_run, info.info, predict.predict, report.write, reproduce.reproduce,
+        stream.stream, train.train,
     ):  # fmt: skip
         found |= declared(command)
     assert found == set(OF_COMMANDS)

@@ -21,7 +21,7 @@ COMMANDS = {
     "train": "Train a network, score it on the test part and write a report.",
     "evaluate": "Score a trained network.",
     "certify": "Fit limits that keep a promise: sets of classes, and answers before the end of a recording.",
-    "predict": "Answer files of events: a line of CSV a recording.",
+    "predict": "Answer files of events: a row of CSV or Parquet for each recording.",
     "stream": "Run a trained network on events as they come, a line of JSON an answer.",
     "export": "Write a trained network as a graph that other libraries read (NIR).",
     "info": "Say what a file of events or images holds.",

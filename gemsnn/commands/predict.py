@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Annotated
 
 import tyro
 
 from gemsnn.commands import flags
 from gemsnn.data.readers.units import TimeUnit
 from gemsnn.errors import InputError
-from gemsnn.runs import answering, certificate, console, loading, scored
+from gemsnn.runs import certificate, console, loading, scored, shards
 from gemsnn.runs.answering import How
+from gemsnn.runs.prediction import PORTION
+from gemsnn.runs.shards import SHARD, Given
 from gemsnn.scoring import until as asking
 from gemsnn.scoring.answers import Decoder, check_decoder
+from gemsnn.specs import checks
+from gemsnn.specs.checks import MOST, Count, Range
+from gemsnn.specs.needs import given, needs
+from gemsnn.store.tables import Tally
 
 
 def bind(words: Sequence[str]) -> Callable[[], int]:
@@ -34,10 +38,12 @@ def predict(
     until: float | None = None,
     certified: bool = False,
     out: Path | None = None,
+    workers: int | None = None,
+    shard: Annotated[int | None, needs(given("out"))] = None,
+    listed: bool = False,
     time_unit: TimeUnit | None = None,
-    skip_damaged: bool = False,
 ) -> int:
-    """Answer recordings of events: a line of CSV for each, with its class, entropy in nats and probabilities.
+    """Answer recordings of events: a row of CSV for each, with its class, entropy in nats and probabilities.
 
     Args:
         run: the run folder, or a model file.
@@ -49,9 +55,12 @@ def predict(
         until: ask compartments until their votes tell the winner of infinitely many, but for this risk; where they tell
             none, the answer is empty.
         certified: tell the sets, early answers and p-values of strangeness of the run's certificate (gemsnn certify).
-        out: the file for the lines; by default they are printed.
+        out: the file for the rows, CSV, or Parquet where its name ends with .parquet; by default they are printed. A
+            command that was stopped goes on when it is given again.
+        workers: processes that share the work, with one thread each; by default this one does it with all its threads.
+        shard: recordings that are answered and kept as one piece, by default 1000.
+        listed: RECORDINGS is a text file with a path a line, from its own folder on.
         time_unit: unit of the times of files that do not tell it; by default as in training.
-        skip_damaged: leave out what cannot be read, with a note for each.
     """
     model = loading.load(run)
     model.check_answers()
@@ -70,30 +79,31 @@ def predict(
         usual = promised[0].compartments
     if votes is not None and votes < 1:
         raise InputError(f"votes must be at least 1, not {votes}")
-    how = How(votes or usual, decoder, seed, until, promised, time_unit, skip_damaged)
-    found = answering.files_of(recordings)
+    how = How(votes or usual, decoder, seed, until, promised, time_unit)
+    each = PORTION if out is None else SHARD if shard is None else checks.number(shard, Count, "shard")
+    if workers is not None:
+        _ = checks.number(workers, Annotated[int, Range(1, MOST)], "workers")
     scored.prepare(model)
-    for note in found.notes:
-        console.say(f"note: {note}")
-    with _opened(out) as lines:
-        table = csv.DictWriter(lines, answering.columns(model, how))
-        table.writeheader()
-        count = 0
-        for rows in answering.answered(model, found, how):
-            table.writerows(rows)
-            lines.flush()
-            count += len(rows)
-    if out is not None:
-        console.say(f"{count} recordings answered: {out}")
-    return 0
-
-
-@contextmanager
-def _opened(out: Path | None) -> Iterator[TextIO]:
+    asked = Given(recordings, listed, each, workers)
     if out is None:
-        yield sys.stdout
-        return
-    if out.exists():
-        raise InputError(f"{out} is there already; choose another --out, or move it away")
-    with out.open("w", newline="", encoding="utf-8") as lines:
-        yield lines
+        tally = Tally()
+        for lines, told in shards.printed(model, asked, how):
+            sys.stdout.write(lines)
+            sys.stdout.flush()
+            tally = tally.and_then(told)
+    else:
+        tally = shards.written(model, asked, how, out)
+        console.say(f"{tally.rows - tally.failed} recordings answered: {out}")
+    return _end(tally)
+
+
+def _end(tally: Tally) -> int:
+    """Say what could not be read; 2 where nothing could."""
+    if tally.failed == tally.rows:
+        raise InputError(f"none of {tally.rows} recordings could be answered; the first: {tally.first}")
+    if tally.failed:
+        console.say(
+            f"note: {tally.failed} of {tally.rows} recordings could not be answered, see the column error; the first: "
+            f"{tally.first}"
+        )
+    return 0

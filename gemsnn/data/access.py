@@ -113,24 +113,37 @@ def listing(folder: AnyPath) -> list[Path]:
         raise refusal(folder, error, "") from error
 
 
-def walk(root: AnyPath) -> Iterator[tuple[Path, list[str]]]:
-    """The folders under a folder with the names of their files, through links too, but never round in a circle.
+def walk(root: AnyPath) -> Iterator[tuple[Path, str]]:
+    """The files under a folder, each as its folder and its name, through links too, but never round in a circle.
+
+    They come one by one while folders are read, so that a folder of a million takes no memory.
 
     Raises:
         InputError: a folder cannot be listed, so that what lies in it would be left out in silence (but for hidden
             folders and those of the system).
     """
-    root = Path(root)
-
-    def refuse(error: OSError) -> None:
-        name = Path(error.filename or root).name
-        if not name.startswith(".") and name not in _SYSTEM:
-            raise refusal(error.filename or root, error, "") from error
-
     seen: set[str] = set()
-    for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
+    coming = [Path(root)]
+    while coming:
+        folder, below = coming.pop(), []
         if (real := os.path.realpath(folder)) in seen:
-            below.clear()
             continue
         seen.add(real)
-        yield Path(folder), names
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if _is_folder(entry):
+                        below.append(folder / entry.name)
+                    else:
+                        yield folder, entry.name
+        except OSError as error:
+            if not folder.name.startswith(".") and folder.name not in _SYSTEM:
+                raise refusal(folder, error, "") from error
+        coming += reversed(below)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that cannot be followed
+        return False

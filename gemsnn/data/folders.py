@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -110,39 +110,67 @@ def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
 
 def event_files(root: AnyPath) -> tuple[list[Path], tuple[str, ...]]:
     """Event files at any depth, in natural order of their paths, and sentences about others."""
-    root = Path(root)
-    found: list[Path] = []
-    left: list[tuple[Path, str | None]] = []
-    for folder, names in walk(root):
-        inside = folder.relative_to(root).parts
-        if any(part.startswith(".") or part in _SYSTEM for part in inside):
-            continue
-        for name in names:
-            path = folder / name
-            if name.startswith(".") or path == root / LABELS or found_at(path) != "file":
-                continue
-            empty, suffix = not path.stat().st_size, path.suffix.lower()
-            if suffix in (_OF_EMPTY if empty else _OF_DAMAGED) or (not empty and _holds_events(path)):
-                found.append(path)
-            else:
-                left.append((path, "empty" if empty else other_kind(path)))
+    root, left = Path(root), LeftOut()
+    found = [met.path for met in met_in(root, left)]
     found.sort(key=lambda path: natural(str(path.relative_to(root))))
-    return found, _left_out(root, left)
+    return found, left.notes(root)
 
 
-def _holds_events(path: Path) -> bool:
-    kind = kind_of(path)
+class Met(NamedTuple):
+    """An event file, or what is to be taken for a damaged one; with its bytes, and its kind where that was asked."""
+
+    path: Path
+    size: int
+    kind: Kind | None
+
+
+class LeftOut:
+    """Files that are no event files: some of them by name, and how many there are."""
+
+    def __init__(self) -> None:
+        self._first: list[tuple[Path, str | None]] = []
+        self._count = 0
+
+    def add(self, path: AnyPath, what: str | None) -> None:
+        """One more, and what it is, where that is known."""
+        self._count += 1
+        self._first.append((Path(path), what))
+        self._first.sort(key=lambda pair: natural(str(pair[0])))
+        del self._first[NAMED:]
+
+    def notes(self, root: AnyPath) -> tuple[str, ...]:
+        """A sentence about them, where there are any."""
+        if not self._count:
+            return ()
+        named = [_shown(path, Path(root)) + (f" is {what}" if what else "") for path, what in self._first]
+        return (
+            f"Files that are no event files by their content were left out: {listed(named, self._count)}.",
+        )
+
+
+def met_in(root: AnyPath, left: LeftOut) -> Iterator[Met]:
+    """Event files at any depth, in the order in which they are met; ``left`` is told of others."""
+    root = Path(root)
+    for folder, name in walk(root):
+        inside = folder.relative_to(root).parts
+        if name.startswith(".") or any(part.startswith(".") or part in _SYSTEM for part in inside):
+            continue
+        path = folder / name
+        if path == root / LABELS or found_at(path) != "file":
+            continue
+        size, suffix = path.stat().st_size, path.suffix.lower()
+        if suffix in (_OF_DAMAGED if size else _OF_EMPTY):
+            yield Met(path, size, None)
+        elif size and _holds_events(path, kind := kind_of(path)):
+            yield Met(path, size, kind)
+        else:
+            left.add(path, other_kind(path) if size else "empty")
+
+
+def _holds_events(path: Path, kind: Kind | None) -> bool:
     if kind in ("npy", "npz"):
         return has_events(path, kind)
     return kind not in _OTHERS
-
-
-def _left_out(root: Path, left: list[tuple[Path, str | None]]) -> tuple[str, ...]:
-    if not left:
-        return ()
-    left.sort(key=lambda pair: natural(str(pair[0])))
-    named = [_shown(path, root) + (f" is {what}" if what else "") for path, what in left[:NAMED]]
-    return (f"Files that are no event files by their content were left out: {listed(named, len(left))}.",)
 
 
 def _narrowed(root: Path, files: Sequence[Path]) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -79,7 +80,7 @@ class Reading:
         """Columns and rows of pixels that are looked at."""
         return (self.layout.width, self.layout.height) if self.grid is None else self.grid.window
 
-    @property
+    @cached_property
     def bins(self) -> BinSpec:
         """The same for :func:`gemsnn.data.binning.bin_events`, in pixels of the sensor."""
         return BinSpec(
@@ -183,7 +184,10 @@ class Reading:
         if recording.sensor_inferred:
             sensor = self._sensor_of(sensor, x0, y0)
         corner = self.corner_on(sensor, x0, y0)
-        return recording.events, replace(self.bins, crop=(*corner, *self.window)), sensor
+        bins = self.bins  # which are checked already, as others are each time
+        if corner != self.corner:
+            bins = replace(bins, crop=(*corner, *self.window))
+        return recording.events, bins, sensor
 
     def _sensor_of(self, extent: tuple[int, int], x0: int | None, y0: int | None) -> tuple[int, int]:
         """That of the training, or a larger one that these events need."""

@@ -159,7 +159,9 @@ def check_kernel(kernel: Any) -> None:
             continue  # handed on to another kernel, which says itself what it takes
         of_contract = inspect.signature(getattr(Kernel, name)).parameters.values()
         wanted = [each.name for each in of_contract if each.kind is inspect.Parameter.KEYWORD_ONLY]
-        wanted = [each for each in wanted if each != "team"]  # which is given where several processes learn alone
+        wanted = [
+            each for each in wanted if each != "team"
+        ]  # which is given where several processes learn alone
         missing = [each for each in wanted if each not in taken]
         if missing:
             raise InputError(

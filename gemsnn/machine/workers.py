@@ -9,7 +9,7 @@ import base64
 import os
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from subprocess import Popen
 from typing import IO, Any, TypeVar
 
@@ -33,8 +33,9 @@ def number(parts: int) -> int:
 
 
 def mapped(
-    work: Callable[[Given], Result], given: Sequence[Given], workers: int | None = None
-) -> Iterator[Result]:
+    work: Callable[[Given], Result], given: Sequence[Given], workers: int | None = None, *,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Result]:  # fmt: skip
     """``work(each)`` for each of ``given``, in their order.
 
     Results wait where they were made until it is their turn, so that few of them are in memory.
@@ -43,6 +44,7 @@ def mapped(
         work: a function of a module of this package, or one that can be pickled with what it is bound to.
         given: what it is given; can be pickled.
         workers: processes; by default as many as suit.
+        environment: of the processes, beside this one's.
 
     Raises:
         InputError: a process has ended before its work was done; and whatever ``work`` raises, of the first that does.
@@ -53,7 +55,7 @@ def mapped(
         try:
             for first in range(workers):
                 job = base64.b64encode(pickle.dumps((work, given[first::workers])))
-                process = running.begin(children.module(__name__), job, output=True)
+                process = running.begin(children.module(__name__), job, output=True, environment=environment)
                 assert process is not None, "nobody has stopped them yet"
                 started.append(process)
             for position in range(len(given)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -85,6 +86,51 @@ class Left(ProgressColumn):
         if task.finished or task.time_remaining is None:
             return Text("")
         return Text(f"{timedelta(seconds=round(task.time_remaining))} left")
+
+
+class Speed(ProgressColumn):
+    """How many pass in a second."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """As a number of three digits."""
+        return Text("" if task.speed is None else f"{task.speed:.3g} a second")
+
+
+SAID_EVERY = 30.0
+"""Seconds between two lines about a course, where standard error is no terminal."""
+
+
+@contextmanager
+def course(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """Tell how far long work is, how fast it goes and when it will be done; it is told how many have passed.
+
+    On a terminal it is a bar, else now and then a line.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        Speed(),
+        Left(),
+    )
+    shown, began = CONSOLE.is_terminal, time.monotonic()
+    done, told = 0, began
+    with Bars(*columns, console=CONSOLE, disable=not shown, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+
+        def passed(number: int) -> None:
+            nonlocal done, told
+            done += number
+            progress.advance(task, number)
+            now = time.monotonic()
+            if not shown and now - told >= SAID_EVERY:
+                told, speed = now, done / (now - began)
+                left = timedelta(seconds=round((total - done) / speed))
+                say(f"{done} of {total} {what}, {speed:.3g} a second, {left} left")
+
+        yield passed
 
 
 class TrainingDisplay:

@@ -8,7 +8,7 @@ F. Zenke, IEEE TNNLS 33, 2022; https://zenkelab.org/datasets). Recordings are re
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,37 +32,20 @@ BLOCK = 256
 """Recordings that are looked at together for the number of channels."""
 
 
-class SpikeFile:
-    """The recordings of an open file.
-
-    Attributes:
-        labels: int64 ``[n]``, the class of each recording, counted from 0.
-        names: the classes' names, where the file has them.
-    """
+class Spikes:
+    """The recordings of an open file, whatever their classes."""
 
     def __init__(self, file: h5py.File, where: str, time_unit: TimeUnit | None) -> None:
         self._times: Any = file["spikes/times"]
         self._units: Any = file["spikes/units"]
         self._where = where
         self._time_unit: TimeUnit | None = time_unit
-        labels = _inside(file, "labels")
-        count = len(self._times)
-        if not isinstance(labels, h5py.Dataset) or labels.dtype.kind not in "iu" or labels.shape != (count,):
+        if self._units.shape != (len(self),):
             raise InputError(
-                f"{where}: /labels must hold a whole number for each of the {count} recordings; add them"
+                f"{where}: /spikes has {len(self)} times but {self._units.shape} units; write the file again"
             )
-        if self._units.shape != (count,):
-            raise InputError(
-                f"{where}: /spikes has {count} times but {self._units.shape} units; write the file again"
-            )
-        if not count:
+        if not len(self):
             raise InputError(f"{where}: the file holds no recordings")
-        self.labels: NDArray[np.int64] = stored(labels, where).astype(np.int64)
-        if self.labels.min() < 0 or self.labels.max() >= LARGEST_SIDE:
-            raise InputError(
-                f"{where}: labels must count from 0, not {self.labels.min()} .. {self.labels.max()}"
-            )
-        self.names = _names(file, int(self.labels.max()) + 1)
 
     @cached_property
     def width(self) -> int:
@@ -70,7 +53,7 @@ class SpikeFile:
         return 1 + max(self._highest(start) for start in range(0, len(self), BLOCK))
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self._times)
 
     def __getitem__(self, index: int) -> Recording:
         """A recording by its number; time is counted from its beginning, not from its first event."""
@@ -106,6 +89,33 @@ class SpikeFile:
         return highest
 
 
+class SpikeFile(Spikes):
+    """The same with their classes.
+
+    Attributes:
+        labels: int64 ``[n]``, the class of each recording, counted from 0.
+        names: the classes' names, where the file has them.
+    """
+
+    def __init__(self, file: h5py.File, where: str, time_unit: TimeUnit | None) -> None:
+        super().__init__(file, where, time_unit)
+        labels = _inside(file, "labels")
+        if (
+            not isinstance(labels, h5py.Dataset)
+            or labels.dtype.kind not in "iu"
+            or labels.shape != (len(self),)
+        ):
+            raise InputError(
+                f"{where}: /labels must hold a whole number for each of the {len(self)} recordings; add them"
+            )
+        self.labels: NDArray[np.int64] = stored(labels, where).astype(np.int64)
+        if self.labels.min() < 0 or self.labels.max() >= LARGEST_SIDE:
+            raise InputError(
+                f"{where}: labels must count from 0, not {self.labels.min()} .. {self.labels.max()}"
+            )
+        self.names = _names(file, int(self.labels.max()) + 1)
+
+
 @contextmanager
 def open_spikes(path: AnyPath, time_unit: TimeUnit | None = None) -> Iterator[SpikeFile]:
     """Open a file of this layout.
@@ -117,12 +127,61 @@ def open_spikes(path: AnyPath, time_unit: TimeUnit | None = None) -> Iterator[Sp
     Raises:
         InputError: it is damaged, or has another layout.
     """
+    with _opened(path, time_unit) as file:
+        yield SpikeFile(file, str(path), time_unit)
+
+
+@contextmanager
+def _opened(path: AnyPath, time_unit: TimeUnit | None) -> Iterator[h5py.File]:
     units.check(time_unit, path)
     check_heaps(Path(path))
     with open_hdf5(path) as file:
         if not is_spikes(file):
             raise InputError(f"{path}: the file has no spikes/times and spikes/units; give a file as SHD is")
-        yield SpikeFile(file, str(path), time_unit)
+        yield file
+
+
+class Unlabelled:
+    """Recordings of such files by their numbers, with or without labels; the last file stays open until another's turn.
+
+    Args:
+        time_unit: see :func:`open_spikes`.
+        channels: of each recording.
+    """
+
+    def __init__(self, time_unit: TimeUnit | None, channels: int) -> None:
+        self._time_unit: TimeUnit | None = time_unit
+        self._channels = channels
+        self._stack, self._path, self._held = ExitStack(), None, None
+
+    def __enter__(self) -> Unlabelled:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def recording(self, path: AnyPath, number: int) -> Recording:
+        """A recording of a file.
+
+        Raises:
+            InputError: see :func:`open_spikes`; or it has other channels.
+        """
+        if self._held is None or path != self._path:
+            self._stack.close()
+            self._held = None
+            file = self._stack.enter_context(_opened(path, self._time_unit))
+            self._path, self._held = path, Spikes(file, str(path), self._time_unit)
+        return self._held.recording(number, self._channels)
+
+
+def recordings_in(path: AnyPath) -> int:
+    """How many recordings a file of this layout has; 0 where an HDF5 file has another layout.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    with open_hdf5(path) as file:
+        return len(file["spikes/times"]) if is_spikes(file) else 0  # pyright: ignore[reportArgumentType]
 
 
 def spike_files(root: AnyPath) -> list[Path]:
@@ -132,7 +191,7 @@ def spike_files(root: AnyPath) -> list[Path]:
     if held == "file":
         paths = [root]
     elif held == "folder":
-        paths = sorted(folder / name for folder, names in walk(root) for name in names)
+        paths = sorted(folder / name for folder, name in walk(root))
     else:
         return []
     found = []

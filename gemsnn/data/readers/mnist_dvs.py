@@ -164,8 +164,9 @@ def read_files(entries: Iterable[DvsFile]) -> Iterator[Recording]:
 
 def _relevant(root: Path) -> Iterator[Path]:
     """Files under a folder that may matter."""
-    for folder, names in walk(root):
-        yield from (folder / name for name in names if NAME.fullmatch(name) or name.lower().endswith(".zip"))
+    for folder, name in walk(root):
+        if NAME.fullmatch(name) or name.lower().endswith(".zip"):
+            yield folder / name
 
 
 def _entry(inner: PurePath, path: Path, member: str | None) -> list[DvsFile]:
