@@ -35,12 +35,14 @@ from gemsnn.serve.shown import Material
 LARGEST = 2**24
 """Bytes of a request, at most."""
 
-BLOCK = 8
+BLOCK = 16
 """Bins that a network is shown before another has its turn."""
 
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/pad.js": ("pad.js", "text/javascript; charset=utf-8"),
+    "/views.js": ("views.js", "text/javascript; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
 }
 LINES = "application/x-ndjson"
@@ -219,7 +221,7 @@ class Server:
             given = await self._work(shown.material, self._served, asked.shown, asked.seed)
             showing = await self._work(Showing, self._served, self._served.weights, given.bins, given.number)
             while not showing.over:
-                await self._stepped(showing, 8 * BLOCK)
+                await self._stepped(showing, 4 * BLOCK)
             outcome = showing.outcome()
             said = shown.answer(self._served, outcome, int(given.bins.sum()), asked.compartments)
             self.metrics.answers.labels(said.finding).inc()

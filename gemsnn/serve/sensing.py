@@ -135,7 +135,7 @@ def _fitted(strokes: list[NDArray[np.float64]], pen: float) -> NDArray[np.float6
 
 
 def _walked(stroke: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The places of a pen that goes straight from each of these ``[n, 2]`` to the next, in steps of at most half a pixel."""
+    """The places of a pen that goes straight from each of these ``[n, 2]`` to the next, in steps of half a pixel."""
     lengths = np.hypot(*np.diff(stroke, axis=0).T) if len(stroke) > 1 else np.zeros(0)
     way = np.concatenate([[0.0], lengths.cumsum()])
     at = np.linspace(0, way[-1], int(np.ceil(way[-1] / STEP)) + 1)

@@ -16,7 +16,7 @@ from gemsnn.learn.certified import Verdict
 from gemsnn.learn.online import Activity
 from gemsnn.scoring import answers as decoding
 from gemsnn.scoring import certify
-from gemsnn.scoring.answers import Told
+from gemsnn.scoring.answers import Decoder, Told
 from gemsnn.scoring.familiar import Surprises
 from gemsnn.serve.served import Served, Weights
 
@@ -80,8 +80,8 @@ class Outcome(NamedTuple):
         first: the class with which the certificate answered before, or ``None``.
         strange: p-value of what the hidden neurons did, ``None`` where it is not known what is familiar.
         strange_inputs: p-value of what came in, likewise.
-        finding: ``silent``: too little has come. ``strange``: the certificate leaves no class, or the first p-value that
-            is known is at most :data:`STRANGE`. ``sure``: one class is left. Else ``unsure``.
+        finding: ``silent``: too little has come. ``strange``: the certificate leaves no class, or the first p-value
+            that is known is at most :data:`STRANGE`. ``sure``: one class is left. Else ``unsure``.
         weights: those that it leaves.
     """
 
@@ -114,7 +114,9 @@ class Showing:
     ) -> None:
         self._served, self._weights, self._bins, self._target = served, weights, bins, target
         self._learner = served.learner(weights, number, taught=target is not None, steps=len(bins))
-        self._begins = served.begins(len(bins))
+        self._begins, self._decoder, self._temperatures = (
+            served.begins(len(bins)), served.decoder, served.temperatures
+        )  # fmt: skip
         self._ended: tuple[tuple[int, ...], Surprises] | None = None
         self._last: Bin | None = None
 
@@ -142,7 +144,7 @@ class Showing:
         decisions, done = learner.step(rows, target), learner.activity
         assert done is not None
         silent = torch.tensor([each.reason is not None for each in decisions])
-        found = _answers(self._served, done, silent)
+        found = _answers(self._decoder, self._temperatures, done, silent)
         bins = [
             Bin(
                 each.bin, rows[c], done.hidden[:, c], done.visible[:, c], done.votes[:, c], found[c],
@@ -188,13 +190,15 @@ class Showing:
         return Weights(self._learner.params, optimiser, self._weights.lessons + 1)
 
 
-def _answers(served: Served, done: Activity, silent: Tensor) -> list[Answers]:
-    """The answers of the first 1, 2, .. compartments after each of C steps, of which those true in ``[C]`` are silent."""
+def _answers(
+    decoder: Decoder, temperatures: Tensor | None, done: Activity, silent: Tensor
+) -> list[Answers]:
+    """The answers of the first 1, 2, .. compartments after each of C steps; those that are true in ``[C]`` are silent."""
     counts, votes = done.counts.transpose(0, 1), done.votes.T[:, :, None]
     told = Told(counts.cumsum(1), counts.sum(1, keepdim=True), votes)
-    bare = decoding.answers(served.decoder, told)[0]
+    bare = decoding.answers(decoder, told)[0]
     labels = bare.probabilities.argmax(-1).masked_fill(silent, -1)
-    warm = bare if served.temperatures is None else bare.tempered(served.temperatures)
+    warm = bare if temperatures is None else bare.tempered(temperatures)
     shares = warm.silenced(silent.expand(len(labels), -1)).probabilities.transpose(0, 1)
     entropy = torch.special.entr(shares).sum(-1).clamp(min=0)
     order = shares.argsort(dim=-1, descending=True, stable=True)

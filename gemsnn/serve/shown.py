@@ -23,7 +23,7 @@ from gemsnn.serve.schemas import MOST_BINS
 from gemsnn.serve.served import Served
 from gemsnn.serve.showing import Bin, Outcome
 
-DRAWN_NEURONS = 24
+DRAWN_NEURONS = 12
 """Hidden neurons of each compartment whose spikes are told bin by bin."""
 
 
