@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import uvicorn
 
@@ -53,10 +54,12 @@ def certified_run(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running(served: Served, token: str = TOKEN) -> Iterator[str]:
-    """The server on a free port of this computer, and its address."""
+def running(served: Served, **more: Any) -> Iterator[str]:
+    """The server on a free port of this computer, and its address; ``more`` is the application's."""
     listener = serve.listening(serve.HOME, 0)
-    config = uvicorn.Config(application(served, token, run="run"), log_level="warning", ws="none", lifespan="off")
+    config = uvicorn.Config(
+        application(served, TOKEN, run="run", **more), log_level="warning", ws="none", lifespan="off"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -68,3 +71,10 @@ def running(served: Served, token: str = TOKEN) -> Iterator[str]:
         server.should_exit = True
         thread.join(10)
         listener.close()
+
+
+@contextlib.contextmanager
+def asking(served: Served, **more: Any) -> Iterator[httpx.Client]:
+    """The same, and a client that asks it."""
+    with running(served, **more) as address, httpx.Client(base_url=address, timeout=120) as client:
+        yield client

@@ -44,7 +44,9 @@ def page(request, browser, address):
     page, wrong = browser.new_page(viewport=request.param), []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda asked: None if asked.url.startswith((address, "data:")) else wrong.append(asked.url))
+    page.on(
+        "request", lambda asked: None if asked.url.startswith((address, "data:")) else wrong.append(asked.url)
+    )
     page.goto(f"{address}#token={TOKEN}")
     page.wait_for_selector("body[data-ready]")
     yield page
@@ -81,7 +83,94 @@ def test_a_drawn_digit_is_answered_and_seen(page):
     # nothing is wider than the window, and all views have been drawn on
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     for name in ("pad", "sensor", "course", "output", "rasters", "confidence"):
-        assert page.evaluate(
-            f"(() => {{ const c = document.getElementById('{name}'); const d = c.getContext('2d')"
-            ".getImageData(0, 0, c.width, c.height).data; return new Set(new Uint32Array(d.buffer)).size; })()"
-        ) > 2, name
+        assert (
+            page.evaluate(
+                f"(() => {{ const c = document.getElementById('{name}'); const d = c.getContext('2d')"
+                ".getImageData(0, 0, c.width, c.height).data; return new Set(new Uint32Array(d.buffer)).size; })()"
+            )
+            > 2
+        ), name
+
+
+def test_the_slider_asks_fewer_compartments(page):
+    drag(page, "4")
+    answered(page)
+    page.locator("#compartments").focus()
+    page.keyboard.press("Home")
+    assert page.inner_text("#number") == "1"
+    assert "1 of 5 compartments" in page.inner_text("#detail")
+    assert "nothing is promised" in page.inner_text("#set-promise")
+    page.keyboard.press("End")
+    assert "of 5 compartments" not in page.inner_text("#detail")
+    assert "the right one is missing" in page.inner_text("#set-promise")
+
+
+def test_a_lesson_is_taught_and_undone(page):
+    drag(page, "1")
+    answered(page)
+    before = page.locator(".bar > :last-child").all_inner_texts()
+    page.locator("#learn").check()
+    page.select_option("#lesson", "7")
+    page.click("#again")
+    assert answered(page).startswith("Taught as 7.")
+    page.locator("#learn").uncheck()
+    page.click("#again")
+    answered(page)
+    assert "1 lesson taught" in page.inner_text("#lessons")
+    assert page.locator(".bar > :last-child").all_inner_texts() != before
+    page.click("#undo")
+    page.wait_for_selector("#undo:disabled")
+    assert "Nothing has been taught" in page.inner_text("#lessons")
+    page.click("#again")
+    answered(page)
+    assert page.locator(".bar > :last-child").all_inner_texts() == before
+
+
+def test_recordings_are_picked_and_keys_draw(page):
+    page.select_option("#recordings", "1")
+    page.click("#pick")
+    answered(page)
+    assert "It was recorded as" in page.inner_text("#detail")
+    page.locator("#pad").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")
+    for _ in range(8):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    answered(page)
+    assert "It was recorded as" not in page.inner_text("#detail")
+
+
+def test_a_new_stroke_takes_the_place_of_what_is_shown(page):
+    """A digit of two strokes: the first showing is given up, and the answer is that of both."""
+    page.check("input[value=fast]")
+    drag(page, "4")
+    answered(page)
+    page.wait_for_timeout(200)
+    whole = page.locator(".bar > :last-child").all_inner_texts()
+    page.check("input[value=real]")
+    page.click("#clear")
+    drag(page, "4")
+    answered(page)
+    assert page.locator(".bar > :last-child").all_inner_texts() == whole
+    assert page.locator("#problem").is_hidden()
+
+
+def test_without_the_token_nothing_is_taught(browser, address):
+    context = browser.new_context(viewport=WIDE, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("body[data-ready]")
+    assert page.locator("#learn").is_disabled()
+    assert "by the address that the server printed" in page.inner_text("#lessons")
+    assert page.is_checked("input[value=fast]")  # nothing moves for who wants nothing to
+    drag(page, "5")
+    answered(page)
+    context.close()
+
+
+def test_the_token_leaves_the_address(page):
+    assert TOKEN not in page.url
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert page.locator("#learn").is_enabled()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import secrets
 import socket
 from pathlib import Path
+from typing import Any
 
 from gemsnn.errors import InputError
 from gemsnn.runs import console
@@ -74,15 +75,23 @@ def listening(host: str, port: int) -> socket.socket:
     """
     try:
         kind, _, _, _, there = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(kind, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(there)
-        listener.listen(128)
+        return _bound(kind, there)
     except OSError as error:
         raise InputError(
             f"nothing can listen on {host} port {port} ({error.strerror}); choose another --port (0 takes a free one) "
             "or --host"
         ) from None
+
+
+def _bound(kind: int, there: Any) -> socket.socket:
+    listener = socket.socket(kind, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(there)
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

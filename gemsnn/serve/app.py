@@ -26,7 +26,7 @@ from gemsnn.errors import InputError, one_line
 from gemsnn.serve import schemas, shown
 from gemsnn.serve.guard import Guard
 from gemsnn.serve.metrics import Metrics
-from gemsnn.serve.schemas import About, Answer, Ask, Health, Problem, SessionState, Show
+from gemsnn.serve.schemas import About, Answer, Ask, Health, Problem, SessionState, Show, Teach
 from gemsnn.serve.served import Served
 from gemsnn.serve.sessions import Full, Session, Sessions
 from gemsnn.serve.showing import Outcome, Showing
@@ -243,15 +243,21 @@ class Server:
             self._sessions.drop(self._session(id))
 
         @app.post(
-            "/api/sessions/{id}/show", responses=REFUSALS | UNKNOWN | UNAUTHORISED | STREAMED,
-            response_class=StreamingResponse,
+            "/api/sessions/{id}/show", responses=REFUSALS | UNKNOWN | STREAMED, response_class=StreamingResponse
         )  # fmt: skip
-        async def show(id: str, asked: Show, credentials: Credentials) -> StreamingResponse:
-            """Show a recording to the session's network, bin by bin; with a label, teach it."""
-            session, target = self._session(id), None
-            if asked.label is not None:
-                self._permit(credentials)
-                target = self._target(asked.label)
+        async def show(id: str, asked: Show) -> StreamingResponse:
+            """Show a recording to the session's network, bin by bin."""
+            session = self._session(id)
+            given = await self._work(shown.material, self._served, asked.shown, asked.seed)
+            return self._stream(session, given, None, real_time=asked.real_time)
+
+        @app.post(
+            "/api/sessions/{id}/teach", responses=REFUSALS | UNKNOWN | UNAUTHORISED | STREAMED,
+            response_class=StreamingResponse, dependencies=[Depends(permitted)],
+        )  # fmt: skip
+        async def teach(id: str, asked: Teach) -> StreamingResponse:
+            """Show a recording and teach it; the lesson counts once the recording has been shown to its end."""
+            session, target = self._session(id), self._target(asked.label)
             given = await self._work(shown.material, self._served, asked.shown, asked.seed)
             return self._stream(session, given, target, real_time=asked.real_time)
 

@@ -34,9 +34,9 @@ def _no_number(value: Any) -> Any:
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_number)]
-Address = Annotated[Whole, Field(ge=0, lt=2**32)]
-Place = Annotated[float, BeforeValidator(_number), Field(ge=-1, le=2, allow_inf_nan=False)]
+NUMBER = BeforeValidator(_number)
+Address = Annotated[int, Field(ge=0, lt=2**32), NUMBER]
+Place = Annotated[float, Field(ge=-1, le=2, allow_inf_nan=False), NUMBER]
 Switch = Annotated[bool, BeforeValidator(_no_number)]
 
 
@@ -60,19 +60,19 @@ class Scribble(Given):
     """A random scribble, which is no class, before the same camera."""
 
     kind: Literal["scribble"]
-    number: Annotated[Whole, Field(ge=0, le=10**9)]
+    number: Annotated[int, Field(ge=0, le=10**9), NUMBER]
 
 
 class Offered(Given):
     """One of the recordings that the server offers; it is answered with its own noise, as gemsnn evaluate does."""
 
     kind: Literal["recording"]
-    number: Annotated[Whole, Field(ge=0)]
+    number: Annotated[int, Field(ge=0), NUMBER]
 
 
 Event = tuple[
-    Annotated[Whole, Field(ge=0, le=LATEST_US)], Annotated[Whole, Field(ge=0)], Annotated[Whole, Field(ge=0)],
-    Annotated[Whole, Field(ge=0, le=1)],
+    Annotated[int, Field(ge=0, le=LATEST_US), NUMBER], Annotated[int, Field(ge=0), NUMBER], Annotated[int, Field(ge=0), NUMBER],
+    Annotated[int, Field(ge=0, le=1), NUMBER],
 ]  # fmt: skip
 
 
@@ -90,7 +90,7 @@ class BinsGiven(Given):
 
     kind: Literal["bins"]
     bins: Annotated[
-        list[Annotated[list[Annotated[Whole, Field(ge=0)]], Field(max_length=MOST_SPIKES)]],
+        list[Annotated[list[Annotated[int, Field(ge=0), NUMBER]], Field(max_length=MOST_SPIKES)]],
         Field(min_length=1, max_length=MOST_BINS),
     ] = Field(
         description="Of each bin the numbers of the inputs that spike, channel fastest, then row, then column."
@@ -107,7 +107,7 @@ class Ask(Given):
     seed: Address = Field(
         0, description="Addresses the noise of camera and compartments: the same gives the same."
     )
-    compartments: Annotated[Whole, Field(ge=1)] | None = Field(
+    compartments: Annotated[int, Field(ge=1), NUMBER] | None = Field(
         None, description="K_I, how many of the compartments answer; all, if left out."
     )
 
@@ -122,9 +122,12 @@ class Show(Given):
     real_time: Switch = Field(
         True, description="Bins pass as slowly as they do for a sensor, or as fast as can be."
     )
-    label: str | None = Field(
-        None, max_length=1000, description="The class's name, which is then taught; needs a token."
-    )
+
+
+class Teach(Show):
+    """The same, which is then taught."""
+
+    label: str = Field(max_length=1000, description="The class's name.")
 
 
 class ClassSet(BaseModel):
@@ -234,7 +237,7 @@ def bounded(description: dict[str, Any], served: Served) -> dict[str, Any]:
         property("BinsGiven", "bins")["maxItems"] = MOST_BINS
     offered = 0 if served.recordings is None else len(served.recordings)
     property("Offered", "number")["maximum"] = offered - 1
-    for asked in ("Ask", "Show"):
+    for asked in ("Ask", "Show", "Teach"):
         kinds = {
             "recording": offered > 0,
             "drawing": served.camera is not None,
@@ -246,5 +249,5 @@ def bounded(description: dict[str, Any], served: Served) -> dict[str, Any]:
                 place = shown["discriminator"]["mapping"].pop(kind)
                 shown["oneOf"] = [each for each in shown["oneOf"] if each["$ref"] != place]
     property("Ask", "compartments")["anyOf"][0]["maximum"] = served.compartments
-    property("Show", "label")["anyOf"][0] = {"type": "string", "enum": list(model.names)}
+    property("Teach", "label")["enum"] = list(model.names)
     return description

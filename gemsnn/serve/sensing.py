@@ -32,7 +32,7 @@ from gemsnn.errors import InputError
 Hand = Literal["mnist", "digits"]
 """Whose digits a drawing is made like."""
 
-INK = 116.0
+INK = 117.0
 """White pixels of a digit of scikit-learn as :func:`gemsnn.data.images.framed` draws it, on average."""
 
 PENS = 0.8, 3.0

@@ -190,10 +190,8 @@ class Showing:
         return Weights(self._learner.params, optimiser, self._weights.lessons + 1)
 
 
-def _answers(
-    decoder: Decoder, temperatures: Tensor | None, done: Activity, silent: Tensor
-) -> list[Answers]:
-    """The answers of the first 1, 2, .. compartments after each of C steps; those that are true in ``[C]`` are silent."""
+def _answers(decoder: Decoder, temperatures: Tensor | None, done: Activity, silent: Tensor) -> list[Answers]:
+    """The answers of the first 1, 2, .. compartments after each of C steps, silent where ``[C]`` is true."""
     counts, votes = done.counts.transpose(0, 1), done.votes.T[:, :, None]
     told = Told(counts.cumsum(1), counts.sum(1, keepdim=True), votes)
     bare = decoding.answers(decoder, told)[0]

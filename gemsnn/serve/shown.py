@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gemsnn.data.binning import bin_and_tally
 from gemsnn.data.events import Recording, make_events
 from gemsnn.data.readers import read_recording
 from gemsnn.data.scribbles import scribble
@@ -93,7 +92,7 @@ def of_file(served: Served, content: bytes, seed: int) -> Material:
             recording = read_recording(path, time_unit=served.model.reading.time_unit)
         except InputError as error:
             raise InputError(str(error).replace(str(path), "the file")) from None
-    return Material(_binned(served, recording), seed, notes=recording.notes)
+    return Material(_streamed(served, recording), seed, notes=recording.notes)
 
 
 def _offered(served: Served, number: int) -> Material:
@@ -118,17 +117,16 @@ def _bins(served: Served, bins: list[list[int]]) -> Tensor:
 
 
 def _binned(served: Served, recording: Recording) -> Tensor:
+    """A recording's bins, cut where the training cut its own."""
+    return torch.from_numpy(served.model.bin(recording))
+
+
+def _streamed(served: Served, recording: Recording) -> Tensor:
     """All of a recording's bins, as many as are shown at most, however long those of the training were."""
-    reading = served.model.reading
-    sensor = recording.width, recording.height
-    if recording.sensor_inferred and sensor[0] <= reading.sensor[0] and sensor[1] <= reading.sensor[1]:
-        sensor = reading.sensor
-    corner = reading.corner_on(sensor)
-    t = recording.events["t"]
-    steps = min(MOST_BINS, max(1, int(t[-1]) // reading.layout.bin_us + 1 if len(t) else 1))
-    spec = dataclasses.replace(reading.bins, crop=(*corner, *reading.window), steps=steps, pad=False)
-    rows = bin_and_tally(recording.events, spec, width=sensor[0], height=sensor[1]).rows
-    return served.filled(torch.from_numpy(rows.dense()))
+    reading, t = served.model.reading, recording.events["t"]
+    steps = int(t[-1]) // reading.layout.bin_us + 1 if len(t) else 1
+    longer = dataclasses.replace(reading, steps=min(MOST_BINS, max(reading.steps, steps)), pad=False)
+    return served.filled(torch.from_numpy(longer.bin(recording)))
 
 
 def bin_line(served: Served, bin: Bin) -> dict[str, Any]:

@@ -78,13 +78,13 @@ async function show(what, file) {
   $("again").disabled = false;
   trouble(null);
   const real = speed();
-  const label = $("learn").checked ? $("lesson").value : null;
+  const label = $("learn").checked && !file ? $("lesson").value : null;
   try {
     const response = await (file
       ? inSession(`file?seed=${seed()}&real_time=${real}`, { method: "POST", body: file, signal: mine.signal,
         headers: { "content-type": "application/octet-stream" } })
-      : inSession("show", { method: "POST", headers: headers(), signal: mine.signal,
-        body: JSON.stringify({ shown: what, seed: seed(), real_time: real, label }) }));
+      : inSession(label === null ? "show" : "teach", { method: "POST", headers: headers(), signal: mine.signal,
+        body: JSON.stringify({ shown: what, seed: seed(), real_time: real, ...(label === null ? {} : { label }) }) }));
     for await (const line of lines(response)) {
       if (running !== mine) return;
       take(line, from, real, label);
