@@ -70,10 +70,10 @@ class Offered(Given):
     number: Annotated[int, Field(ge=0), NUMBER]
 
 
+Pixel = Annotated[int, Field(ge=0), NUMBER]
 Event = tuple[
-    Annotated[int, Field(ge=0, le=LATEST_US), NUMBER], Annotated[int, Field(ge=0), NUMBER], Annotated[int, Field(ge=0), NUMBER],
-    Annotated[int, Field(ge=0, le=1), NUMBER],
-]  # fmt: skip
+    Annotated[int, Field(ge=0, le=LATEST_US), NUMBER], Pixel, Pixel, Annotated[int, Field(ge=0, le=1), NUMBER]
+]
 
 
 class EventsGiven(Given):
