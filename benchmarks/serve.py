@@ -27,7 +27,9 @@ DONE = ",".join(f"#answer[data-state={state}]" for state in ("sure", "unsure", "
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path)
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--fast", action="store_true")

@@ -189,7 +189,7 @@ class Server:
 
     def _pages(self) -> None:
         for path, (name, kind) in FILES.items():
-            content = resources.files("gemsnn.serve").joinpath("static", name).read_bytes()
+            content = (resources.files("gemsnn.serve") / "static" / name).read_bytes()
             self.app.add_api_route(path, partial(_file, content, kind), include_in_schema=False)
 
         @self.app.get("/metrics", include_in_schema=False)

@@ -120,9 +120,9 @@ def picture(strokes: Strokes, hand: Hand = "mnist") -> NDArray[np.uint8]:
     thin, broad = PENS
     for _ in range(8):
         pen = (thin + broad) / 2
-        found = inked(_fitted(placed, pen), pen)
-        thin, broad = (thin, pen) if found.sum() > 255 * INK else (pen, broad)
-    return found
+        bold = inked(_fitted(placed, pen), pen).sum() > 255 * INK
+        thin, broad = (thin, pen) if bold else (pen, broad)
+    return inked(_fitted(placed, thin), thin)
 
 
 def _fitted(strokes: list[NDArray[np.float64]], pen: float) -> NDArray[np.float64]:

@@ -114,9 +114,9 @@ class Showing:
     ) -> None:
         self._served, self._weights, self._bins, self._target = served, weights, bins, target
         self._learner = served.learner(weights, number, taught=target is not None, steps=len(bins))
-        self._begins, self._decoder, self._temperatures = (
-            served.begins(len(bins)), served.decoder, served.temperatures
-        )  # fmt: skip
+        self._begins = served.begins(len(bins))
+        self._decoder: Decoder = served.decoder
+        self._temperatures = served.temperatures
         self._ended: tuple[tuple[int, ...], Surprises] | None = None
         self._last: Bin | None = None
 

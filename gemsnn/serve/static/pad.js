@@ -9,6 +9,7 @@ export class Pad {
     this.changed = changed; // called when a stroke ends
     this.strokes = [];
     this.stroke = null;
+    this.picture = null; // what is shown instead of strokes, as a canvas
     this.pen = null; // the place of the pen that keys move
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
@@ -19,7 +20,7 @@ export class Pad {
 
   clear() {
     this.strokes = [];
-    this.stroke = null;
+    this.stroke = this.picture = null;
     this.draw();
   }
 
@@ -36,6 +37,7 @@ export class Pad {
   }
 
   begin(place) {
+    this.picture = null;
     this.stroke = [place];
     this.strokes.push(this.stroke);
     this.draw();
@@ -78,6 +80,7 @@ export class Pad {
     context.strokeStyle = context.fillStyle = colour("--ink");
     context.lineWidth = 0.055 * width;
     context.lineCap = context.lineJoin = "round";
+    if (this.picture) context.drawImage(this.picture, 0, 0, width, height);
     for (const stroke of this.strokes) {
       context.beginPath();
       stroke.forEach(([x, y], at) => (at ? context.lineTo(x * width, y * height) : context.moveTo(x * width, y * height)));

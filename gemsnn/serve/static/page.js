@@ -6,7 +6,7 @@ import * as views from "./views.js";
 const $ = (id) => document.getElementById(id);
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 
-let model, session, token, showing, last, pending, number, running;
+let model, pad, session, token, showing, last, pending, number, running;
 let shows = 0;
 
 const remembered = { get: () => { try { return sessionStorage.getItem("token"); } catch { return null; } },
@@ -100,6 +100,7 @@ function take(line, from, real, label) {
   if (line.line === "begin") {
     showing = { ...line, id: (shows += 1), lines: [], from, at: performance.now(), image: line.picture && views.inked(line.picture), taught: label };
     last = null;
+    if (pending.what?.kind === "scribble") { pad.picture = showing.image; pad.draw(); }
     $("sentence").textContent = label === null ? "Looking …" : `Learning that this is ${label} …`;
     $("label").textContent = "…";
     $("detail").textContent = [recorded(), ...line.notes].join(" ");
@@ -253,7 +254,7 @@ async function begin() {
   if (still.matches) document.querySelector("input[value=fast]").checked = true;
   stands({ lessons: 0, undoable: 0 });
 
-  const pad = new Pad($("pad"), () => show({ kind: "drawing", strokes: pad.strokes.map((stroke) => stroke.map((place) => [...place])) }));
+  pad = new Pad($("pad"), () => show({ kind: "drawing", strokes: pad.strokes.map((stroke) => stroke.map((place) => [...place])) }));
   const again = () => pending && show(pending.what, pending.file);
   $("clear").addEventListener("click", () => { running?.abort(); pad.clear(); });
   $("again").addEventListener("click", again);
@@ -278,7 +279,7 @@ async function begin() {
       trouble(null);
     } catch (error) { trouble(error); }
   });
-  const anew = () => { shows += 1; if (showing) showing.id = shows; pad.draw(); if (showing?.picture) showing.image = views.inked(showing.picture); draw(); };
+  const anew = () => { shows += 1; if (showing) showing.id = shows; if (showing?.picture) showing.image = views.inked(showing.picture); if (pad.picture) pad.picture = showing.image; pad.draw(); draw(); };
   window.addEventListener("resize", anew);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", anew);
   pad.draw();
