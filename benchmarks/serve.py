@@ -19,9 +19,9 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from serving import STROKES, running  # noqa: E402
+from serving import STROKES, running
 
-from gemsnn.serve import served  # noqa: E402
+from gemsnn.serve import served
 
 DONE = ",".join(f"#answer[data-state={state}]" for state in ("sure", "unsure", "strange", "silent"))
 
