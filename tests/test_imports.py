@@ -9,7 +9,7 @@ import gemsnn
 
 ORDER = [
     "errors", "rows", "specs", "types", "machine", "store", "rng", "data", "model", "rules", "kernels", "scoring",
-    "learn", "bridges", "plots", "report", "runs", "bench", "reproduce", "streaming", "commands",
+    "learn", "bridges", "plots", "report", "runs", "bench", "reproduce", "streaming", "serve", "commands",
 ]  # fmt: skip
 BELOW_DATA = {"errors", "machine", "rows", "specs", "types", "rng", "data"}
 NOT_DATA = {"model", "rules", "kernels", "scoring", "bench"}

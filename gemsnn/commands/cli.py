@@ -23,6 +23,7 @@ COMMANDS = {
     "certify": "Fit limits that keep a promise: sets of classes, and answers before the end of a recording.",
     "predict": "Answer files of events: a row of CSV or Parquet for each recording.",
     "stream": "Run a trained network on events as they come, a line of JSON an answer.",
+    "serve": "Serve a trained network: a page to draw before it, and an API.",
     "export": "Write a trained network as a graph that other libraries read (NIR).",
     "info": "Say what a file of events or images holds.",
     "report": "Write the report of a run folder anew.",

@@ -39,6 +39,7 @@ SHORTEST, LONGEST = 40, 70
 """The length of all strokes of a scribble, in pixels: with it they have about as much ink as digits."""
 
 Few = Annotated[int, Range(1, MOST)]
+Number = Annotated[int, Range(0, MOST)]
 
 
 def scribbles(count: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -52,19 +53,26 @@ def scribbles(count: int, seed: int = 0) -> NDArray[np.uint8]:
         uint8 ``[n, 28, 28]``, 0 black and 255 white, as MNIST has its digits.
     """
     count = checks.number(count, Few, "count")
-    return np.stack([_drawn(rng.generator(seed, "scribble", index)) for index in range(count)])
+    return np.stack([scribble(index, seed) for index in range(count)])
 
 
-def _drawn(random: np.random.Generator) -> NDArray[np.uint8]:
+def scribble(number: int, seed: int = 0) -> NDArray[np.uint8]:
+    """The scribble of this number, from 0 on, uint8 ``[28, 28]``; see :func:`scribbles`."""
+    random = rng.generator(seed, "scribble", checks.number(number, Number, "number"))
     strokes = int(random.integers(1, 3))
     steps = int(random.uniform(SHORTEST, LONGEST) / STEP / strokes)
     path = np.concatenate([_stroke(random, steps) for _ in range(strokes)])
     path += (FRAME - path.min(0) - path.max(0)) / 2
+    return inked(path)
+
+
+def inked(path: NDArray[np.float64], pen: float = PEN) -> NDArray[np.uint8]:
+    """What a pen leaves that has been at these places, ``[n, 2]`` in pixels: uint8 ``[28, 28]``."""
     pixel = np.arange(FRAME) + 0.5
     away = np.hypot(
         path[:, 0, None, None] - pixel[None, None, :], path[:, 1, None, None] - pixel[None, :, None]
-    ).min(0)
-    return np.rint(255 * np.clip(PEN + 0.5 - away, 0, 1)).astype(np.uint8)
+    ).min(0, initial=np.inf)
+    return np.rint(255 * np.clip(pen + 0.5 - away, 0, 1)).astype(np.uint8)
 
 
 def _stroke(random: np.random.Generator, steps: int) -> NDArray[np.float64]:

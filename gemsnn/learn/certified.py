@@ -29,7 +29,7 @@ from gemsnn.errors import InputError
 from gemsnn.scoring import certify, conformal, early
 from gemsnn.scoring.alarm import Alarm, AlarmSpec
 from gemsnn.scoring.answers import Answers
-from gemsnn.scoring.familiar import Familiar
+from gemsnn.scoring.familiar import Familiar, Surprises
 from gemsnn.scoring.following import Following, FollowingSpec
 from gemsnn.scoring.promise import Certificate
 from gemsnn.store import trees as states
@@ -230,15 +230,26 @@ class Certifier:
         made, held = self.certificate, self.held
         shares = self._heard(found, held.came).tempered(made.temperature).probabilities
         scores = [1 - float(shares.max()), float(held.came)]
-        bins = made.checkpoints[-1] - made.begin
-        rates = held.hidden.double() / (made.compartments * bins), held.inputs.double() / bins
-        for mixture, rate in zip(self._familiar, rates, strict=True):
-            if mixture is not None:
-                scores.append(float(mixture.surprise(rate[None])))
+        scores += [float(found) for found in self.surprises() if found is not None]
         seed, heard = rng.derive(made.seed, "alarm"), self.alarm.heard
         address = torch.tensor([self._address])
         u, v = rng.uniforms(seed, address, range(heard, heard + 1), 2, len(scores))[0, 0].tolist()
         self.alarm.step(scores, u, v)
+
+    def ended(self) -> tuple[int, ...]:
+        """The set at the end of the recording, of its answers there alone, however it was answered before."""
+        return tuple(self._inside(self.held.ends).nonzero()[:, 0].tolist())
+
+    def surprises(self) -> Surprises:
+        """Of the recording that has come to its end, ``[1]`` each; ``None`` of what is not known to be familiar."""
+        made, held = self.certificate, self.held
+        bins = made.checkpoints[-1] - made.begin
+        rates = held.hidden.double() / (made.compartments * bins), held.inputs.double() / bins
+        hidden, inputs = (
+            None if mixture is None else mixture.surprise(rate[None])
+            for mixture, rate in zip(self._familiar, rates, strict=True)
+        )
+        return Surprises(hidden, inputs)
 
     def _name(self, target: int) -> None:
         """The class of the recording that has ended is known."""

@@ -118,6 +118,23 @@ class Decision(NamedTuple):
     verdict: Verdict | None = None
 
 
+class Activity(NamedTuple):
+    """What the neurons of K compartments did in C steps.
+
+    Attributes:
+        hidden: spikes of the hidden neurons, uint8 ``[K, C, H]``.
+        visible: spikes of the visible ones, uint8 ``[K, C, V]``; while a class is told, those that they would have
+            fired.
+        counts: of these in the window after each step, int64 ``[K, C, V]``.
+        votes: what each compartment votes for after each step, int64 ``[K, C]``.
+    """
+
+    hidden: Tensor
+    visible: Tensor
+    counts: Tensor
+    votes: Tensor
+
+
 class Passed(NamedTuple):
     """How far a learner has come.
 
@@ -155,6 +172,8 @@ class OnlineLearner:
     Attributes:
         passed: how far it has come.
         bins: its open bins, or ``None``.
+        activity: what its neurons did in the bins that were advanced by last, at most a block of those that events
+            have closed; ``None`` at the beginning.
         certifier: its certificate at work, or ``None``.
 
     Raises:
@@ -202,6 +221,7 @@ class OnlineLearner:
         )  # fmt: skip
         self.bins = None if arrivals is None else EventBins(arrivals)
         self.passed = Passed()
+        self.activity: Activity | None = None
         visible, hidden = network.spec.visible, network.spec.hidden_neurons
         self._recent = torch.zeros(compartments, self.spec.window, visible, dtype=torch.uint8)
         self._rates = torch.zeros(hidden, dtype=torch.float64)
@@ -310,7 +330,8 @@ class OnlineLearner:
             fired = would.to(torch.uint8)
         hidden = done.spikes[0, ..., : self.network.spec.hidden_neurons]
         visible, hidden = sampling.home(sampling.said(self.network, fired, self.spec.readouts), hidden)
-        votes, counts = self._vote(visible, first)
+        self.activity = Activity(hidden, visible, *self._vote(visible, first))
+        votes, counts = self.activity.votes, self.activity.counts.sum(0)
         heard = self._hear(spikes)
         verdicts = self._verdicts(visible, hidden, spikes, heard, self._bare(votes, counts), target)
         return self._answers(votes, counts, heard, hidden, target, verdicts)
@@ -323,13 +344,13 @@ class OnlineLearner:
         return _windowed(known, self.spec.window, count)
 
     def _vote(self, fired: Tensor, first: int) -> tuple[Tensor, Tensor]:
-        """The votes after each step, int64 ``[K, C]``, of visible spikes ``[K, C, V]``; and all spikes, ``[C, V]``."""
+        """Spikes in the window after each step, int64 ``[K, C, V]``, of visible ones alike; and votes, ``[K, C]``."""
         window, count = self.spec.window, fired.shape[1]
         known = torch.cat([self._recent, fired], 1)
         self._recent = known[:, count:].clone()
         counts = _windowed(known.to(torch.int64), window, count, dim=1)
         votes = sampling.most(counts[None], self._address, range(first, first + count), seed=self._ties)[0]
-        return votes, counts.sum(0)
+        return counts, votes
 
     def _verdicts(
         self, fired: Tensor, hidden: Tensor, spikes: Tensor, heard: Tensor, last: Answers, target: int | None

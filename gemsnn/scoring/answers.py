@@ -71,7 +71,7 @@ class Answers(NamedTuple):
         """The answers of one number of compartments, or of one step."""
         return Answers(self.probabilities[position], self.logs[position])
 
-    def tempered(self, temperature: float) -> Answers:
+    def tempered(self, temperature: float | Tensor) -> Answers:
         """The same at a temperature, see :func:`gemsnn.scoring.metrics.tempered`."""
         logs = metrics.tempered(self.logs, temperature)
         return Answers(logs.exp(), logs)

@@ -203,14 +203,17 @@ def brier(probabilities: Tensor, labels: Tensor) -> float:
 # -- temperature -------------------------------------------------------------------------------------------
 
 
-def tempered(log_probabilities: Tensor, temperature: float) -> Tensor:
+def tempered(log_probabilities: Tensor, temperature: float | Tensor) -> Tensor:
     """``log p_T(c)`` with ``p_T(c) = p(c)^(1/T) / sum_c' p(c')^(1/T)``, for ``[.., C]``.
 
     Above 1 a temperature makes claims more modest, below 1 bolder; the order of the classes stays. An answer that
     rounding has made certain cannot be made modest again: keep logarithms. Source: C. Guo et al., ICML 2017.
+
+    A tensor ``[.., 1]`` gives each answer a temperature of its own.
     """
     _check_logits(log_probabilities)
-    if not 0 < temperature < math.inf:
+    numbers = temperature.flatten().tolist() if isinstance(temperature, Tensor) else [temperature]
+    if not all(0 < number < math.inf for number in numbers):
         raise InputError(f"the temperature must be a number above 0, not {temperature}")
     return torch.log_softmax(log_probabilities.double() / temperature, -1)
 

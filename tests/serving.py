@@ -1,0 +1,80 @@
+"""A small certified run of digits that the tests of the server share, and digits as strokes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import uvicorn
+
+from gemsnn import serve
+from gemsnn.commands.cli import main
+from gemsnn.serve.app import application
+from gemsnn.serve.served import Served
+
+TOKEN = "open-for-tests"
+
+TRAIN = [
+    "train", "--limit", "120", "--epochs", "4", "--hidden", "16", "--steps", "20", "--warm-up", "0.4", "--votes", "5",
+]  # fmt: skip
+"""In seconds, a network that tells digits apart well enough to be taught."""
+
+
+def arc(cx: float, cy: float, rx: float, ry: float, begin: float, end: float) -> list[tuple[float, float]]:
+    return [
+        (cx + rx * float(np.cos(angle)), cy + ry * float(np.sin(angle)))
+        for angle in np.radians(np.linspace(begin, end, 24))
+    ]
+
+
+STROKES = {
+    "1": [[(0.42, 0.3), (0.52, 0.2), (0.52, 0.8)]],
+    "5": [[(0.66, 0.2), (0.38, 0.2), (0.36, 0.47), *arc(0.48, 0.62, 0.19, 0.18, -130, 140)]],
+    "4": [[(0.5, 0.2), (0.32, 0.58), (0.7, 0.58)], [(0.58, 0.4), (0.58, 0.82)]],
+}
+"""Digits on a sheet whose side is 1."""
+
+
+def drawing(name: str) -> dict[str, Any]:
+    return {"kind": "drawing", "strokes": STROKES[name]}
+
+
+def certified_run(folder: Path) -> Path:
+    """Train and certify a run."""
+    run = folder / "run"
+    assert main([*TRAIN, "--out", str(run)]) == 0
+    assert main(["certify", str(run), "--risk", "0.3", "--votes", "5"]) == 0
+    return run
+
+
+@contextlib.contextmanager
+def running(served: Served, **more: Any) -> Iterator[str]:
+    """The server on a free port of this computer, and its address; ``more`` is the application's."""
+    listener = serve.listening(serve.HOME, 0)
+    config = uvicorn.Config(
+        application(served, TOKEN, run="run", **more), log_level="warning", ws="none", lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://{serve.HOME}:{listener.getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+
+
+@contextlib.contextmanager
+def asking(served: Served, **more: Any) -> Iterator[httpx.Client]:
+    """The same, and a client that asks it."""
+    with running(served, **more) as address, httpx.Client(base_url=address, timeout=120) as client:
+        yield client
