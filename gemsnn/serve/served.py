@@ -15,7 +15,7 @@ from gemsnn.kernels import STREAMS, KernelName, Learning
 from gemsnn.learn.online import OnlineLearner, OnlineSpec
 from gemsnn.model.network import Params
 from gemsnn.rules.optimisers import OptimiserSpec, OptimiserState
-from gemsnn.runs import certificate, choosing, console, models
+from gemsnn.runs import certificate, choosing, console, loading
 from gemsnn.runs.models import Model
 from gemsnn.scoring.answers import Decoder
 from gemsnn.scoring.familiar import Familiar
@@ -153,7 +153,7 @@ def load(run: AnyPath, compartments: int | None = None, lr: float | None = None)
     Raises:
         InputError: there is no model, it gives no answers, or its certificate is damaged.
     """
-    model, notes = models.load(run), []
+    model, notes = loading.load(run), []
     model.check_answers()
     made = certificate.load(run) if Path(run).is_dir() else None
     if made is not None:
