@@ -132,7 +132,7 @@ def bind(
     leaves = _leaves(hints, groups)
     if isinstance(words, Listing):
         words.flags = _listed(leaves, _told(command, hints, groups))
-        return lambda: 0
+        return partial(int)
     if ALL in words:
         words = ["--help"]
     elif basic and any(word in HELP for word in words):
