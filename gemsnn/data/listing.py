@@ -130,6 +130,7 @@ def _in_order(lines: Iterator[_Line], runs: IO[bytes]) -> Iterator[_Line]:
         begin = runs.tell()
         runs.write("".join(json.dumps(each) + "\n" for each in some).encode())
         places.append((begin, runs.tell()))
+        some.clear()  # or they would be in memory until the next are sorted
     return heapq.merge(*(_run(runs, *place) for place in places), key=_key)
 
 
