@@ -172,10 +172,10 @@ def _children(pid: int) -> list[int]:
 
 def _tensors(out: Path) -> bytes:
     """The weights of the last checkpoint, without what tells the time."""
-    from safetensors.torch import load_file
+    from gemsnn.store.records import RunFolder
 
-    last = sorted((out / "checkpoints").glob("*.safetensors"))[-1]
-    return b"".join(name.encode() + leaf.numpy().tobytes() for name, leaf in sorted(load_file(last).items()))
+    found = RunFolder(out).load_checkpoint()[0]
+    return b"".join(name.encode() + leaf.numpy().tobytes() for name, leaf in sorted(found.items()))
 
 
 def kills(arguments: argparse.Namespace) -> list[dict[str, Any]]:

@@ -12,31 +12,45 @@ from pathlib import Path
 import pytest
 import torch
 from runs import command
-from safetensors.torch import load_file
 
 from gemsnn import Run
 from gemsnn.commands.cli import main
 from gemsnn.errors import REFUSED
 from gemsnn.machine import group
+from gemsnn.store.records import RunFolder
 
 ROOT = Path(__file__).parents[1]
 EXACT = ("--dtype", "float64", "--compartments", "4", "--hidden", "4", "--keep", "best", "--batch", "5")
-SECONDS = 240
+SECONDS = 200
 """No training here takes as long, on the busiest machine."""
 
 
 def tensors(run: Path) -> dict[str, torch.Tensor]:
     """Those of a run's last checkpoint."""
-    (last,) = sorted((run / "checkpoints").glob("*.safetensors"))[-1:]
-    return load_file(last)
+    return RunFolder(run).load_checkpoint()[0]
 
 
 def start(words: list[str]) -> subprocess.Popen[str]:
-    """The command in a process of its own group, so that nothing of it is left."""
-    return subprocess.Popen(
+    """The command in a process of its own."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "gemsnn", *words], cwd=ROOT, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
+    STARTED.append(process)
+    return process
+
+
+STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left():
+    """A launcher that still runs when a test has failed is ended, and its workers with it."""
+    yield
+    for process in STARTED:
+        process.kill()
+        process.communicate()
+    STARTED.clear()
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
@@ -91,7 +105,7 @@ def test_a_lost_worker_ends_all_and_is_named(nmnist_root, tmp_path, lost):
     words = command(nmnist_root, out, *EXACT, "--epochs", "400", "--checkpoint-every", "1")
     process = start([*words, "--workers", "2"])
     begun = time.monotonic()
-    while not any((out / "checkpoints").glob("*.safetensors")):
+    while not (out / "checkpoint" / "previous.json").exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() - begun < SECONDS
         time.sleep(0.05)
@@ -113,7 +127,7 @@ def test_workers_are_started_anew_and_reach_the_same(alone, nmnist_root, tmp_pat
     words = [*command(nmnist_root, out, *EXACT), "--checkpoint-every", "1"]
     process = start([*words, "--workers", "2", "--max-restarts", "1"])
     begun = time.monotonic()
-    while not any((out / "checkpoints").glob("*.safetensors")) and process.poll() is None:
+    while not (out / "checkpoint" / "previous.json").exists() and process.poll() is None:
         assert time.monotonic() - begun < SECONDS
         time.sleep(0.01)
     for pid in workers_of(process)[1:]:

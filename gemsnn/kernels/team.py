@@ -29,6 +29,10 @@ class Team(Protocol):
     alone: bool
     first: int
 
+    def widest(self, compartments: int) -> int:
+        """How many compartments the largest share has, where this one has so many: all cut their work by that."""
+        ...
+
     def signal(self, rule: Rule) -> Callable[[Tensor], Signal]:
         """The rule's learning signals for the share's own log-weights ``[.., B, K]``: all compartments are heard."""
         ...
@@ -48,6 +52,10 @@ class Alone:
 
     alone = True
     first = 0
+
+    def widest(self, compartments: int) -> int:
+        """See :meth:`Team.widest`."""
+        return compartments
 
     def signal(self, rule: Rule) -> Callable[[Tensor], Signal]:
         """See :meth:`Team.signal`."""

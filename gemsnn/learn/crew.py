@@ -200,14 +200,18 @@ class Crew:
             "log_estimates": table(3),
         }
 
+    def widest(self, compartments: int) -> int:
+        """See :meth:`gemsnn.kernels.team.Team.widest`."""
+        return max(map(len, self._spans))
+
     def signal(self, rule: Rule) -> Callable[[Tensor], Signal]:
         """See :meth:`gemsnn.kernels.team.Team.signal`."""
         if self.division.compartments == 1:
             return rule.signal
 
         def heard(log_weights: Tensor) -> Signal:
-            widest = max(map(len, self._spans))
-            own = torch.nn.functional.pad(log_weights, (0, widest - len(self._own)))
+            short = self.widest(len(self._own)) - len(self._own)
+            own = torch.nn.functional.pad(log_weights, (0, short))
             found = self._group.gathered(own, self._beside)
             whole = torch.cat(
                 [leaf[..., : len(span)] for leaf, span in zip(found, self._spans, strict=True)], -1

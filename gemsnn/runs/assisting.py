@@ -60,10 +60,9 @@ class Together:
 
     def begin(self, settings: Settings, kernel: str, digest: str, state: TrainingState) -> Crew:
         """Let the others begin, and be their crew."""
-        crew = Crew(self._group, self._split, settings.learning, console.say)
         self._told = True
         self._group.told(Task(config.dump(settings), kernel, digest, state))
-        return crew
+        return Crew(self._group, self._split, settings.learning, console.say)  # which all make together
 
     def dismiss(self) -> None:
         """Let the others go, if they still wait."""

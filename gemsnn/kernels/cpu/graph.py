@@ -80,7 +80,7 @@ def learn(
     every = learning.update_every or steps
     updates = torch.arange(1, steps + 1) % every == 0
     updates[-1] = True
-    pieces = groups_of(network, batch, learning.compartments, whole=every < steps)
+    pieces = groups_of(network, batch, team.widest(learning.compartments), whole=every < steps)
     course = Course(
         network, params, learning, optimiser, learning.compartments, [len(piece.label) for piece in pieces], steps,
         seed=seed, lr=lr, first=team.first, team=team,
