@@ -36,6 +36,9 @@ class Timed:
     def __init__(self, kernel) -> None:
         self.kernel, self.seconds = kernel, 0.0
 
+    def __getattr__(self, name):
+        return getattr(self.kernel, name)  # what is not timed
+
     def learn(self, *given, **named):
         began = time.perf_counter()
         learned = self.kernel.learn(*given, **named)

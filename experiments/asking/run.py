@@ -50,6 +50,9 @@ class Timed:
     def __init__(self, kernel: Any) -> None:
         self.kernel, self.seconds = kernel, 0.0
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.kernel, name)  # what is not timed
+
     def rollout(self, *given: Any, **named: Any) -> Any:
         begin = time.perf_counter()
         found = self.kernel.rollout(*given, **named)
