@@ -202,7 +202,9 @@ def test_what_diverges_is_one_trial_less(shown, held, clock, monkeypatch):
 
     def teach(settings, *asked, **more):
         if next(calls) == 1:  # whose first steps leave what single precision can hold
-            settings = replace(settings, optimiser=replace(settings.optimiser, lr=3e37))  # divided by .1 in adam
+            settings = replace(
+                settings, optimiser=replace(settings.optimiser, lr=3e37)
+            )  # divided by .1 in adam
         return real(settings, *asked, **more)
 
     monkeypatch.setattr(tuning, "teach", teach)
