@@ -7,7 +7,7 @@
 pairs, for networks whose weights are many or few; with the seconds that each worker waits for messages, a batch.
 Generated spikes stand for recordings: 80 bins of 26 x 26 pixels and two polarities, of which one in ten is set.
 
-**kills**: ``gemsnn train --workers 2`` is begun again and again, a worker chosen at random is killed at a random moment,
+**kills**: ``gemsnn train --workers 2`` is begun again and again, a worker chosen at random is killed at a random time,
 and the run must end, after ``--resume``, with the weights of a run that nobody disturbed, to the bit.
 """
 
