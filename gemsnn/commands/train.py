@@ -20,6 +20,7 @@ from gemsnn.runs.assisting import Together
 from gemsnn.runs.layers import Layered
 from gemsnn.runs.recipes import RecipeName
 from gemsnn.runs.tuning import Minutes
+from gemsnn.specs import checks
 from gemsnn.specs.checks import Range
 from gemsnn.store import records
 
@@ -45,6 +46,7 @@ def _launch(
     out: Path | None = None, resume: Path | None = None, **_: Any,
 ) -> int:  # fmt: skip
     """Start the same command in so many workers."""
+    checks.number(workers, Workers, "workers")
     divided(split, workers, settings.settings.learning)
     where = out or resume
     if where is None:  # a name of the time would be another one after a restart
