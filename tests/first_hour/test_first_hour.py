@@ -134,7 +134,7 @@ def test_recordings_of_one_s_own(own, folder):
     assert own.splitlines()[-1].startswith("('ring',)")
     with (folder / "answers.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["recording", "answer", "entropy", "p_bar", "p_cross", "p_ring"]
+    assert list(rows[0]) == ["recording", "answer", "entropy", "p_bar", "p_cross", "p_ring", "error"]
     assert [row["answer"] for row in rows] == ["ring", "bar", "cross", "bar"]
     assert (folder / "run" / "report.html").is_file()
 
