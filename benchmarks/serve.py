@@ -19,7 +19,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from serving import STROKES, running
+from serving import drag, running
 
 from gemsnn.serve import served
 
@@ -46,15 +46,7 @@ def main() -> None:
             page.click("#clear")
             page.fill("#seed", str(time))
             page.locator("#answer").evaluate("(answer) => { answer.dataset.state = 'waiting'; }")
-            box = page.locator("#pad").bounding_box()
-            assert box is not None
-            for stroke in STROKES["5"]:
-                places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
-                page.mouse.move(*places[0])
-                page.mouse.down()
-                for place in places[1:]:
-                    page.mouse.move(*place, steps=2)
-                page.mouse.up()
+            drag(page, "5")
             page.wait_for_selector(DONE)
             found.append(int(page.locator("#answer").get_attribute("data-after-ms") or 0))
             print(f"{page.inner_text('#sentence')}  {found[-1]} ms", flush=True)

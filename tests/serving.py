@@ -78,3 +78,16 @@ def asking(served: Served, **more: Any) -> Iterator[httpx.Client]:
     """The same, and a client that asks it."""
     with running(served, **more) as address, httpx.Client(base_url=address, timeout=120) as client:
         yield client
+
+
+def drag(page, name: str) -> None:
+    """Draw a digit with the mouse."""
+    page.locator("#pad").scroll_into_view_if_needed()
+    box = page.locator("#pad").bounding_box()
+    for stroke in STROKES[name]:
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for place in places[1:]:
+            page.mouse.move(*place, steps=2)
+        page.mouse.up()

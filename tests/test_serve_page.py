@@ -6,7 +6,7 @@ import os
 import shutil
 
 import pytest
-from serving import STROKES, TOKEN, certified_run, running
+from serving import TOKEN, certified_run, drag, running
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -52,19 +52,6 @@ def page(request, browser, address):
     yield page
     page.close()
     assert not wrong
-
-
-def drag(page, name: str) -> None:
-    """Draw a digit with the mouse."""
-    page.locator("#pad").scroll_into_view_if_needed()
-    box = page.locator("#pad").bounding_box()
-    for stroke in STROKES[name]:
-        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
-        page.mouse.move(*places[0])
-        page.mouse.down()
-        for place in places[1:]:
-            page.mouse.move(*place, steps=2)
-        page.mouse.up()
 
 
 def answered(page) -> str:

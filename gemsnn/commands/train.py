@@ -49,7 +49,7 @@ def _launch(
     checks.number(workers, Workers, "workers")
     divided(split, workers, settings.settings.learning)
     where = out or resume
-    if where is None:  # a name of the time would be another one after a restart
+    if where is None:  # so that it can be named where a worker is lost
         where = records.next_free().path
         words = [*words, "--out", str(where)]
     again = f"gemsnn train --resume {where} --workers {workers} goes on from the last checkpoint, where there is one"

@@ -38,17 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network with all that its answers depend on: bins, pixels, warm-up, decoder, temperatures, noise.
-
-    Attributes:
-        network: the network.
-        learner: its parameters, and the state of their optimiser.
-        facts: what its answers depend on beside them.
-        settings: those of its training.
-        kernel: the code that runs it.
-        kernel_name: the name of that.
-        sha256: of its checkpoint's tensors, where it comes from one.
-    """
+    """What :class:`gemsnn.runs.models.Model` has of its training, before it is asked; its fields are told there."""
 
     network: Network
     learner: Learner
