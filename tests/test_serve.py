@@ -361,6 +361,8 @@ def test_there_are_no_web_sockets(client):
         b'{"shown": {"kind": "drawing", "strokes": [[[NaN, 0]]]}}', b'{"shown": {"kind": "\\ud800"}}',
         b'{"shown": {"kind": "bins", "bins": [["1"]]}}', b'{"shown": {"kind": "bins", "bins": [[true]]}}',
         b'{"shown": {"kind": "bins", "bins": [[1]], "more": 1}}', b'{"shown": {"kind": "bins", "bins": []}}',
+        b'{"shown": {"kind": "bins", "bins": [[%d]]}}' % 10**30,
+        b'{"shown": {"kind": "events", "events": [[0, %d, 0, 1]]}}' % 10**30,
         b'{"shown": {"kind": "bins", "bins": [[100000]]}}', b'{"shown": {"kind": "recording", "number": 9999}}',
         b'{"shown": {"kind": "events", "events": [[0, 26, 0, 1]]}}',
         b'{"shown": {"kind": "bins", "bins": [[0]]}, "seed": -1}',

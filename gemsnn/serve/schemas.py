@@ -70,7 +70,8 @@ class Offered(Given):
     number: Annotated[int, Field(ge=0), NUMBER]
 
 
-Pixel = Annotated[int, Field(ge=0), NUMBER]
+Pixel = Annotated[int, Field(ge=0, lt=2**32), NUMBER]
+Input = Pixel
 Event = tuple[
     Annotated[int, Field(ge=0, le=LATEST_US), NUMBER], Pixel, Pixel, Annotated[int, Field(ge=0, le=1), NUMBER]
 ]
@@ -90,7 +91,7 @@ class BinsGiven(Given):
 
     kind: Literal["bins"]
     bins: Annotated[
-        list[Annotated[list[Annotated[int, Field(ge=0), NUMBER]], Field(max_length=MOST_SPIKES)]],
+        list[Annotated[list[Input], Field(max_length=MOST_SPIKES)]],
         Field(min_length=1, max_length=MOST_BINS),
     ] = Field(
         description="Of each bin the numbers of the inputs that spike, channel fastest, then row, then column."
