@@ -7,8 +7,9 @@
 pairs, for networks whose weights are many or few; with the seconds that each worker waits for messages, a batch.
 Generated spikes stand for recordings: 80 bins of 26 x 26 pixels and two polarities, of which one in ten is set.
 
-**kills**: ``gemsnn train --workers 2`` is begun again and again, a worker chosen at random is killed at a random time,
-and the run must end, after ``--resume``, with the weights of a run that nobody disturbed, to the bit.
+**kills**: ``gemsnn train --workers 2`` is begun again and again, with and without ``--max-restarts 1``, a worker chosen
+at random is killed at a random moment, and the run must end (where it was not started anew, after ``--resume``) with
+the weights of a run that nobody disturbed, to the bit.
 """
 
 from __future__ import annotations
@@ -197,8 +198,9 @@ def kills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         took = time.monotonic() - began
         want = _tensors(Path(folder) / "whole")
         for number in range(2 if arguments.quick else arguments.times):
+            restarts = number % 2  # every second one is to end, and is gone on with by hand
             out = Path(folder) / f"run{number}"
-            process = _train(out, data, "--workers", "2")
+            process = _train(out, data, "--workers", "2", "--max-restarts", str(restarts))
             time.sleep(draws.uniform(0.3, 0.9) * took)
             pids = _children(process.pid)
             killed = bool(pids)
@@ -220,7 +222,9 @@ def kills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             else:
                 code = 0
             same = code == 0 and _tensors(out) == want
-            rows.append({"killed": killed, "code": ended, "seconds": seconds, "same": same})
+            rows.append(
+                {"killed": killed, "restarts": restarts, "code": ended, "seconds": seconds, "same": same}
+            )
             print(f"{number + 1:3}: {rows[-1]}", flush=True)
             if not same:
                 print(said[-1500:], flush=True)

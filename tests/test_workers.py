@@ -120,10 +120,30 @@ def test_a_lost_worker_ends_all_and_is_named(nmnist_root, tmp_path, lost):
     assert all(map(ended, pids))
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
+def test_workers_are_started_anew_and_reach_the_same(alone, nmnist_root, tmp_path):
+    out = tmp_path / "run"
+    words = [*command(nmnist_root, out, *EXACT), "--checkpoint-every", "1"]
+    process = start([*words, "--workers", "2", "--max-restarts", "1"])
+    begun = time.monotonic()
+    while not (out / "checkpoint" / "previous.json").exists() and process.poll() is None:
+        assert time.monotonic() - begun < SECONDS
+        time.sleep(0.01)
+    for pid in workers_of(process)[1:]:
+        os.kill(pid, signal.SIGKILL)
+    _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, said
+    want, found = tensors(alone), tensors(out)
+    for name, leaf in want.items():
+        torch.testing.assert_close(found[name], leaf, rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--split", "both"], "give --workers"),
+        (["--max-restarts", "2"], "give --workers"),
         (
             ["--workers", "2", "--split", "compartments", "--compartments", "1"],
             "cannot be divided over 2 workers",

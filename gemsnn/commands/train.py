@@ -25,6 +25,7 @@ from gemsnn.specs.checks import Range
 from gemsnn.store import records
 
 Workers = Annotated[int, Range(1, 1024)]
+Restarts = Annotated[int, Range(0, 1000)]
 
 BASIC = (
     "data", "root", "out", "recipe", "config", "resume", "tune",
@@ -42,7 +43,7 @@ def bind(words: Sequence[str]) -> Callable[[], int]:
 
 
 def _launch(
-    words: Sequence[str], *, settings: Layered, workers: int, split: Split,
+    words: Sequence[str], *, settings: Layered, workers: int, max_restarts: int, split: Split,
     out: Path | None = None, resume: Path | None = None, **_: Any,
 ) -> int:  # fmt: skip
     """Start the same command in so many workers."""
@@ -53,7 +54,7 @@ def _launch(
         where = records.next_free().path
         words = [*words, "--out", str(where)]
     again = f"gemsnn train --resume {where} --workers {workers} goes on from the last checkpoint, where there is one"
-    return launching.launch(["train", *words], workers, again)
+    return launching.launch(["train", *words], workers, max_restarts, again)
 
 
 def train(
@@ -67,6 +68,7 @@ def train(
     tensorboard: bool = False,
     workers: Workers | None = None,
     split: Split = "presentations",
+    max_restarts: Restarts = 0,
 ) -> int:
     """Train a network, score it on the test part and write a report.
 
@@ -83,10 +85,13 @@ def train(
         tensorboard: write the numbers of the training for TensorBoard, too, into the run's folder tensorboard.
         workers: processes of this machine that learn each batch together, as torchrun starts them too.
         split: what workers divide: the presentations of a batch, the compartments, or both.
+        max_restarts: how many times the workers may be started anew, from the last checkpoint, where one is lost.
     """
     if not group.is_launched():
-        if split != "presentations":
-            raise InputError("--split is for several workers; give --workers, or leave it out")
+        if split != "presentations" or max_restarts:
+            raise InputError(
+                "--split and --max-restarts are for several workers; give --workers, or leave them out"
+            )
         return _train(None, settings, out, config, recipe, resume, from_run, tune, tensorboard)
     if workers not in (None, group.size()):
         raise InputError(

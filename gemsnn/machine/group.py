@@ -146,14 +146,17 @@ def joined() -> Iterator[Group]:
 
     threading.Thread(target=_end_with, args=(os.getppid(), lambda: os._exit(1)), daemon=True).start()
     try:
-        dist.init_process_group("gloo", timeout=_PREPARING)
+        store, rank, size = next(dist.rendezvous("env://", timeout=_PREPARING))
+        # the launcher keeps one store over restarts, where the addresses of workers that are gone would be met
+        own = dist.PrefixStore(f"restart {restarts()}", store)
+        dist.init_process_group("gloo", store=own, rank=rank, world_size=size, timeout=_PREPARING)
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"the other workers cannot be reached ({str(error).splitlines()[0]}); start them by gemsnn train --workers "
             "or by torchrun"
         ) from error
     try:
-        yield Group(dist.get_rank(), dist.get_world_size())
+        yield Group(rank, size)
     finally:
         dist.destroy_process_group()
 

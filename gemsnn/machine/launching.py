@@ -12,11 +12,11 @@ from gemsnn.errors import INTERRUPTED, LOST, REFUSED, InputError
 from gemsnn.machine import children
 
 
-def launch(words: Sequence[str], workers: int, lost: str) -> int:
+def launch(words: Sequence[str], workers: int, restarts: int, lost: str) -> int:
     """Run ``python -m gemsnn`` with these words in so many workers, and wait for all; the exit code.
 
     When one of them ends before its work is done, all are stopped, within a minute and for the most part within
-    seconds. Cores are divided among them.
+    seconds, and started anew as often as ``restarts`` says. Cores are divided among them.
 
     Raises:
         InputError: a worker was lost; ``lost`` says what to do.
@@ -29,7 +29,7 @@ def launch(words: Sequence[str], workers: int, lost: str) -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     config = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=workers, max_restarts=0, run_id=uuid.uuid4().hex,
+        min_nodes=1, max_nodes=1, nproc_per_node=workers, max_restarts=restarts, run_id=uuid.uuid4().hex,
         rdzv_backend="c10d", rdzv_endpoint="127.0.0.1:0", monitor_interval=0.1,
     )  # fmt: skip
     executable, *before = children.module("gemsnn", tied=False)
@@ -50,5 +50,6 @@ def launch(words: Sequence[str], workers: int, lost: str) -> int:
             why = f"was ended by {signal.Signals(-code).name}, as happens where there is too little memory"
         else:
             why = f"ended with code {code}"
-        raise InputError(f"worker {rank} of {workers} {why}; {lost}") from None
+        again = f" (all were started anew {restarts} times)" if restarts else ""
+        raise InputError(f"worker {rank} of {workers} {why}{again}; {lost}") from None
     return 0
