@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
+import side_by_side
 
 from gemsnn import kernels, rng
 from gemsnn.data import datasets, raw
@@ -90,7 +90,7 @@ def main(what: str, start: Changes, grid: dict[str, Changes], *, quick: list[str
     parser.add_argument(
         "--limit", type=int, help="only the first presentations of the training and validation parts"
     )
-    parser.add_argument("--part", default="0/1", help="run only every n-th of the runs, e.g. 0/2 and 1/2")
+    side_by_side.add_flags(parser)
     parser.add_argument(
         "--quick", action="store_true", help="two runs on 64 recordings, to see that it works"
     )
@@ -104,15 +104,13 @@ def main(what: str, start: Changes, grid: dict[str, Changes], *, quick: list[str
     if arguments.quick:
         start |= {"train.epochs": 1, "data.limit": 64}
         arguments.only = quick
-    part, parts = map(int, arguments.part.split("/"))
-    torch.set_num_threads(max(1, torch.get_num_threads() // parts))
     path = arguments.out / "results.jsonl"
 
     def read() -> list[dict]:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     jobs = [(name, seed) for seed in range(arguments.seeds) for name in arguments.only or grid]
-    for name, seed in jobs[part::parts]:
+    for name, seed in jobs[side_by_side.part(arguments)]:
         key = {"name": name, "seed": seed, "epochs": start["train.epochs"], "limit": start.get("data.limit")}
         if any(all(row.get(k) == v for k, v in key.items()) for row in read()):
             continue
@@ -120,5 +118,7 @@ def main(what: str, start: Changes, grid: dict[str, Changes], *, quick: list[str
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(row, flush=True)
+    if arguments.part is not None:
+        return
     same = {"epochs": start["train.epochs"], "limit": start.get("data.limit")}
     print(table([row for row in read() if all(row.get(k) == v for k, v in same.items())]))

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import side_by_side
+
 from gemsnn.reproduce import jobs
 from gemsnn.reproduce.real import sets
 from gemsnn.reproduce.real.sets import SetName
@@ -66,21 +68,29 @@ def main(what: str, changes: Changes, usual: list[str], *, quick: list[str]) -> 
     parser.add_argument("--only", nargs="*", default=list(changes))
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="40 digits, to see that it works")
+    side_by_side.add_flags(parser)
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.sets, arguments.only, arguments.seeds = ["digits"], quick, 1
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "results.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    for seed in range(arguments.seeds):
-        for name in arguments.sets:
-            for change in arguments.only:
-                key = {"set": name, "change": change, "seed": seed}
-                if any(row.items() >= key.items() for row in rows):
-                    continue
-                found = one(cast(SetName, name), changes[change], arguments.root, seed, quick=arguments.quick)
-                rows.append({**key, **found})
-                with path.open("a") as file:
-                    file.write(json.dumps(rows[-1]) + "\n")
-                print(rows[-1], flush=True)
-    print(table(rows))
+
+    def read() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    runs = [
+        {"set": name, "change": change, "seed": seed}
+        for seed in range(arguments.seeds)
+        for name in arguments.sets
+        for change in arguments.only
+    ]
+    for key in runs[side_by_side.part(arguments)]:
+        if any(row.items() >= key.items() for row in read()):
+            continue
+        name, change = cast(SetName, key["set"]), changes[key["change"]]
+        row = {**key, **one(name, change, arguments.root, key["seed"], quick=arguments.quick)}
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(row, flush=True)
+    if arguments.part is None:
+        print(table(read()))

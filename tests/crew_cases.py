@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import pytest
 import torch
 from graphs import GRAPHS, make_graph
 
 from gemsnn import rng
 from gemsnn.kernels import KERNELS, Learning
+from gemsnn.kernels.cpu import graph
 from gemsnn.learn import train
 from gemsnn.learn.crew import Crew
 from gemsnn.learn.train import TrainSpec, Update
@@ -26,13 +28,14 @@ EPOCHS = 3
 
 
 class Case(NamedTuple):
-    """A training: what learns, how, and by which kernel."""
+    """A training: what learns, how, and by which kernel; and what memory the groups of a batch may have there."""
 
     network: Network
     params: Params
     learning: Learning
     spec: TrainSpec
     kernel: str
+    group_bytes: int = graph.GROUP_BYTES
 
     def presentations(self) -> list[Presentation]:
         """Of unequal lengths, in which classes differ by nothing: what is learned does not matter."""
@@ -48,22 +51,40 @@ class Case(NamedTuple):
 
 
 def case(
-    graph: str, kernel: str, rule: RuleSpec, *, compartments: int = 5, every: int | None = None, batch: int = 7,
+    shape: str, kernel: str, rule: RuleSpec, *, compartments: int = 5, every: int | None = None, batch: int = 7,
     optimiser: str = "sgd", views: int = 1,
 ) -> Case:  # fmt: skip
     """A training of one of tests/graphs.py, or of a dense network in float64."""
-    if graph == "dense":
+    if shape == "dense":
         basis = BasisSpec(count=2, taps=4)
         spec = NetworkSpec(5, 3, (6,), "layered", synapse=basis, self_filter=basis)
         network = networks.build(spec, seed=0, dtype=torch.float64)
         params = networks.init(network, 0)
     else:
-        network, params = make_graph(GRAPHS[graph])
+        network, params = make_graph(GRAPHS[shape])
     learning = Learning(rule, OptimiserSpec(optimiser, lr=0.05), compartments, every)  # type: ignore[arg-type]
     spec = TrainSpec(
         compartments=compartments, epochs=EPOCHS, batch=batch, views=views, update_every=every or "presentation", seed=3
     )  # fmt: skip
     return Case(network, params, learning, spec, kernel)
+
+
+def few_at_a_time() -> Case:
+    """So little memory that two compartments are learned of three presentations at a time, and three of two."""
+    whole = case("convolution", "cpu", CREDIT)
+    batch = networks.batch(whole.network, whole.presentations())
+
+    def groups(compartments: int, group_bytes: int) -> int:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(graph, "GROUP_BYTES", group_bytes)
+            return len(graph.groups_of(whole.network, batch, compartments, whole=False))
+
+    few = next(
+        size
+        for size in range(1000, 10**7, 1000)
+        if groups(2, size) * 3 == groups(3, size) * 2 == PRESENTATIONS
+    )
+    return whole._replace(group_bytes=few)
 
 
 GEM, CREDIT = RuleSpec("gem", kappa=0.9, gamma=0.8), RuleSpec("one-hop", kappa=0.9, gamma=0.8)
@@ -73,12 +94,12 @@ CASES = {
         for kernel in KERNELS
     },
     **{
-        f"{graph}, {kernel}": lambda g=graph, k=kernel: case(
-            g, k, RuleSpec("one-hop-gem", kappa=0.9, gamma=0.7), optimiser="adam"
+        f"{shape}, {kernel}": lambda s=shape, k=kernel: case(
+            s, k, RuleSpec("one-hop-gem", kappa=0.9, gamma=0.7), optimiser="adam"
         )
-        for graph in ("dense", "convolution", "rich")
+        for shape in ("dense", "convolution", "rich")
         for kernel in KERNELS
-        if (graph, kernel) != ("rich", "cpu")  # whose kinds are not compiled
+        if (shape, kernel) != ("rich", "cpu")  # whose kinds are not compiled
     },
     "five steps, cpu": lambda: case("dense", "cpu", RuleSpec("iw", kappa=0.9, gamma=0.8), every=5),
     "five steps, convolution, cpu": lambda: case("convolution", "cpu", RuleSpec("mb", kappa=0.5), every=5),
@@ -87,6 +108,7 @@ CASES = {
     "last step, block": lambda: case(
         "readouts", "block", RuleSpec("gem", kappa=1, gamma=1, readout="last-step")
     ),
+    "few presentations at a time, cpu": few_at_a_time,
 }
 """Every split serves these."""
 
@@ -100,7 +122,9 @@ TOGETHER = {
 
 def course(of: Case, crew: Crew | None = None) -> Iterator[Update]:
     """The training's updates, alone or in a crew."""
-    return train.updates(
-        of.network, train.start(of.params, of.learning), of.presentations(), of.spec, of.learning,
-        kernel=KERNELS[of.kernel], crew=crew,
-    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph, "GROUP_BYTES", of.group_bytes)
+        yield from train.updates(
+            of.network, train.start(of.params, of.learning), of.presentations(), of.spec, of.learning,
+            kernel=KERNELS[of.kernel], crew=crew,
+        )  # fmt: skip
