@@ -16,10 +16,12 @@ from gemsnn.errors import InputError
 from gemsnn.learn import crew
 from gemsnn.store import trees
 
-SPLITS = ("presentations", "compartments", "both")
-CHOSEN = [(name, split) for name in CASES for split in SPLITS] + [
-    (name, "presentations") for name in TOGETHER
+CHOSEN = [
+    *((2, name, split) for name in CASES for split in ("presentations", "compartments")),
+    *((4, name, split) for name in CASES for split in ("presentations", "compartments", "both")),
+    *((workers, name, "presentations") for workers in (2, 4) for name in TOGETHER),
 ]
+"""Workers, case, split; two workers cannot divide both."""
 
 
 def launch(workers: int, out: Path, chosen: list[tuple[str, str]]) -> None:
@@ -38,17 +40,18 @@ def launch(workers: int, out: Path, chosen: list[tuple[str, str]]) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def reached(request, tmp_path_factory, alone):
-    """What each worker of a crew has reached, by case and split; what is compiled, one process has compiled before."""
-    out, workers = tmp_path_factory.mktemp("crew"), request.param
-    launch(workers, out, CHOSEN)
+@pytest.fixture(scope="module")
+def reached(tmp_path_factory, alone):
+    """What each worker of a crew has reached; what is compiled, one process has compiled before."""
+    out = tmp_path_factory.mktemp("crew")
+    for workers in (2, 4):
+        launch(workers, out, [(name, split) for number, name, split in CHOSEN if number == workers])
     return {
-        (name, split): [
+        (workers, name, split): [
             torch.load(out / f"{name}-{split}-{workers}-{rank}.pt", weights_only=False)
             for rank in range(workers)
         ]
-        for name, split in CHOSEN
+        for workers, name, split in CHOSEN
     }
 
 
@@ -58,11 +61,11 @@ def alone():
     return {name: list(course(make()))[-1] for name, make in {**CASES, **TOGETHER}.items()}
 
 
-@pytest.mark.parametrize(("name", "split"), CHOSEN)
-def test_crew_reaches_what_one_process_reaches(reached, alone, name, split):
+@pytest.mark.parametrize(("workers", "name", "split"), CHOSEN)
+def test_crew_reaches_what_one_process_reaches(reached, alone, workers, name, split):
     """After 54 presentations, weights, moments and all numbers that are told."""
     assert PRESENTATIONS * EPOCHS >= 50
-    want, found = alone[name], reached[name, split]
+    want, found = alone[name], reached[workers, name, split]
     moved = trees.leaves(want.learner.params)
     start = trees.leaves({**CASES, **TOGETHER}[name]().params)
     assert sum(float((a - b).abs().sum()) for a, b in zip(moved, start, strict=True)) > 0.1, "it has learned"
@@ -75,9 +78,9 @@ def test_crew_reaches_what_one_process_reaches(reached, alone, name, split):
             assert getattr(update, key) == pytest.approx(getattr(want, key), rel=1e-10)
 
 
-@pytest.mark.parametrize(("name", "split"), CHOSEN)
-def test_all_workers_hold_the_same_to_the_bit(reached, name, split):
-    first, *others = reached[name, split]
+@pytest.mark.parametrize(("workers", "name", "split"), CHOSEN)
+def test_all_workers_hold_the_same_to_the_bit(reached, workers, name, split):
+    first, *others = reached[workers, name, split]
     for update in others:
         for a, b in zip(trees.leaves(update.learner), trees.leaves(first.learner), strict=True):
             assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b

@@ -21,7 +21,7 @@ from gemsnn.store.records import RunFolder
 
 ROOT = Path(__file__).parents[1]
 EXACT = ("--dtype", "float64", "--compartments", "4", "--hidden", "4", "--keep", "best", "--batch", "5")
-SECONDS = 200
+SECONDS = 500
 """No training here takes as long, on the busiest machine."""
 
 
@@ -137,6 +137,17 @@ def test_workers_are_started_anew_and_reach_the_same(alone, nmnist_root, tmp_pat
     want, found = tensors(alone), tensors(out)
     for name, leaf in want.items():
         torch.testing.assert_close(found[name], leaf, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.slow
+def test_bad_input_is_told_once(nmnist_root, tmp_path):
+    """Workers that are started anew would meet it again."""
+    process = start(
+        [*command(nmnist_root / "nowhere", tmp_path / "run"), "--workers", "2", "--max-restarts", "3"]
+    )
+    _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == REFUSED
+    assert said.count("gemsnn: ") == said.count("nowhere") == 1, said
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ worker with a rank from 0 on; messages go over gloo, which every CPU has.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +18,16 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from gemsnn.errors import InputError, LostError
+from gemsnn.errors import REFUSED, InputError, LostError
 
 WAIT_MINUTES = 10
 """After which a worker that is alive but says nothing is given up. One that dies is missed at once."""
 
 _PREPARING = timedelta(days=30)
 """How long the first worker may prepare the others' work: data to be built, a search to be made."""
+
+_REFUSED = "refused"
+"""What is in the launcher's store after bad input."""
 
 
 def size() -> int:
@@ -141,12 +145,15 @@ def joined() -> Iterator[Group]:
 
     Raises:
         InputError: they cannot be reached.
+        SystemExit: they were started anew after bad input, which has been told and would be told again.
     """
     import torch.distributed as dist
 
     threading.Thread(target=_end_with, args=(os.getppid(), lambda: os._exit(1)), daemon=True).start()
     try:
         store, rank, size = next(dist.rendezvous("env://", timeout=_PREPARING))
+        if restarts() and store.check([_REFUSED]):
+            sys.exit(REFUSED)
         # the launcher keeps one store over restarts, where the addresses of workers that are gone would be met
         own = dist.PrefixStore(f"restart {restarts()}", store)
         dist.init_process_group("gloo", store=own, rank=rank, world_size=size, timeout=_PREPARING)
@@ -157,6 +164,11 @@ def joined() -> Iterator[Group]:
         ) from error
     try:
         yield Group(rank, size)
+    except LostError:
+        raise
+    except InputError:
+        store.set(_REFUSED, "")
+        raise
     finally:
         dist.destroy_process_group()
 
