@@ -33,7 +33,7 @@ from gemsnn.learn.crew import share
 from gemsnn.learn.train import TrainSpec
 from gemsnn.specs import checks
 from gemsnn.specs.checks import Count, Positive, Range
-from gemsnn.specs.needs import needs, one_of, without
+from gemsnn.specs.needs import needs, one_of
 
 Send = Literal["full", "8-bit", "sparse"]
 
@@ -59,7 +59,7 @@ class FleetSpec:
     devices: Count = 10
     every: Count = 5
     missing: Annotated[float, Range(0, below=1)] = 0.0
-    alpha: Annotated[Positive | None, needs(without("classes_per_device"))] = None
+    alpha: Positive | None = None
     classes_per_device: Count | None = None
     send: Send = "full"
     share: Annotated[float, Range(above=0, high=1), needs(one_of("send", "sparse"))] = 0.05
@@ -118,7 +118,7 @@ def _by_shares(
 ) -> list[list[int]]:
     classes, counts = np.unique(labels, return_counts=True)
     shares = draws.dirichlet(alpha * counts / counts.sum(), devices)
-    left = [list(np.flatnonzero(labels == label)) for label in classes]
+    left: list[list[int]] = [np.flatnonzero(labels == label).tolist() for label in classes]
     found: list[list[int]] = [[] for _ in range(devices)]
     for turn, place in enumerate(draws.random(len(labels))):
         remaining = np.array([len(each) for each in left])
@@ -197,13 +197,12 @@ def encoded(spec: FleetSpec, change: Tensor, sizes: Sequence[int]) -> Message:
     if spec.send == "8-bit":
         leaves = change.split(list(sizes))
         scales = torch.stack([leaf.abs().max() / LEVELS for leaf in leaves])
-        each = [(leaf / scale.clamp(min=_TINY)).round() for leaf, scale in zip(leaves, scales, strict=True)]
+        each = [
+            torch.where(scale > 0, leaf / scale, 0).round().clamp(-LEVELS, LEVELS)
+            for leaf, scale in zip(leaves, scales, strict=True)
+        ]
         return Message(torch.cat(each).to(torch.int8), scales=scales)
     return Message(change)
-
-
-_TINY = 1e-30
-"""A scale by which nothing but zeros is divided."""
 
 
 def decoded(message: Message, sizes: Sequence[int]) -> Tensor:
