@@ -4,8 +4,8 @@
 
 Emulated digits through the demo's window, five devices with a hundred recordings each: dealt out alike, or two classes
 a device. Each trains on as many batches whatever tau, the number of them between two averagings. Beside it the same
-recordings in one place, each device alone, and devices with Adam, each with moments of its own. Every finished training is a line of FOLDER/results.jsonl and is not
-repeated; the table is printed, and FOLDER/trade-off.png drawn.
+recordings in one place, each device alone, and devices with Adam, each with moments of its own. Every finished training
+is a line of FOLDER/results.jsonl and is not repeated; the table is printed, and FOLDER/trade-off.png drawn.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ SENDS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 SKEWS: dict[str, dict[str, Any]] = {"alike": {}, "two classes a device": {"classes_per_device": 2}}
 LEARNING: dict[str, Any] = {
-    "hidden": [32], "warm_up": 0.2, "optimiser": "sgd", "lr": 0.01, "keep": "last", "shift": 0, "rotate": 0.0, "zoom": 0.0,
+    "hidden": [32], "warm_up": 0.2, "optimiser": "sgd", "lr": 0.01, "keep": "last",
+    "shift": 0, "rotate": 0.0, "zoom": 0.0,
 }  # fmt: skip
 CONFIG = {"recordings": 500, "epochs": 6, "taus": TAUS, "sends": tuple(SENDS)}
 QUICK = {"recordings": 50, "epochs": 1, "taus": (1, 4), "sends": ("8-bit",)}

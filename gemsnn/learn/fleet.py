@@ -57,7 +57,9 @@ class Fleet:
     """Devices that learn and average; see :class:`gemsnn.learn.train.Course`.
 
     The moments of adam are a device's own, as its recordings are: averaged they would be twice as much to send as the
-    weights, and begun anew in each round they would make of every first step one of full size in every direction.
+    weights, and begun anew in each round they would make of every first step one of full size in every direction. Where
+    devices have different classes neither helps, for adam makes the steps of all devices equally large, whatever they
+    have seen of a class (experiments/federated): there plain sgd is to be taken, as the paper does.
 
     Args:
         spec: the fleet.

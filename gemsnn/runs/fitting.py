@@ -20,7 +20,7 @@ from gemsnn.errors import InputError
 from gemsnn.learn.federated import FleetSpec
 from gemsnn.learn.train import Watcher
 from gemsnn.model.spec import NetworkSpec
-from gemsnn.runs import config, drawing, layers, scored, tuning
+from gemsnn.runs import config, drawing, fleets, layers, scored, tuning
 from gemsnn.runs.config import EvaluateSpec, Settings
 from gemsnn.runs.facts import Facts
 from gemsnn.runs.layers import CALL, Layer
@@ -114,7 +114,8 @@ def federate(
         **settings: any setting of ``gemsnn federate``, by the name it has there: ``devices=10``, ``every=5`` (batches
             of its own that a device learns between two averagings), ``missing=0.1``, ``alpha=0.5`` or
             ``classes_per_device=2``, ``send="8-bit"`` or ``"sparse"`` with ``share=0.05``; and those of :func:`fit`, of
-            which ``batch`` is that of each device.
+            which ``batch`` is that of each device. Devices with different classes need ``optimiser="sgd"``, with an
+            ``lr`` for it.
 
     Returns:
         The model. With the same recordings, settings and seed it is that of ``gemsnn federate``, to the bit.
@@ -126,7 +127,7 @@ def federate(
     >>> import gemsnn
     >>> spikes = np.random.default_rng(0).random((8, 20, 6)) < 0.2
     >>> recordings = gemsnn.Recordings.from_arrays(spikes, ["no", "yes"] * 4, bin_us=1000)
-    >>> model = gemsnn.federate(recordings, devices=4, classes_per_device=1, batch=1, epochs=1, hidden=[4])
+    >>> model = gemsnn.federate(recordings, devices=4, batch=1, epochs=1, hidden=[4])
     >>> gemsnn.predict(model, spikes).probabilities.shape
     torch.Size([8, 2])
     """
@@ -167,9 +168,9 @@ def _fitted(
         refused=refused if trains is None else {**refused, **OF_ANSWERS},
         usual=_usual(recipe, recordings, settings),
     )
-    caution = config.caution(chosen)
-    if caution is not None:
-        warnings.warn(caution, stacklevel=2)
+    for caution in (config.caution(chosen), fleet and fleets.caution(fleet, chosen.optimiser)):
+        if caution:
+            warnings.warn(caution, stacklevel=3)
     reading = reading or _reading_of(recordings)
     if isinstance(recordings, SpikeSet):
         reading.check(recordings)

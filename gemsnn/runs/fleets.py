@@ -14,6 +14,7 @@ from gemsnn.errors import InputError
 from gemsnn.learn.federated import FleetSpec, dealt
 from gemsnn.learn.fleet import Fleet
 from gemsnn.machine.group import Group
+from gemsnn.rules.optimisers import OptimiserSpec
 from gemsnn.specs import fields as specs
 from gemsnn.specs import needs
 
@@ -36,6 +37,16 @@ def made(
         )
     kept = {name: leaf for name, leaf in (kept or {}).items() if name.startswith("fleet.")}
     return Fleet(spec, dealt(recordings.labels, spec, seed), group, kept)
+
+
+def caution(spec: FleetSpec, optimiser: OptimiserSpec) -> str | None:
+    """What there is to say of a fleet before it learns; ``None`` for nothing."""
+    if optimiser.optimiser == "sgd" or (spec.alpha is None and spec.classes_per_device is None):
+        return None
+    return (
+        f"devices with different classes learn badly by {optimiser.optimiser}, which makes each device's steps equally "
+        "large, so that those who never see a class outvote those who do: give the optimiser sgd, with an lr for it"
+    )
 
 
 def recorded(fleet: Fleet, recordings: SpikeSet) -> dict[str, Any]:

@@ -185,8 +185,8 @@ def _run_training(
     learning = settings.learning  # a rule that is not known is refused before any data is read
     source = None if from_run is None else load_model(from_run)
     splits = datasets.load(settings.data, progress=console.bar)
-    caution = config.caution(settings)
-    for note in (*splits.notes, *(() if caution is None else (caution,))):
+    cautions = [config.caution(settings), fleet and fleets.caution(fleet, settings.optimiser)]
+    for note in (*splits.notes, *filter(None, cautions)):
         console.say(f"note: {note}")
     for part in ("train", "validation", "test"):
         scored.part_of(splits, part)
