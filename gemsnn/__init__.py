@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gemsnn.rules.contract import Rule
     from gemsnn.runs.asking import ask, predict, score
     from gemsnn.runs.estimator import GEMClassifier
-    from gemsnn.runs.fitting import dataset, fit, tune
+    from gemsnn.runs.fitting import dataset, federate, fit, tune
     from gemsnn.runs.loading import load
     from gemsnn.runs.models import Model
     from gemsnn.runs.prediction import Prediction, Winners
@@ -50,6 +50,7 @@ _HOMES = {
     "Winners": "gemsnn.runs.prediction",
     "ask": "gemsnn.runs.asking",
     "dataset": "gemsnn.runs.fitting",
+    "federate": "gemsnn.runs.fitting",
     "fit": "gemsnn.runs.fitting",
     "load": "gemsnn.runs.loading",
     "plots": "gemsnn.plots:",
@@ -75,6 +76,7 @@ __all__ = [
     "__version__",
     "ask",
     "dataset",
+    "federate",
     "fit",
     "load",
     "plots",

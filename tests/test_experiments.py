@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 
 ROOT = Path(__file__).parents[1]
 QUICK = [
+    ("experiments/federated/run.py", "--quick", "--out", "OUT"),
     ("experiments/gradient/run.py", "--quick", "--out", "OUT/results.json"),
     ("experiments/memorisation/run.py", "--quick", "--out", "OUT"),
     ("experiments/online/run.py", "--quick", "--out", "OUT/results.json"),

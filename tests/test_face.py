@@ -61,8 +61,8 @@ def test_what_is_promised_is_a_dozen_names():
     assert dir(gemsnn) == sorted(gemsnn.__all__)
     assert set(gemsnn.__all__) == {
         "GEMClassifier", "InputError", "Model", "NetworkSpec", "OnlineLearner", "Prediction", "Recordings", "Rule",
-        "Run", "Scores", "Tuned", "Winners", "__version__", "ask", "dataset", "fit", "load", "plots", "predict",
-        "score", "tune",
+        "Run", "Scores", "Tuned", "Winners", "__version__", "ask", "dataset", "federate", "fit", "load", "plots",
+        "predict", "score", "tune",
     }  # fmt: skip
     for name in gemsnn.__all__:
         value = getattr(gemsnn, name)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gemsnn.commands import flags, stream, train
+from gemsnn.commands import federate, flags, stream, train
 from gemsnn.commands.cli import COMMANDS, main
 from gemsnn.specs import fields as specs
 
@@ -16,7 +16,7 @@ def shown(capsys, *words):
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("module", "name"), [(train, "train"), (stream, "stream")])
+@pytest.mark.parametrize(("module", "name"), [(train, "train"), (stream, "stream"), (federate, "federate")])
 def test_help_fits_a_screen_and_says_where_the_rest_is(module, name, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     page = shown(capsys, name, "--help")
@@ -32,7 +32,7 @@ def test_help_fits_a_screen_and_says_where_the_rest_is(module, name, capsys, mon
 
 
 def test_each_flag_that_help_shows_is_explained():
-    for module in (train, stream):
+    for module in (train, stream, federate):
         command = getattr(module, module.__name__.rpartition(".")[2])
         hints = flags.needs.hints_of(command)
         hints.pop("return")

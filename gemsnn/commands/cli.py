@@ -19,6 +19,7 @@ from gemsnn.machine import places
 
 COMMANDS = {
     "train": "Train a network, score it on the test part and write a report.",
+    "federate": "Train by devices that learn on recordings of their own and average their weights.",
     "evaluate": "Score a trained network.",
     "certify": "Fit limits that keep a promise: sets of classes, and answers before the end of a recording.",
     "predict": "Answer files of events: a row of CSV or Parquet for each recording.",

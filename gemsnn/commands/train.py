@@ -93,16 +93,21 @@ def train(
                 "--split and --max-restarts are for several workers; give --workers, or leave them out"
             )
         return _train(None, settings, out, config, recipe, resume, from_run, tune, tensorboard)
-    if workers not in (None, group.size()):
-        raise InputError(
-            f"torchrun has started {group.size()} workers, and --workers says {workers}; leave it out"
-        )
+    check_group(workers)
     if group.restarts() and out is not None and (out / "config.toml").is_file():  # by the workers before
         return assisting.work(partial(_again, out, tensorboard), split)
     return assisting.work(
         lambda together: _train(together, settings, out, config, recipe, resume, from_run, tune, tensorboard),
         split,
     )
+
+
+def check_group(workers: int | None) -> None:
+    """Raise :class:`InputError` where a launcher has started another number of workers than was asked for."""
+    if workers not in (None, group.size()):
+        raise InputError(
+            f"torchrun has started {group.size()} workers, and --workers says {workers}; leave it out"
+        )
 
 
 def _again(out: Path, tensorboard: bool, together: Together) -> int:

@@ -231,10 +231,10 @@ class Crew:
         """The direction of all workers, averaged over the presentations of all, in the memory order of this one's."""
         leaves = [_dense(leaf) for leaf in trees.leaves(direction)]
         flat = torch.cat([leaf.as_strided((leaf.numel(),), (1,)) for leaf in leaves])
-        total = self._group.summed(flat.mul_(self._weight)).split([leaf.numel() for leaf in leaves])
+        total = self._group.summed(flat.mul_(self._weight)[None], [1] * self._group.size)
         each = iter(
             piece.as_strided(leaf.shape, leaf.stride(), piece.storage_offset())
-            for piece, leaf in zip(total, leaves, strict=True)
+            for piece, leaf in zip(total.split([leaf.numel() for leaf in leaves]), leaves, strict=True)
         )
         return trees.map(lambda _: next(each), direction)
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 
 import torch
 
@@ -28,6 +28,9 @@ from gemsnn.specs.checks import Count, Range, Seed
 from gemsnn.specs.needs import needs, one_of
 from gemsnn.store import trees
 from gemsnn.types import ChangingSequence, Presentation, PresentationSequence, Progress
+
+if TYPE_CHECKING:
+    from gemsnn.learn.federated import Round
 
 Schedule = Literal["constant", "cosine"]
 Keep = Literal["best", "last"]
@@ -87,6 +90,7 @@ class Update(NamedTuple):
             with the running log-evidence (:mod:`gemsnn.rules.resampling`).
         hidden_rate: spikes per hidden neuron and step.
         ess: effective sample size of q at the presentations' ends, between 1 and K.
+        round: what a round of a fleet has cost; ``None`` where no fleet learns.
 
     Where the likelihoods or shares are no longer finite, there is neither bound nor ess: both are NaN.
     """
@@ -99,6 +103,7 @@ class Update(NamedTuple):
     bound: float
     hidden_rate: float
     ess: float
+    round: Round | None = None
 
 
 def start(params: Params, learning: Learning | OptimiserSpec) -> Learner:
@@ -121,8 +126,9 @@ def updates(
     *,
     kernel: Kernel,
     crew: Crew | None = None,
+    batches: int | None = None,
 ) -> Iterator[Update]:
-    """Learn batch after batch, from where the learner stands to the last epoch.
+    """Learn batch after batch, from where the learner stands to the last epoch, or to so many ``batches``.
 
     The order of presentations is drawn anew for every epoch, from the seed; the noise of a presentation is
     addressed by the seed, the epoch and the presentation's index. So is what a
@@ -135,7 +141,7 @@ def updates(
     check_kernel(kernel)
     check_params(network, learner.params)
     per_epoch = -(-len(presentations) // spec.batch)
-    total = spec.epochs * per_epoch
+    total = spec.epochs * per_epoch if batches is None else batches
     while learner.batches < total:
         epoch, position = divmod(learner.batches, per_epoch)
         order = rng.generator(spec.seed, "order", epoch).permutation(len(presentations))
@@ -178,6 +184,21 @@ def _version(
     return shown._replace(address=rng.derive(shown.address, "view", view) >> 1)  # addresses have 63 bits
 
 
+class Course(Protocol):
+    """Who learns in place of one process, batch after batch: a fleet (:class:`gemsnn.learn.fleet.Fleet`)."""
+
+    def together(self, spec: TrainSpec) -> TrainSpec:
+        """The same training with the batch that all learn in one step."""
+        ...
+
+    def updates(
+        self, network: Network, learner: Learner, presentations: PresentationSequence, spec: TrainSpec,
+        learning: Learning, *, kernel: Kernel, crew: Crew | None = None,
+    ) -> Iterator[Update]:  # fmt: skip
+        """See :func:`updates`; the spec is that of :meth:`together`."""
+        ...
+
+
 class Watcher(NamedTuple):
     """What :func:`fit` tells the outside.
 
@@ -208,11 +229,13 @@ def fit(
     decoder: Decoder = "votes",
     watcher: Watcher | None = None,
     crew: Crew | None = None,
+    course: Course | None = None,
 ) -> tuple[TrainingState, bool]:
     """Train to the last epoch, or until the watcher says stop; the decoder scores the validation part.
 
     Which weights are kept moves nothing of the learning: the noise by which epochs are compared is of its own. Where
-    there is a crew, all of its workers call this with the same arguments but the watcher, and reach the same.
+    there is a crew, all of its workers call this with the same arguments but the watcher, and reach the same. With a
+    ``course`` others learn.
 
     Returns:
         How far training came, and whether that is its end.
@@ -225,6 +248,7 @@ def fit(
         raise InputError("there is nothing to train on: the training part is empty")
     check_decoder(decoder, network)
     watcher = watcher or Watcher()
+    spec = spec if course is None else course.together(spec)
     learner, window, before, best, ahead = state if isinstance(state, TrainingState) else TrainingState(state)
     window, began = list(window), time.perf_counter()
     saved = learner.batches
@@ -237,17 +261,22 @@ def fit(
 
     if best is not None and _is_over(spec, learner, best, presentations):
         return reached(), True
-    rows = updates(network, learner, presentations, spec, learning, kernel=kernel, crew=crew)
+    learn = updates if course is None else course.updates
+    rows = learn(network, learner, presentations, spec, learning, kernel=kernel, crew=crew)
     left = spec.epochs * -(-len(presentations) // spec.batch) - learner.batches
     for update in watcher.progress(rows, max(0, left), "training"):
         _check_finite(update, learning, saved)
-        learner = update.learner
+        done, learner = learner.batches, update.learner
         window.append({name: getattr(update, name) for name in RECORDED})
         at = {
             "update": learner.optimiser.updates,
             "epoch": update.epoch,
             "presentations": update.presentations,
         }
+        if update.round is not None:
+            watcher.record(
+                {"kind": "round", **at, **update.round._asdict(), "loss": update.loss, "seconds": seconds()}
+            )
         scores = None
         stopping = watcher.stop() if crew is None else crew.any(watcher.stop())
         if crew is not None and update.ends_epoch:
@@ -277,7 +306,11 @@ def fit(
             told = {"kind": "epoch", "split": "validation", **at, "nll": float(now.mean()), "kept": kept}
             watcher.record({**told, "seconds": seconds()})
         watcher.show(update, scores)
-        if update.ends_epoch or stopping or learner.batches % spec.checkpoint_every == 0:
+        if (
+            update.ends_epoch
+            or stopping
+            or learner.batches // spec.checkpoint_every > done // spec.checkpoint_every
+        ):
             watcher.checkpoint(reached())
             saved = learner.batches
         if best is not None and update.ends_epoch and _is_over(spec, learner, best, presentations):

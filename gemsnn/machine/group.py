@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -95,22 +95,28 @@ class Group:
             dist.all_gather(found, leaf.contiguous(), group=team)
         return found
 
-    def summed(self, flat: Tensor) -> Tensor:
-        """The sum of all workers' tensors ``[n]``, each number added up in the order of ranks.
+    def summed(self, rows: Tensor, counts: Sequence[int]) -> Tensor:
+        """The sum of all workers' rows, each ``[r, n]``, every number added up in the order of ranks and rows: ``[n]``.
 
-        Every worker adds up one stretch of it, so that each sends and receives ``2 (W - 1) / W`` of it whatever W is.
+        Every worker adds up one stretch of them, so that each sends and receives ``(W - 1) / W`` of its rows and as
+        much of the sum, whatever W is.
+
+        Args:
+            rows: this worker's.
+            counts: how many each worker has.
         """
         import torch.distributed as dist
 
-        stretch = -(-len(flat) // self.size)
-        given = torch.nn.functional.pad(flat, (0, stretch * self.size - len(flat)))
+        width = rows.shape[1]
+        stretch = -(-width // self.size)
+        padded = torch.nn.functional.pad(rows, (0, stretch * self.size - width))
+        given = rows.new_zeros(self.size, max(counts), stretch)
+        given[:, : len(rows)] = padded.view(len(rows), self.size, stretch).transpose(0, 1)
         pieces = torch.empty_like(given)
         with self._waiting():
             dist.all_to_all_single(pieces, given, group=self._among)
-        total = pieces[:stretch].clone()
-        for piece in pieces.split(stretch)[1:]:  # one by one, or the order of the sum would be torch's
-            total += piece
-        return torch.cat(self.gathered(total, self._among))[: len(flat)]
+        found = torch.cat([piece[:count] for piece, count in zip(pieces, counts, strict=True)])
+        return torch.cat(self.gathered(added(found), self._among))[:width]
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
@@ -129,6 +135,14 @@ class Group:
             ) from error
         finally:
             self.waited += time.perf_counter() - began
+
+
+def added(rows: Tensor) -> Tensor:
+    """The sum of rows ``[r, n]``, one after the other: else the order of the sum would be torch's."""
+    total = rows[0].clone()
+    for row in rows[1:]:
+        total += row
+    return total
 
 
 def _new(ranks: list[int]) -> Any:

@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from torch import Tensor
+
 from gemsnn import kernels
 from gemsnn.data import datasets
 from gemsnn.data.raw import learned
 from gemsnn.errors import InputError
 from gemsnn.learn import train
 from gemsnn.learn.crew import Crew, Split, divided
+from gemsnn.learn.federated import FleetSpec
+from gemsnn.learn.fleet import Fleet
 from gemsnn.learn.state import TrainingState
 from gemsnn.learn.train import Watcher
 from gemsnn.machine import group as groups
 from gemsnn.machine.group import Group
 from gemsnn.model import network as networks
 from gemsnn.model.network import DTYPES
-from gemsnn.runs import config, console
+from gemsnn.runs import config, console, fleets
 from gemsnn.runs.config import Settings
 from gemsnn.scoring.answers import provisional
 
@@ -34,12 +38,14 @@ class Task(NamedTuple):
         kernel: the kernel's name.
         digest: of the training data, which must be the same everywhere.
         state: where the training stands.
+        fleet: devices that learn in place of one network, with what stays on them; ``None`` where there are none.
     """
 
     settings: str
     kernel: str
     digest: str
     state: TrainingState
+    fleet: tuple[FleetSpec, dict[str, Tensor]] | None
 
 
 class Together:
@@ -52,23 +58,26 @@ class Together:
 
     def __init__(self, group: Group, split: Split) -> None:
         self._split: Split = split
-        self._group, self._told = group, False
+        self.group, self._told = group, False
 
     def check(self, settings: Settings) -> None:
         """Raise :class:`InputError` unless the workers can divide what is learned like this."""
-        divided(self._split, self._group.size, settings.learning)
+        divided(self._split, self.group.size, settings.learning)
 
-    def begin(self, settings: Settings, kernel: str, digest: str, state: TrainingState) -> Crew:
+    def begin(
+        self, settings: Settings, kernel: str, digest: str, state: TrainingState, fleet: Fleet | None
+    ) -> Crew:
         """Let the others begin, and be their crew."""
         self._told = True
-        self._group.told(Task(config.dump(settings), kernel, digest, state))
-        return Crew(self._group, self._split, settings.learning, console.say)  # which all make together
+        told = None if fleet is None else (fleet.spec, fleet.kept)
+        self.group.told(Task(config.dump(settings), kernel, digest, state, told))
+        return Crew(self.group, self._split, settings.learning, console.say)  # which all make together
 
     def dismiss(self) -> None:
         """Let the others go, if they still wait."""
         if not self._told:
             self._told = True
-            self._group.told(None)
+            self.group.told(None)
 
 
 def work(first: Callable[[Together], int], split: Split) -> int:
@@ -106,9 +115,19 @@ def _assist(group: Group, split: Split) -> int:
         )  # fmt: skip
         _, kernel = kernels.choose(task.kernel, network, settings.learning)  # type: ignore[arg-type]
         crew = Crew(group, split, settings.learning)
+        course = (
+            None
+            if task.fleet is None
+            else fleets.made(task.fleet[0], splits.train, seed, group, task.fleet[1])
+        )
+
+        def checkpoint(_: TrainingState) -> None:
+            if course is not None:
+                course.tensors()  # which the first worker asks all for
+
         train.fit(
             network, state, learned(splits.train, settings.augment, seed), splits.validation, settings.train,
             settings.learning, kernel=kernel, decoder=provisional(settings.evaluate.decoder),
-            watcher=Watcher(stop=stopped), crew=crew,
+            watcher=Watcher(checkpoint=checkpoint, stop=stopped), crew=crew, course=course,
         )  # fmt: skip
     return 0

@@ -17,9 +17,10 @@ from gemsnn.data.splits import Splits
 from gemsnn.data.trains import Trains
 from gemsnn.data.unheld import PairSequence, Unheld, is_held, look_at
 from gemsnn.errors import InputError
+from gemsnn.learn.federated import FleetSpec
 from gemsnn.learn.train import Watcher
 from gemsnn.model.spec import NetworkSpec
-from gemsnn.runs import config, drawing, layers, scored, tuning
+from gemsnn.runs import config, drawing, fleets, layers, scored, tuning
 from gemsnn.runs.config import EvaluateSpec, Settings
 from gemsnn.runs.facts import Facts
 from gemsnn.runs.layers import CALL, Layer
@@ -28,7 +29,7 @@ from gemsnn.runs.recipes import RecipeName
 from gemsnn.runs.teaching import teach
 from gemsnn.runs.tuning import Trial, Tuned
 from gemsnn.scoring import evaluate
-from gemsnn.specs import checks
+from gemsnn.specs import checks, needs
 from gemsnn.specs import fields as specs
 from gemsnn.types import AnyPath, Progress
 
@@ -89,6 +90,68 @@ def fit(
     >>> gemsnn.predict(model, spikes).probabilities.shape
     torch.Size([8, 2])
     """
+    return _fitted(recordings, validation, recipe, reading, progress, settings)
+
+
+def federate(
+    recordings: SpikeSet | Splits,
+    *,
+    validation: SpikeSet | Iterable[Any] | None = None,
+    recipe: RecipeName = "best",
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Model:
+    """Train a network by devices that learn on recordings of their own and now and then average their weights.
+
+    All of them are simulated here, one after the other; :mod:`gemsnn.learn.federated` has the equations and sources.
+
+    Args:
+        recordings: to be dealt out among the devices, each to one; of a :func:`gemsnn.dataset` its training part, with
+            the validation part where no other is given.
+        validation: see :func:`fit`; it is the server's own.
+        recipe: the settings to begin with.
+        progress: shows how far the training is.
+        **settings: any setting of ``gemsnn federate``, by the name it has there: ``devices=10``, ``every=5`` (batches
+            of its own that a device learns between two averagings), ``missing=0.1``, ``alpha=0.5`` or
+            ``classes_per_device=2``, ``send="8-bit"`` or ``"sparse"`` with ``share=0.05``; and those of :func:`fit`, of
+            which ``batch`` is that of each device. Devices with different classes need ``optimiser="sgd"``, with an
+            ``lr`` for it.
+
+    Returns:
+        The model. With the same recordings, settings and seed it is that of ``gemsnn federate``, to the bit.
+
+    Raises:
+        InputError: as :func:`fit`; or a device would have no recordings.
+
+    >>> import numpy as np
+    >>> import gemsnn
+    >>> spikes = np.random.default_rng(0).random((8, 20, 6)) < 0.2
+    >>> recordings = gemsnn.Recordings.from_arrays(spikes, ["no", "yes"] * 4, bin_us=1000)
+    >>> model = gemsnn.federate(recordings, devices=4, batch=1, epochs=1, hidden=[4])
+    >>> gemsnn.predict(model, spikes).probabilities.shape
+    torch.Size([8, 2])
+    """
+    checks.number(recordings, SpikeSet | Splits, "recordings")
+    known = specs.declarations(FleetSpec)
+    own = {name: value for name, value in settings.items() if name in known}
+    left = {name: value for name, value in settings.items() if name not in known}
+    fleet = FleetSpec(**own)
+    given = {name: needs.Given(1, name) for name in own}
+    values = specs.flat(fleet)
+    needs.settle(needs.declared(known), values, given, dict.fromkeys(own, 1), values)
+    return _fitted(recordings, validation, recipe, None, progress, left, fleet)
+
+
+def _fitted(
+    recordings: SpikeSet | Splits | Iterable[Any] | PairSequence,
+    validation: SpikeSet | Iterable[Any] | None,
+    recipe: RecipeName,
+    reading: Reading | None,
+    progress: Progress | None,
+    settings: dict[str, Any],
+    fleet: FleetSpec | None = None,
+) -> Model:
+    """What :func:`fit` does, by one process or by a fleet."""
     if isinstance(recordings, Splits):
         validation = recordings.validation if validation is None else validation
         recordings = recordings.train
@@ -105,9 +168,9 @@ def fit(
         refused=refused if trains is None else {**refused, **OF_ANSWERS},
         usual=_usual(recipe, recordings, settings),
     )
-    caution = config.caution(chosen)
-    if caution is not None:
-        warnings.warn(caution, stacklevel=2)
+    for caution in (config.caution(chosen), fleet and fleets.caution(fleet, chosen.optimiser)):
+        if caution:
+            warnings.warn(caution, stacklevel=3)
     reading = reading or _reading_of(recordings)
     if isinstance(recordings, SpikeSet):
         reading.check(recordings)
@@ -129,7 +192,7 @@ def fit(
         _check_output(chosen.network_spec(recordings.layout), trains)
     taught = teach(
         chosen, recordings, held, progress=progress,
-        watcher=None if progress is None else Watcher(progress=progress),
+        watcher=None if progress is None else Watcher(progress=progress), fleet=fleet,
     )  # fmt: skip
     least = evaluate.least_spikes_of(taught.network, recordings)
     facts = Facts(reading, chosen.data.warm_up, taught.decoder, chosen.train.seed, least_spikes=least)

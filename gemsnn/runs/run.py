@@ -10,15 +10,13 @@ from gemsnn.data import datasets
 from gemsnn.data.arrays import Arrays
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.splits import Splits
-from gemsnn.errors import InputError
 from gemsnn.runs import certificate, config, loading
 from gemsnn.runs.certificate import Promised
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
 from gemsnn.scoring.promise import Certificate
 from gemsnn.scoring.scores import Scores
-from gemsnn.store import parsing
-from gemsnn.store.records import METRICS, RunFolder
+from gemsnn.store.records import RunFolder
 from gemsnn.types import AnyPath, Progress
 
 
@@ -67,14 +65,8 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """The lines that it wrote while it learned, each a training record or scores of the validation part."""
-        found = []
-        for number, line in enumerate(parsing.read_text(self.path / METRICS).splitlines(), 1):
-            row = parsing.parse_json(line, f"line {number} of {self.path / METRICS}")
-            if not isinstance(row, dict):
-                raise InputError(f"line {number} of {self.path / METRICS} is no JSON object; restore it")
-            found.append(row)
-        return found
+        """The lines that it wrote while it learned: training records, rounds of a fleet, scores of validation."""
+        return RunFolder(self.path).history()
 
     @property
     def certificate(self) -> Certificate | None:

@@ -10,11 +10,13 @@ from gemsnn.data.spikeset import SpikeSet
 from gemsnn.data.unheld import Unheld
 from gemsnn.kernels.contract import Kernel
 from gemsnn.learn import train
+from gemsnn.learn.federated import FleetSpec
 from gemsnn.learn.state import TrainingState
 from gemsnn.learn.train import Watcher
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.network import DTYPES, Network
+from gemsnn.runs import fleets
 from gemsnn.runs.config import Settings
 from gemsnn.runs.models import Model
 from gemsnn.scoring.answers import Decoder, check_decoder, provisional
@@ -49,6 +51,7 @@ def teach(
     source: Model | None = None,
     watcher: Watcher | None = None,
     progress: Progress | None = None,
+    fleet: FleetSpec | None = None,
 ) -> Taught:
     """Build the network of these settings for recordings, or take that of a model, and train it on them.
 
@@ -59,6 +62,7 @@ def teach(
         source: whose network learns on, from its weights and the state of its optimiser; by default a new one learns.
         watcher: sees the training.
         progress: shows how far the reading of events is, where augmentation needs them.
+        fleet: devices that learn and average; recordings are then held.
 
     Raises:
         InputError: the settings do not fit the recordings, or the weights are no longer finite.
@@ -77,6 +81,10 @@ def teach(
     decoder = provisional(settings.evaluate.decoder)
     check_decoder(decoder, network)
     name, kernel = kernels.choose(spec.kernel, network, learning)
+    course = None
+    if fleet is not None:
+        assert isinstance(recordings, SpikeSet)
+        course = fleets.made(fleet, recordings, seed)
     reached, finished = train.fit(
         network,
         learner,
@@ -87,5 +95,6 @@ def teach(
         kernel=kernel,
         decoder=decoder,
         watcher=watcher,
+        course=course,
     )
     return Taught(network, reached, name, kernel, decoder, finished)

@@ -9,13 +9,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypedDict
 
+from torch import Tensor
+
 from gemsnn import kernels, report
 from gemsnn.data import datasets
 from gemsnn.data.raw import learned
 from gemsnn.data.splits import Splits
 from gemsnn.errors import INTERRUPTED, InputError
+from gemsnn.learn import federated, train
 from gemsnn.learn import state as states
-from gemsnn.learn import train
+from gemsnn.learn.federated import FleetSpec
+from gemsnn.learn.fleet import Fleet
 from gemsnn.learn.state import TrainingState
 from gemsnn.learn.train import Watcher
 from gemsnn.machine import devices
@@ -30,6 +34,7 @@ from gemsnn.runs import (
     console,
     continuing,
     curves,
+    fleets,
     layers,
     scored,
     searching,
@@ -73,6 +78,7 @@ def start_training(
     tune: float | None = None,
     tensorboard: bool = False,
     together: Together | None = None,
+    fleet: FleetSpec | None = None,
 ) -> int:
     """Train in a new run folder, by default one of its own name, score, write the report; the exit code.
 
@@ -80,7 +86,8 @@ def start_training(
     moments are of other data or another rule, and the schedule of the step size begins anew. With ``tune``, minutes,
     settings that nobody has given are searched before (:mod:`gemsnn.runs.tuning`). With ``tensorboard`` the run's
     numbers are written for TensorBoard, too (:mod:`gemsnn.runs.curves`). With ``together``, others learn
-    with this process (:mod:`gemsnn.runs.assisting`).
+    with this process (:mod:`gemsnn.runs.assisting`). With a ``fleet``, its devices learn and average
+    (:mod:`gemsnn.learn.federated`).
     """
     if tensorboard:
         curves.library()  # where it is missing, that is said before anything is trained
@@ -94,7 +101,9 @@ def start_training(
     with RunFolder.claimed(out) as run:
         if tune is not None:
             searching.begin(run, given, tune)
-        return _run_training(given, run, from_run=from_run, tensorboard=tensorboard, together=together)
+        return _run_training(
+            given, run, from_run=from_run, tensorboard=tensorboard, together=together, fleet=fleet
+        )
 
 
 def check(settings: Settings, together: Together | None = None) -> None:
@@ -112,8 +121,9 @@ def check(settings: Settings, together: Together | None = None) -> None:
 
 
 def resume(
-    out: AnyPath, given: Layered | None = None, *, tensorboard: bool = False, together: Together | None = None
-) -> int:
+    out: AnyPath, given: Layered | None = None, *, tensorboard: bool = False, together: Together | None = None,
+    fleet: FleetSpec | None = None,
+) -> int:  # fmt: skip
     """Go on with a run that was stopped, to its end, or to that of ``given`` settings of more epochs; the exit code.
 
     Curves for TensorBoard go on where the run has them, or begin with all that it has learned.
@@ -126,7 +136,7 @@ def resume(
         run, old = RunFolder(out), Layered(config.load_run(out / "config.toml"))
         searching.check_resumed(out, given or old, old)
         with run.locked():  # it was stopped before it began, or in its search
-            return _run_training(given or old, run, tensorboard=tensorboard, together=together)
+            return _run_training(given or old, run, tensorboard=tensorboard, together=together, fleet=fleet)
     run = RunFolder.open(out)
     if run.read_json("manifest.json").get("status") == STREAM:
         raise InputError(f"{out} is the state of a stream; go on with it by gemsnn stream --state {out}")
@@ -136,13 +146,16 @@ def resume(
     with run.locked():
         manifest = parsing.conform(run.read_json("manifest.json"), Begun, str(out / "manifest.json"))
         continuing.check_unedited(old, dict(manifest), out)
+        fleets.check_resumed(out, fleet, dict(manifest))
         continuing.check_resumed(continuing.changes(old, given.settings), out)
         if manifest.get("status") == "finished" and given.settings.train.epochs == old.train.epochs:
             raise InputError(
                 f"{out} is finished; there is nothing to resume, but --epochs with more than {old.train.epochs} "
                 "trains it further"
             )
-        return _run_training(given, run, dict(manifest), old, tensorboard=tensorboard, together=together)
+        return _run_training(
+            given, run, dict(manifest), old, tensorboard=tensorboard, together=together, fleet=fleet
+        )
 
 
 def _run_training(
@@ -154,6 +167,7 @@ def _run_training(
     from_run: Path | None = None,
     tensorboard: bool = False,
     together: Together | None = None,
+    fleet: FleetSpec | None = None,
 ) -> int:
     """Train in a run folder, which is held: from the start, or from its last checkpoint.
 
@@ -165,13 +179,14 @@ def _run_training(
         from_run: another run, whose weights a new one begins with.
         tensorboard: whether its numbers are written for TensorBoard, too.
         together: others who learn with this process.
+        fleet: devices that learn and average.
     """
     began, settings = time.perf_counter(), given.settings
     learning = settings.learning  # a rule that is not known is refused before any data is read
     source = None if from_run is None else load_model(from_run)
     splits = datasets.load(settings.data, progress=console.bar)
-    caution = config.caution(settings)
-    for note in (*splits.notes, *(() if caution is None else (caution,))):
+    cautions = [config.caution(settings), fleet and fleets.caution(fleet, settings.optimiser)]
+    for note in (*splits.notes, *filter(None, cautions)):
         console.say(f"note: {note}")
     for part in ("train", "validation", "test"):
         scored.part_of(splits, part)
@@ -207,9 +222,14 @@ def _run_training(
     if before is None:
         if source is not None and from_run is not None:
             first = TrainingState(train.start(source.params, settings.learning))
-            _save(run, network, seed, first, origin=continuing.origin_of(source, from_run.absolute()))
+            _save(run, network, seed, first, {}, origin=continuing.origin_of(source, from_run.absolute()))
         run.write("config.toml", config.dump(settings))
-    state, origin = _state(run, settings, network)
+    state, origin, kept = _state(run, settings, network)
+    whole = settings.train if fleet is None else fleet.together(settings.train)
+    per_epoch = -(-len(splits.train) // whole.batch)
+    course = None
+    if fleet is not None:
+        course = fleets.made(fleet, splits.train, seed, None if together is None else together.group, kept)
     if before is None:
         manifest = {
             **provenance(),
@@ -227,6 +247,7 @@ def _run_training(
             "layout": layout._asdict(),
             "data_sha256": splits.train.digest(),
             **({"from": origin["origin"]} if "origin" in origin else {}),
+            **({} if course is None else fleets.recorded(course, splits.train)),
             "started": _now(),
             "finished": None,
             "status": "running",
@@ -240,11 +261,11 @@ def _run_training(
         if note is not None:
             console.say(f"note: {note}")
             manifest["notes"] = [*manifest.get("notes", []), note]
-        if state.learner.batches >= settings.train.epochs * _per_epoch(splits, settings):
+        if state.learner.batches >= settings.train.epochs * per_epoch:
             console.say("all steps were made before; what is left is to score the network")
     changed = {} if old is None else continuing.changes(old, settings)
     if old is not None and changed:
-        note = continuing.schedule_note(old, settings, state.learner.batches, _per_epoch(splits, settings))
+        note = continuing.schedule_note(old, settings, state.learner.batches, per_epoch)
         if note is not None:
             console.say(f"note: {note}")
             manifest["notes"] = [*manifest.get("notes", []), note]
@@ -259,12 +280,7 @@ def _run_training(
     model = Model(network, state.learner, facts, settings, kernel, name)
     with contextlib.ExitStack() as stack:
         drawn = stack.enter_context(curves.drawn(run, manifest["started"])) if tensorboard else None
-        return _train_in(run, manifest, settings, splits, model, state, drawn, together)
-
-
-def _per_epoch(splits: Splits, settings: Settings) -> int:
-    """Batches of an epoch."""
-    return -(-len(splits.train) // settings.train.batch)
+        return _train_in(run, manifest, settings, splits, model, state, drawn, together, course, per_epoch)
 
 
 def _plain(value: Any) -> Any:
@@ -272,11 +288,17 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, (Path, Own)) else value
 
 
-def _state(run: RunFolder, settings: Settings, network: Network) -> tuple[TrainingState, dict[str, Any]]:
-    """What the last checkpoint of a run holds, with its facts, or the beginning, without any."""
+def _state(
+    run: RunFolder, settings: Settings, network: Network
+) -> tuple[TrainingState, dict[str, Any], dict[str, Tensor]]:
+    """What the last checkpoint of a run holds, with its facts and tensors, or the beginning, without any."""
     if not run.checkpoints.any:
         run.cut_metrics(0)
-        return TrainingState(train.start(networks.init(network, settings.train.seed), settings.learning)), {}
+        return (
+            TrainingState(train.start(networks.init(network, settings.train.seed), settings.learning)),
+            {},
+            {},
+        )
     tensors, facts = run.load_checkpoint(note=console.say)
     state = states.state_from(network, tensors, facts)
     networks.check_params(network, state.learner.params)
@@ -284,12 +306,14 @@ def _state(run: RunFolder, settings: Settings, network: Network) -> tuple[Traini
     run.cut_metrics(facts.get("metrics_bytes"))
     if state.learner.batches:
         console.say(f"going on after batch {state.learner.batches}")
-    return state, facts
+    return state, facts, tensors
 
 
-def _save(run: RunFolder, network: Network, seed: int, state: TrainingState, **more: Any) -> None:
+def _save(
+    run: RunFolder, network: Network, seed: int, state: TrainingState, kept: dict[str, Tensor], **more: Any
+) -> None:
     run.save_checkpoint(
-        states.learner_tensors(network, state.learner, state.best) | networks.masks(network),
+        states.learner_tensors(network, state.learner, state.best) | networks.masks(network) | kept,
         {**states.facts_of(state), "seed": seed, **more},
     )
 
@@ -303,11 +327,13 @@ def _train_in(
     state: TrainingState,
     drawn: Curves | None,
     together: Together | None,
+    course: Fleet | None,
+    per_epoch: int,
 ) -> int:
     network, kernel, seed, started = model.network, model.kernel, settings.train.seed, time.perf_counter()
 
     def save(state: TrainingState) -> None:
-        _save(run, network, seed, state)
+        _save(run, network, seed, state, {} if course is None else course.tensors())
 
     def record(line: dict[str, Any]) -> None:
         run.append(line)
@@ -316,12 +342,14 @@ def _train_in(
 
     with console.interruptible("batch") as stopped:
         shown = learned(splits.train, settings.augment, seed, progress=console.bar)
-        with console.training_display(settings.train, _per_epoch(splits, settings)) as display:
+        with console.training_display(settings.train, per_epoch) as display:
             watcher = Watcher(record, display.show, save, stopped)
-            crew = together and together.begin(settings, model.kernel_name, splits.train.digest(), state)
+            crew = together and together.begin(
+                settings, model.kernel_name, splits.train.digest(), state, course
+            )
             reached, finished = train.fit(
                 network, state, shown, splits.validation, settings.train, settings.learning,
-                kernel=kernel, decoder=model.facts.decoder, watcher=watcher, crew=crew,
+                kernel=kernel, decoder=model.facts.decoder, watcher=watcher, crew=crew, course=course,
             )  # fmt: skip
         trained = time.perf_counter()
         learned_model = dataclasses.replace(model, learner=reached.answering)
@@ -342,8 +370,11 @@ def _train_in(
             "evaluate": round(time.perf_counter() - trained, 3),
         }
         manifest |= {"finished": _now(), "status": status, "decoder": model.facts.decoder}
+        if course is not None:
+            manifest["fleet"]["cost"] = cost = federated.cost(run.history(), course.spec.devices)
+            console.say(fleets.told(cost))
         if reached.best is not None:
-            ended = reached.learner.batches // _per_epoch(splits, settings)
+            ended = reached.learner.batches // per_epoch
             manifest["kept"] = {"epoch": reached.best.epoch if reached.ahead else ended, "of": ended}
             if reached.ahead:
                 console.say(

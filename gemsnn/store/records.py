@@ -6,7 +6,7 @@
     manifest.json    versions, seed, commit, kernel, machine, times, status
     model.json       what the network's answers depend on beside its weights (:mod:`gemsnn.runs.facts`)
     tuning.jsonl     the trials of a search of settings, where the run began with one
-    metrics.jsonl    one line a training record or validation
+    metrics.jsonl    one line a training record, a fleet's round or a validation
     metrics.json     the scores on the test part
     tensorboard/     both as TensorBoard reads them, where the run was asked for it (:mod:`gemsnn.runs.curves`)
     checkpoint/      checkpoint.json and the one before it, previous.json, each with the safetensors file it names
@@ -47,6 +47,7 @@ import torch
 from torch import Tensor
 
 from gemsnn.errors import InputError
+from gemsnn.store import parsing
 from gemsnn.store.checkpoints import Checkpoints
 from gemsnn.store.files import LOCK, atomic_write, locked, make_folder, read_json, sync_folder
 from gemsnn.types import AnyPath
@@ -174,6 +175,20 @@ class RunFolder:
         """Append one line to ``metrics.jsonl``."""
         with (self.path / METRICS).open("a") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``.
+
+        Raises:
+            InputError: one of them is damaged.
+        """
+        found = []
+        for number, line in enumerate(parsing.read_text(self.path / METRICS).splitlines(), 1):
+            row = parsing.parse_json(line, f"line {number} of {self.path / METRICS}")
+            if not isinstance(row, dict):
+                raise InputError(f"line {number} of {self.path / METRICS} is no JSON object; restore it")
+            found.append(row)
+        return found
 
     def cut_metrics(self, size: Any) -> None:
         """Cut ``metrics.jsonl`` back to the size it had when a checkpoint was written.
