@@ -153,7 +153,7 @@ def _inside(given: dict[str, Any]) -> None:
 
         for numbers in given["weights"]:
             leaf = torch.ones(numbers)
-            timed("directions", numbers, lambda leaf=leaf: group.summed(leaf))
+            timed("directions", numbers, lambda leaf=leaf: group.summed(leaf[None], [1] * group.size))
         for numbers in given["signals"]:
             leaf = torch.ones(-(-numbers // group.size))
             timed("signals", numbers, lambda leaf=leaf: group.gathered(leaf, every))
