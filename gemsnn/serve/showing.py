@@ -144,7 +144,7 @@ class Showing:
         decisions, done = learner.step(rows, target), learner.activity
         assert done is not None
         silent = torch.tensor([each.reason is not None for each in decisions])
-        found = _answers(self._decoder, self._temperatures, done, silent)
+        found = answers_of(self._decoder, self._temperatures, done, silent)
         bins = [
             Bin(
                 each.bin, rows[c], done.hidden[:, c], done.visible[:, c], done.votes[:, c], found[c],
@@ -190,7 +190,9 @@ class Showing:
         return Weights(self._learner.params, optimiser, self._weights.lessons + 1)
 
 
-def _answers(decoder: Decoder, temperatures: Tensor | None, done: Activity, silent: Tensor) -> list[Answers]:
+def answers_of(
+    decoder: Decoder, temperatures: Tensor | None, done: Activity, silent: Tensor
+) -> list[Answers]:
     """The answers of the first 1, 2, .. compartments after each of C steps, silent where ``[C]`` is true."""
     counts, votes = done.counts.transpose(0, 1), done.votes.T[:, :, None]
     told = Told(counts.cumsum(1), counts.sum(1, keepdim=True), votes)
