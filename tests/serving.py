@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import uvicorn
 from gemsnn import serve
 from gemsnn.commands.cli import main
 from gemsnn.serve.app import application
+from gemsnn.serve.live import Live
 from gemsnn.serve.served import Served
 
 TOKEN = "open-for-tests"
@@ -91,3 +93,39 @@ def drag(page, name: str) -> None:
         for place in places[1:]:
             page.mouse.move(*place, steps=2)
         page.mouse.up()
+
+
+@contextlib.contextmanager
+def hearing(served: Served) -> Iterator[tuple[Live, int]]:
+    """What hears datagrams on a free port of this computer, and the port."""
+    live = Live(served, "udp://127.0.0.1:0")
+    heard = live.start()
+    assert heard is not None
+    try:
+        yield live, int(heard.rsplit(":", 1)[1])
+    finally:
+        live.close()
+
+
+@contextlib.contextmanager
+def sending(port: int) -> Iterator[None]:
+    """A sensor on which ON events run along the columns 3 to 6 of row 4, 500 in a second."""
+    over = threading.Event()
+
+    def send() -> None:
+        begun, number = time.monotonic(), 0
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not over.wait(0.01):
+                until = int((time.monotonic() - begun) * 500)
+                lines = [f"{2000 * each},{3 + each % 4},4,1" for each in range(number, until)]
+                if lines:
+                    sender.sendto("\n".join(lines).encode(), ("127.0.0.1", port))
+                number = until
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -100,6 +100,8 @@ def test_scores_hang_together(situation: Situation, decoder):
     assert scores.presentations == len(rows)
     assert [row.compartments for row in scores.by_compartments] == [1, 2, 3, 4, 5, 6]
     assert scores.by_time[-1].ms == 9 * 25
+    size = (found.answers.probabilities.sort(descending=True).values.cumsum(1) < 0.95 - 1e-12).sum(1) + 1
+    assert scores.by_time[-1].set_size == pytest.approx(float(size.double().mean()))
     for name in ("accuracy", "nll", "brier", "ece"):
         assert getattr(scores, name) == getattr(scores.by_compartments[-1], name)
         last = getattr(scores.by_time[-1], name)
@@ -430,6 +432,7 @@ def test_the_example_shows_what_was_counted(situation: Situation):
     found = ask(evaluate.predict, situation, 4, seed=3)
     shown = ask(evaluate.example, situation, 1, 4, seed=3)
     assert torch.equal(shown.votes, found.votes[1, :, -1])
+    assert torch.equal(shown.course, found.votes[1])
     assert shown.inputs.shape == (9, 3)
     assert shown.hidden.shape == shown.visible.shape == (4, 9, 3)
 

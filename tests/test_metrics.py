@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import itertools
 import math
 import warnings
 
@@ -505,3 +506,24 @@ def test_the_spikes_behind_the_votes_break_their_ties():
     torch.testing.assert_close(found.sum(1), torch.ones(4, dtype=torch.float64), rtol=0, atol=1e-15)
     assert metrics.accuracy(shares[:1], torch.tensor([1])) == 0.5
     assert metrics.accuracy(found[:1], torch.tensor([1])) == 1
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.5, 0.8, 0.95, 1.0]))
+def test_the_likeliest_classes_are_as_few_as_have_the_share(seed, share):
+    """Against all subsets of five classes."""
+    shares = torch.from_numpy(np.random.default_rng(seed).dirichlet(np.full(5, 0.4), 3))
+    order, needed = metrics.likeliest(shares, share)
+    for p, classes, count in zip(shares.tolist(), order.tolist(), needed.tolist(), strict=True):
+        fewest = next(
+            size
+            for size in range(1, 6)
+            if max(sum(some) for some in itertools.combinations(p, size)) >= share - 1e-12
+        )
+        assert count == fewest
+        assert [p[each] for each in classes] == sorted(p, reverse=True)
+
+
+def test_ties_do_not_make_a_set_larger():
+    assert metrics.likeliest(torch.full((1, 10), 0.1, dtype=torch.float64), 0.95)[1].tolist() == [10]
+    assert metrics.likeliest(torch.full((1, 20), 0.05, dtype=torch.float64), 0.95)[1].tolist() == [19]

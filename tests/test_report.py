@@ -12,11 +12,13 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from synthetic_run import edit, write_run
 
@@ -57,7 +59,7 @@ DRAWN = {
         "selective_curve",
     ),
     figures_learning: ("activity_curve", "effective_compartments", "evidence_curve", "validation_curve"),
-    figures_recording: ("augmented", "frames", "raster", "receptive_fields"),
+    figures_recording: ("augmented", "course", "frames", "raster", "receptive_fields"),
     figures_together: ("divided", "one_beside_several", "surprise"),
 }
 
@@ -856,3 +858,27 @@ def test_a_temperature_is_told_the_same_way_everywhere(run, before, after, wide,
     assert sentence in words(run)
     text = Page(render(read_run(run))).text.replace("\N{NO-BREAK SPACE}", " ")
     assert f"at temperature {100 * after:.1f} % (baseline 1.8 %): {tile}" in text
+
+
+def test_courses_are_drawn_where_the_run_kept_them(tmp_path):
+    """Votes as a recording runs, and how many classes are left; older runs lack both."""
+    run = write_run(tmp_path / "run")
+    page = render(read_run(run))
+    assert "as the recording runs" not in page
+    assert "Classes left" not in page
+    scores = json.loads((run / "metrics.json").read_text())
+    rows = [row | {"set_size": 10 - 0.1 * row["step"]} for row in scores["by_time"]]
+    edit(run / "metrics.json", by_time=rows)
+    path = run / "example-unsure.safetensors"
+    with safe_open(path, framework="pt") as file:
+        kept, told = load_file(path), file.metadata()
+    course = torch.randint(0, 10, (20, 80), dtype=torch.int32)
+    save_file(kept | {"course": course}, path, told)
+    page = render(read_run(run))
+    assert page.count("how the votes of all 20 compartments fall as the recording runs.") == 1
+    assert page.count("Shares of the votes over time") == 1
+    assert page.count("<h3>Classes left, while the recording runs</h3>") == 1
+    for wrong in (course[:19], course[:, :79], course + 1, course.float()):
+        save_file(kept | {"course": wrong.contiguous()}, path, told)
+        with pytest.raises(InputError, match="holds no spikes"):
+            read_run(run)

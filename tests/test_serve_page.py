@@ -6,7 +6,7 @@ import os
 import shutil
 
 import pytest
-from serving import TOKEN, certified_run, drag, running
+from serving import TOKEN, certified_run, drag, hearing, running, sending
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -26,7 +26,8 @@ DONE = ",".join(f"#answer[data-state={state}]" for state in ("sure", "unsure", "
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    with running(loading.load(certified_run(tmp_path_factory.mktemp("page")))) as found:
+    served = loading.load(certified_run(tmp_path_factory.mktemp("page")))
+    with hearing(served) as (live, port), running(served, live=live) as found, sending(port):
         yield found
 
 
@@ -140,6 +141,40 @@ def test_a_new_stroke_takes_the_place_of_what_is_shown(page):
     drag(page, "4")
     answered(page)
     assert page.locator(".bar > :last-child").all_inner_texts() == whole
+    assert page.locator("#problem").is_hidden()
+
+
+def until(page, expression: str) -> None:
+    """Wait until it is true of the page, whose rules forbid the waiting of playwright's own (no eval)."""
+    for _ in range(600):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(expression)
+
+
+def test_a_sensor_is_seen_live_until_it_is_stopped(page):
+    page.click("#live")
+    page.wait_for_selector("#answer[data-state=live]")
+    assert page.inner_text("#live") == "Stop"
+    until(page, "/^\\d+ ms after its bin$/.test(document.getElementById('delay').textContent)")
+    # events of the sensor
+    until(
+        page,
+        "(() => { const c = document.getElementById('sensor'); const d = c.getContext('2d')"
+        ".getImageData(0, 0, c.width, c.height).data; return new Set(new Uint32Array(d.buffer)).size > 2; })()",
+    )
+    drawn = page.evaluate("document.getElementById('course').seen")
+    until(page, f"document.getElementById('course').seen !== {drawn!r}")  # a second stretch has begun
+    page.click("#live")
+    page.wait_for_selector(DONE)
+    assert page.inner_text("#live") == "Live"
+    assert "it was stopped" in page.inner_text("#sentence")
+    page.click("#live")
+    page.wait_for_selector("#answer[data-state=live]")
+    drag(page, "5")  # what is drawn takes the place of the sensor
+    answered(page)
+    assert page.inner_text("#live") == "Live"
     assert page.locator("#problem").is_hidden()
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import NullFormatter
 
+from gemsnn.plots.looks import look, save, style
+from gemsnn.plots.strokes import logarithmic, marker
 from gemsnn.types import AnyPath
 
 FACTORS = {
@@ -33,15 +34,14 @@ def draw(rows: Sequence[dict[str, Any]], folder: AnyPath) -> list[Path]:
         task = "paper" if factor == "K" and "paper" in tasks else f"growth-{factor}"
         chosen = [row for row in rows if row["task"] == task]
         if len({row[factor] for row in chosen}) > 1:
-            path = folder / f"time-against-{factor}.png"
-            _panel(chosen, factor, label).savefig(path, dpi=150)
-            written.append(path)
+            with style():
+                figure = _panel(chosen, factor, label)
+                written.append(save(figure, folder / f"time-against-{factor}.png"))
     return written
 
 
 def _panel(rows: Sequence[dict[str, Any]], factor: str, label: str) -> Figure:
-    figure = Figure(figsize=(5.4, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(3.4, 2.4), layout="constrained")
     axes = figure.add_subplot()
     values = sorted({row[factor] for row in rows})
     fastest: list[float] | None = None
@@ -50,17 +50,16 @@ def _panel(rows: Sequence[dict[str, Any]], factor: str, label: str) -> Figure:
         at = [row[factor] for row in mine]
         milliseconds = [1e3 * row["seconds_per_presentation"] for row in mine]
         name = f"{kernel} (extrapolated)" if any(row.get("note") for row in mine) else kernel
-        axes.plot(at, milliseconds, marker="o", markersize=4, label=name)
+        axes.plot(at, milliseconds, label=name, **marker(len(at)))
         if at == values and (fastest is None or milliseconds[0] < fastest[0]):
             fastest = milliseconds
     if fastest is not None:
         proportional = [fastest[0] * value / values[0] for value in values]
-        axes.plot(values, proportional, color="0.6", linestyle=":", label=f"proportional to {factor}")
-    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="ms a presentation")
-    axes.xaxis.set_major_locator(FixedLocator(values))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([str(value) for value in values])
-    axes.grid(axis="y", color="0.9")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+        axes.plot(values, proportional, color=look().muted, linestyle=":", label=f"proportional to {factor}")
+    logarithmic(axes, values)
+    axes.set(yscale="log", xlabel=label, ylabel="ms a presentation")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(axis="y")
+    axes.legend()
     return figure

@@ -21,6 +21,7 @@ def bind(words: Sequence[str]) -> Callable[[], int]:
 
 def serve(
     run: tyro.conf.Positional[Path],
+    input: str | None = None,
     host: str = serving.HOME,
     port: int = 8000,
     name: tuple[str, ...] = (),
@@ -35,6 +36,8 @@ def serve(
 
     Args:
         run: the run folder of a training, or a model file.
+        input: what the page may show live, as gemsnn stream reads it: udp://127.0.0.1:PORT for datagrams (0 takes a
+            free port), - for lines of standard input, or a file of events.
         host: the address to listen on; only this computer reaches the default.
         port: 0 takes a free one.
         name: names by which the server may be called, beside addresses and localhost.
@@ -48,5 +51,12 @@ def serve(
     if lr is not None:
         checks.number(lr, NotNegative, "lr")
     return serving.run(
-        run, host=host, port=port, names=name, token_file=token_file, compartments=compartments, lr=lr
+        run,
+        host=host,
+        port=port,
+        names=name,
+        token_file=token_file,
+        compartments=compartments,
+        lr=lr,
+        source=input,
     )

@@ -17,7 +17,7 @@ from gemsnn.plots.strokes import around, band, from_zero, legend, marker, share_
 from gemsnn.scoring.chance import BEYOND, half_width
 from gemsnn.specs import checks
 
-Score = Literal["accuracy", "ece", "nll", "brier", "log_likelihood"]
+Score = Literal["accuracy", "ece", "nll", "brier", "log_likelihood", "set_size"]
 
 
 class _Told(NamedTuple):
@@ -31,6 +31,7 @@ _SCORES = {
     "nll": _Told("surprise (NLL), nats", 1),
     "brier": _Told("Brier score", 1),
     "log_likelihood": _Told("log-likelihood, nats", 1),
+    "set_size": _Told("classes in the set", 1),
 }
 
 
@@ -87,7 +88,8 @@ def over_time(
 
     Args:
         scores: of :func:`gemsnn.score`, or what it calls ``by_time``.
-        score: ``accuracy``, ``ece``, ``nll`` or ``brier``.
+        score: ``accuracy``, ``ece``, ``nll``, ``brier``, or ``set_size``: how many of the likeliest classes together
+            have 95 % of the probability, on average.
         warm_up_ms: the time in which no answer counts; it is shaded, and what is drawn begins after it.
         recordings: see :func:`against_compartments`.
         chance: see :func:`against_compartments`.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
 from gemsnn.plots.looks import look
@@ -113,6 +115,14 @@ def from_zero(ax: Axes) -> None:
     """Limits for what cannot be negative, with room above all that is drawn."""
     top = float(ax.dataLim.y1)
     ax.set_ylim(0, 1.12 * top if np.isfinite(top) and top > 0 else 1.0)
+
+
+def logarithmic(ax: Axes, values: Sequence[int]) -> None:
+    """A logarithmic axis below, with these numbers on it and no others."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator(values))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticklabels([str(value) for value in values])
 
 
 def time_of(bin_us: int | None) -> tuple[float, str]:

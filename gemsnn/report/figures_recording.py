@@ -72,6 +72,17 @@ def raster(example: Mapping[str, Any], name: str = "any", names: Sequence[str] =
     )
 
 
+def course(example: Mapping[str, Any], name: str = "any", names: Sequence[str] = ()) -> str:
+    """The shares of the votes ``course [K, T]`` of one recording as time passes, class by class."""
+    with page():
+        figure = Figure(figsize=(5.6, 2.6), layout="constrained")
+        plots.votes_over_time(
+            example["course"], example["visible"].shape[2], bin_us=example["bin_us"], begin=example["begin"],
+            label=int(example["label"][0]), names=names, ax=figure.subplots(),
+        )  # fmt: skip
+    return to_svg(figure, f"votes-{name}", "Shares of the votes over time")
+
+
 def receptive_fields(fields: Mapping[str, Any], layout: Layout, names: Sequence[str] = ()) -> list[str]:
     """Fields ``[n, M]`` on the sensor, ON minus OFF, each on a scale of its own: its sign is told by the colour.
 

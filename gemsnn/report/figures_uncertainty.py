@@ -50,7 +50,7 @@ def over_time(scores: Row, score: Score, warm_up_ms: float = 0.0) -> str:
     return to_svg(figure, f"time-{score}", f"{_NAMES[score]} against elapsed time")
 
 
-_NAMES = {"accuracy": "Accuracy", "ece": "Calibration error", "nll": "Surprise"}
+_NAMES = {"accuracy": "Accuracy", "ece": "Calibration error", "nll": "Surprise", "set_size": "Classes left"}
 
 
 def _beside(axes: Axes, scores: Row, score: Score, when: str = "") -> None:

@@ -178,16 +178,21 @@ def _examples(run: Path) -> dict[str, dict[str, Any]]:
     return found or ({"any": _example(old)} if old.is_file() else {})
 
 
-def _tensors(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+def _tensors(
+    path: Path, names: Sequence[str], newer: Sequence[str] = ()
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The tensors of these names, with those of the ``newer`` ones that are there: older runs lack them."""
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+            there = [*names, *(name for name in newer if name in file.keys())]  # noqa: SIM118 - it is no dictionary
+            return {name: file.get_tensor(name) for name in there}, file.metadata() or {}
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} cannot be read ({error}); remove it or train again") from error
 
 
 def _example(path: Path) -> dict[str, Any]:
-    found, metadata = _tensors(path, (*_AXES, "votes", "label"))
+    found, metadata = _tensors(path, (*_AXES, "votes", "label"), ("course",))
+    course = found.get("course")
     try:
         bin_us, begin = int(metadata.get("bin_us", 1000)), int(metadata.get("begin", 0))
         answer = int(metadata["answer"]) if "answer" in metadata else None
@@ -216,6 +221,11 @@ def _example(path: Path) -> dict[str, Any]:
         and labels.max() < sizes["V"]
         and (answer is None or 0 <= answer < sizes["V"])
         and (entropy is None or 0 <= entropy <= np.log(sizes["V"]) + 1e-6)
+        and (
+            course is None
+            or (course.shape == (len(found["votes"]), sizes["T"]) and course.dtype.kind in "iu")
+        )
+        and (course is None or 0 <= course.min() <= course.max() < sizes["V"])
         and 0 <= begin < sizes["T"]
         and 1 <= bin_us <= LONGEST_BIN
     )

@@ -37,6 +37,7 @@ class Numbers(TypedDict, total=False):
     nll: Positive | None
     brier: Positive | None
     log_likelihood: Real | None
+    set_size: Positive | None
 
 
 class AtCompartments(Numbers):

@@ -73,7 +73,12 @@ _BY_COMPARTMENTS: tuple[tuple[Score, str], ...] = (
     ("accuracy", "Right answers"),
     ("ece", "Calibration error"),
 )
-_BY_TIME: tuple[tuple[Score, str], ...] = (*_BY_COMPARTMENTS[:1], ("nll", "Surprise"), *_BY_COMPARTMENTS[1:])
+_BY_TIME: tuple[tuple[Score, str], ...] = (
+    *_BY_COMPARTMENTS[:1],
+    ("nll", "Surprise"),
+    *_BY_COMPARTMENTS[1:],
+    ("set_size", "Classes left"),
+)
 
 
 def _by_compartments(scores: Row) -> str:
@@ -179,6 +184,11 @@ def _time_caption(run: Run, score: str) -> str:
     if score == "nll":
         return (
             "How surprised its answers would be by the true class, if it had to answer then; lower is better."
+        )
+    if score == "set_size":
+        return (
+            "How many of the likeliest classes it takes to have 95 % of the probability, on average, if it had to "
+            "answer then; nothing is promised of these sets."
         )
     if score == "ece":
         return (
@@ -301,9 +311,12 @@ def _example(kind: str, example: Mapping[str, Any], run: Run) -> str:
         caption += " Votes count from the dashed line on; before it is the warm-up."
     if example["entropy"] is not None:
         caption += f" Entropy of the votes: {number(example['entropy'])} nats."
-    svg = figures_recording.raster(example, kind, run.names)
+    drawings = plot(figures_recording.raster(example, kind, run.names))
+    if example.get("course") is not None:  # older runs lack it
+        drawings += plot(figures_recording.course(example, kind, run.names))
+        caption += f" At the bottom: how the votes of all {asked} compartments fall as the recording runs."
     return (
-        f'<figure class="example">\n<h3>{title}</h3>\n{pictures}<div class="plot">{svg}</div>\n'
+        f'<figure class="example">\n<h3>{title}</h3>\n{pictures}{drawings}'
         f"<figcaption>{caption}</figcaption>\n</figure>\n"
     )
 

@@ -126,6 +126,7 @@ def _save_examples(run: RunFolder, model: Model, presentations: SpikeSet, scores
             "hidden": shown.hidden[:LARGEST_EXAMPLE],
             "visible": shown.visible[:LARGEST_EXAMPLE],
             "votes": shown.votes,
+            "course": shown.course.to(torch.int32),
             "label": torch.tensor([shown.label]),
         }
         facts = {

@@ -92,6 +92,7 @@ class Example(NamedTuple):
         votes: int64 ``[K]``.
         label: the class.
         address: the presentation's own number.
+        course: int64 ``[K, T]``, the votes after each step.
     """
 
     inputs: Tensor
@@ -100,6 +101,7 @@ class Example(NamedTuple):
     votes: Tensor
     label: int
     address: int
+    course: Tensor
 
 
 AT_ONCE = 2**24
@@ -306,12 +308,13 @@ def example(
         network, params, rows, compartments, kernel=kernel, seed=sampling.free_seed(seed), readouts=readouts
     )
     hidden = network.spec.hidden_neurons
-    shown, spikes, votes = sampling.home(rows.dense()[0], free.spikes[0], free.votes[0, :, -1])
+    shown, spikes, votes = sampling.home(rows.dense()[0], free.spikes[0], free.votes[0])
     return Example(
         shown,
         spikes[..., :hidden],
         spikes[..., hidden:],
-        votes,
+        votes[:, -1],
         int(rows.label[0]),
         int(rows.address[0]),
+        votes,
     )

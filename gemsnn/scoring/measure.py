@@ -16,6 +16,7 @@ from gemsnn.scoring import baseline, calibration, metrics
 from gemsnn.scoring.answers import Answers
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.scores import (
+    SHARE,
     Alone,
     AnswerScores,
     AtCompartments,
@@ -207,9 +208,12 @@ def score(
     final, temperature = poll.answers, temperatures[-1] if temperatures else None
     by_compartments = tuple(at(k) for k in range(1, compartments + 1))
     by_time = tuple(
-        AtStep(t + 1, (t + 1) * bin_us / 1000, **asdict(answer_scores(poll.by_time.at(t), labels)))
-        for t in range(steps)
-    )
+        AtStep(
+            t + 1, (t + 1) * bin_us / 1000, **asdict(answer_scores(early, labels)),
+            set_size=float(metrics.likeliest(early.probabilities, SHARE)[1].double().mean()),
+        )
+        for t, early in ((t, poll.by_time.at(t)) for t in range(steps))
+    )  # fmt: skip
     reliability, selective, beside = _curves(final.probabilities, labels)
     last = by_compartments[-1]
     return Scores(

@@ -56,6 +56,23 @@ class Reliability:
         )
 
 
+def likeliest(probabilities: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Classes from the likeliest down, and how many of these it takes to have a share of the probability.
+
+    ``n = min {n: sum_{i <= n} p_(i) >= share}``, of probabilities ``p_(1) >= p_(2) >= ..``; rounding does not count.
+
+    Args:
+        probabilities: ``[.., C]``.
+        share: above 0, up to 1.
+
+    Returns:
+        The classes, int64 ``[.., C]``, those that tie in their order; and n, int64 ``[..]``.
+    """
+    order = probabilities.argsort(dim=-1, descending=True, stable=True)
+    short = probabilities.gather(-1, order).cumsum(-1) < share - 1e-12
+    return order, short.sum(-1) + 1
+
+
 class SelectiveAccuracy(NamedTuple):
     """Accuracy among the presentations kept when the least confident abstain; float64 ``[G]``.
 

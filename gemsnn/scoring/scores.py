@@ -15,6 +15,9 @@ import msgspec
 
 from gemsnn.errors import InputError
 
+SHARE = 0.95
+"""Of the probability, in a set of classes of which nothing is promised."""
+
 QUIET, SATURATED = 0.001, 0.95
 """Spikes per step below or above which a neuron tells next to nothing."""
 
@@ -144,7 +147,10 @@ class AtCompartments:
 
 @dataclass(frozen=True)
 class AtStep:
-    """The scores of early answers: after so many steps, which are so many milliseconds."""
+    """The scores of early answers: after so many steps, which are so many milliseconds.
+
+    ``set_size`` is how many of the likeliest classes together have :data:`SHARE` of the probability, on average.
+    """
 
     step: int
     ms: float
@@ -152,6 +158,7 @@ class AtStep:
     nll: float
     brier: float
     ece: float
+    set_size: float | None = None
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 ::
 
     drawing -> emulated camera -> bins -> a session's network, bin by bin -> lines of JSON -> the page
+    live source ------------------^
 
 Read :mod:`~gemsnn.serve.served` (what is loaded), :mod:`~gemsnn.serve.sensing` (drawings),
-:mod:`~gemsnn.serve.showing` (a recording before the network), :mod:`~gemsnn.serve.sessions`, and
-:mod:`~gemsnn.serve.app` (the routes) behind :mod:`~gemsnn.serve.guard`.
+:mod:`~gemsnn.serve.showing` (a recording before the network), :mod:`~gemsnn.serve.live` (a sensor),
+:mod:`~gemsnn.serve.sessions`, and :mod:`~gemsnn.serve.app` (the routes) behind :mod:`~gemsnn.serve.guard`.
 """
 
 from __future__ import annotations
@@ -29,17 +30,22 @@ MOST_TOKEN = 1000
 def run(
     model: AnyPath, *, host: str = HOME, port: int = 8000, names: tuple[str, ...] = (),
     token_file: AnyPath | None = None, compartments: int | None = None, lr: float | None = None,
+    source: str | None = None,
 ) -> int:  # fmt: skip
     """Serve a trained network until somebody stops it; the exit code.
 
+    ``source`` is what it hears live, in the words of ``gemsnn stream --input``.
+
     Raises:
-        InputError: there is no model, the libraries of the extra ``serve`` are missing, or the port is taken.
+        InputError: there is no model, the libraries of the extra ``serve`` are missing, the port is taken, or there is
+            no such source.
     """
     try:
         import uvicorn
 
         from gemsnn.serve import served as loading
         from gemsnn.serve.app import application
+        from gemsnn.serve.live import Live
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("gemsnn"):
             raise
@@ -47,9 +53,10 @@ def run(
     token = secrets.token_urlsafe(16) if token_file is None else read_token(token_file)
     with listening(host, port) as listener:
         found = loading.load(model, compartments, lr)
-        for note in found.notes:
+        live = None if source is None else Live(found, source)
+        for note in (*found.notes, *(() if live is None else live.notes)):
             console.say(f"note: {note}")
-        app = application(found, token, hosts=names, run=Path(model).resolve().name)
+        app = application(found, token, hosts=names, run=Path(model).resolve().name, live=live)
         there = listener.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         console.say(f"http://{HOME if host in ('0.0.0.0', '::') else shown}:{there}/#token={token}")
@@ -63,7 +70,14 @@ def run(
             app, log_level="warning", access_log=False, server_header=False, limit_concurrency=64,
             timeout_keep_alive=5, timeout_graceful_shutdown=2, proxy_headers=False, ws="none",
         )  # fmt: skip
-        uvicorn.Server(config).run(sockets=[listener])
+        try:
+            heard = None if live is None else live.start()
+            if heard is not None:
+                console.say(heard)
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            if live is not None:
+                live.close()
     return 0
 
 

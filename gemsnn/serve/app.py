@@ -7,6 +7,7 @@ some bins at a time.
 import asyncio
 import hmac
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -25,8 +26,20 @@ from starlette.types import ASGIApp
 from gemsnn.errors import InputError, one_line
 from gemsnn.serve import schemas, shown
 from gemsnn.serve.guard import Guard
+from gemsnn.serve.live import Live, Look
 from gemsnn.serve.metrics import Metrics
-from gemsnn.serve.schemas import About, Answer, Ask, Health, Problem, SessionState, Show, Teach
+from gemsnn.serve.responses import (
+    CROWDED,
+    DEAF,
+    LINES,
+    LIVE,
+    NOTHING,
+    REFUSALS,
+    STREAMED,
+    UNAUTHORISED,
+    UNKNOWN,
+)
+from gemsnn.serve.schemas import About, Answer, Ask, Health, Listen, SessionState, Show, Teach
 from gemsnn.serve.served import Served
 from gemsnn.serve.sessions import Full, Session, Sessions
 from gemsnn.serve.showing import Outcome, Showing
@@ -45,36 +58,6 @@ FILES = {
     "/views.js": ("views.js", "text/javascript; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
 }
-LINES = "application/x-ndjson"
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    number: {"model": Problem, "description": what}
-    for number, what in {
-        400: "The body cannot be read.",
-        403: "A page of another site asked.",
-        413: "The request is too long.",
-        421: "The server is not called by its name.",
-        422: "What was sent cannot be used.",
-    }.items()
-}
-UNAUTHORISED: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "The token is missing or wrong."}
-}
-UNKNOWN: dict[int | str, dict[str, Any]] = {
-    404: {"model": Problem, "description": "There is no such session."}
-}
-NOTHING: dict[int | str, dict[str, Any]] = {
-    409: {"model": Problem, "description": "There is nothing to take back."}
-}
-CROWDED: dict[int | str, dict[str, Any]] = {
-    503: {"model": Problem, "description": "There are too many sessions."}
-}
-STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Lines of JSON: `begin`, a `bin` for each bin when it has passed, and `end` with the answer; or "
-        "`stopped`, where the session was asked something else before the end.",
-        "content": {LINES: {"schema": {"type": "string"}}},
-    }
-}
 DESCRIPTION = """A trained spiking network: recordings in, class probabilities out.
 
 `POST /api/answers` answers a recording at once. A session has a network of its own, to which recordings are shown bin
@@ -91,6 +74,7 @@ def application(
     hosts: tuple[str, ...] = (),
     run: str = "",
     sessions: Sessions | None = None,
+    live: Live | None = None,
 ) -> ASGIApp:
     """The server as an ASGI application.
 
@@ -100,8 +84,9 @@ def application(
         hosts: names by which it may be called, beside addresses and ``localhost``.
         run: what the page calls it.
         sessions: where networks are kept.
+        live: what it hears live.
     """
-    found = Server(served, token, run, sessions)
+    found = Server(served, token, run, sessions, live)
     return Guard(found.metrics.counting(found.app), hosts, LARGEST)
 
 
@@ -113,8 +98,10 @@ class Server:
         metrics: what has happened.
     """
 
-    def __init__(self, served: Served, token: str, run: str = "", sessions: Sessions | None = None) -> None:
-        self.metrics = Metrics()
+    def __init__(
+        self, served: Served, token: str, run: str = "", sessions: Sessions | None = None, live: Live | None = None
+    ) -> None:  # fmt: skip
+        self.metrics, self._live, self._stepping = Metrics(), live, threading.Lock()
         self._served, self._token, self._run = served, token.encode(), run
         self._sessions = Sessions(served.weights) if sessions is None else sessions
         self._turn: CapacityLimiter | None = None
@@ -133,7 +120,11 @@ class Server:
         """Do what takes time in the one thread that does."""
         if self._turn is None:
             self._turn = CapacityLimiter(1)
-        return await anyio.to_thread.run_sync(partial(work, *arguments), limiter=self._turn)
+        return await anyio.to_thread.run_sync(partial(self._in_turn, work, *arguments), limiter=self._turn)
+
+    def _in_turn(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        with self._stepping:  # which whoever looks at a live source has threads of their own for
+            return work(*arguments)
 
     def _permit(self, credentials: HTTPAuthorizationCredentials | None) -> None:
         given = b"" if credentials is None else credentials.credentials.encode()
@@ -276,6 +267,19 @@ class Server:
             return self._stream(session, given, None, real_time=real_time)
 
         @app.post(
+            "/api/sessions/{id}/live", responses=REFUSALS | UNKNOWN | DEAF | LIVE, response_class=StreamingResponse
+        )  # fmt: skip
+        async def live(id: str, asked: Listen) -> StreamingResponse:
+            """Let the session's network see the live source, as `gemsnn stream` does, until it is stopped."""
+            session = self._session(id)
+            if self._live is None:
+                raise HTTPException(
+                    409, "the server was started without a live source; give it one (--input)"
+                )
+            session.turn += 1
+            return StreamingResponse(self._seen(self._live, session, session.turn, asked), media_type=LINES)
+
+        @app.post(
             "/api/sessions/{id}/undo", responses=REFUSALS | UNKNOWN | UNAUTHORISED | NOTHING,
             dependencies=[Depends(permitted)],
         )  # fmt: skip
@@ -305,7 +309,7 @@ class Server:
             hidden=model.network.spec.hidden_neurons, width=layout.width, height=layout.height,
             channels=layout.channels, inputs=layout.inputs, bin_us=layout.bin_us, steps=served.steps,
             begins=served.begins(served.steps), decoder=served.decoder, counts=model.reading.counts,
-            draws=served.camera is not None,
+            draws=served.camera is not None, live=None if self._live is None else self._live.name,
             mirrored=served.camera is not None and served.camera.spec.mirrored,
             promise=None if served.certificate is None else served.certificate.promise,
             teaches=served.unteachable is None, unteachable=served.unteachable,
@@ -356,6 +360,14 @@ class Server:
                 for bin in await self._stepped(showing, count):
                     yield _line(shown.bin_line(served, bin))
             yield _line(self._ended(session, showing.outcome(), given, taught=target is not None))
+
+    async def _seen(self, live: Live, session: Session, turn: int, asked: Listen) -> AsyncIterator[bytes]:
+        """What a session's network makes of the live source, a line at a time."""
+        async with session.lock:
+            look = Look(session.weights.params, asked.seed, asked.bins, self._stepping)
+            async for line in live.lines(look, lambda: session.turn != turn):
+                self.metrics.bins.inc(line["line"] == "bin")
+                yield _line(line)
 
     def _begun(self, given: Material) -> dict[str, Any]:
         served, picture = self._served, given.picture

@@ -131,6 +131,15 @@ class Teach(Show):
     label: str = Field(max_length=1000, description="The class's name.")
 
 
+class Listen(Given):
+    """How the live source is looked at."""
+
+    seed: Address = Field(0, description="Addresses the noise of the compartments.")
+    bins: Annotated[int, Field(ge=1, le=10**9), NUMBER] | None = Field(
+        None, description="After how many bins it ends; by default it goes on until it is stopped."
+    )
+
+
 class ClassSet(BaseModel):
     """Classes of which the right one should be one."""
 
@@ -196,6 +205,7 @@ class About(BaseModel):
     decoder: str
     counts: bool
     draws: bool = Field(description="Whether drawings can be shown.")
+    live: str | None = Field(description="The live source, where the server has one.")
     mirrored: bool = Field(description="Whether the camera sees drawings mirrored left to right.")
     promise: str | None
     teaches: bool

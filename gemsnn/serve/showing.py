@@ -15,16 +15,14 @@ from torch import Tensor
 from gemsnn.learn.certified import Verdict
 from gemsnn.learn.online import Activity
 from gemsnn.scoring import answers as decoding
-from gemsnn.scoring import certify
+from gemsnn.scoring import certify, metrics
 from gemsnn.scoring.answers import Decoder, Told
 from gemsnn.scoring.familiar import Surprises
+from gemsnn.scoring.scores import SHARE
 from gemsnn.serve.served import Served, Weights
 
 Finding = Literal["sure", "unsure", "strange", "silent"]
 """What can be said of an answer, see :class:`Outcome`."""
-
-SHARE = 0.95
-"""Of the probability, in a set of which nothing is promised."""
 
 STRANGE = 0.02
 """At most so many of the recordings that are like those of the certificate have such a p-value of strangeness."""
@@ -37,7 +35,8 @@ class Answers(NamedTuple):
         labels: the classes, int64 ``[K]``; -1 in silence.
         probabilities: float64 ``[K, V]``, each row at the temperature that was fitted for so many compartments.
         entropy: of them, in nats, ``[K]``.
-        sets: the likeliest classes that together have :data:`SHARE` of the probability, the likeliest first.
+        sets: the likeliest classes that together have :data:`~gemsnn.scoring.scores.SHARE` of the probability, the
+            likeliest first.
     """
 
     labels: Tensor
@@ -144,7 +143,7 @@ class Showing:
         decisions, done = learner.step(rows, target), learner.activity
         assert done is not None
         silent = torch.tensor([each.reason is not None for each in decisions])
-        found = _answers(self._decoder, self._temperatures, done, silent)
+        found = answers_of(self._decoder, self._temperatures, done, silent)
         bins = [
             Bin(
                 each.bin, rows[c], done.hidden[:, c], done.visible[:, c], done.votes[:, c], found[c],
@@ -190,7 +189,9 @@ class Showing:
         return Weights(self._learner.params, optimiser, self._weights.lessons + 1)
 
 
-def _answers(decoder: Decoder, temperatures: Tensor | None, done: Activity, silent: Tensor) -> list[Answers]:
+def answers_of(
+    decoder: Decoder, temperatures: Tensor | None, done: Activity, silent: Tensor
+) -> list[Answers]:
     """The answers of the first 1, 2, .. compartments after each of C steps, silent where ``[C]`` is true."""
     counts, votes = done.counts.transpose(0, 1), done.votes.T[:, :, None]
     told = Told(counts.cumsum(1), counts.sum(1, keepdim=True), votes)
@@ -199,8 +200,7 @@ def _answers(decoder: Decoder, temperatures: Tensor | None, done: Activity, sile
     warm = bare if temperatures is None else bare.tempered(temperatures)
     shares = warm.silenced(silent.expand(len(labels), -1)).probabilities.transpose(0, 1)
     entropy = torch.special.entr(shares).sum(-1).clamp(min=0)
-    order = shares.argsort(dim=-1, descending=True, stable=True)
-    needed = (shares.gather(-1, order).cumsum(-1) < SHARE - 1e-12).sum(-1) + 1
+    order, needed = metrics.likeliest(shares, SHARE)
     sets = [
         tuple(tuple(row[:count]) for row, count in zip(*each, strict=True))
         for each in zip(order.tolist(), needed.tolist(), strict=True)

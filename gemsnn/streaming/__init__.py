@@ -53,7 +53,7 @@ def run(model: AnyPath, given: str, spec: StreamSpec) -> int:
         console.say(f"note: {note}")
     try:
         task = task_of(spec, settings, trained, source.sensor, promised)
-        _check_lag(spec, task, source)
+        check_lag(spec, task, source)
         notes = cautions(spec, settings, trained)
         if task.learning is not None:
             manifest = RunFolder(model).read_json("manifest.json") if model.is_dir() else {}
@@ -99,7 +99,12 @@ def _run(spec: StreamSpec, task: Task, source: Source, schedule: list[Mark], fol
     return 0 if ended or session.enough() else INTERRUPTED
 
 
-def _check_lag(spec: StreamSpec, task: Task, source: Source) -> None:
+def check_lag(spec: StreamSpec, task: Task, source: Source) -> None:
+    """Whether any answer would be in time.
+
+    Raises:
+        InputError: none would.
+    """
     waits = task.arrivals.patience / 1e3
     if source.live and spec.speed == "real" and spec.max_lag_ms <= waits:
         raise InputError(

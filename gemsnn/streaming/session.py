@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from typing import Any, Literal, TextIO, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from gemsnn.errors import InputError
 from gemsnn.learn.certified import Verdict
 from gemsnn.learn.online import Decision, Reason
 from gemsnn.model import network as networks
+from gemsnn.model.network import Params
 from gemsnn.runs import console
 from gemsnn.scoring import metrics
 from gemsnn.store import parsing
@@ -46,6 +47,22 @@ class Saved(Later):
     labels: list[tuple[int, int | None]]
 
 
+class Lines(Protocol):
+    """Where lines go."""
+
+    def write(self, text: str, /) -> object:
+        """Take lines.
+
+        Raises:
+            BrokenPipeError: whoever read them has gone.
+        """
+        ...
+
+    def flush(self) -> object:
+        """Hand on what was taken."""
+        ...
+
+
 class Session:
     """A stream under way.
 
@@ -57,6 +74,7 @@ class Session:
         out: where lines go.
         identity: what a saved state must agree with.
         wall: the computer's clock, which is also that of the source.
+        params: the network's; by default those of the training.
 
     Attributes:
         unheard: whether whoever read the lines has gone.
@@ -68,13 +86,14 @@ class Session:
         task: Task,
         source: Source,
         labels: Labels,
-        out: TextIO,
+        out: Lines,
         identity: dict[str, Any],
         wall: Wall = WALL,
+        params: Params | None = None,
     ) -> None:
         self.spec, self.task, self.source, self.labels, self.out = spec, task, source, labels, out
         self._identity, self._damaged_labels = identity, 0
-        self.learner = task.learner()
+        self.learner = task.learner(params)
         assert self.learner.bins is not None
         self.bins = self.learner.bins
         if source.origin is not None:
@@ -205,13 +224,17 @@ class Session:
             count = len(list(group))
             if recording > before:
                 self.learner.begin()
-            for decision in self.learner.step(spikes[done : done + count], target):
+            for decision in self.step(spikes[done : done + count], target):
                 self._say(decision, due)
             done, before = done + count, recording
 
+    def step(self, spikes: torch.Tensor, target: int | None) -> list[Decision]:
+        """Let the network see bins that have passed, ``[C, M]``; what it answers."""
+        return self.learner.step(spikes, target)
+
     def _say(self, decision: Decision, due: float | None) -> None:
         """Write the line of an answer, and how far behind it is written."""
-        line = self._line(decision)
+        line = self.line(decision)
         if due is not None:
             line["lag_ms"] = round(1e3 * max(0.0, self._wall.now() - due), 3)
             self.worst_lag_ms = max(self.worst_lag_ms, line["lag_ms"])
@@ -227,7 +250,8 @@ class Session:
         except BrokenPipeError:
             self.out, self.unheard = open(os.devnull, "w"), True  # noqa: PTH123, SIM115
 
-    def _line(self, decision: Decision) -> dict[str, Any]:
+    def line(self, decision: Decision) -> dict[str, Any]:
+        """What is said of an answer, but for how far behind it is."""
         reason: Reason | Literal["unsure", "undecided"] | None = decision.reason
         label, probabilities, entropy = decision.label, decision.probabilities, decision.entropy
         verdict, certified = decision.verdict, {}

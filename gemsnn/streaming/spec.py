@@ -11,6 +11,7 @@ from gemsnn.data.arrivals import LATEST, ArrivalSpec
 from gemsnn.errors import InputError
 from gemsnn.kernels import STREAMS, KernelName, Learning
 from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.model.network import Params
 from gemsnn.rules import loading
 from gemsnn.rules.base import RuleSpec
 from gemsnn.runs.config import Settings
@@ -120,15 +121,15 @@ class Task(NamedTuple):
     familiar: Familiar | None = None
     false_alarms: float = 0.01
 
-    def learner(self) -> OnlineLearner:
-        """A learner at its beginning."""
+    def learner(self, params: Params | None = None) -> OnlineLearner:
+        """A learner at its beginning, by default with the parameters of the training."""
         optimiser = self.model.learner.optimiser
         fits = self.learning is not None and (self.learning.optimiser.optimiser == "sgd") == (
             optimiser.first is None
         )
         return OnlineLearner(
             self.model.network,
-            self.model.learner.params,
+            self.model.learner.params if params is None else params,
             self.online,
             arrivals=self.arrivals,
             learning=self.learning,

@@ -76,11 +76,15 @@ async function show(what, file) {
   const from = performance.now();
   pending = { what, file };
   $("again").disabled = false;
+  const live = what?.kind === "live";
+  pressed(live);
   trouble(null);
   const real = speed();
-  const label = $("learn").checked && !file ? $("lesson").value : null;
+  const label = $("learn").checked && !file && !live ? $("lesson").value : null;
   try {
-    const response = await (file
+    const response = await (live
+      ? inSession("live", { method: "POST", headers: headers(), signal: mine.signal, body: JSON.stringify({ seed: seed() }) })
+      : file
       ? inSession(`file?seed=${seed()}&real_time=${real}`, { method: "POST", body: file, signal: mine.signal,
         headers: { "content-type": "application/octet-stream" } })
       : inSession(label === null ? "show" : "teach", { method: "POST", headers: headers(), signal: mine.signal,
@@ -91,9 +95,26 @@ async function show(what, file) {
     }
   } catch (error) {
     if (running !== mine) return;
+    pressed(false);
     if (error.name !== "AbortError") state("waiting");
     trouble(error);
   }
+}
+
+function pressed(live) {
+  $("live").setAttribute("aria-pressed", live);
+  $("live").textContent = live ? "Stop" : "Live";
+}
+
+function halted(why) {
+  running?.abort();
+  running = null;
+  pressed(false);
+  if (!showing?.live || showing.over) return;
+  showing.over = true;
+  $("sentence").textContent = `Live no more: ${why}.`;
+  draw();
+  state(last ? finding() : "waiting");
 }
 
 function take(line, from, real, label) {
@@ -101,15 +122,21 @@ function take(line, from, real, label) {
     showing = { ...line, id: (shows += 1), lines: [], from, at: performance.now(), image: line.picture && views.inked(line.picture), taught: label };
     last = null;
     if (pending.what?.kind === "scribble") { pad.picture = showing.image; pad.draw(); }
-    $("sentence").textContent = label === null ? "Looking …" : `Learning that this is ${label} …`;
+    $("sentence").textContent = showing.live ? `Live: ${showing.live}` : label === null ? "Looking …" : `Learning that this is ${label} …`;
     $("label").textContent = "…";
     $("detail").textContent = [recorded(), ...line.notes].join(" ");
-    $("delay").textContent = "–";
-    state("looking");
+    $("delay").textContent = $("strange").textContent = "–";
+    state(showing.live ? "live" : "looking");
   } else if (line.line === "bin") {
+    if (showing.live && line.presentation !== showing.presentation) { // the next stretch of the trained length
+      if (still.matches) draw();
+      Object.assign(showing, { id: (shows += 1), lines: [], presentation: line.presentation });
+    }
     showing.lines.push(line);
     last = line;
     later();
+  } else if (line.line === "stopped") {
+    if (showing.live) halted(line.detail);
   } else if (line.line === "end") {
     showing.answer = line.answer;
     draw();
@@ -189,7 +216,14 @@ function numbers() {
   const shown = now.label === null || !seen ? "…" : now.label;
   $("label").textContent = shown;
   $("label").classList.toggle("long", shown.length > 3);
+  if (showing.live) sensed();
   if (showing.answer) ended(now);
+}
+
+function sensed() {
+  $("delay").textContent = `${Math.round(last.lag_ms)} ms after its bin`;
+  $("detail").textContent = [`An answer rests on the last ${showing.window} bins.`, last.dropped_bins ? `${last.dropped_bins} bins were dropped.` : "",
+    ...showing.notes].join(" ");
 }
 
 function ended(now) {
@@ -250,13 +284,19 @@ async function begin() {
   for (const each of model.recordings) $("recordings").append(new Option(`${each.number}: ${each.label}`, each.number));
   $("offered").hidden = !model.recordings.length;
   $("drawn").hidden = !model.draws;
+  $("sensed").hidden = model.live === null;
+  $("source").textContent = `The sensor, ${model.live}`;
   $("learn").disabled = $("lesson").disabled = !token || !model.teaches;
   if (still.matches) document.querySelector("input[value=fast]").checked = true;
   stands({ lessons: 0, undoable: 0 });
 
   pad = new Pad($("pad"), () => show({ kind: "drawing", strokes: pad.strokes.map((stroke) => stroke.map((place) => [...place])) }));
   const again = () => pending && show(pending.what, pending.file);
-  $("clear").addEventListener("click", () => { running?.abort(); pad.clear(); });
+  $("clear").addEventListener("click", () => { halted("it was stopped"); pad.clear(); });
+  $("live").addEventListener("click", () => {
+    if ($("live").getAttribute("aria-pressed") === "true") halted("it was stopped");
+    else { pad.clear(); show({ kind: "live" }); }
+  });
   $("again").addEventListener("click", again);
   $("scribble").addEventListener("click", () => { pad.clear(); show({ kind: "scribble", number: Math.floor(Math.random() * 1e6) }); });
   $("pick").addEventListener("click", () => { pad.clear(); show({ kind: "recording", number: Number($("recordings").value) }); });
