@@ -2,7 +2,7 @@
 
     python experiments/federated/run.py [--seeds 0 1 2] [--quick] [--out FOLDER]
 
-Emulated digits through the demo's window, five devices with a hundred recordings each: dealt out alike, or two classes
+Emulated digits through the demo's window, five devices with forty recordings each: dealt out alike, or two classes
 a device. Each trains on as many batches whatever tau, the number of them between two averagings. Beside it the same
 recordings in one place, each device alone, and devices with Adam, each with moments of its own. Every finished training
 is a line of FOLDER/results.jsonl and is not repeated; the table is printed, and FOLDER/trade-off.png drawn.
@@ -35,10 +35,10 @@ SENDS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 SKEWS: dict[str, dict[str, Any]] = {"alike": {}, "two classes a device": {"classes_per_device": 2}}
 LEARNING: dict[str, Any] = {
-    "hidden": [32], "warm_up": 0.2, "optimiser": "sgd", "lr": 0.01, "keep": "last",
+    "hidden": [32], "warm_up": 0.2, "optimiser": "sgd", "lr": 0.02, "keep": "last",
     "shift": 0, "rotate": 0.0, "zoom": 0.0,
 }  # fmt: skip
-CONFIG = {"recordings": 500, "epochs": 6, "taus": TAUS, "sends": tuple(SENDS)}
+CONFIG = {"recordings": 200, "epochs": 6, "taus": TAUS, "sends": tuple(SENDS)}
 QUICK = {"recordings": 50, "epochs": 1, "taus": (1, 4), "sends": ("8-bit",)}
 
 
@@ -53,12 +53,12 @@ def jobs(config: dict[str, Any], seeds: list[int]) -> list[dict[str, Any]]:
                 {"seed": seed, "how": send, "skew": skew, "tau": tau}
                 for send, tau in itertools.product(config["sends"], config["taus"])
             ]
-            found.append({"seed": seed, "how": "full, Adam", "skew": skew, "tau": WITH_ADAM})
+        found += [{"seed": seed, "how": "full, Adam", "skew": skew, "tau": WITH_ADAM} for skew in SKEWS]
     return found
 
 
 def run(job: dict[str, Any], data: Any, config: dict[str, Any]) -> dict[str, Any]:
-    """Train, and score on the test part with ten compartments."""
+    """Train, and count how often ten compartments are right on the test part."""
     train = data.train.select(slice(0, config["recordings"]))
     learning = {**LEARNING, "epochs": config["epochs"], "seed": job["seed"]}
     if job["how"] == "together":
@@ -71,17 +71,18 @@ def run(job: dict[str, Any], data: Any, config: dict[str, Any]) -> dict[str, Any
         learning |= {"optimiser": "adam"} if "Adam" in job["how"] else {}
         chosen = {"devices": DEVICES, "every": job["tau"], "batch": BATCH, **SKEWS[job["skew"]], **send}
         models = [gemsnn.federate(train, **chosen, **learning)]
-    scores = [gemsnn.score(model, data.test, 10) for model in models]
-    found = {name: float(np.mean([getattr(each, name) for each in scores])) for name in ("accuracy", "nll")}
+    labels = data.test.labels
+    right = [(gemsnn.predict(model, data.test, 10).indices.numpy() == labels).mean() for model in models]
+    found = {**job, "accuracy": float(np.mean(right))}
     if "tau" not in job:
-        return {**job, **found}
+        return found
     leaves = list(trees.leaves(models[0].params))
     sizes = [leaf.numel() for leaf in leaves]
     spec = FleetSpec(DEVICES, **SENDS[job["how"].split(",")[0]])
     message = federated.encoded(spec, torch.zeros(sum(sizes), dtype=leaves[0].dtype), sizes)
     steps = config["epochs"] * math.ceil(len(train) / (DEVICES * BATCH))
     share = math.ceil(steps / job["tau"]) / steps  # averagings a step
-    return {**job, **found, "scalars": message.values.numel() * share, "bytes": message.bytes * share}
+    return {**found, "scalars": message.values.numel() * share, "bytes": message.bytes * share}
 
 
 def told(values: list[float]) -> str:
@@ -101,12 +102,12 @@ def grouped(found: list[dict[str, Any]]) -> dict[tuple[str, str, int | None], li
 def table(found: list[dict[str, Any]]) -> str:
     """A row for each way to learn."""
     lines = [
-        "| devices | sent | tau | numbers a step | bytes a step | accuracy | NLL |", "|" + "---|" * 7,
+        "| devices | sent | tau | numbers a batch | bytes a batch | right |", "|" + "---|" * 6,
     ]  # fmt: skip
     for (skew, how, tau), rows in grouped(found).items():
         sent = [f"{rows[0][key]:,.0f}" if tau else "" for key in ("scalars", "bytes")]
-        scores = [told([row[key] for row in rows]) for key in ("accuracy", "nll")]
-        lines.append(f"| {' | '.join([skew, how, str(tau or ''), *sent, *scores])} |")
+        right = told([row["accuracy"] for row in rows])
+        lines.append(f"| {' | '.join([skew, how, str(tau or ''), *sent, right])} |")
     return "\n".join(lines)
 
 
