@@ -375,10 +375,18 @@ def test_what_a_fleet_cannot_learn_is_refused():
         ({"devices": 1, "classes_per_device": 1}, "1 devices of 1 classes each cannot hold all 2 classes"),
     ):
         with pytest.raises(InputError, match=said):
-            gemsnn.federate(recordings, hidden=[2], epochs=1, **wrong)
+            gemsnn.federate(recordings, hidden=[2], epochs=1, optimiser="sgd", **wrong)
     with pytest.raises(InputError, match="recordings must be"):
         gemsnn.federate([(spikes[0], "a")], hidden=[2])
     echo = gemsnn.Recordings.from_arrays(spikes, targets=spikes[:, :, :2], bin_us=1000)
     with pytest.raises(InputError, match="teach spike trains"):
-        gemsnn.federate(echo, hidden=[2], epochs=1, devices=2, alpha=1.0)
+        gemsnn.federate(echo, hidden=[2], epochs=1, optimiser="sgd", devices=2, alpha=1.0)
     assert gemsnn.federate(echo, hidden=[2], epochs=1, devices=2).reading.outputs != "classes"
+
+
+def test_devices_that_differ_and_adam_are_warned_of():
+    spikes = np.random.default_rng(0).random((6, 10, 4)) < 0.3
+    recordings = gemsnn.Recordings.from_arrays(spikes, ["a", "b"] * 3, bin_us=1000)
+    with pytest.warns(UserWarning, match="learn badly by adam") as said:
+        gemsnn.federate(recordings, hidden=[2], epochs=1, devices=2, classes_per_device=1)
+    assert said[0].filename == __file__

@@ -29,7 +29,7 @@ from gemsnn.store.records import RunFolder
 
 BASIC = (
     "devices", "every", "missing", "alpha", "classes_per_device", "send", "share", "workers",
-    "data", "root", "out", "recipe", "config", "resume", "hidden", "epochs", "lr", "batch", "seed",
+    "data", "root", "out", "recipe", "resume", "hidden", "epochs", "lr", "batch", "seed",
 )  # fmt: skip
 """What most fleets are told, if anything."""
 

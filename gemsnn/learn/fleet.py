@@ -54,7 +54,7 @@ class _Device(NamedTuple):
 
 
 class Fleet:
-    """Devices that learn and average; see :class:`gemsnn.learn.train.Course`.
+    """Devices that learn and average; see :class:`gemsnn.learn.train.Learners`.
 
     The moments of adam are a device's own, as its recordings are: averaged they would be twice as much to send as the
     weights, and begun anew in each round they would make of every first step one of full size in every direction. Where
@@ -87,7 +87,7 @@ class Fleet:
         self._devices: dict[int, _Device] = {}
 
     def together(self, spec: TrainSpec) -> TrainSpec:
-        """See :meth:`gemsnn.learn.train.Course.together`."""
+        """See :meth:`gemsnn.learn.train.Learners.together`."""
         return self.spec.together(spec)
 
     def updates(

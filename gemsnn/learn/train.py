@@ -184,7 +184,7 @@ def _version(
     return shown._replace(address=rng.derive(shown.address, "view", view) >> 1)  # addresses have 63 bits
 
 
-class Course(Protocol):
+class Learners(Protocol):
     """Who learns in place of one process, batch after batch: a fleet (:class:`gemsnn.learn.fleet.Fleet`)."""
 
     def together(self, spec: TrainSpec) -> TrainSpec:
@@ -229,13 +229,13 @@ def fit(
     decoder: Decoder = "votes",
     watcher: Watcher | None = None,
     crew: Crew | None = None,
-    course: Course | None = None,
+    learners: Learners | None = None,
 ) -> tuple[TrainingState, bool]:
     """Train to the last epoch, or until the watcher says stop; the decoder scores the validation part.
 
     Which weights are kept moves nothing of the learning: the noise by which epochs are compared is of its own. Where
     there is a crew, all of its workers call this with the same arguments but the watcher, and reach the same. With a
-    ``course`` others learn.
+    ``learners`` others learn.
 
     Returns:
         How far training came, and whether that is its end.
@@ -248,7 +248,7 @@ def fit(
         raise InputError("there is nothing to train on: the training part is empty")
     check_decoder(decoder, network)
     watcher = watcher or Watcher()
-    spec = spec if course is None else course.together(spec)
+    spec = spec if learners is None else learners.together(spec)
     learner, window, before, best, ahead = state if isinstance(state, TrainingState) else TrainingState(state)
     window, began = list(window), time.perf_counter()
     saved = learner.batches
@@ -261,7 +261,7 @@ def fit(
 
     if best is not None and _is_over(spec, learner, best, presentations):
         return reached(), True
-    learn = updates if course is None else course.updates
+    learn = updates if learners is None else learners.updates
     rows = learn(network, learner, presentations, spec, learning, kernel=kernel, crew=crew)
     left = spec.epochs * -(-len(presentations) // spec.batch) - learner.batches
     for update in watcher.progress(rows, max(0, left), "training"):

@@ -115,19 +115,19 @@ def _assist(group: Group, split: Split) -> int:
         )  # fmt: skip
         _, kernel = kernels.choose(task.kernel, network, settings.learning)  # type: ignore[arg-type]
         crew = Crew(group, split, settings.learning)
-        course = (
+        learners = (
             None
             if task.fleet is None
             else fleets.made(task.fleet[0], splits.train, seed, group, task.fleet[1])
         )
 
         def checkpoint(_: TrainingState) -> None:
-            if course is not None:
-                course.tensors()  # which the first worker asks all for
+            if learners is not None:
+                learners.tensors()  # which the first worker asks all for
 
         train.fit(
             network, state, learned(splits.train, settings.augment, seed), splits.validation, settings.train,
             settings.learning, kernel=kernel, decoder=provisional(settings.evaluate.decoder),
-            watcher=Watcher(checkpoint=checkpoint, stop=stopped), crew=crew, course=course,
+            watcher=Watcher(checkpoint=checkpoint, stop=stopped), crew=crew, learners=learners,
         )  # fmt: skip
     return 0

@@ -81,10 +81,10 @@ def teach(
     decoder = provisional(settings.evaluate.decoder)
     check_decoder(decoder, network)
     name, kernel = kernels.choose(spec.kernel, network, learning)
-    course = None
+    learners = None
     if fleet is not None:
         assert isinstance(recordings, SpikeSet)
-        course = fleets.made(fleet, recordings, seed)
+        learners = fleets.made(fleet, recordings, seed)
     reached, finished = train.fit(
         network,
         learner,
@@ -95,6 +95,6 @@ def teach(
         kernel=kernel,
         decoder=decoder,
         watcher=watcher,
-        course=course,
+        learners=learners,
     )
     return Taught(network, reached, name, kernel, decoder, finished)

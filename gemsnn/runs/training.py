@@ -227,9 +227,9 @@ def _run_training(
     state, origin, kept = _state(run, settings, network)
     whole = settings.train if fleet is None else fleet.together(settings.train)
     per_epoch = -(-len(splits.train) // whole.batch)
-    course = None
+    learners = None
     if fleet is not None:
-        course = fleets.made(fleet, splits.train, seed, None if together is None else together.group, kept)
+        learners = fleets.made(fleet, splits.train, seed, None if together is None else together.group, kept)
     if before is None:
         manifest = {
             **provenance(),
@@ -247,7 +247,7 @@ def _run_training(
             "layout": layout._asdict(),
             "data_sha256": splits.train.digest(),
             **({"from": origin["origin"]} if "origin" in origin else {}),
-            **({} if course is None else fleets.recorded(course, splits.train)),
+            **({} if learners is None else fleets.recorded(learners, splits.train)),
             "started": _now(),
             "finished": None,
             "status": "running",
@@ -280,7 +280,7 @@ def _run_training(
     model = Model(network, state.learner, facts, settings, kernel, name)
     with contextlib.ExitStack() as stack:
         drawn = stack.enter_context(curves.drawn(run, manifest["started"])) if tensorboard else None
-        return _train_in(run, manifest, settings, splits, model, state, drawn, together, course, per_epoch)
+        return _train_in(run, manifest, settings, splits, model, state, drawn, together, learners, per_epoch)
 
 
 def _plain(value: Any) -> Any:
@@ -327,13 +327,13 @@ def _train_in(
     state: TrainingState,
     drawn: Curves | None,
     together: Together | None,
-    course: Fleet | None,
+    learners: Fleet | None,
     per_epoch: int,
 ) -> int:
     network, kernel, seed, started = model.network, model.kernel, settings.train.seed, time.perf_counter()
 
     def save(state: TrainingState) -> None:
-        _save(run, network, seed, state, {} if course is None else course.tensors())
+        _save(run, network, seed, state, {} if learners is None else learners.tensors())
 
     def record(line: dict[str, Any]) -> None:
         run.append(line)
@@ -345,11 +345,11 @@ def _train_in(
         with console.training_display(settings.train, per_epoch) as display:
             watcher = Watcher(record, display.show, save, stopped)
             crew = together and together.begin(
-                settings, model.kernel_name, splits.train.digest(), state, course
+                settings, model.kernel_name, splits.train.digest(), state, learners
             )
             reached, finished = train.fit(
                 network, state, shown, splits.validation, settings.train, settings.learning,
-                kernel=kernel, decoder=model.facts.decoder, watcher=watcher, crew=crew, course=course,
+                kernel=kernel, decoder=model.facts.decoder, watcher=watcher, crew=crew, learners=learners,
             )  # fmt: skip
         trained = time.perf_counter()
         learned_model = dataclasses.replace(model, learner=reached.answering)
@@ -370,8 +370,8 @@ def _train_in(
             "evaluate": round(time.perf_counter() - trained, 3),
         }
         manifest |= {"finished": _now(), "status": status, "decoder": model.facts.decoder}
-        if course is not None:
-            manifest["fleet"]["cost"] = cost = federated.cost(run.history(), course.spec.devices)
+        if learners is not None:
+            manifest["fleet"]["cost"] = cost = federated.cost(run.history(), learners.spec.devices)
             console.say(fleets.told(cost))
         if reached.best is not None:
             ended = reached.learner.batches // per_epoch
