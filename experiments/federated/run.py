@@ -123,6 +123,7 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
     """Accuracy against bytes a step, a panel for each skew; bars are standard errors over seeds."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     groups = grouped(found)
 
@@ -157,11 +158,10 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
                     axes.text(
                         0.01, height, label, fontsize=6, va="bottom", transform=axes.get_yaxis_transform()
                     )
-            axes.set(
-                xscale="log",
-                title=f"{skew} ({OPTIMISERS[skew][0]})",
-                xlabel="bytes sent by a device for each batch it learns",
-            )
+            axes.set(xscale="log", title=f"{skew} ({OPTIMISERS[skew][0]})", xlim=(1e2, 3e5))
+            axes.set(xlabel="bytes sent by a device for each batch it learns")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.0f}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         figure.axes[0].set(ylabel="accuracy", ylim=(0, 1))
         figure.axes[0].legend(loc="lower right")
         plots.save(figure, path)
