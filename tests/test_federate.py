@@ -387,6 +387,6 @@ def test_what_a_fleet_cannot_learn_is_refused():
 def test_devices_that_differ_and_adam_are_warned_of():
     spikes = np.random.default_rng(0).random((6, 10, 4)) < 0.3
     recordings = gemsnn.Recordings.from_arrays(spikes, ["a", "b"] * 3, bin_us=1000)
-    with pytest.warns(UserWarning, match="learn badly by adam") as said:
+    with pytest.warns(UserWarning, match="learned badly by adam") as said:
         gemsnn.federate(recordings, hidden=[2], epochs=1, devices=2, classes_per_device=1)
     assert said[0].filename == __file__

@@ -58,8 +58,8 @@ class Fleet:
 
     The moments of adam are a device's own, as its recordings are: averaged they would be twice as much to send as the
     weights, and begun anew in each round they would make of every first step one of full size in every direction. Where
-    devices have different classes neither helps, for adam makes the steps of all devices equally large, whatever they
-    have seen of a class (experiments/federated): there plain sgd is to be taken, as the paper does.
+    devices have different classes adam has failed all the same (experiments/federated): there plain sgd is to be taken,
+    as the paper does.
 
     Args:
         spec: the fleet.

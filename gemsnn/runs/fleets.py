@@ -44,8 +44,8 @@ def caution(spec: FleetSpec, optimiser: OptimiserSpec) -> str | None:
     if optimiser.optimiser == "sgd" or (spec.alpha is None and spec.classes_per_device is None):
         return None
     return (
-        f"devices with different classes learn badly by {optimiser.optimiser}, which makes each device's steps equally "
-        "large, so that those who never see a class outvote those who do: give the optimiser sgd, with an lr for it"
+        f"devices with different classes have learned badly by {optimiser.optimiser}, which makes each device's steps "
+        "equally large, also those of devices that never see a class: give the optimiser sgd, with an lr for it"
     )
 
 
