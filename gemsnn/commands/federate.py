@@ -12,11 +12,11 @@ import tyro
 from gemsnn.commands import flags
 from gemsnn.commands.flags import Usual, word_after
 from gemsnn.commands.settings import AllSettings
-from gemsnn.commands.train import Workers, check_group
+from gemsnn.commands.together import Restarts, Workers, begun, check_group, launch
 from gemsnn.errors import InputError
 from gemsnn.learn.federated import FleetSpec
 from gemsnn.learn.fleet import check_workers
-from gemsnn.machine import group, launching
+from gemsnn.machine import group
 from gemsnn.runs import assisting, fleets
 from gemsnn.runs import training as running
 from gemsnn.runs.assisting import Together
@@ -24,7 +24,6 @@ from gemsnn.runs.layers import Layered
 from gemsnn.runs.recipes import RecipeName
 from gemsnn.specs import checks
 from gemsnn.specs import fields as specs
-from gemsnn.store import records
 from gemsnn.store.records import RunFolder
 
 BASIC = (
@@ -60,18 +59,12 @@ def bind(words: Sequence[str]) -> Callable[[], int]:
 
 
 def _launch(
-    words: Sequence[str], *, fleet: FleetSpec, workers: int, out: Path | None = None, resume: Path | None = None,
-    **_: Any,
+    words: Sequence[str], *, fleet: FleetSpec, workers: int, max_restarts: int, out: Path | None = None,
+    resume: Path | None = None, **_: Any,
 ) -> int:  # fmt: skip
-    """Start the same command in so many workers."""
     checks.number(workers, Workers, "workers")
     check_workers(fleet, workers)
-    where = out or resume
-    if where is None:  # so that it can be named where a worker is lost
-        where = records.next_free().path
-        words = [*words, "--out", str(where)]
-    again = f"gemsnn federate --resume {where} --workers {workers} goes on from the last checkpoint, where there is one"
-    return launching.launch(["federate", *words], workers, again)
+    return launch("federate", words, workers, max_restarts, out, resume)
 
 
 def federate(
@@ -84,6 +77,7 @@ def federate(
     from_run: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     tensorboard: bool = False,
     workers: Workers | None = None,
+    max_restarts: Restarts = 0,
 ) -> int:
     """Train a network by devices that learn on recordings of their own and now and then average their weights.
 
@@ -99,16 +93,26 @@ def federate(
         from_run: a run folder: begin a new run with its weights and, but for other flags, its settings.
         tensorboard: write the numbers of the training for TensorBoard, too, into the run's folder tensorboard.
         workers: processes of this machine that divide the devices; the weights are the same, to the bit.
+        max_restarts: how many times the workers may be started anew, from the last checkpoint, where one is lost.
     """
     if not group.is_launched():
+        if max_restarts:
+            raise InputError("--max-restarts is for several workers; give --workers, or leave it out")
         return _federate(None, settings, fleet, out, config, recipe, resume, from_run, tensorboard)
     check_group(workers)
+    run = begun(out)
+    if run is not None:
+        return assisting.work(partial(_again, run, fleet, tensorboard), "presentations")
     return assisting.work(
         lambda together: _federate(
             together, settings, fleet, out, config, recipe, resume, from_run, tensorboard
         ),
         "presentations",
     )
+
+
+def _again(run: Path, fleet: FleetSpec, tensorboard: bool, together: Together) -> int:
+    return running.resume(run, tensorboard=tensorboard, together=together, fleet=fleet)
 
 
 def _federate(

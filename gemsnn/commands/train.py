@@ -11,9 +11,10 @@ import tyro
 
 from gemsnn.commands import flags
 from gemsnn.commands.settings import AllSettings
+from gemsnn.commands.together import Restarts, Workers, begun, check_group, launch
 from gemsnn.errors import InputError
 from gemsnn.learn.crew import Split, divided
-from gemsnn.machine import group, launching
+from gemsnn.machine import group
 from gemsnn.runs import assisting
 from gemsnn.runs import training as running
 from gemsnn.runs.assisting import Together
@@ -21,11 +22,6 @@ from gemsnn.runs.layers import Layered
 from gemsnn.runs.recipes import RecipeName
 from gemsnn.runs.tuning import Minutes
 from gemsnn.specs import checks
-from gemsnn.specs.checks import Range
-from gemsnn.store import records
-
-Workers = Annotated[int, Range(1, 1024)]
-Restarts = Annotated[int, Range(0, 1000)]
 
 BASIC = (
     "data", "root", "out", "recipe", "config", "resume", "tune",
@@ -46,15 +42,9 @@ def _launch(
     words: Sequence[str], *, settings: Layered, workers: int, max_restarts: int, split: Split,
     out: Path | None = None, resume: Path | None = None, **_: Any,
 ) -> int:  # fmt: skip
-    """Start the same command in so many workers."""
     checks.number(workers, Workers, "workers")
     divided(split, workers, settings.settings.learning)
-    where = out or resume
-    if where is None:  # so that it can be named where a worker is lost
-        where = records.next_free().path
-        words = [*words, "--out", str(where)]
-    again = f"gemsnn train --resume {where} --workers {workers} goes on from the last checkpoint, where there is one"
-    return launching.launch(["train", *words], workers, max_restarts, again)
+    return launch("train", words, workers, max_restarts, out, resume)
 
 
 def train(
@@ -94,24 +84,17 @@ def train(
             )
         return _train(None, settings, out, config, recipe, resume, from_run, tune, tensorboard)
     check_group(workers)
-    if group.restarts() and out is not None and (out / "config.toml").is_file():  # by the workers before
-        return assisting.work(partial(_again, out, tensorboard), split)
+    run = begun(out)
+    if run is not None:
+        return assisting.work(partial(_again, run, tensorboard), split)
     return assisting.work(
         lambda together: _train(together, settings, out, config, recipe, resume, from_run, tune, tensorboard),
         split,
     )
 
 
-def check_group(workers: int | None) -> None:
-    """Raise :class:`InputError` where a launcher has started another number of workers than was asked for."""
-    if workers not in (None, group.size()):
-        raise InputError(
-            f"torchrun has started {group.size()} workers, and --workers says {workers}; leave it out"
-        )
-
-
-def _again(out: Path, tensorboard: bool, together: Together) -> int:
-    return running.resume(out, tensorboard=tensorboard, together=together)
+def _again(run: Path, tensorboard: bool, together: Together) -> int:
+    return running.resume(run, tensorboard=tensorboard, together=together)
 
 
 def _train(

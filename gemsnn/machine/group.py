@@ -162,14 +162,16 @@ def joined() -> Iterator[Group]:
         SystemExit: they were started anew after bad input, which has been told and would be told again.
     """
     import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     threading.Thread(target=_end_with, args=(os.getppid(), lambda: os._exit(1)), daemon=True).start()
     try:
-        store, rank, size = next(dist.rendezvous("env://", timeout=_PREPARING))
+        store, rank, size = next(rendezvous("env://", timeout=_PREPARING))
         if restarts() and store.check([_REFUSED]):
             sys.exit(REFUSED)
         # the launcher keeps one store over restarts, where the addresses of workers that are gone would be met
-        own = dist.PrefixStore(f"restart {restarts()}", store)
+        own = PrefixStore(f"restart {restarts()}", store)
         dist.init_process_group("gloo", store=own, rank=rank, world_size=size, timeout=_PREPARING)
     except (RuntimeError, ValueError) as error:
         raise InputError(
