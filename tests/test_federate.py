@@ -335,6 +335,7 @@ def test_workers_leave_the_run_of_one_process(run, nmnist_root, tmp_path):
     ("more", "sentence"),
     [
         (["--workers", "4"], "4 workers cannot share 3 devices; give --workers 3 or fewer"),
+        (["--max-restarts", "2"], "--max-restarts is for several workers"),
         (["--devices", "0"], "devices must be"),
         (["--missing", "1"], "missing must be"),
         (["--alpha", "0.5", "--classes-per-device", "1"], "alpha and classes_per_device both say"),
