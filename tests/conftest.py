@@ -1,11 +1,15 @@
 """One thread of torch a test process, so that two processes share two cores fairly; runs that several files look at."""
 
+import hypothesis
 import pytest
 import torch
 from event_files import nmnist_folder
 from runs import command
 
 torch.set_num_threads(1)
+# a machine with other work makes examples slow, not wrong
+hypothesis.settings.register_profile("unhurried", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
