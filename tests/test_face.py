@@ -421,6 +421,7 @@ def test_the_json_of_scores_is_what_it_was(name, tmp_path):
     }
     assert set(found.pop("alone")) == {"reliability", "change"}  # which has come since, as have these
     assert "energy_joules" in found.pop("neurobench")
+    assert all(1 <= row.pop("set_size") <= found["classes"] for row in found["by_time"])
     for part in (found, found.get("tempered") or {"calibration": found["calibration"]}):
         assert set(part.pop("calibration")) == {"by_chance", "debiased", "risk_area"}
     written = json.loads((folders.FOLDER / name / "metrics.json").read_text())
