@@ -347,6 +347,21 @@ def test_selective_accuracy_ends_at_accuracy_whatever_the_order(case):
     torch.testing.assert_close(curve, backwards)
 
 
+@given(voted(), st.integers(1, 20))
+def test_the_likeliest_are_the_fewest_that_have_the_share(case, twentieths):
+    votes, _ = case
+    shares = metrics.vote_shares(votes, CLASSES)
+    order, needed = metrics.likeliest(shares, twentieths / 20)
+    counts = (shares * votes.shape[1]).round().long()
+    for classes, count, row in zip(order.tolist(), needed.tolist(), counts.tolist(), strict=True):
+        assert sorted(classes) == list(range(CLASSES))
+        falling = sorted(row, reverse=True)
+        assert [row[each] for each in classes] == falling
+        # in whole numbers, in which nothing is rounded
+        assert sum(falling[:count]) * 20 >= twentieths * votes.shape[1]
+        assert sum(falling[: count - 1]) * 20 < twentieths * votes.shape[1]
+
+
 EVEN, NAN, INFINITE = torch.full((2, 3), 1 / 3), math.nan, math.inf
 LABELS = torch.tensor([0, 2])
 SCORES = {
@@ -360,6 +375,7 @@ OF_LOGS = {name: getattr(metrics, name) for name in ("fitted_temperature", "log_
 NO_LABELS = {
     "break_ties": lambda p: metrics.break_ties(p, torch.ones(2, 3)),
     "effective_sample_size": metrics.effective_sample_size,
+    "likeliest": lambda p: metrics.likeliest(p, 0.95),
     "smoothed_shares": lambda p: metrics.smoothed_shares(p, 3, 3),
     "top_label": metrics.top_label,
 }

@@ -67,7 +67,11 @@ def likeliest(probabilities: Tensor, share: float) -> tuple[Tensor, Tensor]:
 
     Returns:
         The classes, int64 ``[.., C]``, those that tie in their order; and n, int64 ``[..]``.
+
+    Raises:
+        InputError: they are no probabilities.
     """
+    checks.distributions(probabilities, "the probabilities", "[.., C]")
     order = probabilities.argsort(dim=-1, descending=True, stable=True)
     short = probabilities.gather(-1, order).cumsum(-1) < share - 1e-12
     return order, short.sum(-1) + 1
