@@ -155,7 +155,7 @@ def _figure(load: Load, rows: list[dict[str, Any]], step: float, out: Path) -> d
 
     from gemsnn import plots
 
-    with plt.rc_context(plots.style()):
+    with plots.style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
         for what in ("directions", "signals", "told"):
             mine = [row for row in rows if row["what"] == what]
