@@ -107,16 +107,21 @@ class Group:
         """
         import torch.distributed as dist
 
-        width = rows.shape[1]
+        width, most = rows.shape[1], max(counts)
         stretch = -(-width // self.size)
-        padded = torch.nn.functional.pad(rows, (0, stretch * self.size - width))
-        given = rows.new_zeros(self.size, max(counts), stretch)
-        given[:, : len(rows)] = padded.view(len(rows), self.size, stretch).transpose(0, 1)
-        pieces = torch.empty_like(given)
+        # what is of the right shape already is not copied: directions are large
+        if stretch * self.size > width or len(rows) < most:
+            rows = torch.nn.functional.pad(rows, (0, stretch * self.size - width, 0, most - len(rows)))
+        given = rows.view(most, self.size, stretch).transpose(0, 1).contiguous()
+        pieces, whole = torch.empty_like(given), rows.new_empty(self.size * stretch)
         with self._waiting():
             dist.all_to_all_single(pieces, given, group=self._among)
-        found = torch.cat([piece[:count] for piece, count in zip(pieces, counts, strict=True)])
-        return torch.cat(self.gathered(added(found), self._among))[:width]
+        found = pieces.view(-1, stretch)
+        if min(counts) < most:
+            found = torch.cat([piece[:count] for piece, count in zip(pieces, counts, strict=True)])
+        with self._waiting():
+            dist.all_gather(list(whole.split(stretch)), added(found), group=self._among)
+        return whole[:width]
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
