@@ -152,6 +152,7 @@ def gains(load: Load, line: Line, workers: list[int]) -> list[float]:
 def _figure(load: Load, rows: list[dict[str, Any]], step: float, out: Path) -> dict[str, tuple[int, float]]:
     """Draw messages, measured and expected, and the extrapolation; the most that each line gains, and with how many."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     from gemsnn import plots
 
@@ -185,6 +186,9 @@ def _figure(load: Load, rows: list[dict[str, Any]], step: float, out: Path) -> d
         )
         right.set_title(f"Batches of {BATCH} presentations, K = {COMPARTMENTS}")
         right.legend(frameon=False)
+        for axis in (left.xaxis, left.yaxis, right.xaxis, right.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
+            axis.set_minor_formatter(NullFormatter())
         plots.save(figure, out)
     return most
 
@@ -209,6 +213,9 @@ def main() -> None:
           f"{low:.2f} .. {high:.2f} ({len(off)} of them)")  # fmt: skip
     dense = [row for row in speed if row["fitted"]]
     load = load_of(dense)
+    fewest = min(row["hosts"] for row in hosts)  # whose programs do not share a core with many others
+    few = handling([row for row in hosts if row["hosts"] == fewest])
+    print(f"with {fewest} hosts {few * 1e3:.2f} ms a step, which is drawn on")
     print(f"one core: {load.batch * 1e3:.1f} ms a batch, {load.presentation * 1e3:.2f} ms a presentation, "
           f"{load.run * 1e3:.2f} ms a compartment of it; P = {load.weights:,}, T = {load.steps}")  # fmt: skip
     for row in speed:
@@ -219,7 +226,7 @@ def main() -> None:
             )
             expected = f", expected without messages {divided:.4f} s"
         print(f"{row['case']}: W = {row['workers']}: {row['seconds']:.4f} s{expected}")
-    for name, (workers, gain) in _figure(load, hosts, step, arguments.out).items():
+    for name, (workers, gain) in _figure(load, hosts, few, arguments.out).items():
         print(f"{name}: at most {gain:.0f} times the speed of one, with {workers} workers")
 
 

@@ -33,7 +33,9 @@ CASES: dict[str, dict[str, Any]] = {
     "best on digits: 256 hidden, K = 1, batch 16": {"rule": "one-hop"},
     "gem-cv, K = 1, batch 16": {"rule": "gem-cv", "fitted": True},
     "gem-cv, K = 1, batch 64": {"rule": "gem-cv", "fitted": True, "batch": 64},
+    "gem-cv, K = 1, batch 256": {"rule": "gem-cv", "fitted": True, "batch": 256},
     "gem-cv, K = 10, batch 16": {"rule": "gem-cv", "fitted": True, "compartments": 10},
+    "gem-cv, K = 10, batch 64": {"rule": "gem-cv", "fitted": True, "batch": 64, "compartments": 10},
     "convolutions, K = 1, batch 16": {"rule": "one-hop", "hidden": 0},
 }
 """The fitted ones are of one network and rule, and give the cost model its seconds."""
@@ -159,8 +161,31 @@ def speed(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _train(out: Path, data: Path, *more: str) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "gemsnn", "train", "--data", str(data), "--out", str(out), "--hidden", "8"]
-    words += ["--dtype", "float64", "--epochs", "12", "--checkpoint-every", "2", "--votes", "3", *more]
+    words = [
+        sys.executable,
+        "-m",
+        "gemsnn",
+        "train",
+        "--data",
+        "images",
+        "--root",
+        str(data),
+        "--out",
+        str(out),
+    ]
+    words += [
+        "--hidden",
+        "8",
+        "--dtype",
+        "float64",
+        "--epochs",
+        "12",
+        "--checkpoint-every",
+        "2",
+        "--votes",
+        "3",
+        *more,
+    ]
     return subprocess.Popen(
         words, env=_environment(), text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
