@@ -236,7 +236,10 @@ def kills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             _, said = process.communicate(timeout=600)
             seconds = time.monotonic() - at
             ended = process.returncode
-            if ended and (out / "config.toml").is_file():
+            manifest = out / "manifest.json"
+            if manifest.is_file() and json.loads(manifest.read_text())["status"] == "finished":
+                code = 0  # it was killed after its work was done
+            elif ended and (out / "config.toml").is_file():
                 again = subprocess.run(
                     [sys.executable, "-m", "gemsnn", "train", "--resume", str(out), "--workers", "2"],
                     env=_environment(), capture_output=True, text=True, check=False,
