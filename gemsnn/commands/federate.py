@@ -12,7 +12,7 @@ import tyro
 from gemsnn.commands import flags
 from gemsnn.commands.flags import Usual, word_after
 from gemsnn.commands.settings import AllSettings
-from gemsnn.commands.together import Restarts, Workers, begun, check_group, launch
+from gemsnn.commands.together import Restarts, Workers, begun, bound, check_group, launch
 from gemsnn.errors import InputError
 from gemsnn.learn.federated import FleetSpec
 from gemsnn.learn.fleet import check_workers
@@ -52,10 +52,7 @@ class _Fleet:
 
 def bind(words: Sequence[str]) -> Callable[[], int]:
     """The command with its flags."""
-    command = flags.bind("federate", federate, words, BASIC)
-    if command.keywords.get("workers") is None or group.is_launched():
-        return command
-    return partial(_launch, words, **command.keywords)
+    return bound(words, flags.bind("federate", federate, words, BASIC), _launch)
 
 
 def _launch(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,13 @@ from gemsnn.store import records
 
 Workers = Annotated[int, Range(1, 1024)]
 Restarts = Annotated[int, Range(0, 1000)]
+
+
+def bound(words: Sequence[str], command: partial[int], start: Callable[..., int]) -> Callable[[], int]:
+    """A command whose flags are bound, or ``start(words, ..)``, which launches it, where it is to have workers."""
+    if command.keywords.get("workers") is None or group.is_launched():
+        return command
+    return partial(start, words, **command.keywords)
 
 
 def launch(

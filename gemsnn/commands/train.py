@@ -11,7 +11,7 @@ import tyro
 
 from gemsnn.commands import flags
 from gemsnn.commands.settings import AllSettings
-from gemsnn.commands.together import Restarts, Workers, begun, check_group, launch
+from gemsnn.commands.together import Restarts, Workers, begun, bound, check_group, launch
 from gemsnn.errors import InputError
 from gemsnn.learn.crew import Split, divided
 from gemsnn.machine import group
@@ -32,10 +32,7 @@ BASIC = (
 
 def bind(words: Sequence[str]) -> Callable[[], int]:
     """The command with its flags."""
-    command = flags.bind("train", train, words, BASIC)
-    if command.keywords.get("workers") is None or group.is_launched():
-        return command
-    return partial(_launch, words, **command.keywords)
+    return bound(words, flags.bind("train", train, words, BASIC), _launch)
 
 
 def _launch(

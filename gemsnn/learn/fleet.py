@@ -25,20 +25,11 @@ from gemsnn.model.network import Network, Params
 from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
 from gemsnn.store import trees
-from gemsnn.types import ChangingSequence, Presentation, PresentationSequence
+from gemsnn.types import ChangingSequence, PresentationSequence
 
 
-class Own:
+class Own(Some):
     """A device's own presentations, of those of all."""
-
-    def __init__(self, items: PresentationSequence, places: Sequence[int]) -> None:
-        self._items, self._places = items, places
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, position: int) -> Presentation:
-        return self._items[self._places[position]]
 
     def at_epoch(self, epoch: int) -> PresentationSequence:
         """As they are in one of the device's epochs."""
