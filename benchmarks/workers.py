@@ -70,7 +70,7 @@ def _inside(given: dict[str, Any]) -> None:
     basis = BasisSpec(count=8, taps=10)
     more: dict[str, Any] = {"hidden": (given["hidden"],), "topology": "feedforward"}
     if not given["hidden"]:
-        more = {"sheet": (2, 26, 26), "hidden": ("16x5s2", "32x3s2"), "topology": "conv"}
+        more = {"sheet": (2, 26, 26), "hidden": ("16x5s2", "32x3s2"), "topology": "conv", "readouts": "each-layer"}
     spec = NetworkSpec(inputs, classes, synapse=basis, output="winner-take-all", **more)
     network = networks.build(spec)
     learning = Learning(RuleSpec(given["rule"]), OptimiserSpec("adam", lr=1e-3), given["compartments"])
@@ -238,6 +238,8 @@ def kills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             _, said = process.communicate(timeout=600)
             seconds = time.monotonic() - at
             ended = process.returncode
+            if ended:
+                print(f"     it said: {said.strip().splitlines()[-1]}", flush=True)
             manifest = out / "manifest.json"
             if manifest.is_file() and json.loads(manifest.read_text())["status"] == "finished":
                 code = 0  # it was killed after its work was done

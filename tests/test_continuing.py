@@ -113,6 +113,16 @@ def test_what_cannot_be_changed_on_the_way(run, more, says, capsys):
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
+def test_workers_that_were_started_anew_find_their_work_done(run, monkeypatch, capsys):
+    """A worker may be lost after the run's end; that is no error."""
+    before = (run / "manifest.json").read_bytes(), weights(run)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert main(["train", "--resume", str(run)]) == 0
+    assert f"report: {run / 'report.html'}" in capsys.readouterr().out
+    assert (run / "manifest.json").read_bytes() == before[0]
+    assert all(torch.equal(leaf, before[1][name]) for name, leaf in weights(run).items())
+
+
 # -- from --------------------------------------------------------------------------------------------------
 
 

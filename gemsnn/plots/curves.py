@@ -67,7 +67,9 @@ def against_compartments(
     with canvas(ax) as axes:
         _scored(axes, scores, rows, "compartments", score, **how)
         axes.set(xlabel="compartments asked")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        most = int(axes.dataLim.x1)
+        rest = MaxNLocator(5, integer=True).tick_values(0, most)
+        axes.set_xticks([1, *(tick for tick in rest if 1 < tick <= most)])
     return axes
 
 

@@ -60,7 +60,7 @@ def one_beside_several(drawn: Sequence[Line]) -> list[str]:
 def surprise(drawn: Sequence[Line]) -> str:
     """The NLL by compartments asked, of each network, with its first and last number."""
     with page():
-        figure, axes = panel(3.9, 3.7)
+        figure, axes = panel()
         for name, of, colour in drawn:
             rows = [row for row in of["by_compartments"] if row.get("nll") is not None]
             if rows:

@@ -22,7 +22,7 @@ from gemsnn.learn.federated import FleetSpec
 from gemsnn.learn.fleet import Fleet
 from gemsnn.learn.state import TrainingState
 from gemsnn.learn.train import Watcher
-from gemsnn.machine import devices
+from gemsnn.machine import devices, group
 from gemsnn.model import network as networks
 from gemsnn.model.network import DTYPES, Network
 from gemsnn.rules import optimisers
@@ -126,7 +126,8 @@ def resume(
 ) -> int:  # fmt: skip
     """Go on with a run that was stopped, to its end, or to that of ``given`` settings of more epochs; the exit code.
 
-    Curves for TensorBoard go on where the run has them, or begin with all that it has learned.
+    Curves for TensorBoard go on where the run has them, or begin with all that it has learned. Workers that the launcher
+    has started anew find nothing to do where the run was finished before.
     """
     out = Path(out)
     tensorboard = tensorboard or curves.kept(RunFolder(out))
@@ -149,6 +150,9 @@ def resume(
         fleets.check_resumed(out, fleet, dict(manifest))
         continuing.check_resumed(continuing.changes(old, given.settings), out)
         if manifest.get("status") == "finished" and given.settings.train.epochs == old.train.epochs:
+            if group.restarts():  # a worker was lost on its way home
+                print(f"report: {report.write_report(run.path)}")
+                return 0
             raise InputError(
                 f"{out} is finished; there is nothing to resume, but --epochs with more than {old.train.epochs} "
                 "trains it further"
