@@ -70,7 +70,12 @@ def _inside(given: dict[str, Any]) -> None:
     basis = BasisSpec(count=8, taps=10)
     more: dict[str, Any] = {"hidden": (given["hidden"],), "topology": "feedforward"}
     if not given["hidden"]:
-        more = {"sheet": (2, 26, 26), "hidden": ("16x5s2", "32x3s2"), "topology": "conv", "readouts": "each-layer"}
+        more = {
+            "sheet": (2, 26, 26),
+            "hidden": ("16x5s2", "32x3s2"),
+            "topology": "conv",
+            "readouts": "each-layer",
+        }
     spec = NetworkSpec(inputs, classes, synapse=basis, output="winner-take-all", **more)
     network = networks.build(spec)
     learning = Learning(RuleSpec(given["rule"]), OptimiserSpec("adam", lr=1e-3), given["compartments"])

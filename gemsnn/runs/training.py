@@ -126,8 +126,8 @@ def resume(
 ) -> int:  # fmt: skip
     """Go on with a run that was stopped, to its end, or to that of ``given`` settings of more epochs; the exit code.
 
-    Curves for TensorBoard go on where the run has them, or begin with all that it has learned. Workers that the launcher
-    has started anew find nothing to do where the run was finished before.
+    Curves for TensorBoard go on where the run has them, or begin with all that it has learned. Workers that the
+    launcher has started anew find nothing to do where the run was finished before.
     """
     out = Path(out)
     tensorboard = tensorboard or curves.kept(RunFolder(out))
