@@ -225,7 +225,14 @@ def main() -> None:
                 load, row["batch"], row["compartments"], Division(row["workers"]), Line(math.inf, 0.0)
             )
             expected = f", expected without messages {divided:.4f} s"
-        sent = sum(bytes_sent(load, row["batch"], row["compartments"], Division(row["workers"])).values())
+        sent = sum(
+            bytes_sent(
+                load._replace(weights=row["weights"]),
+                row["batch"],
+                row["compartments"],
+                Division(row["workers"]),
+            ).values()
+        )
         expected += f"; each worker sends {sent / 1e6:.1f} MB"
         print(f"{row['case']}: W = {row['workers']}: {row['seconds']:.4f} s{expected}")
     for name, (workers, gain) in _figure(load, hosts, few, arguments.out).items():

@@ -1,7 +1,7 @@
 """Trainings over several workers of this machine: what they gain, and what happens when one of them is killed.
 
-    python benchmarks/workers.py speed [--pairs 5] [--workers 1 2 4] [--quick] [--json FILE.json]
-    python benchmarks/workers.py kills [--times 20] [--quick] [--json FILE.json]
+    python benchmarks/workers.py speed [--pairs 5] [--workers 1 2 4] [--cases NAME ..] [--quick] [--json FILE.json]
+    python benchmarks/workers.py kills [--times 20] [--seed 0] [--quick] [--json FILE.json]
 
 **speed**: presentations a second of batches learned by W workers of one thread each, in turn with one worker in
 pairs, for networks whose weights are many or few; with the seconds that each worker waits for messages, a batch.
@@ -140,6 +140,8 @@ def speed(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Pair by pair, so that what else the machine does meets both."""
     rows = []
     for name, case in CASES.items():
+        if not any(part in name for part in arguments.cases):
+            continue
         given = {**USUAL, **case, "batches": 2 if arguments.quick else 12}
         pairs: dict[int, list[tuple[dict[str, Any], dict[str, Any]]]] = {
             w: [] for w in arguments.workers if w > 1
@@ -196,9 +198,11 @@ def _train(out: Path, data: Path, *more: str) -> subprocess.Popen[str]:
     )
 
 
-def _children(pid: int) -> list[int]:
+def _workers(pid: int) -> list[int]:
+    """The workers of a launcher that have not ended: of those that have, nothing but a number is left."""
     found = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(word) for word in found.read_text().split()] if found.exists() else []
+    children = found.read_text().split() if found.exists() else []
+    return [int(each) for each in children if b"\0RANK=" in Path(f"/proc/{each}/environ").read_bytes()]
 
 
 def _tensors(out: Path) -> bytes:
@@ -213,7 +217,7 @@ def kills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """A worker at random, at a moment at random, so many times."""
     import numpy as np
 
-    draws, rows = random.Random(0), []
+    draws, rows = random.Random(arguments.seed), []
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "images.npz"
         made = np.random.default_rng(0)
@@ -235,7 +239,7 @@ def kills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             out = Path(folder) / f"run{number}"
             process = _train(out, data, "--workers", "2", "--max-restarts", str(restarts))
             time.sleep(draws.uniform(0.3, 0.9) * took)
-            pids = _children(process.pid)
+            pids = _workers(process.pid)
             killed = bool(pids)
             if killed:
                 os.kill(draws.choice(pids), signal.SIGKILL)
@@ -266,7 +270,10 @@ def kills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             print(f"{number + 1:3}: {rows[-1]}", flush=True)
             if not same:
                 print(said[-1500:], flush=True)
-    print(f"{sum(row['same'] for row in rows)} of {len(rows)} reached the same weights to the bit")
+    hit = sum(row["killed"] for row in rows)
+    print(
+        f"{hit} of {len(rows)} met a worker; {sum(row['same'] for row in rows)} reached the same weights to the bit"
+    )
     return rows
 
 
@@ -277,7 +284,9 @@ def main() -> None:
     )
     parser.add_argument("what", choices=["speed", "kills", "inside"])
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--cases", nargs="+", default=[""], help="those alone whose names hold one of these")
     parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of kills")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path)
