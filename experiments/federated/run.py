@@ -150,7 +150,14 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
                 )  # fmt: skip
                 if how == "full":
                     for (tau, _), x, y in zip(rows, at, np.mean(accuracy, 1), strict=True):
-                        axes.annotate(f"τ = {tau}", (x, y), (4, 5), textcoords="offset points", fontsize=6)
+                        axes.annotate(
+                            f"τ = {tau}",
+                            (x, y),
+                            (0, -11),
+                            textcoords="offset points",
+                            fontsize=6,
+                            ha="center",
+                        )
             for how, label in (("together", "in one place"), ("alone", "each alone")):
                 height = mean(skew, how)
                 if height is not None:
