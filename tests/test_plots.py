@@ -240,6 +240,20 @@ def test_curves_hold_their_numbers_inside_wilsons_band(draw, name, at):
     assert high >= 100
 
 
+@pytest.mark.parametrize(("nll", "drawn"), [(0.5, [10, 3]), (None, [3])])
+def test_compartments_are_counted_from_one(nll, drawn):
+    """To the most that any line has, also where no score is known."""
+    axes = None
+    for most in drawn:
+        rows = [{"compartments": count + 1, "nll": nll} for count in range(most)]
+        axes = plots.against_compartments(rows, "nll", ax=axes)
+    assert axes is not None
+    ticks = axes.get_xticks()
+    assert ticks[0] == 1
+    assert ticks[-1] == max(drawn)
+    assert all(tick == round(tick) for tick in ticks)
+
+
 def test_a_warm_up_has_no_answers():
     ax = plots.over_time(scores(), "nll", warm_up_ms=30, ax=axes())
     assert np.asarray(ax.lines[0].get_xdata()).tolist() == [40, 50, 60, 70, 80]

@@ -67,7 +67,8 @@ def against_compartments(
     with canvas(ax) as axes:
         _scored(axes, scores, rows, "compartments", score, **how)
         axes.set(xlabel="compartments asked")
-        most = int(axes.dataLim.x1)
+        # another line may stand there already; and where no score is known there is none at all
+        most = int(max(axes.dataLim.x1, *column(rows, "compartments")))
         rest = MaxNLocator(5, integer=True).tick_values(0, most)
         axes.set_xticks([1, *(tick for tick in rest if 1 < tick <= most)])
     return axes
