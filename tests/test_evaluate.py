@@ -354,7 +354,7 @@ def test_likelihood_needs_visible_neurons_that_nobody_hears():
         ({"presentations": []}, "presentations must be one or more"),
         (
             {"decoder": "vote"},
-            "decoder must be one of 'votes', 'rates', 'likelihood', not 'vote'; the nearest is 'votes'",
+            "decoder must be one of 'votes', 'rates', 'mixture', 'pooled', 'likelihood', not 'vote'; the nearest is 'votes'",
         ),
         ({"least_spikes": -1}, "least_spikes must be at least 0"),
     ],

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from gemsnn.model import glm
@@ -115,6 +116,17 @@ class Circuit:
         """``r / (1 - size r)``; the usual rate is ``1 / (size + 1)``: as often one of them as silence."""
         rate = 1 / (size + 1) if rate is None else rate
         return rate / (1 - size * rate)
+
+
+def log_prob_alone(neuron: Neuron, potential: Tensor) -> Tensor:
+    """``log p(s_i = 1, all others 0 | u)`` for each neuron i of a population, in nats, ``[.., n]``."""
+    silence = torch.zeros_like(potential)
+    if isinstance(
+        neuron, Bernoulli | Circuit
+    ):  # u_i is what a neuron's spike adds to the log-probability of silence
+        return potential + neuron.log_prob(silence, potential)[..., None]
+    alone = torch.eye(potential.shape[-1], dtype=potential.dtype, device=potential.device)
+    return torch.stack([neuron.log_prob(each.expand_as(potential), potential) for each in alone], -1)
 
 
 BERNOULLI, CIRCUIT = Bernoulli(), Circuit()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gemsnn.model import basis, glm
 from gemsnn.model.network import Network, Params
+from gemsnn.model.neurons import log_prob_alone
 
 
 class Traces(NamedTuple):
@@ -185,6 +186,17 @@ def answered(network: Network, spikes: Tensor, potential: Tensor, weights: tuple
     each = network.visible_stretches
     parts = [
         weight * neuron.log_prob(spikes[..., span], potential[..., span])
+        for weight, (span, neuron) in zip(weights or (0,) * (len(each) - 1) + (1,), each, strict=True)
+        if weight
+    ]
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+
+
+def answered_alone(network: Network, potential: Tensor, weights: tuple[int, ...] = ()) -> Tensor:
+    """What :func:`answered` is where, of each readout, neuron c alone spikes: for every class c, ``[.., C]``."""
+    each = network.visible_stretches
+    parts = [
+        weight * log_prob_alone(neuron, potential[..., span])
         for weight, (span, neuron) in zip(weights or (0,) * (len(each) - 1) + (1,), each, strict=True)
         if weight
     ]

@@ -190,9 +190,11 @@ class EvaluateSpec:
 
     Attributes:
         votes: compartments that answer on the test part, K_I; the scores of fewer come with it.
-        decoder: how they answer: each votes for a class, or all output spikes are counted together (rates), or their
-            hidden spikes tell each class's likelihood. With auto it is votes or rates, whichever has the lower NLL on
-            the validation part, at the temperature fitted there.
+        decoder: how they answer: each votes for a class; or all output spikes are counted together (rates); or the
+            output potentials tell each class's likelihood, of the mixture of compartments at each step, a memory's
+            length of steps counted as one (mixture) or all of them (pooled), or of each compartment's course
+            (likelihood). With auto it is the one of the first four whose answers to the validation part have the
+            lowest NLL.
         answer: which readouts answer, where a network has several: the last, or all, each with a weight that is chosen
             on the validation part.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import torch
 
@@ -14,7 +15,7 @@ from gemsnn.model.receptive import receptive_fields
 from gemsnn.runs import console
 from gemsnn.runs.models import Model, Scored
 from gemsnn.scoring import baseline, evaluate, measure, metrics, readouts
-from gemsnn.scoring.answers import CHOICE, Decoder
+from gemsnn.scoring.answers import Decoder, choice
 from gemsnn.scoring.scores import Baseline, Scores, Tempered
 from gemsnn.store.records import RunFolder
 from gemsnn.types import Progress, first_observed
@@ -56,26 +57,30 @@ def asked(model: Model, splits: Splits, part: str, compartments: int, decoder: D
 def answering(model: Model, held: SpikeSet, progress: Progress | None = None) -> Model:
     """The trained model as it is to answer: with a decoder, weights of its readouts, and temperatures.
 
-    Of several decoders it takes the one whose answers of all compartments have the lowest NLL on the held-out
-    recordings, each at its own temperature there. See :mod:`gemsnn.scoring.readouts` for the weights.
+    Of several decoders it takes the one whose answers of all compartments, as they are, have the lowest NLL on the
+    held-out recordings: it is the one that needs a temperature least, early in a recording as well as at its end. See
+    :mod:`gemsnn.scoring.readouts` for the weights.
     """
-    spec = model.settings.evaluate
-    found: list[tuple[float, Model]] = []
-    for decoder in CHOICE if spec.decoder == "auto" else (spec.decoder,):
-        weights = model.facts.readouts
-        if spec.answer == "all":
-            weights = readouts.fitted(
-                model.network, model.params, held, spec.votes,
-                kernel=model.kernel, seed=model.facts.seed, decoder=decoder,
-            )  # fmt: skip
-        facts = dataclasses.replace(model.facts, decoder=decoder, readouts=weights)
-        asked = dataclasses.replace(model, facts=facts)
-        poll = asked.poll(held, spec.votes, progress=progress)
-        temperatures = tuple(measure.fitted_temperatures(poll))
-        nll = metrics.log_loss(poll.answers.tempered(temperatures[-1]).logs, poll.labels)
-        facts = dataclasses.replace(facts, temperatures={decoder: temperatures})
-        found.append((nll, dataclasses.replace(model, facts=facts)))
-    return min(found, key=lambda one: one[0])[1]
+    spec, wanted = model.settings.evaluate, choice(model.settings.evaluate.decoder, model.network)
+    asked: Any = (model.network, model.params, model.read(held), spec.votes)
+    how: Any = {"kernel": model.kernel, "seed": model.facts.seed}
+    weights = dict.fromkeys(wanted, model.facts.readouts)
+    if spec.answer == "all":
+        weights = {decoder: readouts.fitted(*asked, **how, decoder=decoder) for decoder in wanted}
+    how |= {"least_spikes": model.facts.least_spikes, "progress": progress}
+    polls = [
+        poll
+        for one in dict.fromkeys(weights.values())
+        for poll in evaluate.polls(
+            *asked, **how, readouts=one, decoders=tuple(each for each in wanted if weights[each] == one)
+        )
+    ]
+    best = min(polls, key=lambda poll: metrics.log_loss(poll.answers.logs, poll.labels))
+    facts = dataclasses.replace(
+        model.facts, decoder=best.decoder, readouts=weights[best.decoder],
+        temperatures={best.decoder: tuple(measure.fitted_temperatures(best))},
+    )  # fmt: skip
+    return dataclasses.replace(model, facts=facts)
 
 
 def final(model: Model, splits: Splits) -> Scored:

@@ -7,8 +7,19 @@ A decoder turns K free compartments into class probabilities:
                together, the one with more output spikes of all compartments is the answer
 ``rates``      ``p(c)``: the share of visible neuron ``c`` in the output spikes of all compartments, so that a
                compartment that spoke clearly counts more than one that did not
-``likelihood`` ``p(c)`` proportional to ``(1/K) sum_k exp v^k_c``, see :func:`gemsnn.scoring.sampling.class_evidence`
+``mixture``    ``p(c)`` proportional to ``exp(m_c / min(n, D))``, where ``m_c = sum_t log (1/K) sum_k exp l^k_c[t]`` is
+               the log-likelihood of the stepwise mixture of all compartments over the n observed steps by then
+``pooled``     ``p(c)`` proportional to ``exp(m_c / n)``: the geometric mean over the observed steps
+``likelihood`` ``p(c)`` proportional to ``(1/K) sum_k exp v^k_c``, where ``v^k_c = sum_t l^k_c[t]``
 ============== =====================================================================================
+
+``l^k_c[t]`` is how probable compartment k finds the target of class c at a step
+(:func:`gemsnn.scoring.sampling.class_log_probs`). Steps that follow each other hear the same spikes, as far back as the
+network remembers, D steps; so they tell the same, and a sum over all steps is far too sure. ``mixture`` counts the
+steps of one memory's length as one, ``pooled`` all steps as one: a logarithmic pool, over time, of linear pools, over
+compartments (C. Genest and J. V. Zidek, "Combining Probability Distributions", Statistical Science 1, 1986; a
+likelihood to a power below one: P. D. Grünwald, "The Safe Bayesian", ALT 2012). What potentials tell has less noise
+than the spikes that are drawn of them.
 
 A recording that is *silent* gets no answer: where its observed steps, after the warm-up, hold fewer input spikes than
 ``least_spikes``, the probabilities are ``1/C`` for every class, whatever the compartments say. Every score takes it
@@ -31,22 +42,32 @@ from gemsnn.scoring.sampling import Free, Weights
 from gemsnn.specs import checks
 from gemsnn.types import Batch
 
-Decoder = Literal["votes", "rates", "likelihood"]
+Decoder = Literal["votes", "rates", "mixture", "pooled", "likelihood"]
 Wanted = Literal["auto", Decoder]
 """A decoder, or that of :data:`CHOICE` which answers a validation part best."""
 
-CHOICE: tuple[Decoder, ...] = ("votes", "rates")
-"""What ``auto`` chooses from: every network can answer so, and every stream."""
+CHOICE: tuple[Decoder, ...] = ("votes", "rates", "mixture", "pooled")
+"""What ``auto`` chooses from, of those that can serve the network."""
+
+COUNTED: tuple[Decoder, ...] = ("votes", "rates")
+"""Those that need output spikes alone, which every network has."""
 
 
 def check_decoder(decoder: Decoder, network: Network) -> None:
     """Raise :class:`InputError` where there is no such decoder, or it cannot serve this network."""
     checks.choice(decoder, Decoder, "decoder")
-    if decoder == "likelihood" and not sampling.deaf_to_visible(network):
+    if decoder not in COUNTED and not sampling.deaf_to_visible(network):
         raise InputError(
-            "the decoder likelihood needs a network in which no neuron hears a visible neuron (a topology other "
+            f"the decoder {decoder} needs a network in which no neuron hears a visible neuron (a topology other "
             "than full, and feedback hidden or none); use the decoder votes or rates"
         )
+
+
+def choice(wanted: Wanted, network: Network) -> tuple[Decoder, ...]:
+    """What is wanted, or all of :data:`CHOICE` that can serve the network."""
+    if wanted != "auto":
+        return (wanted,)
+    return CHOICE if sampling.deaf_to_visible(network) else COUNTED
 
 
 def provisional(wanted: Wanted) -> Decoder:
@@ -102,18 +123,49 @@ class Told(NamedTuple):
 
 def told(decoder: Decoder, network: Network, free: Free, rows: Batch, readouts: Weights = ()) -> Told:
     """What free compartments tell of a batch; ``readouts`` are the weights of :func:`gemsnn.scoring.sampling.said`."""
-    if decoder != "likelihood":
+    if decoder in COUNTED:
         return Told(free.counts[:, :, -1].cumsum(1), free.counts.sum(1), free.votes)
-    evidence = sampling.class_evidence(network, free.potential, rows, readouts)
-    end = logspace.running_log_mean_exp(evidence[:, :, -1], 1)
-    return Told(end, logspace.log_mean_exp(evidence, 1), free.votes)
+    if decoder == "likelihood":
+        evidence = sampling.class_evidence(network, free.potential, rows, readouts)
+        end = logspace.running_log_mean_exp(evidence[:, :, -1], 1)
+        return Told(end, logspace.log_mean_exp(evidence, 1), free.votes)
+    mixed = mixtures(network, free.potential, rows, readouts)
+    steps = steps_told(decoder, network, rows.observed.cumsum(1))[..., None]
+    return Told(mixed.sum(2) / steps[:, -1:], mixed[:, -1].cumsum(1) / steps, free.votes)
+
+
+def mixtures(network: Network, potential: Tensor, rows: Batch, readouts: Weights = ()) -> Tensor:
+    """``log (1/k) sum_{j <= k} exp l^j_c[t]`` of the first k compartments, float64 ``[B, K, T, C]``, nats.
+
+    Of several readouts that of the last; with weights the sum ``sum_r w_r`` of those of each.
+    """
+    if not readouts:
+        return logspace.running_log_mean_exp(sampling.class_log_probs(network, potential, rows), 1)
+    sampling.check_weights(network, readouts)
+    singles = torch.eye(len(readouts), dtype=torch.int64).tolist()
+    parts = [
+        weight
+        * logspace.running_log_mean_exp(sampling.class_log_probs(network, potential, rows, tuple(one)), 1)
+        for weight, one in zip(readouts, singles, strict=True)
+        if weight
+    ]
+    return torch.stack(parts).sum(0)
+
+
+def steps_told(decoder: Decoder, network: Network, observed: Tensor) -> Tensor:
+    """What divides the log-likelihood of the mixture of n steps, float64, for int64 numbers n of ``observed`` ones.
+
+    ``min(n, D)`` for ``mixture``, n for ``pooled``; 1 where there are none.
+    """
+    longest = network.memory if decoder == "mixture" else None
+    return observed.clamp(1, longest).double()
 
 
 def answers(decoder: Decoder, found: Told) -> tuple[Answers, Answers]:
     """Answers by compartments, ``[K, n, C]``, and by time, ``[T, n, C]``."""
     if decoder == "votes":
         return vote_answers(found.votes, found.ends, found.course)
-    one = likelihood_answers if decoder == "likelihood" else rate_answers
+    one = rate_answers if decoder == "rates" else likelihood_answers
     return one(found.ends), one(found.course)
 
 

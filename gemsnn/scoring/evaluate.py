@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sized
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -187,7 +187,31 @@ def predict(
     batch: int = 64,
     progress: Progress | None = None,
 ) -> Poll:
+    """What K free-running compartments say, by one decoder: see :func:`polls`."""
+    asked: Any = (network, params, presentations, compartments)
+    return polls(
+        *asked, kernel=kernel, seed=seed, decoders=(decoder,), readouts=readouts, least_spikes=least_spikes,
+        batch=batch, progress=progress,
+    )[0]  # fmt: skip
+
+
+def polls(
+    network: Network,
+    params: Params,
+    presentations: PresentationSequence,
+    compartments: int,
+    *,
+    kernel: Kernel,
+    seed: int,
+    decoders: tuple[Decoder, ...],
+    readouts: Weights = (),
+    least_spikes: int = 1,
+    batch: int = 64,
+    progress: Progress | None = None,
+) -> list[Poll]:
     """What K free-running compartments say, the first k of them at the end and all of them after every step.
+
+    They run once, and each decoder makes its own answers of what they did.
 
     Args:
         network: the network.
@@ -196,7 +220,7 @@ def predict(
         compartments: K.
         kernel: runs the network.
         seed: with the presentations' addresses, of all noise.
-        decoder: what makes probabilities of the compartments.
+        decoders: what makes probabilities of the compartments, each by itself.
         readouts: how much each readout counts, see :func:`gemsnn.scoring.sampling.said`; by default the last alone.
         least_spikes: input spikes (or events, where bins hold counts) from a presentation's first observed step on
             without which it is silent and gets no answer; after each step those up to it count; see
@@ -205,58 +229,69 @@ def predict(
         progress: shows how far the work has come.
 
     Raises:
-        InputError: the decoder cannot serve the network or the presentations' targets, an argument has the wrong
+        InputError: a decoder cannot serve the network or the presentations' targets, an argument has the wrong
             type or range, or network, parameters and presentations do not fit.
     """
-    check_decoder(decoder, network)
+    for decoder in decoders:
+        check_decoder(decoder, network)
     sampling.check_weights(network, readouts)
     check(network, params, presentations, compartments, batch, seed)
     checks.number(least_spikes, Annotated[int, Range(0, 2**63 - 1)], "least_spikes")
     seed = sampling.free_seed(seed)
     spec, (fan_out, lags) = network.spec, sampling.home(network.fan_out(), network.fan_out(lags=True))
     votes, labels, came = [], [], []
-    ends, courses = [], []  # at the end, by compartments; and in the course of time
+    ends, courses = ([[] for _ in decoders] for _ in range(2))  # at the end, by compartments; and in time
     spoken, rates = [], []  # at the end: by each compartment, and by the hidden neurons
     sent, steps = torch.zeros(len(fan_out), dtype=torch.float64), 0
     for rows in shown(network, presentations, batch, compartments, progress, "prediction"):
         free = sampling.free(network, params, rows, compartments, kernel=kernel, seed=seed, readouts=readouts)
-        end, course, voted = told(decoder, network, free, rows, readouts)
+        each = [told(decoder, network, free, rows, readouts) for decoder in decoders]
         so_far = (rows.came * rows.observed).cumsum(1)
         heard = torch.from_numpy(np.bincount(rows.rows.held, minlength=spec.inputs)).double()
         fired = free.spikes.sum((0, 1, 2), dtype=torch.float64) / compartments
         own, hidden_rate = sampling.spoken(free), sampling.hidden_rates(network, free, rows)
         found = sampling.home(
-            voted, rows.label, so_far, end, course, own, hidden_rate, torch.cat([heard, fired.cpu()])
+            free.votes, rows.label, so_far, own, hidden_rate, torch.cat([heard, fired.cpu()])
         )
-        for kept, new in zip((votes, labels, came, ends, courses, spoken, rates), found, strict=False):
+        for kept, new in zip((votes, labels, came, spoken, rates), found, strict=False):
             kept.append(new)
+        for at, one in enumerate(each):
+            for kept, new in zip((ends[at], courses[at]), sampling.home(one.ends, one.course), strict=True):
+                kept.append(new)
         sent += found[-1]
         steps += int(rows.length.sum())
     all_votes = _joined(votes, 2)
-    by_compartments, by_time = answers(decoder, Told(torch.cat(ends), _joined(courses, 1), all_votes))
+    said = [
+        answers(decoder, Told(torch.cat(end), _joined(course, 1), all_votes))
+        for decoder, end, course in zip(decoders, ends, courses, strict=True)
+    ]
     all_came = _joined(came, 1)
     silent = all_came < least_spikes
     rate = sent / steps
     hidden = slice(spec.inputs, spec.inputs + spec.hidden_neurons)
-    return Poll(
-        decoder,
-        by_compartments.silenced(silent[:, -1]),
-        by_time.silenced(silent.T),
-        all_votes,
-        torch.cat(labels),
-        silent[:, -1],
-        Activity(
-            inputs=float(rate[: spec.inputs].mean()),
-            hidden=float(rate[hidden].mean()) if spec.hidden_neurons else 0.0,
-            visible=float(rate[hidden.stop :].mean()),
-            operations=float((rate * fan_out).sum()),
-            additions=float((rate * lags).sum()),
-            mute=metrics.mute(rate[hidden]),
-        ),
-        torch.cat(spoken),
-        torch.cat(rates),
-        all_came[:, -1],
+    activity = Activity(
+        inputs=float(rate[: spec.inputs].mean()),
+        hidden=float(rate[hidden].mean()) if spec.hidden_neurons else 0.0,
+        visible=float(rate[hidden.stop :].mean()),
+        operations=float((rate * fan_out).sum()),
+        additions=float((rate * lags).sum()),
+        mute=metrics.mute(rate[hidden]),
     )
+    return [
+        Poll(
+            decoder,
+            by_compartments.silenced(silent[:, -1]),
+            by_time.silenced(silent.T),
+            all_votes,
+            torch.cat(labels),
+            silent[:, -1],
+            activity,
+            torch.cat(spoken),
+            torch.cat(rates),
+            all_came[:, -1],
+        )
+        for decoder, (by_compartments, by_time) in zip(decoders, said, strict=True)
+    ]
 
 
 def least_spikes_of(network: Network, presentations: PresentationSequence) -> int:

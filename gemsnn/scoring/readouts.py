@@ -6,11 +6,20 @@ import torch
 from torch import Tensor
 
 from gemsnn.errors import InputError
-from gemsnn.kernels.contract import Kernel
+from gemsnn.kernels.contract import Kernel, Rollout
 from gemsnn.model import logspace
 from gemsnn.model.network import Network, Params
 from gemsnn.scoring import evaluate, metrics, sampling
-from gemsnn.scoring.answers import Answers, Decoder, likelihood_answers, rate_answers, vote_answers
+from gemsnn.scoring.answers import (
+    COUNTED,
+    Answers,
+    Decoder,
+    likelihood_answers,
+    mixtures,
+    rate_answers,
+    steps_told,
+    vote_answers,
+)
 from gemsnn.scoring.sampling import Weights
 from gemsnn.types import Batch, PresentationSequence
 
@@ -60,7 +69,7 @@ def fitted(
     found, rows = [], []
     for some in evaluate.shown(network, held, batch, compartments):
         run = kernel.rollout(network, params, some, compartments, seed=seed, clamp=False)
-        each = [_said(network, run.spikes, run.potential, some, decoder, one) for one in _single(count)]
+        each = [_said(network, run, some, decoder, one) for one in _single(count)]
         found += sampling.home(torch.stack(each, 2))
         rows += sampling.home(some.label, some.address)
     said, labels, address = torch.cat(found), torch.cat(rows[0::2]), torch.cat(rows[1::2])
@@ -89,18 +98,19 @@ def _single(count: int) -> list[Weights]:
     return [tuple(int(other == one) for other in range(count)) for one in range(count)]
 
 
-def _said(
-    network: Network, spikes: Tensor, potential: Tensor, rows: Batch, decoder: Decoder, one: Weights
-) -> Tensor:
-    """What one readout says of the classes by the end: ``[B, K, C]``, spikes or evidence."""
+def _said(network: Network, run: Rollout, rows: Batch, decoder: Decoder, one: Weights) -> Tensor:
+    """What one readout says of the classes by the end: ``[B, K, C]``, spikes or evidence; of mixtures ``[B, 1, C]``."""
+    if decoder in COUNTED:
+        return sampling.spike_counts(sampling.said(network, run.spikes, one), rows)[:, :, -1]
     if decoder == "likelihood":
-        return sampling.class_evidence(network, potential, rows, one)[:, :, -1]
-    return sampling.spike_counts(sampling.said(network, spikes, one), rows)[:, :, -1]
+        return sampling.class_evidence(network, run.potential, rows, one)[:, :, -1]
+    steps = steps_told(decoder, network, rows.observed.sum(1))[:, None, None]
+    return mixtures(network, run.potential, rows, one)[:, -1:].sum(2) / steps
 
 
 def _answers(total: Tensor, address: Tensor, decoder: Decoder, seed: int) -> Answers:
     """The answers ``[n, C]`` of all compartments to what they say, ``[n, K, C]``."""
-    if decoder == "likelihood":
+    if decoder not in COUNTED:
         return likelihood_answers(logspace.log_mean_exp(total, 1)[:, None]).at(0)
     if decoder == "rates":
         return rate_answers(total.sum(1)[:, None]).at(0)

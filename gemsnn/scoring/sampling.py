@@ -16,10 +16,9 @@ from torch import Tensor
 from gemsnn import rng
 from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel
-from gemsnn.model import network as networks
 from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
-from gemsnn.types import Batch, class_target
+from gemsnn.types import Batch
 
 Weights = tuple[int, ...]
 """How much each readout of a network counts in an answer, in whole numbers; none where the last one alone answers."""
@@ -194,11 +193,11 @@ def deaf_to_visible(network: Network) -> bool:
     return not (heard or bool(network.own[hidden:].any()))
 
 
-def class_evidence(network: Network, potential: Tensor, batch: Batch, readouts: Weights = ()) -> Tensor:
-    """``v^k_c[t] = sum_{t' <= t} sum_{i visible} log p(x_c[i, t'] | u^k[i, t'])``, float64 ``[B, K, T, C]``, nats.
+def class_log_probs(network: Network, potential: Tensor, batch: Batch, readouts: Weights = ()) -> Tensor:
+    """``sum_{i visible} log p(x_c[i, t] | u^k[i, t])``, float64 ``[B, K, T, C]``, nats; 0 where nothing is observed.
 
-    ``x_c`` is the target that the presentation would have, were its class ``c``; after the presentation's end the
-    sums stand still. Of several readouts the last one's neurons are meant, or, with weights, ``sum_r w_r v_r``.
+    ``x_c`` is the target that the presentation would have, were its class ``c``: neuron c alone spikes. Of several
+    readouts the last one's neurons are meant, or, with weights, ``sum_r w_r v_r``.
 
     Args:
         network: one that is :func:`deaf_to_visible`.
@@ -210,21 +209,16 @@ def class_evidence(network: Network, potential: Tensor, batch: Batch, readouts: 
         InputError: the presentations' own targets are not those of their classes.
     """
     classes, steps = network.spec.visible, potential.shape[2]
-    target = batch.target.new_zeros(len(batch.length), classes, steps, classes)
-    for row, length in zip(target, batch.length.tolist(), strict=True):
-        row[:, :length] = torch.stack([class_target(c, length, classes) for c in range(classes)])
-    rows = torch.arange(len(target), device=target.device)
-    if not torch.equal(target[rows, batch.label], batch.target[..., -classes:]):
+    shown = torch.arange(steps, device=batch.length.device) < batch.length[:, None]
+    own = torch.nn.functional.one_hot(batch.label, classes)[:, None] * shown[..., None]
+    if not torch.equal(own.to(batch.target.dtype), batch.target[..., -classes:]):
         raise InputError(
-            "the decoder likelihood needs presentations whose targets are those of their classes; "
-            "use the decoder votes"
+            "this decoder needs presentations whose targets are those of their classes; use the decoder votes or rates"
         )
     check_weights(network, readouts)
-    double = potential.double()
-    spikes, scores = torch.zeros_like(double), []
-    for c in range(classes):
-        spikes[..., network.spec.hidden_neurons :] = networks.targets(network, target[:, c])[:, None].to(
-            double
-        )
-        scores.append(stepping.answered(network, spikes, double, readouts))
-    return (torch.stack(scores, -1) * batch.observed[:, None, :, None]).cumsum(2)
+    return stepping.answered_alone(network, potential.double(), readouts) * batch.observed[:, None, :, None]
+
+
+def class_evidence(network: Network, potential: Tensor, batch: Batch, readouts: Weights = ()) -> Tensor:
+    """``v^k_c[t]``: the sum of :func:`class_log_probs` up to each step, float64 ``[B, K, T, C]``, nats."""
+    return class_log_probs(network, potential, batch, readouts).cumsum(2)

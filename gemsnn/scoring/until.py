@@ -20,7 +20,7 @@ from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel, check_kernel
 from gemsnn.model.network import Network, Params
 from gemsnn.scoring import evaluate, mode, sampling
-from gemsnn.scoring.answers import Answers, Decoder, check_decoder, rate_answers, share_answers
+from gemsnn.scoring.answers import COUNTED, Answers, Decoder, check_decoder, rate_answers, share_answers
 from gemsnn.scoring.conformal import Risk
 from gemsnn.scoring.mode import Rule
 from gemsnn.scoring.sampling import Weights
@@ -132,7 +132,7 @@ def predict(
     """
     check_kernel(kernel)
     check_decoder(decoder, network)
-    if decoder == "likelihood":
+    if decoder not in COUNTED:
         raise InputError(
             "compartments are asked until their votes agree by the decoders votes and rates alone"
         )

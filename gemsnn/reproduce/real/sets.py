@@ -43,7 +43,7 @@ TURNED = {"shift": 2, "rotate": 10.0, "zoom": 0.1, "lr": 0.002}
 SETS: dict[SetName, RealSet] = {
     "digits": RealSet(
         "8 x 8 digits, emulated camera", None, {"data": "digits"}, "nothing is needed",
-        best=TURNED | {"epochs": 50},
+        best=TURNED | {"epochs": 25},
         digest="9134436e85bb",
     ),
     "nmnist": RealSet(
@@ -76,7 +76,7 @@ SETS: dict[SetName, RealSet] = {
     "images": RealSet(
         "10,000 MNIST images, emulated camera", "mnist-images/mnist_train_0.npz", {"data": "images"},
         "http://yann.lecun.com/exdb/mnist: the first 10,000 of the training part, as an npz of images and labels",
-        best=TURNED | {"epochs": 20},
+        best=TURNED | {"epochs": 5},
         digest="b56e779ff1da",
     ),
 }  # fmt: skip
