@@ -1,6 +1,6 @@
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from gemsnn.model import network as networks
 from gemsnn.model.batches import collate
 from gemsnn.model.network import Network, NetworkSpec, Params
 from gemsnn.scoring import baseline, evaluate, measure, metrics, sampling
-from gemsnn.scoring.answers import Answers, check_decoder, likelihood_answers, rate_answers
+from gemsnn.scoring.answers import Answers, Decoder, check_decoder, likelihood_answers, rate_answers
 from gemsnn.scoring.scores import Extreme, Extremes, Kept, Messages, Mute, plain
 from gemsnn.types import Presentation, class_target
 
@@ -258,7 +258,7 @@ def test_how_many_spikes_are_worth_an_answer():
         evaluate.least_spikes_of(network, [])
 
 
-@pytest.mark.parametrize("decoder", ["votes", "rates", "likelihood"])
+@pytest.mark.parametrize("decoder", get_args(Decoder))
 def test_answers_of_the_first_compartments_and_steps(situation: Situation, decoder):
     """Each entry is what fewer compartments, or a shorter recording, would have answered."""
     network, params, rows, kernel = situation
@@ -354,7 +354,8 @@ def test_likelihood_needs_visible_neurons_that_nobody_hears():
         ({"presentations": []}, "presentations must be one or more"),
         (
             {"decoder": "vote"},
-            "decoder must be one of 'votes', 'rates', 'mixture', 'pooled', 'likelihood', not 'vote'; the nearest is 'votes'",
+            "decoder must be one of 'votes', 'rates', 'mixture', 'pooled', 'likelihood', not 'vote'; the nearest is "
+            "'votes'",
         ),
         ({"least_spikes": -1}, "least_spikes must be at least 0"),
     ],

@@ -96,6 +96,8 @@ SETS = {
     "nmnist, counts, one polarity": ("nmnist", nmnist_files, {"counts": True, "polarity": "merged"}),
     "nmnist, recordings as long as they are": ("nmnist", nmnist_files, {"pad": False, "warm_up": 0.0}),
     "nmnist by rates": ("nmnist", nmnist_files, {}),
+    "nmnist by mixture": ("nmnist", nmnist_files, {}),
+    "nmnist by pooled": ("nmnist", nmnist_files, {}),
     "mnist-dvs": ("mnist-dvs", dvs_files, {}),
     "real nmnist": ("nmnist", real_nmnist, {}),
     "real mnist-dvs": ("mnist-dvs", real_dvs, {}),
@@ -129,7 +131,7 @@ def test_a_stream_answers_as_evaluation_does(which, kernel, dtype, tmp_path, cap
     name, make, choice = SETS[which]
     root, paths = make(tmp_path / "data")
     data = DataSpec(**{"data": name, "root": root, "warm_up": 0.3, **choice})
-    decoder = "rates" if "rates" in which else "votes"
+    decoder = which.split(" by ")[1] if " by " in which else "votes"
     settings = dataclasses.replace(
         settings_of(data, kernel, dtype), evaluate=config.EvaluateSpec(decoder=decoder)
     )

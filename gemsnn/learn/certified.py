@@ -159,10 +159,18 @@ class Certifier:
         if self.held.elapsed:
             self.held = self._fresh(self.held.recording + 1)
 
+    def observed(self, count: int) -> Tensor:
+        """Which of the next C steps count for the recording's answer, bool ``[C]``."""
+        return torch.arange(1, count + 1) + self.held.elapsed > self.certificate.begin
+
+    @property
+    def observed_before(self) -> int:
+        """How many of its steps have counted by now."""
+        return max(0, self.held.elapsed - self.certificate.begin)
+
     def counts(self, fired: Tensor) -> Tensor:
         """Output spikes of the recording after each step, int64 ``[K, C, V]``, of those of C steps."""
-        at = torch.arange(1, fired.shape[1] + 1) + self.held.elapsed
-        observed = (at > self.certificate.begin)[:, None]
+        observed = self.observed(fired.shape[1])[:, None]
         return self.held.counts[:, None] + (fired.to(torch.int64) * observed).cumsum(1)
 
     def verdicts(

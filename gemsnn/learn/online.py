@@ -2,7 +2,8 @@
 
 Time is cut into bins. In every bin all K compartments advance by one step; each votes for the class whose visible
 neuron has spiked most in the last ``window`` bins, and the shares of the votes are the class probabilities, or, with
-the decoder ``rates``, those of the output spikes themselves
+the decoder ``rates``, those of the output spikes themselves; ``mixture`` and ``pooled`` take what the output potentials
+told in these bins
 (:mod:`gemsnn.scoring.evaluate` has the same for presentations that end: given the bins of one, a learner of the same
 seed and address answers at its last bin as it does, to the bit). While a class is told, the visible neurons are
 clamped to it, and their votes are the spikes that they would have fired: drawn from their potentials before the
@@ -22,7 +23,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,8 +39,15 @@ from gemsnn.model import step as stepping
 from gemsnn.model.network import Network, Params
 from gemsnn.rules import optimisers
 from gemsnn.rules.optimisers import OptimiserState
-from gemsnn.scoring import metrics, sampling
-from gemsnn.scoring.answers import Answers, rate_answers, share_answers
+from gemsnn.scoring import metrics, mixtures, sampling
+from gemsnn.scoring.answers import (
+    COUNTED,
+    Answers,
+    check_decoder,
+    likelihood_answers,
+    rate_answers,
+    share_answers,
+)
 from gemsnn.scoring.familiar import Familiar
 from gemsnn.scoring.promise import Certificate
 from gemsnn.specs import checks
@@ -50,6 +58,9 @@ from gemsnn.types import class_target
 RATES_OVER = 1000
 """Bins over which the hidden neurons' rates are averaged."""
 
+
+Streaming = Literal["votes", "rates", "mixture", "pooled"]
+"""The decoders of :mod:`gemsnn.scoring.answers` by which a stream can answer."""
 
 Reason = Literal["silence"]
 """Why there is no answer."""
@@ -80,7 +91,7 @@ class OnlineSpec:
     address: Annotated[int, Range(0, 2**32 - 1)] = 0
     least_spikes: Annotated[int, Range(0, 2**63 - 1)] = 1
     readouts: Annotated[tuple[int, ...], Range(0, 127)] = ()
-    decoder: Literal["votes", "rates"] = "votes"
+    decoder: Streaming = "votes"
     temperature: Annotated[float, Range(above=0)] | None = None
 
     def __post_init__(self) -> None:
@@ -94,11 +105,12 @@ class Decision(NamedTuple):
     Attributes:
         bin: the last bin that it rests on, counted from 0.
         label: the class with most votes; at a tie the one with more output spikes, then at random; with the decoder
-            rates, the one with most output spikes. ``None`` where there is no answer.
+            rates, the one with most output spikes; with mixture and pooled, the most probable. ``None`` where there is
+            no answer.
         reason: why there is none: ``"silence"``, where the inputs have spiked too little. Else ``None``.
         probabilities: float64 ``[V]``, the shares of the votes, with their ties broken by output spikes
-            (:func:`gemsnn.scoring.metrics.break_ties`), or of the output spikes; ``1 / V`` each where there is no
-            answer.
+            (:func:`gemsnn.scoring.metrics.break_ties`), or what another decoder makes of the window; ``1 / V`` each
+            where there is no answer.
         entropy: of the shares, in nats: 0 where all compartments (or all output spikes) agree, ``log V`` at most and
             where there is no answer.
         votes: int64 ``[K]``, also where they are no answer.
@@ -127,12 +139,29 @@ class Activity(NamedTuple):
             fired.
         counts: of these in the window after each step, int64 ``[K, C, V]``.
         votes: what each compartment votes for after each step, int64 ``[K, C]``.
+        told: with the decoders ``mixture`` and ``pooled``, what the first k compartments tell of each class by the
+            window after each step (:func:`gemsnn.scoring.mixtures.divided`), float64 ``[K, C, V]``.
     """
 
     hidden: Tensor
     visible: Tensor
     counts: Tensor
     votes: Tensor
+    told: Tensor | None = None
+
+
+class Told(NamedTuple):
+    """What answers are made of, after each of C steps.
+
+    Attributes:
+        votes: int64 ``[K, C]``.
+        counts: output spikes of all compartments, int64 ``[C, V]``.
+        evidence: what all compartments tell, float64 ``[C, V]``; ``None`` where the decoder does not ask.
+    """
+
+    votes: Tensor
+    counts: Tensor
+    evidence: Tensor | None
 
 
 class Passed(NamedTuple):
@@ -202,6 +231,7 @@ class OnlineLearner:
                 f"the bins have {arrivals.layout.inputs} inputs and the network {network.spec.inputs}; "
                 "give the layout it was trained with"
             )
+        check_decoder(self.spec.decoder, network)
         compartments = self.spec.compartments
         if learning is not None and learning.compartments != compartments:
             raise InputError(
@@ -224,6 +254,12 @@ class OnlineLearner:
         self.activity: Activity | None = None
         visible, hidden = network.spec.visible, network.spec.hidden_neurons
         self._recent = torch.zeros(compartments, self.spec.window, visible, dtype=torch.uint8)
+        self._said = self._recorded = (
+            None  # what the decoders mixture and pooled need: of the window, of the recording
+        )
+        if self.spec.decoder not in COUNTED:
+            self._said = torch.zeros(compartments, self.spec.window, visible, dtype=torch.int64)
+            self._recorded = torch.zeros(visible, dtype=torch.int64)
         self._rates = torch.zeros(hidden, dtype=torch.float64)
         self._heard = torch.zeros(self.spec.window, dtype=torch.int64)
         self.certifier = None if certificate is None else self._certified(certificate, familiar, false_alarms)
@@ -288,6 +324,8 @@ class OnlineLearner:
         """With the next bin a recording begins, of which the certificate promises something."""
         if self.certifier is not None:
             self.certifier.begin()
+            if self._recorded is not None:
+                self._recorded = torch.zeros_like(self._recorded)
 
     def hidden_rates(self) -> Tensor | None:
         """Spikes per bin of each hidden neuron, float64 ``[H]``, averaged with weights that fade over 1000 bins.
@@ -330,11 +368,28 @@ class OnlineLearner:
             fired = would.to(torch.uint8)
         hidden = done.spikes[0, ..., : self.network.spec.hidden_neurons]
         visible, hidden = sampling.home(sampling.said(self.network, fired, self.spec.readouts), hidden)
-        self.activity = Activity(hidden, visible, *self._vote(visible, first))
-        votes, counts = self.activity.votes, self.activity.counts.sum(0)
+        counts, votes = self._vote(visible, first)
+        said, told = self._tell(done.potential)
+        self.activity = Activity(hidden, visible, counts, votes, told)
+        found = Told(votes, counts.sum(0), None if told is None else told[-1])
         heard = self._hear(spikes)
-        verdicts = self._verdicts(visible, hidden, spikes, heard, self._bare(votes, counts), target)
-        return self._answers(votes, counts, heard, hidden, target, verdicts)
+        verdicts = self._verdicts(visible, hidden, spikes, heard, said, self._bare(found), target)
+        return self._answers(found, heard, hidden, target, verdicts)
+
+    def _tell(self, potential: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """What the first k compartments tell, of potentials ``[1, K, C, N]``: of each step, and of its window.
+
+        Both ``[K, C, V]``, the one in whole units, the other divided; nothing where the decoder does not ask.
+        """
+        if self._said is None:
+            return None, None
+        window, count = self.spec.window, potential.shape[2]
+        (said,) = sampling.home(mixtures.units(self.network, potential, self.spec.readouts)[0])
+        known = torch.cat([self._said, said], 1)
+        self._said = known[:, count:].clone()
+        steps = torch.arange(1, count + 1) + self.passed.steps
+        evidence = _windowed(known, window, count, dim=1)
+        return said, mixtures.divided(self.spec.decoder, self.network, evidence, steps.clamp(max=window))
 
     def _hear(self, spikes: Tensor) -> Tensor:
         """Input spikes (or events) in the window after each step, int64 ``[C]``, of those of the steps, ``[C, M]``."""
@@ -353,23 +408,38 @@ class OnlineLearner:
         return counts, votes
 
     def _verdicts(
-        self, fired: Tensor, hidden: Tensor, spikes: Tensor, heard: Tensor, last: Answers, target: int | None
-    ) -> Iterator[Verdict | None]:
+        self, fired: Tensor, hidden: Tensor, spikes: Tensor, heard: Tensor, said: Tensor | None, last: Answers,
+        target: int | None,
+    ) -> Iterator[Verdict | None]:  # fmt: skip
         """What the certificate makes of each step, of visible spikes ``[K, C, V]``, hidden ones and inputs."""
         if self.certifier is None:
             return itertools.repeat(None)
-        told, first = self.certifier.counts(fired), self.passed.steps
+        counts, first = self.certifier.counts(fired), self.passed.steps
         steps = range(first, first + len(spikes))
-        votes = sampling.most(told[None], self._address, steps, seed=self._ties)[0]
-        so_far = self._bare(votes, told.sum(0))
-        return self.certifier.verdicts(told, so_far, spikes, last, heard, hidden, target)
+        votes = sampling.most(counts[None], self._address, steps, seed=self._ties)[0]
+        evidence = None
+        if said is not None and self._recorded is not None:
+            observed = self.certifier.observed(len(spikes))
+            summed = self._recorded + (said[-1] * observed[:, None]).cumsum(0)
+            number = self.certifier.observed_before + observed.cumsum(0)
+            evidence, self._recorded = (
+                mixtures.divided(self.spec.decoder, self.network, summed, number),
+                summed[-1],
+            )
+        so_far = self._bare(Told(votes, counts.sum(0), evidence))
+        return self.certifier.verdicts(counts, so_far, spikes, last, heard, hidden, target)
 
     def _answers(
-        self, votes: Tensor, counts: Tensor, heard: Tensor, hidden: Tensor, target: int | None,
+        self,
+        found: Told,
+        heard: Tensor,
+        hidden: Tensor,
+        target: int | None,
         verdicts: Iterator[Verdict | None],
-    ) -> list[Decision]:  # fmt: skip
+    ) -> list[Decision]:
         """Take note of the hidden spikes ``[K, C, H]``, and answer where an answer is due."""
-        count, every, passed = votes.shape[1], self.spec.every, self.passed
+        votes, every, passed = found.votes, self.spec.every, self.passed
+        count = votes.shape[1]
         fade = torch.exp(-torch.arange(count - 1, -1, -1, dtype=torch.float64) / RATES_OVER)
         mean = hidden.to(torch.float64).mean(0)
         fresh = (1 - math.exp(-1 / RATES_OVER)) * (fade @ mean)
@@ -378,7 +448,7 @@ class OnlineLearner:
         answers, since, chances = [], passed.spikes, passed.chances
         each = self.spec.compartments * max(hidden.shape[2], 1)
         visible, silent = self.network.spec.visible, (heard < self.spec.least_spikes).tolist()
-        shares, probabilities, rank = self._shares(votes, counts)
+        shares, probabilities, rank = self._shares(found)
         steps, nothing = range(passed.steps, passed.steps + count), torch.full_like(shares[0], 1 / visible)
         labels = sampling.most(rank[None, None], self._address, steps, seed=self._label_ties)[0, 0].tolist()
         for c, verdict in zip(range(count), verdicts, strict=False):
@@ -405,24 +475,27 @@ class OnlineLearner:
         )
         return answers
 
-    def _bare(self, votes: Tensor, counts: Tensor) -> Answers:
-        """Answers ``[C, V]`` of votes ``[K, C]`` and of all output spikes behind them, ``[C, V]``."""
+    def _bare(self, found: Told) -> Answers:
+        """The answers ``[C, V]``, at no temperature."""
+        if found.evidence is not None:
+            return likelihood_answers(found.evidence[:, None]).at(0)
         if self.spec.decoder == "rates":
-            return rate_answers(counts[:, None]).at(0)
-        shares = metrics.vote_shares(votes.T, self.network.spec.visible)
-        return share_answers(shares, counts, self.spec.compartments)
+            return rate_answers(found.counts[:, None]).at(0)
+        shares = metrics.vote_shares(found.votes.T, self.network.spec.visible)
+        return share_answers(shares, found.counts, self.spec.compartments)
 
-    def _shares(self, votes: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _shares(self, found: Told) -> tuple[Tensor, Tensor, Tensor]:
         """Of each class after each step, ``[C, V]``: its share, its probability, and what it is ranked by."""
-        spec, found = self.spec, self._bare(votes, counts)
-        if spec.decoder == "rates":
-            shares, rank = found.probabilities, counts
-        else:
-            shares = metrics.vote_shares(votes.T, self.network.spec.visible)
+        spec, bare, counts = self.spec, self._bare(found), found.counts
+        if spec.decoder == "votes":
+            shares = metrics.vote_shares(found.votes.T, self.network.spec.visible)
             rank = (shares * spec.compartments).round() * (counts.max() + 1) + counts
+        else:
+            shares = bare.probabilities
+            rank = counts if found.evidence is None else (found.evidence / mixtures.UNIT).round()
         if spec.temperature is None:
-            return shares, found.probabilities, rank
-        warm = found.tempered(spec.temperature).probabilities
+            return shares, bare.probabilities, rank
+        warm = bare.tempered(spec.temperature).probabilities
         return warm, warm, rank
 
     def _not_finite(self, step: int) -> str:
@@ -441,6 +514,7 @@ class OnlineLearner:
             "rates": self._rates.clone(),
             "heard": self._heard.clone(),
             **({} if self.certifier is None else self.certifier.state()),
+            **self._memory(),
             **states.flat("passed", self.passed),
             **{f"stream.{name}": leaf for name, leaf in self._stream.state().items()},
         }
@@ -448,6 +522,11 @@ class OnlineLearner:
             saved |= states.flat("counts", self.bins.counts) | states.flat("clock", self.bins.clock)
             saved["open"] = self.bins.open_bins
         return saved
+
+    def _memory(self) -> dict[str, Tensor]:
+        """What the decoders mixture and pooled have kept."""
+        kept: Any = {"said": self._said, "recorded": self._recorded}
+        return {name: leaf.clone() for name, leaf in kept.items() if leaf is not None}
 
     def restore(self, leaves: dict[str, Tensor]) -> None:
         """Go on from what :meth:`state` of a learner with the same settings has returned.
@@ -461,6 +540,9 @@ class OnlineLearner:
         self.passed = states.filled("passed", self.passed, leaves)
         if self.certifier is not None:
             self.certifier.restore(leaves)
+        if self._said is not None and self._recorded is not None:
+            self._said = states.filled("said", self._said, leaves)
+            self._recorded = states.filled("recorded", self._recorded, leaves)
         if self.bins is not None:
             counts = states.filled("counts", Counts(), leaves)
             clock = states.filled("clock", Clock(), leaves)

@@ -65,7 +65,7 @@ def ask(
         most: compartments that are asked at most; where they tell no winner, the label is ``None``.
         rule: how a winner is told, ``leader`` or ``ppr``, see :mod:`gemsnn.scoring.mode`.
         held: labelled recordings, asked alike, on which a temperature is fitted; without, none is.
-        decoder: how those that were asked answer, ``votes`` or ``rates``.
+        decoder: how those that were asked answer, ``votes`` or ``rates``; by default as in training, or by rates.
         seed: of their noise.
         progress: shows how far each portion of compartments has come.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -16,12 +16,12 @@ from torch import Tensor
 from gemsnn.data.arrays import Arrays
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
-from gemsnn.learn.online import OnlineSpec
+from gemsnn.learn.online import OnlineSpec, Streaming
 from gemsnn.runs import facts, prediction
 from gemsnn.runs.prediction import Prediction, Winners
 from gemsnn.runs.trained import Trained
 from gemsnn.scoring import evaluate, measure, metrics, neurobench, until
-from gemsnn.scoring.answers import Decoder
+from gemsnn.scoring.answers import COUNTED, Decoder
 from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.mode import Rule
 from gemsnn.scoring.scores import Scores
@@ -133,8 +133,9 @@ class Model(Trained):
             most: compartments that are asked at most.
             rule: how a winner is told, ``leader`` or ``ppr``, see :mod:`gemsnn.scoring.mode`.
             held: labelled recordings, which are asked alike, on which a temperature is fitted; without, none is.
-            decoder: how all that were asked answer, ``votes`` or ``rates``; by default as they did in training. By
-                rates the answer may differ from the winner of the votes, of which alone something is promised.
+            decoder: how all that were asked answer, ``votes`` or ``rates``; by default as they did in training, or by
+                rates where that was by potentials. By rates the answer may differ from the winner of the votes, of
+                which alone something is promised.
             seed: of their noise; by default the training's.
             progress: shows how far each portion of compartments has come.
 
@@ -169,7 +170,7 @@ class Model(Trained):
             most=most,
             portion=portion,
             rule=rule,
-            decoder=decoder or self.facts.decoder,
+            decoder=decoder or (self.facts.decoder if self.facts.decoder in COUNTED else "rates"),
             readouts=self.facts.readouts,
             least_spikes=self.facts.least_spikes,
             progress=progress,
@@ -274,15 +275,15 @@ class Model(Trained):
     ) -> OnlineSpec:  # fmt: skip
         """How a stream answers as :meth:`predict` does: given the bins of a presentation, at its last one the same.
 
-        With another ``window`` as many input spikes a bin are worth an answer. Votes are answered as bare shares;
-        rates, which by themselves are too modest, at the training's temperature.
+        With another ``window`` as many input spikes a bin are worth an answer. Votes are answered as bare shares, all
+        else at the training's temperature; by likelihood a stream cannot answer, so it votes.
 
         Raises:
             InputError: the network was taught spike trains, or a number makes no sense.
         """
         self.check_answers()
         whole = self.facts.window
-        decoder: Literal["votes", "rates"] = "rates" if self.facts.decoder == "rates" else "votes"
+        decoder: Streaming = "votes" if self.facts.decoder == "likelihood" else self.facts.decoder
         window = whole if window is None else window
         return OnlineSpec(
             compartments,
@@ -293,5 +294,5 @@ class Model(Trained):
             math.ceil(self.facts.least_spikes * window / whole),
             self.facts.readouts,
             decoder,
-            self.temperature(compartments, decoder) if decoder == "rates" else None,
+            None if decoder == "votes" else self.temperature(compartments, decoder),
         )

@@ -9,6 +9,7 @@ A decoder turns K free compartments into class probabilities:
                compartment that spoke clearly counts more than one that did not
 ``mixture``    ``p(c)`` proportional to ``exp(m_c / min(n, D))``, where ``m_c = sum_t log (1/K) sum_k exp l^k_c[t]`` is
                the log-likelihood of the stepwise mixture of all compartments over the n observed steps by then
+               (:mod:`gemsnn.scoring.mixtures`)
 ``pooled``     ``p(c)`` proportional to ``exp(m_c / n)``: the geometric mean over the observed steps
 ``likelihood`` ``p(c)`` proportional to ``(1/K) sum_k exp v^k_c``, where ``v^k_c = sum_t l^k_c[t]``
 ============== =====================================================================================
@@ -37,7 +38,7 @@ from torch import Tensor
 from gemsnn.errors import InputError
 from gemsnn.model import logspace
 from gemsnn.model.network import Network
-from gemsnn.scoring import metrics, sampling
+from gemsnn.scoring import metrics, mixtures, sampling
 from gemsnn.scoring.sampling import Free, Weights
 from gemsnn.specs import checks
 from gemsnn.types import Batch
@@ -129,36 +130,15 @@ def told(decoder: Decoder, network: Network, free: Free, rows: Batch, readouts: 
         evidence = sampling.class_evidence(network, free.potential, rows, readouts)
         end = logspace.running_log_mean_exp(evidence[:, :, -1], 1)
         return Told(end, logspace.log_mean_exp(evidence, 1), free.votes)
-    mixed = mixtures(network, free.potential, rows, readouts)
-    steps = steps_told(decoder, network, rows.observed.cumsum(1))[..., None]
-    return Told(mixed.sum(2) / steps[:, -1:], mixed[:, -1].cumsum(1) / steps, free.votes)
-
-
-def mixtures(network: Network, potential: Tensor, rows: Batch, readouts: Weights = ()) -> Tensor:
-    """``log (1/k) sum_{j <= k} exp l^j_c[t]`` of the first k compartments, float64 ``[B, K, T, C]``, nats.
-
-    Of several readouts that of the last; with weights the sum ``sum_r w_r`` of those of each.
-    """
-    if not readouts:
-        return logspace.running_log_mean_exp(sampling.class_log_probs(network, potential, rows), 1)
-    sampling.check_weights(network, readouts)
-    singles = torch.eye(len(readouts), dtype=torch.int64).tolist()
-    parts = [
-        weight
-        * logspace.running_log_mean_exp(sampling.class_log_probs(network, potential, rows, tuple(one)), 1)
-        for weight, one in zip(readouts, singles, strict=True)
-        if weight
-    ]
-    return torch.stack(parts).sum(0)
-
-
-def steps_told(decoder: Decoder, network: Network, observed: Tensor) -> Tensor:
-    """What divides the log-likelihood of the mixture of n steps, float64, for int64 numbers n of ``observed`` ones.
-
-    ``min(n, D)`` for ``mixture``, n for ``pooled``; 1 where there are none.
-    """
-    longest = network.memory if decoder == "mixture" else None
-    return observed.clamp(1, longest).double()
+    sampling.check_targets(network, rows)
+    observed = rows.observed
+    each = mixtures.units(network, free.potential, readouts) * observed[:, None, :, None]
+    end, so_far = observed.sum(1), observed.cumsum(1)
+    return Told(
+        mixtures.divided(decoder, network, each.sum(2), end[:, None]),
+        mixtures.divided(decoder, network, each[:, -1].cumsum(1), so_far),
+        free.votes,
+    )
 
 
 def answers(decoder: Decoder, found: Told) -> tuple[Answers, Answers]:

@@ -9,15 +9,13 @@ from gemsnn.errors import InputError
 from gemsnn.kernels.contract import Kernel, Rollout
 from gemsnn.model import logspace
 from gemsnn.model.network import Network, Params
-from gemsnn.scoring import evaluate, metrics, sampling
+from gemsnn.scoring import evaluate, metrics, mixtures, sampling
 from gemsnn.scoring.answers import (
     COUNTED,
     Answers,
     Decoder,
     likelihood_answers,
-    mixtures,
     rate_answers,
-    steps_told,
     vote_answers,
 )
 from gemsnn.scoring.sampling import Weights
@@ -104,8 +102,8 @@ def _said(network: Network, run: Rollout, rows: Batch, decoder: Decoder, one: We
         return sampling.spike_counts(sampling.said(network, run.spikes, one), rows)[:, :, -1]
     if decoder == "likelihood":
         return sampling.class_evidence(network, run.potential, rows, one)[:, :, -1]
-    steps = steps_told(decoder, network, rows.observed.sum(1))[:, None, None]
-    return mixtures(network, run.potential, rows, one)[:, -1:].sum(2) / steps
+    each = mixtures.units(network, run.potential, one)[:, -1:] * rows.observed[:, None, :, None]
+    return mixtures.divided(decoder, network, each.sum(2), rows.observed.sum(1)[:, None])
 
 
 def _answers(total: Tensor, address: Tensor, decoder: Decoder, seed: int) -> Answers:

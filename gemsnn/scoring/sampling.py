@@ -193,32 +193,38 @@ def deaf_to_visible(network: Network) -> bool:
     return not (heard or bool(network.own[hidden:].any()))
 
 
-def class_log_probs(network: Network, potential: Tensor, batch: Batch, readouts: Weights = ()) -> Tensor:
-    """``sum_{i visible} log p(x_c[i, t] | u^k[i, t])``, float64 ``[B, K, T, C]``, nats; 0 where nothing is observed.
+def class_log_probs(network: Network, potential: Tensor, readouts: Weights = ()) -> Tensor:
+    """``l_c[t] = sum_{i visible} log p(x_c[i, t] | u[i, t])``, float64 ``[.., C]``, nats.
 
-    ``x_c`` is the target that the presentation would have, were its class ``c``: neuron c alone spikes. Of several
-    readouts the last one's neurons are meant, or, with weights, ``sum_r w_r v_r``.
+    ``x_c`` is the target of class ``c`` (:func:`gemsnn.types.class_target`): neuron c alone spikes. Of several readouts
+    the last one's neurons are meant, or, with weights, ``sum_r w_r l_r``.
 
     Args:
         network: one that is :func:`deaf_to_visible`.
-        potential: ``[B, K, T, N]`` of a free run.
-        batch: gives lengths and targets.
+        potential: ``[.., N]`` of a free run.
         readouts: the weights.
-
-    Raises:
-        InputError: the presentations' own targets are not those of their classes.
     """
-    classes, steps = network.spec.visible, potential.shape[2]
+    check_weights(network, readouts)
+    return stepping.answered_alone(network, potential.double(), readouts)
+
+
+def check_targets(network: Network, batch: Batch) -> None:
+    """Raise :class:`InputError` unless the presentations' targets are those of their classes."""
+    classes, steps = network.spec.visible, batch.target.shape[1]
     shown = torch.arange(steps, device=batch.length.device) < batch.length[:, None]
     own = torch.nn.functional.one_hot(batch.label, classes)[:, None] * shown[..., None]
     if not torch.equal(own.to(batch.target.dtype), batch.target[..., -classes:]):
         raise InputError(
             "this decoder needs presentations whose targets are those of their classes; use the decoder votes or rates"
         )
-    check_weights(network, readouts)
-    return stepping.answered_alone(network, potential.double(), readouts) * batch.observed[:, None, :, None]
 
 
 def class_evidence(network: Network, potential: Tensor, batch: Batch, readouts: Weights = ()) -> Tensor:
-    """``v^k_c[t]``: the sum of :func:`class_log_probs` up to each step, float64 ``[B, K, T, C]``, nats."""
-    return class_log_probs(network, potential, batch, readouts).cumsum(2)
+    """``v^k_c[t]``: the sum of :func:`class_log_probs` over the observed steps so far, float64 ``[B, K, T, C]``, nats.
+
+    Raises:
+        InputError: see :func:`check_targets`.
+    """
+    check_targets(network, batch)
+    each = class_log_probs(network, potential, readouts)
+    return (each * batch.observed[:, None, :, None]).cumsum(2)

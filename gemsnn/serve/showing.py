@@ -195,6 +195,9 @@ def answers_of(
     """The answers of the first 1, 2, .. compartments after each of C steps, silent where ``[C]`` is true."""
     counts, votes = done.counts.transpose(0, 1), done.votes.T[:, :, None]
     told = Told(counts.cumsum(1), counts.sum(1, keepdim=True), votes)
+    if done.told is not None:
+        evidence = done.told.transpose(0, 1)
+        told = Told(evidence, evidence[:, -1:], votes)
     bare = decoding.answers(decoder, told)[0]
     labels = bare.probabilities.argmax(-1).masked_fill(silent, -1)
     warm = bare if temperatures is None else bare.tempered(temperatures)
