@@ -43,7 +43,7 @@ def evaluate_run(
         run: the run folder, or a model file with --data and --root.
         votes: how many compartments answer, K_I; by default as many as at the end of the training.
         split: the part of the data; by default test, and of other data that does not come in parts all recordings.
-        decoder: how they answer, votes, rates or likelihood; by default as the run does.
+        decoder: how they answer, votes, rates, mixture, pooled or likelihood; by default as the run does.
         seed: the seed of the noise; by default the run's.
         json: print one JSON object with all numbers, also of costs under NeuroBench's names.
         data: another data set, read as the run read its own and scored at the run's temperatures.

@@ -50,7 +50,7 @@ def predict(
         recordings: a file of events, or a folder of such files at any depth.
         votes: how many compartments answer, K_I, by default as many as at the end of the training; with
             --until, at most, by default 50.
-        decoder: how they answer, votes, rates or likelihood; by default as the run does.
+        decoder: how they answer, votes, rates, mixture, pooled or likelihood; by default as the run does.
         seed: the seed of the noise; by default the run's.
         until: ask compartments until their votes tell the winner of infinitely many, but for this risk; where they tell
             none, the answer is empty.

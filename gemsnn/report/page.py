@@ -140,6 +140,9 @@ def _verdict(scores: Row, baseline: Row, key: str) -> tuple[str, str]:
 _DECODERS = {
     "votes": "votes (each compartment votes for the output neuron that spiked most)",
     "rates": "rates (the output spikes of all compartments, counted together)",
+    "mixture": "mixture (how probable all compartments together found each class at each step, a memory’s length of "
+    "steps counted as one)",
+    "pooled": "pooled (how probable all compartments together found each class, averaged over time)",
     "likelihood": "likelihood (how probable each class’s output spikes are, given the hidden spikes)",
 }
 
