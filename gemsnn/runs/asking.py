@@ -29,7 +29,8 @@ def predict(
         recordings: :class:`gemsnn.Recordings`, or bare arrays ``[n, T, M]`` or ``[n, T, channels, height, width]``; or
             any iterable of such recordings or of arrays of events, taken one at a time, with or without labels.
         compartments: K, that vote; by default as many as in training (:attr:`gemsnn.Model.votes`).
-        decoder: how they answer, ``votes``, ``rates``, ``mixture``, ``pooled`` or ``likelihood``; by default as in training.
+        decoder: how they answer, ``votes``, ``rates``, ``mixture``, ``pooled`` or ``likelihood``; by default as they
+            did in training.
         seed: of their noise; by default the training's.
         progress: shows how far the work is: wraps an iterable, given its length and what its items are.
 

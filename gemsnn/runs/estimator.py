@@ -61,10 +61,9 @@ class GEMClassifier(ClassifierMixin, BaseEstimator):
     meets is addressed by its spikes. In silence (:mod:`gemsnn.scoring.answers`) all classes are equally probable, and
     ``predict``, which has to give one, gives the first; ``gemsnn.predict(estimator.model_, X)`` says so instead.
 
-    **Part of what is learned from is held out.** The temperature of the probabilities, the decoder and
-    the epoch that is kept are chosen on recordings that the network does not learn: ``validation_fraction`` of each
-    class, the same at every call, at least one in all; or ``X_val`` and ``y_val`` of :meth:`fit`, and then all of ``X``
-    is learned. With few recordings (say below a hundred) such a part is a handful: the temperature is then badly known,
+    **Part of what is learned from is held out.** The temperature of the probabilities, the decoder and the epoch that
+    is kept are chosen on recordings that the network does not learn: ``validation_fraction`` of each class, the same at
+    every call, at least one in all; or ``X_val`` and ``y_val`` of :meth:`fit`, and then all of ``X`` is learned. With few recordings (say below a hundred) such a part is a handful: the temperature is then badly known,
     and what is held out is missed. Give recordings of your own, or ``validation_fraction=0`` and calibrate otherwise
     (``CalibratedClassifierCV``): then probabilities are the bare shares of the votes, in steps of ``1 / votes``. Where
     a class would have no recording left to learn from, nothing is held out, with a warning.
@@ -80,8 +79,9 @@ class GEMClassifier(ClassifierMixin, BaseEstimator):
         warm_up: the share of each recording before output spikes count.
         memory: bins that a synapse hears back.
         output: ``winner-take-all`` or ``independent``.
-        decoder: how compartments answer: ``votes``, ``rates``, ``mixture``, ``pooled``, ``likelihood`` or ``auto``. Like
-            ``votes`` it may also be set after :meth:`fit`; a temperature there is only for what the training fitted one for.
+        decoder: how compartments answer: ``votes``, ``rates``, ``mixture``, ``pooled``, ``likelihood`` or ``auto``.
+            Like ``votes`` it may also be set after :meth:`fit`; a temperature there is only for what the training
+            fitted one for.
         votes: K_I, compartments that answer.
         settings: further settings of :func:`gemsnn.fit`, by name.
         validation_fraction: the share of each class that is held out.
