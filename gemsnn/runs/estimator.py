@@ -61,12 +61,13 @@ class GEMClassifier(ClassifierMixin, BaseEstimator):
     meets is addressed by its spikes. In silence (:mod:`gemsnn.scoring.answers`) all classes are equally probable, and
     ``predict``, which has to give one, gives the first; ``gemsnn.predict(estimator.model_, X)`` says so instead.
 
-    **Part of what is learned from is held out.** The temperature of the probabilities, the decoder and the epoch that
-    is kept are chosen on recordings that the network does not learn: ``validation_fraction`` of each class, the same at
-    every call, at least one in all; or ``X_val`` and ``y_val`` of :meth:`fit`, and then all of ``X`` is learned. With few recordings (say below a hundred) such a part is a handful: the temperature is then badly known,
-    and what is held out is missed. Give recordings of your own, or ``validation_fraction=0`` and calibrate otherwise
-    (``CalibratedClassifierCV``): then probabilities are the bare shares of the votes, in steps of ``1 / votes``. Where
-    a class would have no recording left to learn from, nothing is held out, with a warning.
+    **Part of what is learned from is held out.** The temperature of the probabilities, the decoder and the epoch
+    that is kept are chosen on recordings that the network does not learn: ``validation_fraction`` of each class,
+    the same at every call, at least one in all; or ``X_val`` and ``y_val`` of :meth:`fit`, and then all of ``X`` is
+    learned. With few recordings (say below a hundred) such a part is a handful: the temperature is then badly
+    known, and what is held out is missed. Give recordings of your own, or ``validation_fraction=0`` and calibrate
+    otherwise (``CalibratedClassifierCV``): then probabilities are the bare shares of the votes, in steps of ``1 /
+    votes``. Where a class would have no recording left to learn from, nothing is held out, with a warning.
 
     Args:
         compartments: K that learn. ``None``, here and below, leaves a setting as the recipe has it.
