@@ -27,7 +27,8 @@ import torch
 
 from gemsnn.data import datasets
 from gemsnn.kernels import Learning
-from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.decisions import OnlineSpec
+from gemsnn.learn.online import OnlineLearner
 from gemsnn.model import network as networks
 from gemsnn.model.basis import BasisSpec
 from gemsnn.model.network import NetworkSpec

@@ -14,7 +14,8 @@ from gemsnn.errors import InputError
 from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.block import kernel as block
 from gemsnn.kernels.cpu import kernel as cpu
-from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.decisions import OnlineSpec
+from gemsnn.learn.online import OnlineLearner
 from gemsnn.machine import devices
 from gemsnn.model import network as networks
 from gemsnn.model.basis import BasisSpec

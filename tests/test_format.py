@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from gemsnn.errors import InputError
-from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.decisions import OnlineSpec
+from gemsnn.learn.online import OnlineLearner
 from gemsnn.runs import loading
 from gemsnn.store import checkpoints
 from gemsnn.store.checkpoints import Checkpoints

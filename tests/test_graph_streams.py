@@ -19,7 +19,8 @@ from gemsnn.kernels import Learning, reference
 from gemsnn.kernels.contract import Stream
 from gemsnn.kernels.cpu import coming, graph_course
 from gemsnn.kernels.cpu import kernel as cpu
-from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.decisions import OnlineSpec
+from gemsnn.learn.online import OnlineLearner
 from gemsnn.model import network as networks
 from gemsnn.model import step as stepping
 from gemsnn.rules import optimisers

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from oracles import hidden_paths, path_log_probs
 
 from gemsnn import kernels
-from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.decisions import OnlineSpec
+from gemsnn.learn.online import OnlineLearner
 from gemsnn.model import logspace, neurons
 from gemsnn.model.batches import collate
 from gemsnn.model.neurons import BERNOULLI, CIRCUIT

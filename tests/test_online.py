@@ -14,7 +14,8 @@ from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.data.events import make_events
 from gemsnn.errors import InputError
 from gemsnn.kernels import Learning
-from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.decisions import OnlineSpec
+from gemsnn.learn.online import OnlineLearner
 from gemsnn.model import network as networks
 from gemsnn.model.batches import collate
 from gemsnn.rules import optimisers

@@ -22,7 +22,7 @@ from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.data.events import make_events
 from gemsnn.data.sources import Socket, open_source
 from gemsnn.kernels import Learning
-from gemsnn.learn.online import OnlineSpec
+from gemsnn.learn.decisions import OnlineSpec
 from gemsnn.rules import optimisers
 from gemsnn.rules.base import RuleSpec
 from gemsnn.rules.optimisers import OptimiserSpec

@@ -21,7 +21,8 @@ import numpy as np
 from gemsnn.data import datasets
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.kernels import Learning
-from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.decisions import OnlineSpec
+from gemsnn.learn.online import OnlineLearner
 from gemsnn.model import network as networks
 from gemsnn.runs import recipes
 

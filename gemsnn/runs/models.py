@@ -16,7 +16,7 @@ from torch import Tensor
 from gemsnn.data.arrays import Arrays
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
-from gemsnn.learn.online import OnlineSpec, Streaming
+from gemsnn.learn.decisions import OnlineSpec, Streaming
 from gemsnn.runs import facts, prediction
 from gemsnn.runs.prediction import Prediction, Winners
 from gemsnn.runs.trained import Trained

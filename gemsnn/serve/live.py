@@ -23,7 +23,7 @@ from gemsnn.data.events import mended
 from gemsnn.data.sharing import Shared
 from gemsnn.data.sources import Source, open_source
 from gemsnn.errors import InputError, one_line
-from gemsnn.learn.online import Decision
+from gemsnn.learn.decisions import Decision
 from gemsnn.model.network import Params
 from gemsnn.serve import shown
 from gemsnn.serve.served import Served

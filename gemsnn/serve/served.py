@@ -12,7 +12,8 @@ from torch import Tensor
 from gemsnn.data.spikeset import SpikeSet
 from gemsnn.errors import InputError
 from gemsnn.kernels import STREAMS, KernelName, Learning
-from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.decisions import OnlineSpec
+from gemsnn.learn.online import OnlineLearner
 from gemsnn.model.network import Params
 from gemsnn.rules.optimisers import OptimiserSpec, OptimiserState
 from gemsnn.runs import certificate, choosing, console, loading

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gemsnn.learn.certified import Verdict
-from gemsnn.learn.online import Activity
+from gemsnn.learn.decisions import Activity
 from gemsnn.scoring import answers as decoding
 from gemsnn.scoring import certify, metrics
 from gemsnn.scoring.answers import Decoder, Told

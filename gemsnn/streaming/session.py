@@ -16,7 +16,7 @@ from gemsnn.data import wire
 from gemsnn.data.sources import Arrival, Source
 from gemsnn.errors import InputError
 from gemsnn.learn.certified import Verdict
-from gemsnn.learn.online import Decision, Reason
+from gemsnn.learn.decisions import Decision, Reason
 from gemsnn.model import network as networks
 from gemsnn.model.network import Params
 from gemsnn.runs import console

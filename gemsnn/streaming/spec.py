@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from gemsnn.data.arrivals import LATEST, ArrivalSpec
 from gemsnn.errors import InputError
 from gemsnn.kernels import STREAMS, KernelName, Learning
-from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.decisions import OnlineSpec
+from gemsnn.learn.online import OnlineLearner
 from gemsnn.model.network import Params
 from gemsnn.rules import loading
 from gemsnn.rules.base import RuleSpec

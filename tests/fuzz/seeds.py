@@ -28,7 +28,8 @@ from gemsnn.data import wire
 from gemsnn.data.arrivals import ArrivalSpec
 from gemsnn.learn import state as states
 from gemsnn.learn import train
-from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.decisions import OnlineSpec
+from gemsnn.learn.online import OnlineLearner
 from gemsnn.model import network as networks
 from gemsnn.runs import config
 from gemsnn.runs.config import Settings

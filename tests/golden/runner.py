@@ -14,7 +14,8 @@ from torch import Tensor
 
 from gemsnn import kernels
 from gemsnn.learn import train
-from gemsnn.learn.online import OnlineLearner, OnlineSpec
+from gemsnn.learn.decisions import OnlineSpec
+from gemsnn.learn.online import OnlineLearner
 from gemsnn.model import network as networks
 from gemsnn.model.links import JOINT
 from gemsnn.runs import config
