@@ -134,7 +134,7 @@ def test_a_model_keeps_its_weights_and_a_stream_answers_as_it(tmp_path, decoder)
 
 
 def test_the_decoder_that_answers_held_out_recordings_best_is_taken():
-    """By the NLL of its answers as they are; without such recordings the first one answers."""
+    """By the NLL of its answers as they are and at temperature; without such recordings the first one answers."""
     train, held, test = (recordings(seed, 60) for seed in range(3))
     settings: dict[str, Any] = {
         "hidden": [8], "memory": 4, "epochs": 4, "batch": 4, "warm_up": 0.0, "votes": 3,
@@ -145,7 +145,9 @@ def test_the_decoder_that_answers_held_out_recordings_best_is_taken():
         poll = model.poll(held, 3, decoder=decoder)
         logs = poll.answers.logs
         temperature = metrics.fitted_temperature(logs, poll.labels)
-        nll[decoder] = metrics.log_loss(logs, poll.labels)
+        nll[decoder] = sum(
+            metrics.log_loss(metrics.tempered(logs, each), poll.labels) for each in (1.0, temperature)
+        )
         if decoder == model.facts.decoder:
             assert model.temperature(3) == pytest.approx(temperature)
     assert len(set(nll.values())) == len(nll)

@@ -194,7 +194,7 @@ class EvaluateSpec:
             output potentials tell each class's likelihood, of the mixture of compartments at each step, a memory's
             length of steps counted as one (mixture) or all of them (pooled), or of each compartment's course
             (likelihood). With auto it is the one of the first four whose answers to the validation part have the
-            lowest NLL.
+            lowest NLL, as they are and at temperature taken together.
         answer: which readouts answer, where a network has several: the last, or all, each with a weight that is chosen
             on the validation part.
     """

@@ -16,6 +16,7 @@ from gemsnn.runs import console
 from gemsnn.runs.models import Model, Scored
 from gemsnn.scoring import baseline, evaluate, measure, metrics, readouts
 from gemsnn.scoring.answers import Decoder, choice
+from gemsnn.scoring.evaluate import Poll
 from gemsnn.scoring.scores import Baseline, Scores, Tempered
 from gemsnn.store.records import RunFolder
 from gemsnn.types import Progress, first_observed
@@ -57,8 +58,9 @@ def asked(model: Model, splits: Splits, part: str, compartments: int, decoder: D
 def answering(model: Model, held: SpikeSet, progress: Progress | None = None) -> Model:
     """The trained model as it is to answer: with a decoder, weights of its readouts, and temperatures.
 
-    Of several decoders it takes the one whose answers of all compartments, as they are, have the lowest NLL on the
-    held-out recordings: it is the one that needs a temperature least, early in a recording as well as at its end. See
+    Of several decoders it takes the one whose answers of all compartments have the lowest NLL on the held-out
+    recordings, as they are and at their temperature there, the two added: what an answer can come to by a temperature
+    counts, and so does what it is worth before one, for none is right at every moment of a recording. See
     :mod:`gemsnn.scoring.readouts` for the weights.
     """
     spec, wanted = model.settings.evaluate, choice(model.settings.evaluate.decoder, model.network)
@@ -75,10 +77,15 @@ def answering(model: Model, held: SpikeSet, progress: Progress | None = None) ->
             *asked, **how, readouts=one, decoders=tuple(each for each in wanted if weights[each] == one)
         )
     ]
-    best = min(polls, key=lambda poll: metrics.log_loss(poll.answers.logs, poll.labels))
+
+    def loss(found: tuple[Poll, tuple[float, ...]]) -> float:
+        logs, labels = found[0].answers.logs, found[0].labels
+        return metrics.log_loss(logs, labels) + metrics.log_loss(metrics.tempered(logs, found[1][-1]), labels)
+
+    best, temperatures = min(((poll, tuple(measure.fitted_temperatures(poll))) for poll in polls), key=loss)
     facts = dataclasses.replace(
         model.facts, decoder=best.decoder, readouts=weights[best.decoder],
-        temperatures={best.decoder: tuple(measure.fitted_temperatures(best))},
+        temperatures={best.decoder: temperatures},
     )  # fmt: skip
     return dataclasses.replace(model, facts=facts)
 
