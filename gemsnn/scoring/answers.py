@@ -131,14 +131,7 @@ def told(decoder: Decoder, network: Network, free: Free, rows: Batch, readouts: 
         end = logspace.running_log_mean_exp(evidence[:, :, -1], 1)
         return Told(end, logspace.log_mean_exp(evidence, 1), free.votes)
     sampling.check_targets(network, rows)
-    observed = rows.observed
-    each = mixtures.units(network, free.potential, readouts) * observed[:, None, :, None]
-    end, so_far = observed.sum(1), observed.cumsum(1)
-    return Told(
-        mixtures.divided(decoder, network, each.sum(2), end[:, None]),
-        mixtures.divided(decoder, network, each[:, -1].cumsum(1), so_far),
-        free.votes,
-    )
+    return Told(*mixtures.evidence(decoder, network, free.potential, rows, readouts), free.votes)
 
 
 def answers(decoder: Decoder, found: Told) -> tuple[Answers, Answers]:

@@ -17,6 +17,7 @@ from gemsnn.model import logspace
 from gemsnn.model.network import Network
 from gemsnn.scoring import sampling
 from gemsnn.scoring.sampling import Weights
+from gemsnn.types import Batch
 
 UNIT = 2.0**-32
 """Nats."""
@@ -53,3 +54,18 @@ def divided(decoder: str, network: Network, evidence: Tensor, observed: Tensor) 
     """
     most = network.memory if decoder == "mixture" else None
     return evidence.double() * UNIT / observed.clamp(1, most).double()[..., None]
+
+
+def evidence(
+    decoder: str, network: Network, potential: Tensor, rows: Batch, readouts: Weights = ()
+) -> tuple[Tensor, Tensor]:
+    """What the first k compartments tell of a batch at its end, ``[B, K, C]``, and all after each step, ``[B, T, C]``.
+
+    Both are :func:`divided`, of the observed steps alone.
+    """
+    observed = rows.observed
+    each = units(network, potential, readouts) * observed[:, None, :, None]
+    return (
+        divided(decoder, network, each.sum(2), observed.sum(1)[:, None]),
+        divided(decoder, network, each[:, -1].cumsum(1), observed.cumsum(1)),
+    )

@@ -102,8 +102,7 @@ def _said(network: Network, run: Rollout, rows: Batch, decoder: Decoder, one: We
         return sampling.spike_counts(sampling.said(network, run.spikes, one), rows)[:, :, -1]
     if decoder == "likelihood":
         return sampling.class_evidence(network, run.potential, rows, one)[:, :, -1]
-    each = mixtures.units(network, run.potential, one)[:, -1:] * rows.observed[:, None, :, None]
-    return mixtures.divided(decoder, network, each.sum(2), rows.observed.sum(1)[:, None])
+    return mixtures.evidence(decoder, network, run.potential, rows, one)[0][:, -1:]
 
 
 def _answers(total: Tensor, address: Tensor, decoder: Decoder, seed: int) -> Answers:
