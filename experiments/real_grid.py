@@ -1,4 +1,5 @@
-"""A grid of changes to recipe best on sets of real recordings, scored on their validation parts.
+"""A grid of changes to recipe best on sets of real recordings, scored on their validation parts or, where nothing is
+chosen by it, on their test parts.
 
 Scores are those of the decoder that the validation part chooses, without a temperature and at the one fitted there.
 Every finished run is one line of OUT/results.jsonl, and a run that stands there is not repeated.
@@ -11,7 +12,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import side_by_side
 
@@ -26,41 +27,66 @@ Changes = Mapping[str, Mapping[str, Any]]
 PLAIN: dict[str, Any] = {"shift": 0, "epochs": 10, "memory": 10, "basis_count": 4, "warm_up": 0.5}
 """Recipe best without what it has for some sets."""
 
-COLUMNS = ("accuracy", "nll", "nll at T", "ece at T", "seconds")
+COLUMNS = ("accuracy", "nll", "ece", "nll at T", "ece at T", "seconds")
+
+
+Part = Literal["validation", "test"]
 
 
 def one(
-    name: SetName, change: Mapping[str, Any], root: Path | None, seed: int, *, quick: bool
+    name: SetName, given: dict[str, Any], root: Path | None, seed: int, *, part: Part, quick: bool
 ) -> dict[str, Any]:
     splits = sets.load(name, root, quick=quick)
-    given = {**PLAIN, **change}
-    if given["memory"] < 2:
+    if given.get("memory", 2) < 2:
         given["memory"] = max(10, round(given["memory"] * splits.train.longest))
     if quick:
         given |= {"epochs": 1, "hidden": [8]}
     began = time.perf_counter()
     model = fit(splits, seed=seed, **given)
     seconds = time.perf_counter() - began
-    scores = model.score(splits.validation)
+    scores = model.score(getattr(splits, part))
     assert scores.tempered is not None
+    alone = scores.by_compartments[0]
     return {
         "accuracy": scores.accuracy, "nll": scores.nll, "ece": scores.ece, "decoder": scores.decoder,
         "nll at T": scores.tempered.nll, "ece at T": scores.tempered.ece, "seconds": round(seconds, 1),
+        "one asked": {"accuracy": alone.accuracy, "nll": alone.nll, "ece": alone.ece},
     }  # fmt: skip
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Mean and standard error over seeds."""
-    lines = ["| data | change | runs | " + " | ".join(COLUMNS) + " |", "|---" * (3 + len(COLUMNS)) + "|"]
+def table(rows: list[dict[str, Any]], first: str) -> str:
+    """Mean and standard error over seeds, and how much the NLL is above that of the first change, in pairs."""
+    columns = [*COLUMNS, f"NLL above {first}"]
+    lines = ["| data | change | runs | " + " | ".join(columns) + " |", "|---" * (3 + len(columns)) + "|"]
     for key in sorted({(row["set"], row["change"]) for row in rows}):
         mine = [row for row in rows if (row["set"], row["change"]) == key]
         cells = [jobs.cell(jobs.mean([row[column] for row in mine]), 3) for column in COLUMNS]
+        start = {row["seed"]: row["nll"] for row in rows if (row["set"], row["change"]) == (key[0], first)}
+        above = [row["nll"] - start[row["seed"]] for row in mine if row["seed"] in start]
+        cells.append(jobs.cell(jobs.mean(above), 3) if above and key[1] != first else "")
         lines.append(f"| {key[0]} | {key[1]} | {len(mine)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def main(what: str, changes: Changes, usual: list[str], *, quick: list[str]) -> None:
-    """The command line of a grid: what it is about, its changes, its usual sets, and the changes of ``--quick``."""
+def main(
+    what: str,
+    changes: Changes,
+    usual: list[str],
+    *,
+    quick: list[str],
+    given: Changes | None = None,
+    part: Part = "validation",
+) -> None:
+    """The command line of a grid.
+
+    Args:
+        what: what it is about.
+        changes: its changes.
+        usual: its usual sets.
+        quick: the changes of ``--quick``.
+        given: settings of each set, beside those that the recipe has for it; :data:`PLAIN` for all by default.
+        part: which recordings are scored.
+    """  # fmt: skip
     parser = argparse.ArgumentParser(description=what, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--root", type=Path, help="the folder that holds the sets")
@@ -88,9 +114,10 @@ def main(what: str, changes: Changes, usual: list[str], *, quick: list[str]) -> 
         if any(row.items() >= key.items() for row in read()):
             continue
         name, change = cast(SetName, key["set"]), changes[key["change"]]
-        row = {**key, **one(name, change, arguments.root, key["seed"], quick=arguments.quick)}
+        settings = {**(PLAIN if given is None else given.get(name, {})), **change}
+        row = key | one(name, settings, arguments.root, key["seed"], part=part, quick=arguments.quick)
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(row, flush=True)
     if arguments.part is None:
-        print(table(read()))
+        print(table(read(), next(iter(changes))))

@@ -21,6 +21,7 @@ QUICK = [
     ("experiments/resampling/run.py", "--quick", "--out", "OUT"),
     ("experiments/rules/search.py", "--quick", "--jobs", "2", "--out", "OUT"),
     ("experiments/compartments/search.py", "--quick", "--out", "OUT"),
+    ("experiments/compartments/masks.py", "--quick", "--out", "OUT"),
     ("experiments/decoders/run.py", "--quick", "--out", "OUT"),
     ("experiments/time/search.py", "--quick", "--jobs", "2", "--out", "OUT"),
     ("experiments/views/search.py", "--quick", "--out", "OUT"),
