@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple
 
 import side_by_side
 
@@ -87,12 +87,53 @@ def main(
         given: settings of each set, beside those that the recipe has for it; :data:`PLAIN` for all by default.
         part: which recordings are scored.
     """  # fmt: skip
+
+    def scored(name: SetName, change: str, seed: int, root: Path | None, *, quick: bool) -> dict[str, Any]:
+        start = PLAIN if given is None else given.get(name, {})
+        return one(name, {**start, **changes[change]}, root, seed, part=part, quick=quick)
+
+    found = finished(what, "change", list(changes), usual, scored, quick=quick, seeds=2)
+    if found is not None:
+        print(table(found.rows, next(iter(changes))))
+
+
+class Finished(NamedTuple):
+    """The rows of all runs so far, and the folder they are in."""
+
+    rows: list[dict[str, Any]]
+    out: Path
+
+
+def finished(
+    what: str,
+    kind: str,
+    names: list[str],
+    usual: list[str],
+    one: Callable[..., dict[str, Any]],
+    *,
+    quick: list[str],
+    seeds: int,
+) -> Finished | None:
+    """Read the command line, do the runs that are missing, and keep each as a line of OUT/results.jsonl.
+
+    Args:
+        what: what the grid is about.
+        kind: the key under which a row has its name.
+        names: what is compared.
+        usual: its usual sets.
+        one: a run: of the set, the name, the seed and the root, and ``quick``.
+        quick: the names of ``--quick``.
+        seeds: how many, by default.
+
+    Returns:
+        ``None`` in a process that did a part of the runs.
+    """
     parser = argparse.ArgumentParser(description=what, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--root", type=Path, help="the folder that holds the sets")
     parser.add_argument("--sets", nargs="*", default=usual)
-    parser.add_argument("--only", nargs="*", default=list(changes))
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--only", nargs="*", default=names, choices=names)
+    parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--quick", action="store_true", help="40 digits, to see that it works")
     side_by_side.add_flags(parser)
     arguments = parser.parse_args()
@@ -105,19 +146,16 @@ def main(
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     runs = [
-        {"set": name, "change": change, "seed": seed}
+        {"set": name, kind: which, "seed": seed}
         for seed in range(arguments.seeds)
         for name in arguments.sets
-        for change in arguments.only
+        for which in arguments.only
     ]
     for key in runs[side_by_side.part(arguments)]:
         if any(row.items() >= key.items() for row in read()):
             continue
-        name, change = cast(SetName, key["set"]), changes[key["change"]]
-        settings = {**(PLAIN if given is None else given.get(name, {})), **change}
-        row = key | one(name, settings, arguments.root, key["seed"], part=part, quick=arguments.quick)
+        row = key | one(key["set"], key[kind], key["seed"], arguments.root, quick=arguments.quick)
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(row, flush=True)
-    if arguments.part is None:
-        print(table(read(), next(iter(changes))))
+    return Finished(read(), arguments.out) if arguments.part is None else None

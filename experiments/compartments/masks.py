@@ -16,13 +16,11 @@ part has the lowest NLL. Every finished run is one line of OUT/results.jsonl, an
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,7 +33,7 @@ from gemsnn.reproduce.real.sets import SetName
 from gemsnn.scoring import metrics
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import side_by_side
+import real_grid
 
 ANSWER = 20
 DROPPED = 0.3
@@ -255,48 +253,17 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--root", type=Path, help="the folder that holds the sets")
-    parser.add_argument("--sets", nargs="*", default=["neurons", "objects", "touch"], choices=tuple(HOW))
-    parser.add_argument("--only", nargs="*", default=list(ARMS), choices=tuple(ARMS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="40 digits, to see that it works")
-    side_by_side.add_flags(parser)
-    given = parser.parse_args()
-    if given.quick:
-        given.sets, given.seeds = ["digits"], 1
-    given.out.mkdir(parents=True, exist_ok=True)
-    path = given.out / "results.jsonl"
-
-    def read() -> list[dict[str, Any]]:
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    keys = [
-        {"set": name, "arm": arm, "seed": seed}
-        for seed in range(given.seeds)
-        for name in given.sets
-        for arm in given.only
-    ]
-    for key in keys[side_by_side.part(given)]:
-        if any(row.items() >= key.items() for row in read()):
-            continue
-        name = cast(SetName, key["set"])
-        how = HOW[name]._replace(**({"epochs": 1} if given.quick else {}))
-        splits = sets.load(name, given.root, quick=given.quick)
-        longest = max(part.longest for part in (splits.train, splits.validation, splits.test))
-        parts = [dense(part, how, longest) for part in (splits.train, splits.validation, splits.test)]
-        row = key | one(parts, ARMS[key["arm"]], key["seed"], how, hidden=8 if given.quick else HIDDEN)
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(row, flush=True)
-    if given.part is None:
-        print(table(read()))
+def run(name: SetName, arm: str, seed: int, root: Path | None, *, quick: bool) -> dict[str, Any]:
+    """The set, dense, and one training on it."""
+    how = HOW[name]._replace(**({"epochs": 1} if quick else {}))
+    splits = sets.load(name, root, quick=quick)
+    longest = max(part.longest for part in (splits.train, splits.validation, splits.test))
+    parts = [dense(part, how, longest) for part in (splits.train, splits.validation, splits.test)]
+    return one(parts, ARMS[arm], seed, how, hidden=8 if quick else HIDDEN)
 
 
 if __name__ == "__main__":
-    main()
+    usual = ["neurons", "objects", "touch"]
+    found = real_grid.finished(__doc__ or "", "arm", list(ARMS), usual, run, quick=list(ARMS), seeds=3)
+    if found is not None:
+        print(table(found.rows))

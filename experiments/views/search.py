@@ -1,6 +1,6 @@
 """Ten compartments that each hear a presentation in a version of their own, beside one that hears one: recipe best.
 
-    python experiments/views/search.py --out OUT --root FOLDER [--sets cards nmnist ..] [--arms NAME ..] [--seeds 3]
+    python experiments/views/search.py --out OUT --root FOLDER [--sets cards nmnist ..] [--only NAME ..] [--seeds 3]
 
 FOLDER is that of ``gemsnn reproduce real``. Versions differ in how the scene is moved, where there is a camera, and in
 which events are lost, where there is none. Arms are one compartment and ten (``--views 10``) with equally many
@@ -13,8 +13,8 @@ means, and how far each arm's NLL is above that of the first, in pairs of the sa
 
 from __future__ import annotations
 
-import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from gemsnn.reproduce.real import sets
 from gemsnn.reproduce.real.sets import SETS, SetName
 from gemsnn.runs.fitting import fit
 from gemsnn.scoring.scores import Scores
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import real_grid
 
 CHANGED: dict[SetName, dict[str, Any]] = {
     "cards": {"epochs": 5},
@@ -100,38 +103,11 @@ def table(found: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--root", type=Path, help="the folder that holds the sets")
-    parser.add_argument("--sets", nargs="*", default=list(CHANGED), choices=tuple(CHANGED))
-    parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=tuple(ARMS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="40 digits, to see that it works")
-    given = parser.parse_args()
-    if given.quick:
-        given.sets, given.arms, given.seeds = ["digits"], [FIRST, TEN], 2
-    given.out.mkdir(parents=True, exist_ok=True)
-    path = given.out / "results.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    for name in given.sets:
-        for seed in range(given.seeds):
-            for arm in given.arms:
-                key = {"set": name, "arm": arm, "seed": seed}
-                if any(row.items() >= key.items() for row in rows):
-                    continue
-                row = key | one(name, arm, seed, given.root, quick=given.quick)
-                rows.append(row)
-                with path.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-                print(json.dumps(row), flush=True)
-    found = summary(rows)
-    (given.out / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
-    print(table(found))
-
-
 if __name__ == "__main__":
-    main()
+    done = real_grid.finished(
+        __doc__ or "", "arm", list(ARMS), list(CHANGED), one, quick=[FIRST, TEN], seeds=3
+    )
+    if done is not None:
+        found = summary(done.rows)
+        (done.out / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
+        print(table(found))
