@@ -29,6 +29,16 @@ def test_raised_cosines_begin_at_one_and_end_at_the_memory():
     assert 0 < bank[-1, -1] < 0.05
 
 
+def test_a_large_offset_spaces_raised_cosines_evenly():
+    count, taps = 7, 80
+    bank = basis.raised_cosine(count, taps, 1e7)
+    gap = taps / (count + 1)
+    lags = torch.arange(1, taps + 1, dtype=torch.float64)
+    for number, row in enumerate(bank):
+        x = (lags - 1 - number * gap) * math.pi / 2 / gap
+        torch.testing.assert_close(row, torch.where(x.abs() <= math.pi, (1 + x.cos()) / 2, 0.0), atol=1e-5, rtol=0)
+
+
 def test_exponentials_are_the_formula():
     bank = basis.exponential(3, 30)
     for row, tau in zip(bank, (1, math.sqrt(10), 10), strict=True):

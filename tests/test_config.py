@@ -70,6 +70,13 @@ def test_a_missing_file_is_named(tmp_path):
         config.load(tmp_path / "nothing.toml")
 
 
+def test_all_filters_of_a_network_lie_as_its_offset_says():
+    choice = config.NetworkChoice(basis_offset=1e4, memory=50, readout_memory=10)
+    spec = choice.spec(Layout(2, 4, 3, 6, 1000), 0.25)
+    assert spec.readout is not None
+    assert {each.offset for each in (spec.synapse, spec.readout, spec.self_filter)} == {1e4}
+
+
 def test_the_network_follows_the_data():
     spec = config.NetworkChoice(hidden=(5,), basis_count=3, memory=7).spec(Layout(2, 4, 3, 6, 1000), 0.25)
     assert spec.warm_up == 0.25

@@ -66,6 +66,7 @@ source = "mixed"
 target = "output"
 memory = 5
 basis_count = 2
+basis_offset = 30.0
 """
 
 
@@ -91,7 +92,7 @@ def test_a_graph_in_toml_is_the_graph_in_python():
             Projection("edges", "pool", Pooling(2, 0.5)),
             Projection("pool", "mixed", Masked(0.5)),
             Projection("mixed", "mixed"),
-            Projection("mixed", "output", basis=type(basis)(basis.kind, 2, 5)),
+            Projection("mixed", "output", basis=type(basis)(basis.kind, 2, 5, 30.0)),
         ),
     )
     assert found == wanted

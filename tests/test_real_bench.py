@@ -92,7 +92,7 @@ def test_fewer_recordings_to_learn_from_leave_the_others():
 def test_best_without_augmentation_is_a_method_where_best_has_some():
     assert "plain" in methods.methods_of("nmnist")  # by the recipe
     assert "plain" in methods.methods_of("cards")  # by the bench
-    assert "plain" not in methods.methods_of("touch")
+    assert "plain" not in methods.methods_of("neurons")
     assert set(SETS) == set(get_args(SetName))
 
 
@@ -109,7 +109,8 @@ def test_the_shuffled_control_learns_as_best_does(monkeypatch):
         with pytest.raises(InputError, match="asked"):
             methods.learn(name, "shuffled", splits(), 0)
     touch, digits = asked
-    assert (touch["memory"], touch["basis_count"], touch["warm_up"]) == (125, 8, 0.25)
+    assert (touch["memory"], touch["basis_count"], touch["warm_up"]) == (50, 10, 0.75)
+    assert touch["drop_pixels"] == 0
     assert (digits["shift"], digits["epochs"]) == (0, 10)
 
 

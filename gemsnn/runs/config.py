@@ -110,6 +110,8 @@ class NetworkChoice:
         density: share of synapses kept, for the topology sparse.
         basis: the synapses' filters.
         basis_count: filters per synapse, L.
+        basis_offset: how raised cosines lie in the memory: the lags d of their peaks are even in log(d + offset), so 1
+            crowds them at short lags, and an offset much larger than the memory spaces them evenly.
         memory: how many steps back a synapse hears, D.
         readout_memory: how many steps back output neurons hear; by default as all.
         readout_count: filters of their synapses; by default as of all.
@@ -131,6 +133,7 @@ class NetworkChoice:
     density: Annotated[float, Range(above=0, high=1), needs(one_of("topology", "sparse"))] = 0.1
     basis: BasisKind = "raised-cosine"
     basis_count: Count = 4
+    basis_offset: Annotated[float, Range(above=-1), needs(one_of("basis", "raised-cosine"))] = 1.0
     memory: Count = 10
     readout_memory: Annotated[Count | None, OF_TOPOLOGY] = None
     readout_count: Annotated[Count | None, OF_TOPOLOGY] = None
@@ -157,12 +160,12 @@ class NetworkChoice:
     def _readout(self, synapse: BasisSpec) -> BasisSpec | None:
         """The filters of synapses onto output neurons, where they are others than those of all synapses."""
         taps, count = self.readout_memory or synapse.taps, self.readout_count or synapse.count
-        found = BasisSpec(self.basis, count, taps)
+        found = BasisSpec(self.basis, count, taps, self.basis_offset)
         return None if found == synapse else found
 
     def spec(self, layout: Layout, warm_up: float) -> NetworkSpec:
         """The network for inputs and classes of this layout, and this warm-up; see :meth:`Settings.network_spec`."""
-        synapse = BasisSpec(self.basis, self.basis_count, self.memory)
+        synapse = BasisSpec(self.basis, self.basis_count, self.memory, self.basis_offset)
         return NetworkSpec(
             inputs=layout.inputs,
             visible=layout.classes,
@@ -170,7 +173,7 @@ class NetworkChoice:
             topology=self.topology,
             density=self.density,
             synapse=synapse,
-            self_filter=BasisSpec(self.basis, self.feedback_count, self.memory),
+            self_filter=BasisSpec(self.basis, self.feedback_count, self.memory, self.basis_offset),
             feedback=self.feedback,
             weight_scale=self.weight_scale,
             hidden_rate=self.hidden_rate,

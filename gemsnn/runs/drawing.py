@@ -58,7 +58,7 @@ class PopulationTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
 class ProjectionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A projection, see :class:`gemsnn.model.graph.Projection`, with the fields of its kind.
 
-    ``basis``, ``basis_count`` and ``memory`` are those of the network where they are not given.
+    ``basis``, ``basis_count``, ``basis_offset`` and ``memory`` are those of the network where they are not given.
     """
 
     source: str
@@ -72,6 +72,7 @@ class ProjectionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
     gain: float | None = None
     basis: BasisKind | None = None
     basis_count: int | None = None
+    basis_offset: float | None = None
     memory: int | None = None
 
 
@@ -161,7 +162,7 @@ def _projection(table: ProjectionTable, usual: BasisSpec) -> Projection:
         usual.kind if table.basis is None else table.basis,
         usual.count if table.basis_count is None else table.basis_count,
         usual.taps if table.memory is None else table.memory,
-        usual.offset,
+        usual.offset if table.basis_offset is None else table.basis_offset,
     )
     return Projection(table.source, table.target, kind(**given), None if basis == usual else basis)
 

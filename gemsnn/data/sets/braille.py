@@ -27,8 +27,8 @@ TAXELS, LETTERS = 80, 27
 NOISE = -1
 """The taxel of events that belong to none."""
 
-BINS = BinSpec(25_000, 160)
-"""4 s, which holds 99 % of the recordings whole."""
+BINS = BinSpec(100_000, 40)
+"""4 s, which holds 99 % of the recordings whole, in bins that tell the letters apart as finer ones do (experiments/time)."""
 
 TEST_DIGITS, VALIDATION_DIGITS = (2, 7), (8,)
 """The last digits of the repetitions that are the test and the validation part; all others train."""

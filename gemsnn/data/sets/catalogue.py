@@ -149,7 +149,7 @@ CATALOGUE: dict[str, Entry] = {
         title="Ev-Objects",
         what="36 household objects touched by an event-driven fingertip of 39 taxels and two polarities; 250 bins a "
         f"touch, which hold whether there was an event, and whose width is not stated: {touch.BIN_US // 1000} ms is "
-        "nominal",
+        f"nominal. A bin here holds {touch.MERGED} of them",
         obtain=f"`{touch.ARCHIVE}` of https://github.com/clear-nus/TactileSGNet",
         cite="F. Gu, W. Sng, T. Taunyazov and H. Soh, “TactileSGNet: A Spiking Graph Neural Network for Event-based "
         "Tactile Object Recognition”, IROS 2020 (arXiv 2008.08046)",

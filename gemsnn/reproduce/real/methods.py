@@ -38,7 +38,7 @@ SEEDLESS: tuple[MethodName, ...] = ("counts", "counts-5")
 """Those that have no chance in them."""
 
 TIME_BINS = 5
-PLAIN = {"shift": 0, "rotate": 0.0, "zoom": 0.0, "epochs": 10, "lr": 0.001}
+PLAIN = {"shift": 0, "rotate": 0.0, "zoom": 0.0, "drop_pixels": 0.0, "epochs": 10, "lr": 0.001}
 """What ``best`` is without the augmentation that it has on some sets."""
 
 VOTES = 20

@@ -53,11 +53,11 @@ SETS: dict[SetName, RealSet] = {
     ),
     "touch": RealSet(
         "36 objects under a fingertip", "touch-objects", {"data": "touch"}, "see docs/data.md, touch",
-        digest="d452c0bbbe5f",
+        digest="abdb95993e3f",
     ),
     "braille": RealSet(
         "27 Braille letters", "braille", {"data": "braille"}, "see docs/data.md, braille",
-        digest="cc5b4615606c",
+        digest="8c9b5d283d70",
     ),
     "neurons": RealSet(
         "7 pictures before 132 real neurons", "neurons-7-objects", {"data": "neurons"}, "see docs/data.md, neurons",
