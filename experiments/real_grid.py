@@ -24,7 +24,9 @@ from gemsnn.runs.fitting import fit
 Changes = Mapping[str, Mapping[str, Any]]
 """Settings by name; a memory below 2 is a share of the recordings' bins."""
 
-PLAIN: dict[str, Any] = {"shift": 0, "epochs": 10, "memory": 10, "basis_count": 4, "warm_up": 0.5}
+PLAIN: dict[str, Any] = {
+    "shift": 0, "drop_pixels": 0.0, "epochs": 10, "memory": 10, "basis_count": 4, "basis_offset": 1.0, "warm_up": 0.5
+}  # fmt: skip
 """Recipe best without what it has for some sets."""
 
 COLUMNS = ("accuracy", "nll", "ece", "nll at T", "ece at T", "seconds")

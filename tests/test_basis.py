@@ -36,7 +36,9 @@ def test_a_large_offset_spaces_raised_cosines_evenly():
     lags = torch.arange(1, taps + 1, dtype=torch.float64)
     for number, row in enumerate(bank):
         x = (lags - 1 - number * gap) * math.pi / 2 / gap
-        torch.testing.assert_close(row, torch.where(x.abs() <= math.pi, (1 + x.cos()) / 2, 0.0), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            row, torch.where(x.abs() <= math.pi, (1 + x.cos()) / 2, 0.0), atol=1e-5, rtol=0
+        )
 
 
 def test_exponentials_are_the_formula():

@@ -24,6 +24,7 @@ QUICK = [
     ("experiments/compartments/masks.py", "--quick", "--out", "OUT"),
     ("experiments/decoders/run.py", "--quick", "--out", "OUT"),
     ("experiments/time/search.py", "--quick", "--jobs", "2", "--out", "OUT"),
+    ("experiments/filters/search.py", "--quick", "--jobs", "2", "--out", "OUT"),
     ("experiments/views/search.py", "--quick", "--out", "OUT"),
     ("experiments/tune/run.py", "--quick", "--out", "OUT"),
     ("experiments/certificates/run.py", "--quick", "--out", "OUT"),

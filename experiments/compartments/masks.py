@@ -62,7 +62,7 @@ ARMS = {
 
 
 class How(NamedTuple):
-    """What recipe ``best`` has for a set; memories in bins."""
+    """What recipe ``best`` has for a set, but for dead inputs; memories in bins."""
 
     memory: int = 10
     filters: int = 4
@@ -70,13 +70,14 @@ class How(NamedTuple):
     readout_filters: int = 4
     warm_up: float = 0.5
     epochs: int = 10
+    offset: float = 1.0
 
 
 HOW: dict[SetName, How] = {
     "neurons": How(warm_up=0.75),
     "objects": How(),
-    "touch": How(125, 8, 10, 4, 0.25),
-    "braille": How(80, 8, 80, 8, 0.25),
+    "touch": How(50, 10, 10, 4, 0.75, 60, 1e4),
+    "braille": How(40, 10, 10, 4, 0.5, 100, 1e4),
     "digits": How(),
 }
 
@@ -106,8 +107,8 @@ class Net:
     def __init__(self, inputs: int, hidden: int, classes: int, steps: int, how: How, seed: int) -> None:
         """Weights as :func:`gemsnn.model.network.init` has them, of another generator."""
         random = torch.Generator().manual_seed(seed)
-        self.hear = filters(how.filters, how.memory, steps)
-        self.read = filters(how.readout_filters, how.readout_memory, steps)
+        self.hear = filters(how.filters, how.memory, steps, how.offset)
+        self.read = filters(how.readout_filters, how.readout_memory, steps, how.offset)
         into, out = inputs * how.filters, hidden * how.readout_filters
         self.leaves = [
             torch.randn(into, hidden, generator=random) / into**0.5,
@@ -137,9 +138,9 @@ class Net:
         return out - torch.logsumexp(torch.cat([out, silence], -1), -1, keepdim=True)
 
 
-def filters(count: int, memory: int, steps: int) -> Tensor:
+def filters(count: int, memory: int, steps: int, offset: float) -> Tensor:
     """``f_l(t - s)``, ``[L, T, T]``."""
-    taps = raised_cosine(count, memory).float()
+    taps = raised_cosine(count, memory, offset).float()
     found = torch.zeros(count, steps, steps)
     for lag in range(1, min(memory, steps - 1) + 1):
         found[:, range(lag, steps), range(steps - lag)] = taps[:, lag - 1 : lag]

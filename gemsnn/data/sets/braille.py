@@ -28,7 +28,7 @@ NOISE = -1
 """The taxel of events that belong to none."""
 
 BINS = BinSpec(100_000, 40)
-"""4 s, which holds 99 % of the recordings whole, in bins that tell the letters apart as finer ones do (experiments/time)."""
+"""4 s, which holds 99 % of the recordings whole. Finer bins tell the letters apart no better (experiments/filters)."""
 
 TEST_DIGITS, VALIDATION_DIGITS = (2, 7), (8,)
 """The last digits of the repetitions that are the test and the validation part; all others train."""

@@ -30,7 +30,7 @@ BIN_US = 20_000
 """A nominal width: the bins of the data come without one. It gives the time axis its numbers and changes no spike."""
 
 MERGED = 5
-"""Bins of the data in one of ours: as many of them tell the objects apart as well as all do (experiments/time)."""
+"""Bins of the data in one of ours. Finer ones tell the objects apart no better (experiments/filters)."""
 
 BINS = BinSpec(MERGED * BIN_US, STEPS // MERGED)
 
