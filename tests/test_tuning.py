@@ -71,7 +71,8 @@ def trial(losses, state="whole", course=(), **values):
 def test_the_space_follows_from_the_recordings(shown):
     found = tuning.space(shown, Settings(), ())
     assert found["memory"].low == 10
-    assert found["memory"].high == 30  # half of 60 bins
+    assert found["memory"].high == 60
+    assert found["basis_offset"].choices == (1.0, 10_000.0)
     assert found["epochs"].low == 5
     assert found["epochs"].high == 20
     assert set(found["hidden"].choices) == {128, 256, 512}
@@ -103,6 +104,7 @@ def test_scenes_are_moved_where_events_of_a_sheet_are_known():
             "warm_up": st.floats(0, 0.99),
             "memory": st.integers(12, 300),
             "basis_count": st.integers(1, 12),
+            "basis_offset": st.floats(0, 1e6),
             "readout_memory": st.none() | st.integers(12, 300),
             "hidden": st.just(()) | st.tuples(st.integers(1, 2000)) | st.just((8, 8)),
         }
@@ -257,7 +259,7 @@ def test_spike_trains_give_no_answers_to_search_by(shown):
 def words(root, out, *more):
     """A search of few settings, for a few looks at the clock."""
     few = {"--hidden": "4", "--votes": "3", "--epochs": "2", "--batch": "8", "--lr": "0.01", "--warm-up": "0.5",
-           "--shift": "0", "--rotate": "0", "--zoom": "0", "--tune": "1.5"}  # fmt: skip
+           "--shift": "0", "--rotate": "0", "--zoom": "0", "--drop-pixels": "0", "--tune": "1.5"}  # fmt: skip
     usual = words_of(few, *more)
     return ["train", "--data", "nmnist", "--root", str(root), "--out", str(out), *usual, *more]
 
@@ -269,7 +271,7 @@ def test_the_command_searches_and_then_trains(nmnist_root, tmp_path, clock, caps
     head, *lines = map(json.loads, (out / searching.TUNING).read_text().splitlines())
     assert head["minutes"] == 1.5
     assert {"lr", "hidden", "epochs", "warm_up"} <= set(head["given"])
-    assert set(lines[0]["settings"]) == {"memory", "basis_count", "readout_memory"}
+    assert set(lines[0]["settings"]) == {"memory", "basis_count", "basis_offset", "readout_memory"}
     assert len(lines) > 2
     assert f"trial {len(lines)}" in said
     manifest = json.loads((out / "manifest.json").read_text())
@@ -352,7 +354,7 @@ def test_fit_with_what_was_found_is_the_network_of_the_command(nmnist_root, tmp_
     assert main(words(nmnist_root, out)) == 0
     trials = [json.loads(line) for line in (out / searching.TUNING).read_text().splitlines()[1:]]
     asked = {"hidden": [4], "votes": 3, "epochs": 2, "batch": 8, "lr": 0.01, "warm_up": 0.5}
-    still = {"shift": 0, "rotate": 0, "zoom": 0}
+    still = {"shift": 0, "rotate": 0, "zoom": 0, "drop_pixels": 0}
     data = gemsnn.dataset("nmnist", nmnist_root)
     found = gemsnn.tune(data, minutes=1.5, **asked, **still)
     assert [each.settings for each in found.trials[:2]] == [each["settings"] for each in trials[:2]]

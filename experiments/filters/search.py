@@ -23,7 +23,6 @@ CHANGES: real_grid.Changes = {
 
 
 if __name__ == "__main__":
-    usual = ["touch", "braille"]
     real_grid.main(
-        __doc__ or "", CHANGES, usual, quick=["as it is", "no input dead"], given=dict.fromkeys(usual, {})
+        __doc__ or "", CHANGES, ["touch", "braille"], quick=["as it is", "no input dead"], given={}
     )

@@ -53,6 +53,8 @@ EARLIEST = 3
 """Of these, so many before a trial is given up."""
 
 LEAST_MEMORY = 10
+OFFSETS = (1.0, 10_000.0)
+"""Of raised cosines: crowded at short lags, or evenly spaced in any memory."""
 
 State = Literal["whole", "given up", "out of time", "diverged"]
 
@@ -162,13 +164,15 @@ def space(recordings: SpikeSet, own: Settings, given: Collection[str]) -> dict[s
     ``lr``              a quarter of the settings' own to four times as much, in equal ratios
     ``epochs``          half the settings' own to twice as many, in equal ratios
     ``warm_up``         0, 1/4, 1/2, 3/4
-    ``memory``          10 bins to half of the longest recording, in equal ratios
+    ``memory``          10 bins to all of the longest recording, in equal ratios
     ``basis_count``     4 or 8 filters
+    ``basis_offset``    1, filters crowded at short lags, or 10,000, evenly spaced; of raised cosines
     ``readout_memory``  as memory, or 10 bins, where a recording has more than 20
     ``hidden``          128, 256 or 512 neurons, where there is one dense group
     ``shift``           0 pixels to a tenth of the sensor's smaller side, where events of a sheet of pixels are at hand
     ``rotate``          0 or 10 degrees, there
     ``zoom``            0 or 0.1, there
+    ``drop_pixels``     0 or 0.3, where events are at hand
     =================== =============================================================================================
 
     All of them hold the settings' own values besides.
@@ -186,7 +190,7 @@ def space(recordings: SpikeSet, own: Settings, given: Collection[str]) -> dict[s
     from optuna.distributions import FloatDistribution, IntDistribution
 
     values = specs.flat(own)
-    half = max(LEAST_MEMORY, recordings.longest // 2)
+    longest = max(LEAST_MEMORY, recordings.longest)
 
     def whole(name: str, low: int, high: int, *, log: bool = True) -> IntDistribution:
         return IntDistribution(min(low, values[name]), max(high, values[name]), log=log)
@@ -199,15 +203,18 @@ def space(recordings: SpikeSet, own: Settings, given: Collection[str]) -> dict[s
         "lr": FloatDistribution(values["lr"] / 4, values["lr"] * 4, log=True),
         "epochs": whole("epochs", max(1, values["epochs"] // 2), 2 * values["epochs"]),
         "warm_up": options("warm_up", 0.0, 0.25, 0.5, 0.75),
-        "memory": whole("memory", LEAST_MEMORY, half),
+        "memory": whole("memory", LEAST_MEMORY, longest),
         "basis_count": options("basis_count", 4, 8),
     }
+    if own.network.basis == "raised-cosine":
+        found["basis_offset"] = options("basis_offset", *OFFSETS)
     if own.network.graph is None:
-        if half > LEAST_MEMORY:
+        if longest // 2 > LEAST_MEMORY:
             found["readout_memory"] = options("readout_memory", None, LEAST_MEMORY)
         if len(own.network.hidden) == 1 and isinstance(own.network.hidden[0], int):
             found["hidden"] = options("hidden", 128, 256, 512)
     if recordings.source is not None and recordings.reading is not None:
+        found["drop_pixels"] = options("drop_pixels", 0.0, 0.3)
         side = min(recordings.reading.sensor)
         if side // 10:
             found["shift"] = whole("shift", 0, side // 10, log=False)
