@@ -40,6 +40,7 @@ OF_SETTINGS = {
     "swap_polarity": ("0.5", ["--polarity", "merged"], []),
     "answer": ("all", [], ["--hidden", "4,3", "--readouts", "each-layer"]),
     "density": ("0.5", [], ["--topology", "sparse"]),
+    "basis_offset": ("30", ["--basis", "exponential"], []),
     "feedback_count": ("3", ["--feedback", "none"], []),
     "hidden_rate": ("0.2", ["--hidden", ""], []),
     "kappa": ("0.5", [], ["--compartments", "2"]),
@@ -188,6 +189,7 @@ def learned(values: dict[str, Any]) -> tuple[torch.Tensor, ...]:
 
 VALUES: dict[str, tuple[Any, list[dict[str, Any]], dict[str, Any]]] = {
     "density": (0.5, [{}, {"topology": "full"}, {"topology": "feedforward"}], {"topology": "sparse"}),
+    "basis_offset": (30.0, [{"basis": "exponential"}], {}),
     "feedback_count": (3, [{"feedback": "none"}], {}),
     "hidden_rate": (0.2, [{"hidden": ()}], {}),
     "kappa": (
