@@ -28,8 +28,8 @@ EXPECTED = folders.FOLDER / "expected.safetensors"
 KEPT = ("config.toml", "manifest.json", "model.json", "metrics.json", "metrics.jsonl", "checkpoint.json")
 NOTE = (
     f"Made by gemsnn {gemsnn.__version__} in its first design, where a network is one mask over neurons in two parts, "
-    "hidden and visible, before it was a graph of populations and projections; but for answers by the decoder likelihood, "
-    "whose last digits are those since class log-probabilities are summed in one place for all decoders."
+    "hidden and visible, before it was a graph of populations and projections; but for answers by the decoder "
+    "likelihood, whose last digits are those since class log-probabilities are summed in one place for all decoders."
 )
 
 
